@@ -1,0 +1,110 @@
+/* What a model is, as plain data: filled by a family's file in arch/, read by program/. Nothing
+ * here computes. */
+#ifndef ARCH_SPEC_H
+#define ARCH_SPEC_H
+
+#include "format/checkpoint.h"
+
+enum norm_kind { NORM_NONE, NORM_RMS, NORM_LAYER };
+enum activation {
+    ACTIVATION_NONE,
+    ACTIVATION_SILU,
+    ACTIVATION_GELU_TANH,
+    ACTIVATION_GELU,
+    ACTIVATION_RELU
+};
+enum residual_kind { RESIDUAL_SEQUENTIAL, RESIDUAL_PARALLEL };
+enum rope_pairing {
+    ROPE_ADJACENT,
+    ROPE_HALVES
+}; /* (2i, 2i+1) as in arXiv:2104.09864; (i, i + n/2) as in GPT-NeoX */
+enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+
+/* A weight matrix [rows][cols], y = W x: cols = dims[0]. tensor NULL: the model has none here. */
+struct weight_ref {
+    const struct tensor *tensor;
+    int id; /* index of spec.weights, assigned by spec_bind; -1 none */
+};
+
+struct norm_spec {
+    enum norm_kind kind;
+    float eps;
+    struct weight_ref weight, bias; /* f32 vectors [n] */
+};
+
+struct linear_spec {
+    struct weight_ref weight;
+    struct weight_ref bias; /* [rows], or none */
+};
+
+struct rope_spec {
+    int64_t n_dims; /* leading dims of a head that are rotated */
+    float theta;
+    enum rope_pairing pairing;
+    enum rope_scaling scaling;
+    float factor;                   /* linear, yarn: positions divided by it */
+    float original_context;         /* yarn */
+    float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
+    float attention_factor;         /* cos and sin are multiplied by it; 1 */
+    struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
+                                       scaling, written by converters) */
+};
+
+struct attention_spec {
+    int64_t n_heads, n_kv_heads, head_dim; /* head_dim also of the values */
+    float scale;                           /* of q·k */
+    float softcap;                         /* 0: none */
+    int64_t window; /* keys a query sees, itself included; 0: all before it */
+    int rope;       /* index of spec.ropes, -1 none */
+    int kv_stream;  /* index of spec.kv_streams */
+    struct linear_spec q, k, v, out;
+    struct norm_spec q_norm, k_norm; /* per head, [head_dim] */
+};
+
+struct ffn_spec {
+    int64_t n_ff;
+    enum activation activation;
+    bool gated; /* act(gate x) * (up x), else act(up x) */
+    struct linear_spec gate, up, down;
+};
+
+struct layer_spec {
+    enum residual_kind residual;
+    struct norm_spec attention_norm, post_attention_norm, ffn_norm,
+        post_ffn_norm; /* kind NONE: not there */
+    struct attention_spec attention;
+    struct ffn_spec ffn;
+};
+
+/* One cache of keys and values. Layers may share one. */
+struct kv_stream_spec {
+    int64_t n_heads, key_dim, value_dim; /* value_dim 0: the values are a prefix of the keys */
+    int64_t window;                      /* positions that are still needed; 0: all */
+};
+
+struct spec {
+    const char *architecture;
+    int64_t n_layers, n_embd, n_vocab, context_length;
+    float embedding_scale;        /* 1: none */
+    float logit_softcap;          /* 0: none */
+    struct linear_spec embedding; /* weight [n_vocab][n_embd] */
+    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied */
+    struct norm_spec output_norm;
+    struct layer_spec *layers; /* [n_layers] */
+    struct rope_spec *ropes;
+    int n_ropes;
+    struct kv_stream_spec *kv_streams;
+    int n_kv_streams;
+    /* Every tensor that something above refers to, each once: a backend loads these. */
+    const struct tensor **weights; /* [n_weights] */
+    int n_weights;
+    struct memory *memory;
+};
+
+/* Finds the family by general.architecture and reads the spec; refuses (FORMAT) numbers that don't
+ * fit each other or the tensors, and (UNSUPPORTED, by name) what the family's file can't express.
+ * The checkpoint must outlive the spec. */
+status spec_read(struct memory *memory, const struct checkpoint *checkpoint, struct spec **spec);
+void spec_free(struct spec *spec); /* NULL does nothing */
+
+#endif

@@ -1,0 +1,71 @@
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/checked.h"
+
+/* Before each block: its size, so that release can be told. */
+struct header {
+    uint64_t size; /* the whole allocation */
+    char pad[MEMORY_ALIGNMENT - sizeof(uint64_t)];
+};
+_Static_assert(sizeof(struct header) == MEMORY_ALIGNMENT, "a block starts at the alignment");
+
+static void *default_allocate(void *user, uint64_t size, uint64_t alignment) {
+    (void)user;
+    return aligned_alloc(alignment, size);
+}
+
+static void default_release(void *user, void *pointer, uint64_t size) {
+    (void)user;
+    (void)size;
+    free(pointer);
+}
+
+void memory_init(struct memory *memory, const transformer_allocator *host) {
+    memory->host =
+        host ? *host
+             : (transformer_allocator){.allocate = default_allocate, .release = default_release};
+    atomic_init(&memory->bytes, 0);
+}
+
+status memory_take(struct memory *memory, size_t size, const char *purpose, void **block) {
+    size_t whole;
+    if (size > SIZE_MAX / 2 || add_overflows(size, sizeof(struct header), &whole))
+        return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
+    whole = memory_cost(size);
+    struct header *header = memory->host.allocate(memory->host.user, whole, MEMORY_ALIGNMENT);
+    if (!header) return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
+    header->size = whole;
+    atomic_fetch_add_explicit(&memory->bytes, whole, memory_order_relaxed);
+    *block = header + 1;
+    return OK;
+}
+
+status memory_take_zeroed(struct memory *memory, size_t size, const char *purpose, void **block) {
+    TRY(memory_take(memory, size, purpose, block));
+    memset(*block, 0, size);
+    return OK;
+}
+
+status memory_take_array(struct memory *memory, size_t n, size_t size, const char *purpose,
+                         void **block) {
+    size_t bytes;
+    if (mul_overflows(n, size, &bytes))
+        return fail(OUT_OF_MEMORY, "no memory for %s: %zu times %zu bytes asked for", purpose, n,
+                    size);
+    return memory_take_zeroed(memory, bytes, purpose, block);
+}
+
+void memory_give(struct memory *memory, void *block) {
+    if (!block) return;
+    struct header *header = (struct header *)block - 1;
+    atomic_fetch_sub_explicit(&memory->bytes, header->size, memory_order_relaxed);
+    memory->host.release(memory->host.user, header, header->size);
+}
+
+size_t memory_cost(size_t size) {
+    return (size + sizeof(struct header) + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT *
+           MEMORY_ALIGNMENT;
+}

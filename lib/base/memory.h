@@ -1,0 +1,33 @@
+/* The allocator of an instance: counts what it gave, fails with a status, never aborts. */
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
+
+#include <stdatomic.h>
+
+#include "base/status.h"
+
+#define MEMORY_ALIGNMENT 64 /* of every block: a cache line, and the widest vector */
+
+/* Thread-safe as long as the host's functions are, which its contract asks for. */
+struct memory {
+    transformer_allocator host;
+    _Atomic uint64_t bytes; /* taken now, bookkeeping included */
+};
+
+/* host NULL: aligned_alloc and free. */
+void memory_init(struct memory *memory, const transformer_allocator *host);
+
+/* size bytes at MEMORY_ALIGNMENT, not cleared; OUT_OF_MEMORY tells what they were for. size 0 gives
+ * a block of its own too. */
+status memory_take(struct memory *memory, size_t size, const char *purpose, void **block);
+/* Zeroed. */
+status memory_take_zeroed(struct memory *memory, size_t size, const char *purpose, void **block);
+/* count * size with an overflow check, zeroed. */
+status memory_take_array(struct memory *memory, size_t count, size_t size, const char *purpose,
+                         void **block);
+/* NULL does nothing. */
+void memory_give(struct memory *memory, void *block);
+/* Bytes that memory_take(size) adds to memory.bytes: what estimates add up. */
+size_t memory_cost(size_t size);
+
+#endif

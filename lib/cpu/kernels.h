@@ -1,0 +1,129 @@
+/* The table of CPU kernels: reference C fills it first, then each ISA the machine has overrides
+ * entries (dispatch.c).
+ *
+ * The law every entry keeps: what it computes for one row (or one query, one element) is the same
+ * bits whatever other rows are in the call, and a vector's tail computes what its body does. No
+ * fast-math, no contraction; FMA only by intrinsic or fmaf. */
+#ifndef CPU_KERNELS_H
+#define CPU_KERNELS_H
+
+#include "arch/spec.h"
+#include "quant/weight_type.h"
+
+/* ---- linear: y = W x ---- */
+
+/* How a kernel wants its activations: it depends on the weight type and the path, never on the
+ * number of rows. */
+enum activation_format { ACTIVATION_ROWS_F32, ACTIVATION_ROWS_Q8, ACTIVATION_FORMATS };
+
+struct activation_kernel {
+    /* Bytes of one prepared row of n elements, a multiple of 64. */
+    size_t (*row_bytes)(size_t n);
+    /* Q8: int8 in blocks of 32 with one f32 scale each (absmax / 127) and what the weight's offset
+     * needs (the block's sum). row is 64-byte aligned. F32: a copy, the padding zeroed. */
+    void (*prepare)(const float *x, size_t n, void *row);
+};
+
+/* One weight type. A weight [n_rows][n_cols] is packed once at load into ceil(n_rows / group)
+ * groups of `group` rows; absent rows of the last group are zero weights. A lane owns an output row
+ * and walks the blocks of k in order. */
+struct linear_kernel {
+    enum activation_format format;
+    size_t group;                         /* rows, a divisor of KERNEL_MAX_GROUP */
+    size_t (*group_bytes)(size_t n_cols); /* a multiple of 64 */
+    /* n_rows (1 ... group) rows of file bytes, row_bytes apart, any alignment → one group, 64-byte
+     * aligned. */
+    void (*pack)(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols, void *group);
+    /* One row back to f32, the value of each weight exactly as weight_type_traits.dequantize gives
+     * it. */
+    void (*unpack_row)(const void *group, size_t row, size_t n_cols, float *to);
+    /* y[i * y_stride + r] = W[r] · x_i for n_groups * group rows r of consecutive groups and n_x
+     * prepared activation rows, x_stride bytes apart. Every y row has room for n_groups * group
+     * floats. n_x = 1 and n_x = 512 give row i the same bits. */
+    void (*multiply)(const void *groups, size_t n_groups, size_t n_cols, const void *x,
+                     size_t x_stride, size_t n_x, float *y, size_t y_stride);
+};
+#define KERNEL_MAX_GROUP 16
+
+/* ---- attention ---- */
+
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_TYPES };
+#define KV_PAGE 64 /* positions in a page */
+#define ATTENTION_SPLIT \
+    512 /* keys after which the online softmax starts anew; parts are merged in order */
+
+/* Queries of consecutive positions of one sequence that share one KV head. */
+struct attention_task {
+    const float *q;  /* row i, head h at q + i * q_stride + h * head_dim */
+    size_t q_stride; /* floats */
+    size_t n_rows, n_heads,
+        head_dim; /* n_heads: query heads of this KV head; head_dim any multiple of 8 up to 256 */
+    int64_t
+        position; /* of row 0; row i sees keys max(0, position + i - window + 1) ... position + i */
+    int64_t window; /* 0: no window */
+    float scale,
+        softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */
+    enum kv_type type;
+    const uint8_t
+        *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */
+    const int32_t *pages; /* those wholly out of the window may be -1 */
+    size_t page_bytes, k_offset,
+        v_offset;  /* of this head's [KV_PAGE][head_dim] in a page; 64-byte aligned */
+    void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim), 64-byte aligned */
+};
+
+/* Floats of the state of one query: maximum at 0, sum at 1, weighted values not yet divided from 16
+ * on. */
+#define ATTENTION_PART_FLOATS(head_dim) (16 + ((head_dim) + 15) / 16 * 16)
+
+struct kernels {
+    const char *name; /* "reference", "avx2", … */
+    struct activation_kernel activation[ACTIVATION_FORMATS];
+    struct linear_kernel linear[WEIGHT_TYPES];
+
+    /* y[n] = x / sqrt(mean(x²) + eps) * weight;  weight may be NULL. y may be x. */
+    void (*norm_rms)(const float *x, const float *weight, float eps, size_t n, float *y);
+    /* y[n] = (x - mean) / sqrt(var + eps) * weight + bias; weight, bias may be NULL. */
+    void (*norm_layer)(const float *x, const float *weight, const float *bias, float eps, size_t n,
+                       float *y);
+    /* Rotates pairs of x[n_dims] in place; table [n_dims / 2][2]: cos, sin. */
+    void (*rope)(float *x, const float *table, size_t n_dims, enum rope_pairing pairing);
+    /* table [n][2] = scale * cos, scale * sin of (float)position * frequencies[i], the product
+     * rounded to f32. |angle| < 2^22. */
+    void (*rope_table)(int64_t position, const float *frequencies, size_t n, float scale,
+                       float *table);
+    void (*kv_store)(enum kv_type type, const float *x, size_t n, void *to);
+    /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
+    void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
+                 float *y);
+    void (*add)(const float *x, size_t n, float *y); /* y += x */
+    void (*scale)(float factor, size_t n, float *y); /* y *= factor */
+    void (*softcap)(float cap, size_t n, float *y);  /* y = cap * tanh(y / cap) */
+
+    size_t (*attention_scratch_bytes)(size_t n_queries, size_t head_dim);
+    /* Keys [split * ATTENTION_SPLIT, +ATTENTION_SPLIT) of every query:
+     * part[query][ATTENTION_PART_FLOATS], query = row * n_heads + head. Blocks of KV_PAGE keys in
+     * order, a fresh online softmax. A query that sees none of them gets m = -inf, l = 0, o = 0. */
+    void (*attention_split)(const struct attention_task *task, int64_t split, float *part);
+    /* total ⊕= part for n queries; a total with l = 0 becomes part exactly, a part with l = 0
+     * changes nothing. */
+    void (*attention_merge)(size_t n_queries, size_t head_dim, const float *part, float *total);
+    /* out[head_dim] = o / l of one query. */
+    void (*attention_finish)(const float *total, size_t head_dim, float *out);
+};
+
+/* ---- dispatch.c ---- */
+
+enum isa { ISA_AVX2 = 1 << 0 /* AVX2, FMA, F16C and an OS that saves ymm */ };
+
+uint32_t isa_detect(void);
+/* Every entry up to what isa allows. */
+void kernels_init(struct kernels *kernels, uint32_t isa);
+/* The best path of this machine, or the one that TRANSFORMER_CPU names; UNSUPPORTED if it can't run
+ * here or isn't known. */
+status kernels_choose(struct kernels *kernels);
+
+void kernels_reference(struct kernels *kernels);
+void kernels_avx2(struct kernels *kernels);
+
+#endif

@@ -1,0 +1,119 @@
+/* A model file, whatever its format: a table of metadata and a table of named tensor views. Nothing
+ * above knows formats. */
+#ifndef FORMAT_CHECKPOINT_H
+#define FORMAT_CHECKPOINT_H
+
+#include "base/log.h"
+#include "base/memory.h"
+#include "quant/weight_type.h"
+
+struct checkpoint;
+
+struct checkpoint_options {
+    const char *path;
+    const void *data; /* or bytes in memory */
+    size_t data_size;
+    const transformer_reader *reader; /* or through this */
+    bool read;                        /* read files instead of mapping them */
+    bool copy; /* data is gone after open: what is still needed (the head with its metadata) is
+                  copied */
+    struct log log;
+};
+
+/* Opens and validates the head of every part. Metadata and names stay valid until checkpoint_close;
+ * bytes of tensors can be had until checkpoint_finish_loading. */
+status checkpoint_open(struct memory *memory, const struct checkpoint_options *options,
+                       struct checkpoint **checkpoint);
+/* All weights are loaded: closes files, lets go of mapped tensor pages and read buffers. Metadata
+ * stays. */
+void checkpoint_finish_loading(struct checkpoint *checkpoint);
+void checkpoint_close(struct checkpoint *checkpoint); /* NULL does nothing */
+
+const char *
+checkpoint_name(const struct checkpoint *checkpoint); /* for messages: the path, or "memory" */
+const char *checkpoint_format(const struct checkpoint *checkpoint); /* "GGUF v3" */
+uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint);
+uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint); /* 0 unless mapped */
+
+/* ---- metadata ---- */
+
+enum metadata_kind {
+    METADATA_U8,
+    METADATA_I8,
+    METADATA_U16,
+    METADATA_I16,
+    METADATA_U32,
+    METADATA_I32,
+    METADATA_F32,
+    METADATA_BOOL,
+    METADATA_STRING,
+    METADATA_ARRAY,
+    METADATA_U64,
+    METADATA_I64,
+    METADATA_F64
+}; /* GGUF's own numbering */
+
+struct text { /* bytes, not NUL-terminated */
+    const char *data;
+    size_t length;
+};
+
+struct metadata {
+    struct text key;
+    enum metadata_kind kind;
+    enum metadata_kind element; /* of an array; never ARRAY */
+    uint64_t count;             /* elements of an array, else 1 */
+    const uint8_t *values; /* little-endian, unaligned, packed; strings as u64 length + bytes */
+};
+
+/* NULL: no such key. */
+const struct metadata *checkpoint_metadata(const struct checkpoint *checkpoint, const char *key);
+/* In the file's order; NULL past the end. */
+const struct metadata *checkpoint_metadata_at(const struct checkpoint *checkpoint, size_t index);
+
+/* A key's value, converted from any numeric kind that holds it exactly. *found tells whether the
+ * key is there (may be NULL: then a missing key is FORMAT naming it). A value of a wrong kind or
+ * out of the type's range is FORMAT naming key and file. The out parameter is untouched when the
+ * key is missing. */
+status checkpoint_read_i64(const struct checkpoint *checkpoint, const char *key, bool *found,
+                           int64_t *value);
+status checkpoint_read_f32(const struct checkpoint *checkpoint, const char *key, bool *found,
+                           float *value);
+status checkpoint_read_bool(const struct checkpoint *checkpoint, const char *key, bool *found,
+                            bool *value);
+status checkpoint_read_text(const struct checkpoint *checkpoint, const char *key, bool *found,
+                            struct text *value);
+/* An array of numbers: element i; the caller has checked i < count. FORMAT if it isn't numeric. */
+status checkpoint_array_i64(const struct checkpoint *checkpoint, const struct metadata *array,
+                            uint64_t index, int64_t *value);
+status checkpoint_array_f32(const struct checkpoint *checkpoint, const struct metadata *array,
+                            uint64_t index, float *value);
+/* Walks an array of strings. cursor starts at array->values; each call returns one string and moves
+ * on. The array was validated at open, so this cannot fail within count. */
+struct text checkpoint_next_string(const uint8_t **cursor);
+
+/* ---- tensors ---- */
+
+struct tensor {
+    struct text name;
+    enum weight_type type;
+    int n_dims;
+    int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
+    uint64_t offset; /* in its part's file */
+    uint64_t bytes;
+    int part;
+};
+
+size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);
+const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index);
+/* NULL: no such tensor. */
+const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name);
+/* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
+ * scratch [n] after reading into it. */
+status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
+                       size_t n, void *scratch, const void **data);
+/* These bytes won't be asked for again: their pages may go. */
+void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
+                     size_t n);
+
+#endif

@@ -1,0 +1,48 @@
+/* Text to token ids and back, as the model file describes it. Immutable once open: any number of
+ * threads. */
+#ifndef TOKENIZER_TOKENIZER_H
+#define TOKENIZER_TOKENIZER_H
+
+#include "base/memory.h"
+#include "format/checkpoint.h"
+
+struct tokenizer;
+
+/* *tokenizer is NULL with OK when the file has none. Token texts are views into the checkpoint's
+ * metadata, which must outlive it. n_vocab: rows of the embedding; a vocabulary of another size
+ * than this is FORMAT, except that the embedding may be padded. UNSUPPORTED  a tokenizer model or
+ * pre-tokenizer this library does not have; the message names it. */
+status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
+                      struct tokenizer **tokenizer);
+void tokenizer_close(struct tokenizer *tokenizer); /* NULL does nothing */
+
+struct tokenize_flags {
+    bool add_special;   /* begin and end tokens as the model wants them */
+    bool parse_special; /* control tokens written out in the text become those tokens */
+};
+
+/* ids [capacity]; *count is the number of tokens even when that is over capacity (then
+ * BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
+ * logarithm, whatever the text. */
+status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
+                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count);
+
+/* Where in a text the next token stands: its text depends on it (a leading space that the tokenizer
+ * added is taken away). */
+struct detokenize_state {
+    bool started;
+};
+
+/* Appends the bytes of one token to buffer [capacity]; *length is the number needed. Control tokens
+ * give nothing unless special. At most tokenizer_max_token_bytes. id must be in range. */
+size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
+                             int32_t id, bool special, char *buffer, size_t capacity);
+size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer);
+
+int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+/* kind: TRANSFORMER_TOKEN_...; -1: none. */
+int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind);
+/* End-of-generation tokens, ascending. */
+const int32_t *tokenizer_end_tokens(const struct tokenizer *tokenizer, size_t *count);
+
+#endif
