@@ -1,0 +1,127 @@
+#include "arch/bind.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct name {
+    char text[128];
+};
+
+/* The one %d of a pattern is replaced by hand: a format string must be a literal. */
+static struct name name_of(const char *pattern, const char *suffix, int64_t layer) {
+    struct name name;
+    const char *mark = strstr(pattern, "%d");
+    if (mark)
+        snprintf(name.text, sizeof name.text, "%.*s%" PRId64 "%s%s", (int)(mark - pattern), pattern,
+                 layer, mark + 2, suffix);
+    else
+        snprintf(name.text, sizeof name.text, "%s%s", pattern, suffix);
+    return name;
+}
+
+status bind_begin(struct memory *memory, const struct checkpoint *file, struct spec *spec,
+                  struct binder *binder) {
+    *binder = (struct binder){.file = file, .spec = spec};
+    size_t n = checkpoint_tensor_count(file);
+    TRY(memory_take_array(memory, n, sizeof *spec->weights, "the table of weights",
+                          (void **)&spec->weights));
+    return memory_take_array(memory, n, sizeof *binder->bound, "marks of tensors",
+                             (void **)&binder->bound);
+}
+
+void bind_end(struct binder *binder) {
+    memory_give(binder->spec->memory, binder->bound);
+    binder->bound = NULL;
+}
+
+status bind_check_all(const struct binder *binder) {
+    for (size_t i = 0; i < checkpoint_tensor_count(binder->file); i++) {
+        if (binder->bound[i]) continue;
+        struct text name = checkpoint_tensor_at(binder->file, i)->name;
+        return fail(
+            UNSUPPORTED, "%s: tensor '%.*s' is not one that architecture '%s' is known to have",
+            checkpoint_name(binder->file), (int)name.length, name.data, binder->spec->architecture);
+    }
+    return OK;
+}
+
+static size_t index_of(const struct binder *binder, const struct tensor *tensor) {
+    return (size_t)(tensor - checkpoint_tensor_at(binder->file, 0));
+}
+
+static void bind(struct binder *binder, const struct tensor *tensor, struct weight_ref *ref) {
+    struct spec *spec = binder->spec;
+    binder->bound[index_of(binder, tensor)] = true;
+    ref->tensor = tensor;
+    for (ref->id = 0; ref->id < spec->n_weights; ref->id++)
+        if (spec->weights[ref->id] == tensor) return;
+    spec->weights[spec->n_weights++] = tensor;
+}
+
+static status find(struct binder *binder, enum bind_need need, const char *name,
+                   struct weight_ref *ref, const struct tensor **tensor) {
+    *ref = (struct weight_ref){.id = -1};
+    *tensor = checkpoint_tensor(binder->file, name);
+    if (*tensor || need == BIND_OPTIONAL) return OK;
+    return fail(FORMAT, "%s: tensor '%s' is missing", checkpoint_name(binder->file), name);
+}
+
+static status bind_matrix_named(struct binder *binder, enum bind_need need, const char *name,
+                                int64_t rows, int64_t cols, struct weight_ref *ref) {
+    const struct tensor *tensor;
+    TRY(find(binder, need, name, ref, &tensor));
+    if (!tensor) return OK;
+    if (tensor->n_dims > 2 || tensor->dims[0] != cols || (rows && tensor->dims[1] != rows))
+        return fail(FORMAT,
+                    "%s: tensor '%s' is [%" PRId64 "][%" PRId64 "], the model needs [%" PRId64
+                    "][%" PRId64 "]",
+                    checkpoint_name(binder->file), name, tensor->dims[1], tensor->dims[0], rows,
+                    cols);
+    bind(binder, tensor, ref);
+    return OK;
+}
+
+static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
+                                int64_t n, struct weight_ref *ref) {
+    const struct tensor *tensor;
+    TRY(find(binder, need, name, ref, &tensor));
+    if (!tensor) return OK;
+    if (tensor->dims[0] != n || tensor->dims[1] != 1 || tensor->n_dims > 2)
+        return fail(FORMAT, "%s: tensor '%s' has %" PRId64 " elements, the model needs %" PRId64,
+                    checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1], n);
+    if (tensor->type != WEIGHT_F32 && tensor->type != WEIGHT_F16 && tensor->type != WEIGHT_BF16)
+        return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
+                    checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
+    bind(binder, tensor, ref);
+    return OK;
+}
+
+status bind_matrix(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                   int64_t rows, int64_t cols, struct weight_ref *ref) {
+    return bind_matrix_named(binder, need, name_of(name, "", layer).text, rows, cols, ref);
+}
+
+status bind_vector(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                   int64_t n, struct weight_ref *ref) {
+    return bind_vector_named(binder, need, name_of(name, "", layer).text, n, ref);
+}
+
+status bind_linear(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                   int64_t rows, int64_t cols, struct linear_spec *linear) {
+    TRY(bind_matrix_named(binder, need, name_of(stem, ".weight", layer).text, rows, cols,
+                          &linear->weight));
+    return bind_vector_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, rows,
+                             &linear->bias);
+}
+
+status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
+                     struct norm_spec *norm) {
+    *norm = (struct norm_spec){.kind = NORM_RMS, .eps = eps, .bias.id = -1};
+    return bind_vector_named(binder, BIND_REQUIRED, name_of(stem, ".weight", layer).text, n,
+                             &norm->weight);
+}
+
+void bind_ignore(struct binder *binder, const char *name, int64_t layer) {
+    const struct tensor *tensor = checkpoint_tensor(binder->file, name_of(name, "", layer).text);
+    if (tensor) binder->bound[index_of(binder, tensor)] = true;
+}

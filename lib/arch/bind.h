@@ -1,0 +1,38 @@
+/* Weight slots bound to named tensors, their shapes checked. */
+#ifndef ARCH_BIND_H
+#define ARCH_BIND_H
+
+#include "arch/spec.h"
+
+enum bind_need { BIND_REQUIRED, BIND_OPTIONAL };
+
+struct binder {
+    const struct checkpoint *file;
+    struct spec *spec;
+    bool *bound; /* [checkpoint_tensor_count] */
+};
+
+status bind_begin(struct memory *memory, const struct checkpoint *file, struct spec *spec,
+                  struct binder *binder);
+/* Every tensor of the file must be bound by now, else the family's reader would leave out something
+ * that the model computes: UNSUPPORTED, naming it. */
+status bind_check_all(const struct binder *binder);
+void bind_end(struct binder *binder);
+
+/* name: a printf pattern with one %d for the layer, or none. Matrix [rows][cols]; rows 0: any
+ * number. */
+status bind_matrix(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                   int64_t rows, int64_t cols, struct weight_ref *ref);
+/* Vector [n] of F32, F16 or BF16. */
+status bind_vector(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                   int64_t n, struct weight_ref *ref);
+/* "stem.weight" [rows][cols] and, if it is there, "stem.bias" [rows]. */
+status bind_linear(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                   int64_t rows, int64_t cols, struct linear_spec *linear);
+/* "stem.weight" [n] of an RMS norm. */
+status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
+                     struct norm_spec *norm);
+/* A tensor that may be in a file and means nothing to us. */
+void bind_ignore(struct binder *binder, const char *name, int64_t layer);
+
+#endif

@@ -1,0 +1,180 @@
+#include <math.h>
+
+#include "arch/family.h"
+
+/* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
+enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 256 };
+#define MAX_CONTEXT (INT64_C(1) << 30)
+
+static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, spec->n_embd,
+                    &spec->embedding.weight));
+    spec->embedding.bias.id = -1;
+    spec->n_vocab = spec->embedding.weight.tensor->dims[1];
+    int64_t stated = spec->n_vocab;
+    TRY(keys_i64_or(keys, "vocab_size", 1, INT32_MAX, &stated));
+    if (stated != spec->n_vocab || spec->n_vocab > INT32_MAX)
+        return fail(FORMAT,
+                    "%s: '%s.vocab_size' is %" PRId64 ", 'token_embd.weight' has %" PRId64 " rows",
+                    checkpoint_name(keys->file), keys->prefix, stated, spec->n_vocab);
+    TRY(bind_linear(binder, BIND_OPTIONAL, "output", 0, spec->n_vocab, spec->n_embd, &spec->head));
+    if (!spec->head.weight.tensor) spec->head.weight = spec->embedding.weight;
+    return OK;
+}
+
+status decoder_read_model(const struct keys *keys, struct binder *binder, int n_ropes,
+                          struct spec *spec) {
+    TRY(keys_i64(keys, "block_count", 1, MAX_LAYERS, &spec->n_layers));
+    TRY(keys_i64(keys, "embedding_length", 1, MAX_WIDTH, &spec->n_embd));
+    TRY(keys_i64(keys, "context_length", 1, MAX_CONTEXT, &spec->context_length));
+    spec->embedding_scale = 1.0f;
+    TRY(read_vocabulary(keys, binder, spec));
+
+    size_t n = (size_t)spec->n_layers;
+    TRY(memory_take_array(spec->memory, n, sizeof *spec->layers, "layers", (void **)&spec->layers));
+    TRY(memory_take_array(spec->memory, n, sizeof *spec->kv_streams, "KV streams",
+                          (void **)&spec->kv_streams));
+    TRY(memory_take_array(spec->memory, (size_t)n_ropes, sizeof *spec->ropes, "rope tables",
+                          (void **)&spec->ropes));
+    spec->n_kv_streams = (int)spec->n_layers;
+    spec->n_ropes = n_ropes;
+    for (int i = 0; i < n_ropes; i++) spec->ropes[i].freq_factors.id = -1;
+    /* Switches of kindred models under the same architecture name that change the arithmetic. */
+    static const struct {
+        const char *suffix;
+        float neutral;
+    } must_be[] = {{"expert_count", 0},
+                   {"logit_scale", 1},
+                   {"residual_scale", 1},
+                   {"embedding_scale", 1},
+                   {"attention.clamp_kqv", 0},
+                   {"attention.max_alibi_bias", 0},
+                   {"rope.scaling.yarn_log_multiplier", 0}};
+    for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
+        TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
+    return OK;
+}
+
+status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                          int64_t head_dim_default, struct attention_spec *attention) {
+    const char *file = checkpoint_name(keys->file);
+    struct attention_spec *a = attention;
+    a->n_heads = 0;
+    TRY(keys_i64_of_layer(keys, "attention.head_count", layer, 1, MAX_HEADS, &a->n_heads));
+    if (!a->n_heads)
+        return fail(FORMAT, "%s: '%s.attention.head_count' is missing", file, keys->prefix);
+    a->n_kv_heads = a->n_heads;
+    TRY(keys_i64_of_layer(keys, "attention.head_count_kv", layer, 1, MAX_HEADS, &a->n_kv_heads));
+    if (a->n_heads % a->n_kv_heads)
+        return fail(FORMAT,
+                    "%s: '%s.attention.head_count' is %" PRId64
+                    ", not a multiple of head_count_kv %" PRId64,
+                    file, keys->prefix, a->n_heads, a->n_kv_heads);
+
+    a->head_dim = head_dim_default ? head_dim_default : spec->n_embd / a->n_heads;
+    int64_t key_length = 0;
+    TRY(keys_i64_or(keys, "attention.key_length", 1, MAX_WIDTH, &key_length));
+    if (key_length)
+        a->head_dim = key_length;
+    else if (!head_dim_default && spec->n_embd % a->n_heads)
+        return fail(FORMAT,
+                    "%s: '%s.embedding_length' is %" PRId64
+                    ", not a multiple of attention.head_count %" PRId64,
+                    file, keys->prefix, spec->n_embd, a->n_heads);
+    int64_t value_length = a->head_dim;
+    TRY(keys_i64_or(keys, "attention.value_length", 1, MAX_WIDTH, &value_length));
+    if (value_length != a->head_dim)
+        return fail(UNSUPPORTED,
+                    "%s: '%s.attention.value_length' is %" PRId64 ", keys have %" PRId64, file,
+                    keys->prefix, value_length, a->head_dim);
+    if (a->head_dim % 8 || a->head_dim > MAX_HEAD_DIM)
+        return fail(UNSUPPORTED,
+                    "%s: '%s.attention.key_length': a head has %" PRId64
+                    " dims, must be a multiple of 8 up to %d",
+                    file, keys->prefix, a->head_dim, MAX_HEAD_DIM);
+
+    a->scale = 1.0f / sqrtf((float)a->head_dim);
+    TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &a->scale));
+    a->rope = 0;
+    a->kv_stream = (int)layer;
+    spec->kv_streams[layer] = (struct kv_stream_spec){
+        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim};
+    return OK;
+}
+
+static status read_scaling(const struct keys *keys, const struct spec *spec,
+                           struct rope_spec *rope) {
+    struct text type = {"", 0};
+    rope->scaling = ROPE_SCALING_NONE;
+    rope->factor = 1.0f;
+    rope->attention_factor = 1.0f;
+    TRY(keys_text_or(keys, "rope.scaling.type", &type));
+    TRY(keys_f32_or(keys, "rope.scale_linear", 1e-3f, 1e6f, &rope->factor)); /* before 2024 */
+    TRY(keys_f32_or(keys, "rope.scaling.factor", 1e-3f, 1e6f, &rope->factor));
+    if (type.length == 0 || keys_text_is(type, "linear")) {
+        if (rope->factor != 1.0f) rope->scaling = ROPE_SCALING_LINEAR;
+        return OK;
+    }
+    if (keys_text_is(type, "none")) {
+        rope->factor = 1.0f;
+        return OK;
+    }
+    if (!keys_text_is(type, "yarn"))
+        return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
+                    checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
+
+    int64_t original = spec->context_length;
+    float attention = 1.0f;
+    rope->scaling = ROPE_SCALING_YARN;
+    rope->beta_fast = 32.0f;
+    rope->beta_slow = 1.0f;
+    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
+    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &attention));
+    TRY(keys_f32_or(keys, "rope.scaling.yarn_attn_factor", 1e-3f, 1e3f, &attention));
+    TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_fast", 1e-3f, 1e6f, &rope->beta_fast));
+    TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
+    TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
+    rope->original_context = (float)original;
+    rope->attention_factor = attention;
+    if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
+        rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;
+    return OK;
+}
+
+status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
+                         enum rope_pairing pairing, float theta_default, struct rope_spec *rope) {
+    rope->n_dims = head_dim;
+    rope->theta = theta_default;
+    rope->pairing = pairing;
+    TRY(keys_i64_or(keys, "rope.dimension_count", 2, head_dim, &rope->n_dims));
+    if (rope->n_dims % 2)
+        return fail(FORMAT, "%s: '%s.rope.dimension_count' is %" PRId64 ", must be even",
+                    checkpoint_name(keys->file), keys->prefix, rope->n_dims);
+    TRY(keys_f32_or(keys, "rope.freq_base", 1.0f, 1e12f, &rope->theta));
+    return read_scaling(keys, spec, rope);
+}
+
+status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
+                              struct attention_spec *attention) {
+    struct attention_spec *a = attention;
+    int64_t q = a->n_heads * a->head_dim, kv = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n, q, &a->out);
+}
+
+status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                        int64_t layer, enum activation activation, struct ffn_spec *ffn) {
+    int64_t n = spec->n_embd;
+    ffn->n_ff = 0;
+    TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, &ffn->n_ff));
+    if (!ffn->n_ff)
+        return fail(FORMAT, "%s: '%s.feed_forward_length' is missing", checkpoint_name(keys->file),
+                    keys->prefix);
+    ffn->activation = activation;
+    ffn->gated = true;
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_gate", layer, ffn->n_ff, n, &ffn->gate));
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
+}

@@ -1,0 +1,43 @@
+/* Llama 1–3 (arXiv:2302.13971, 2307.09288, 2407.21783), Mistral (2310.06825), SmolLM2, and Qwen 2
+ * (2407.10671), which differs in how rope pairs its dimensions. */
+#include "arch/family.h"
+
+static status read_pre_norm_decoder(const struct keys *keys, struct binder *binder,
+                                    struct spec *spec, enum rope_pairing pairing) {
+    float eps;
+    int64_t window = 0;
+    TRY(decoder_read_model(keys, binder, 1, spec));
+    TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
+    TRY(keys_i64_or(keys, "attention.sliding_window", 0, INT32_MAX, &window));
+    for (int64_t i = 0; i < spec->n_layers; i++) {
+        struct layer_spec *layer = &spec->layers[i];
+        struct attention_spec *attention = &layer->attention;
+        TRY(decoder_read_heads(keys, spec, i, 0, attention));
+        if (attention->head_dim != spec->layers[0].attention.head_dim)
+            return fail(UNSUPPORTED,
+                        "%s: '%s.attention.head_count' gives layers different head sizes",
+                        checkpoint_name(keys->file), keys->prefix);
+        attention->window = spec->kv_streams[i].window = window;
+        TRY(decoder_bind_attention(binder, spec, i, attention));
+        TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
+        TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
+                          &layer->attention_norm));
+        TRY(bind_norm_rms(binder, "blk.%d.ffn_norm", i, spec->n_embd, eps, &layer->ffn_norm));
+        bind_ignore(binder, "blk.%d.attn_rot_embd", i); /* files of 2023 kept these frequencies */
+        bind_ignore(binder, "blk.%d.attn.rot_embd", i);
+    }
+    struct rope_spec *rope = &spec->ropes[0];
+    TRY(decoder_read_rope(keys, spec, spec->layers[0].attention.head_dim, pairing, 10000.0f, rope));
+    TRY(bind_vector(binder, BIND_OPTIONAL, "rope_freqs.weight", 0, rope->n_dims / 2,
+                    &rope->freq_factors));
+    return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);
+}
+
+/* Converters permute the rows of Wq and Wk so that pairs are adjacent. */
+status llama_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_ADJACENT);
+}
+
+status qwen2_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES);
+}

@@ -1,0 +1,55 @@
+#include "arch/spec.h"
+
+#include <string.h>
+
+#include "arch/family.h"
+
+static const struct family families[] = {
+    {"llama", llama_read},
+    {"qwen2", qwen2_read},
+    {"gemma3", gemma3_read},
+};
+
+static status read_family(const struct checkpoint *file, const struct family *family,
+                          struct spec *spec) {
+    struct keys keys = {.file = file, .prefix = family->architecture};
+    struct binder binder;
+    spec->architecture = family->architecture;
+    status result = bind_begin(spec->memory, file, spec, &binder);
+    if (result == OK) result = family->read(&keys, &binder, spec);
+    if (result == OK) result = bind_check_all(&binder);
+    bind_end(&binder);
+    return result;
+}
+
+status spec_read(struct memory *memory, const struct checkpoint *file, struct spec **spec) {
+    struct text architecture = {"", 0};
+    TRY(checkpoint_read_text(file, "general.architecture", NULL, &architecture));
+    const struct family *family = NULL;
+    for (size_t i = 0; i < sizeof families / sizeof *families; i++)
+        if (keys_text_is(architecture, families[i].architecture)) family = &families[i];
+    if (!family)
+        return fail(UNSUPPORTED, "%s: architecture '%.*s'", checkpoint_name(file),
+                    (int)architecture.length, architecture.data);
+
+    struct spec *fresh;
+    TRY(memory_take_zeroed(memory, sizeof *fresh, "the model's description", (void **)&fresh));
+    fresh->memory = memory;
+    status result = read_family(file, family, fresh);
+    if (result != OK) {
+        spec_free(fresh);
+        return result;
+    }
+    *spec = fresh;
+    return OK;
+}
+
+void spec_free(struct spec *spec) {
+    if (!spec) return;
+    struct memory *memory = spec->memory;
+    memory_give(memory, spec->layers);
+    memory_give(memory, spec->kv_streams);
+    memory_give(memory, spec->ropes);
+    memory_give(memory, spec->weights);
+    memory_give(memory, spec);
+}

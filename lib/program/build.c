@@ -1,0 +1,175 @@
+/* From spec to program. Reading this top to bottom is reading the transformer paper. */
+#include "program/op.h"
+
+struct builder {
+    struct program *program;
+    reg residual; /* [rows][n_embd] */
+};
+
+/* Every layer takes at most this many. */
+enum { LAYER_OPS = 9, LAYER_REGS = 7, OTHER_OPS = 3, OTHER_REGS = 1 };
+
+static reg new_reg(struct builder *b, int64_t width) {
+    struct program *program = b->program;
+    int64_t padded = (width + REG_ALIGNMENT - 1) / REG_ALIGNMENT * REG_ALIGNMENT;
+    program->regs[program->n_regs] =
+        (struct reg_plan){.width = padded, .first = program->n_ops, .last = program->n_ops};
+    return program->n_regs++;
+}
+
+static void touch(struct builder *b, reg used) {
+    if (used != REG_NONE) b->program->regs[used].last = b->program->n_ops;
+}
+
+static struct op *emit(struct builder *b, enum op_kind kind, int layer, reg in, reg out0, reg out1,
+                       reg out2) {
+    struct program *program = b->program;
+    touch(b, in);
+    touch(b, out0);
+    touch(b, out1);
+    touch(b, out2);
+    struct op *op = &program->ops[program->n_ops++];
+    *op = (struct op){.kind = kind, .layer = layer, .in = in, .out = {out0, out1, out2}};
+    return op;
+}
+
+static const struct norm_spec *norm_or_null(const struct norm_spec *norm) {
+    return norm->kind == NORM_NONE ? NULL : norm;
+}
+
+static void note_linear(struct builder *b, const struct linear_spec *weight) {
+    int64_t in = weight->weight.tensor->dims[0], out = weight->weight.tensor->dims[1];
+    if (in > b->program->max_in) b->program->max_in = in;
+    if (out > b->program->max_out) b->program->max_out = out;
+}
+
+static void emit_linear(struct builder *b, int layer, const struct norm_spec *norm, reg in,
+                        const struct linear_spec *weight, enum combine combine, reg out) {
+    struct op *op = emit(b, OP_LINEAR, layer, in, out, REG_NONE, REG_NONE);
+    op->norm = norm;
+    op->linear.n_weights = 1;
+    op->linear.weights[0] = weight;
+    op->linear.combine = combine;
+    note_linear(b, weight);
+}
+
+/* x += W a, or where the family norms what a block gives: x += n(W a). */
+static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
+                                 reg in, const struct norm_spec *post_norm) {
+    if (post_norm->kind == NORM_NONE) {
+        emit_linear(b, layer, NULL, in, weight, COMBINE_ADD, b->residual);
+        return;
+    }
+    reg y = new_reg(b, weight->weight.tensor->dims[1]);
+    emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
+    emit(b, OP_NORM_ADD, layer, y, b->residual, REG_NONE, REG_NONE)->norm = post_norm;
+}
+
+static void build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct attention_spec *a = &spec->attention;
+    int64_t q_width = a->n_heads * a->head_dim, kv_width = a->n_kv_heads * a->head_dim;
+    reg q = new_reg(b, q_width), k = new_reg(b, kv_width), v = new_reg(b, kv_width);
+
+    struct op *qkv = emit(b, OP_LINEAR, layer, b->residual, q, k, v);
+    qkv->boundary = true;
+    qkv->norm = norm_or_null(&spec->attention_norm);
+    qkv->linear.n_weights = 3;
+    qkv->linear.combine = COMBINE_STORE;
+    const struct linear_spec *weights[] = {&a->q, &a->k, &a->v};
+    for (int i = 0; i < 3; i++) {
+        qkv->linear.weights[i] = weights[i];
+        note_linear(b, weights[i]);
+    }
+
+    emit(b, OP_ROPE_STORE, layer, q, k, v, REG_NONE)->attention = a;
+    reg out = new_reg(b, q_width);
+    emit(b, OP_ATTENTION, layer, q, out, REG_NONE, REG_NONE)->attention = a;
+    emit_linear_residual(b, layer, &a->out, out, &spec->post_attention_norm);
+}
+
+static void build_ffn(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct ffn_spec *ffn = &spec->ffn;
+    reg hidden = new_reg(b, ffn->n_ff);
+    struct op *op = emit(b, OP_LINEAR, layer, b->residual, hidden, REG_NONE, REG_NONE);
+    op->norm = norm_or_null(&spec->ffn_norm);
+    op->linear.n_weights = 2;
+    op->linear.combine = COMBINE_GATE;
+    op->linear.activation = ffn->activation;
+    op->linear.weights[0] = &ffn->gate;
+    op->linear.weights[1] = &ffn->up;
+    note_linear(b, &ffn->gate);
+    emit_linear_residual(b, layer, &ffn->down, hidden, &spec->post_ffn_norm);
+}
+
+static void build_model(struct builder *b, const struct spec *spec) {
+    b->residual = new_reg(b, spec->n_embd);
+    emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->scale = spec->embedding_scale;
+    for (int layer = 0; layer < spec->n_layers; layer++) {
+        build_attention(b, &spec->layers[layer], layer);
+        build_ffn(b, &spec->layers[layer], layer);
+    }
+    struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
+    head->boundary = true;
+    head->norm = norm_or_null(&spec->output_norm);
+    head->linear.n_weights = 1;
+    head->linear.weights[0] = &spec->head;
+    if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
+}
+
+static status make_frequencies(struct program *program, const float *const *freq_factors) {
+    const struct spec *spec = program->spec;
+    TRY(memory_take_array(program->memory, (size_t)spec->n_ropes, sizeof *program->frequencies,
+                          "rope frequencies", (void **)&program->frequencies));
+    for (int i = 0; i < spec->n_ropes; i++) {
+        const struct rope_spec *rope = &spec->ropes[i];
+        TRY(memory_take_array(program->memory, (size_t)rope->n_dims / 2, sizeof(float),
+                              "rope frequencies", (void **)&program->frequencies[i]));
+        rope_frequencies(rope, freq_factors ? freq_factors[i] : NULL, program->frequencies[i]);
+    }
+    return OK;
+}
+
+static status fill(struct program *program, const float *const *freq_factors,
+                   size_t kv_element_bytes) {
+    const struct spec *spec = program->spec;
+    size_t n_layers = (size_t)spec->n_layers;
+    TRY(memory_take_array(program->memory, n_layers * LAYER_OPS + OTHER_OPS, sizeof *program->ops,
+                          "the program", (void **)&program->ops));
+    TRY(memory_take_array(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
+                          sizeof *program->regs, "the program's registers",
+                          (void **)&program->regs));
+    struct builder b = {.program = program};
+    build_model(&b, spec);
+    program->row_floats = buffers_plan(program->regs, program->n_regs);
+    TRY(make_frequencies(program, freq_factors));
+    return kv_layout_make(program->memory, spec, kv_element_bytes, &program->kv);
+}
+
+status program_build(struct memory *memory, const struct spec *spec,
+                     const float *const *freq_factors, size_t kv_element_bytes,
+                     struct program **program) {
+    struct program *fresh;
+    TRY(memory_take_zeroed(memory, sizeof *fresh, "the program", (void **)&fresh));
+    fresh->memory = memory;
+    fresh->spec = spec;
+    status result = fill(fresh, freq_factors, kv_element_bytes);
+    if (result != OK) {
+        program_free(fresh);
+        return result;
+    }
+    *program = fresh;
+    return OK;
+}
+
+void program_free(struct program *program) {
+    if (!program) return;
+    struct memory *memory = program->memory;
+    if (program->frequencies)
+        for (int i = 0; i < program->spec->n_ropes; i++)
+            memory_give(memory, program->frequencies[i]);
+    memory_give(memory, program->frequencies);
+    kv_layout_free(memory, &program->kv);
+    memory_give(memory, program->ops);
+    memory_give(memory, program->regs);
+    memory_give(memory, program);
+}

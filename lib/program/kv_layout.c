@@ -1,0 +1,39 @@
+#include "program/kv_layout.h"
+
+static bool same_group(const struct kv_stream_spec *a, const struct kv_stream_spec *b) {
+    return a->n_heads == b->n_heads && a->key_dim == b->key_dim && a->value_dim == b->value_dim &&
+           a->window == b->window;
+}
+
+status kv_layout_make(struct memory *memory, const struct spec *spec, size_t element_bytes,
+                      struct kv_layout *layout) {
+    size_t n = (size_t)spec->n_kv_streams;
+    *layout = (struct kv_layout){.element_bytes = element_bytes};
+    TRY(memory_take_array(memory, n, sizeof *layout->groups, "KV groups",
+                          (void **)&layout->groups));
+    TRY(memory_take_array(memory, n, sizeof *layout->places, "KV places",
+                          (void **)&layout->places));
+    for (int i = 0; i < spec->n_kv_streams; i++) {
+        const struct kv_stream_spec *stream = &spec->kv_streams[i];
+        struct kv_place *place = &layout->places[i];
+        place->group = layout->n_groups;
+        for (int j = 0; j < i; j++)
+            if (same_group(stream, &spec->kv_streams[j])) place->group = layout->places[j].group;
+        if (place->group == layout->n_groups)
+            layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window};
+
+        struct kv_group *group = &layout->groups[place->group];
+        place->k_head_bytes = KV_PAGE_TOKENS * (size_t)stream->key_dim * element_bytes;
+        place->v_head_bytes = KV_PAGE_TOKENS * (size_t)stream->value_dim * element_bytes;
+        place->k_offset = group->page_bytes;
+        place->v_offset = place->k_offset + (size_t)stream->n_heads * place->k_head_bytes;
+        group->page_bytes = place->v_offset + (size_t)stream->n_heads * place->v_head_bytes;
+        if (!stream->value_dim) place->v_offset = place->k_offset;
+    }
+    return OK;
+}
+
+void kv_layout_free(struct memory *memory, struct kv_layout *layout) {
+    memory_give(memory, layout->groups);
+    memory_give(memory, layout->places);
+}

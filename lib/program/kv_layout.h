@@ -1,0 +1,33 @@
+/* Where keys and values lie: streams of equal shape and window form a group, which has pages and
+ * page tables of its own. A page of a group holds KV_PAGE_TOKENS positions of every stream in it:
+ * [stream][k, v][head][position][dim]. */
+#ifndef PROGRAM_KV_LAYOUT_H
+#define PROGRAM_KV_LAYOUT_H
+
+#include "arch/spec.h"
+
+#define KV_PAGE_TOKENS 64
+
+struct kv_group {
+    int64_t window; /* positions that are still needed; 0: all */
+    size_t page_bytes;
+};
+
+struct kv_place { /* of a stream */
+    int group;
+    size_t k_offset, v_offset; /* of head 0 in a page */
+    size_t k_head_bytes, v_head_bytes;
+};
+
+struct kv_layout {
+    struct kv_group *groups;
+    int n_groups;
+    struct kv_place *places; /* [spec.n_kv_streams] */
+    size_t element_bytes;
+};
+
+status kv_layout_make(struct memory *memory, const struct spec *spec, size_t element_bytes,
+                      struct kv_layout *layout);
+void kv_layout_free(struct memory *memory, struct kv_layout *layout);
+
+#endif

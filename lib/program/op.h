@@ -1,0 +1,87 @@
+/* The forward pass as a flat list of fused ops, symbolic in the number of rows. A backend
+ * interprets it. */
+#ifndef PROGRAM_OP_H
+#define PROGRAM_OP_H
+
+#include "arch/spec.h"
+#include "program/kv_layout.h"
+
+/* A buffer of floats [rows][width], planned by lifetime: registers that are not alive together
+ * share bytes. */
+typedef int reg;
+#define REG_NONE (-1)
+
+struct reg_plan {
+    int64_t
+        width; /* floats of a row, a multiple of REG_ALIGNMENT; a kernel may write the padding */
+    int64_t
+        offset; /* floats of a row before it: the buffer begins at offset * (most rows of a step) */
+    int first, last; /* ops that use it */
+};
+#define REG_ALIGNMENT 16
+
+enum op_kind {
+    OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
+                  too */
+    OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
+    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
+    OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
+    OP_NORM_ADD,   /* x += n(y) */
+    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
+};
+
+enum combine {
+    COMBINE_STORE, /* out[i] = W[i] n(x) + b[i] */
+    COMBINE_ADD,   /* out[0] += W[0] n(x) + b[0] */
+    COMBINE_GATE   /* out[0] = act(W[0] n(x) + b[0]) * (W[1] n(x) + b[1]) */
+};
+
+#define OP_MAX_WEIGHTS 3
+
+struct op {
+    enum op_kind kind;
+    int layer;     /* -1: outside the layers */
+    bool boundary; /* a step may stop before this op */
+    reg in, out[OP_MAX_WEIGHTS];
+    const struct norm_spec *norm; /* of the input; NULL none */
+    union {
+        struct {
+            int n_weights;
+            const struct linear_spec *weights[OP_MAX_WEIGHTS];
+            enum combine combine;
+            enum activation activation;
+        } linear;
+        const struct attention_spec
+            *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
+        float scale;    /* EMBED */
+    };
+};
+
+struct program {
+    const struct spec *spec;
+    struct op *ops;
+    int n_ops;
+    struct reg_plan *regs;
+    int n_regs;
+    int64_t row_floats;  /* of all buffers together, per row */
+    int64_t max_in;      /* widest input of a linear op */
+    int64_t max_out;     /* widest output of one weight inside the layers */
+    float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
+    struct kv_layout kv;
+    struct memory *memory;
+};
+
+/* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
+ * NULL where there are none. */
+status program_build(struct memory *memory, const struct spec *spec,
+                     const float *const *freq_factors, size_t kv_element_bytes,
+                     struct program **program);
+void program_free(struct program *program); /* NULL does nothing */
+
+/* buffers.c: gives each register its offset, returns floats of a row in all. */
+int64_t buffers_plan(struct reg_plan *regs, int n_regs);
+
+/* rope.c: frequencies [n_dims / 2] with the scaling applied. */
+void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, float *frequencies);
+
+#endif
