@@ -1,0 +1,145 @@
+"""A Hugging Face model as a GGUF file, in the names and layouts that converters from Hugging Face write."""
+
+import math
+
+import gguf
+import numpy as np
+
+ATTENTION = ("q", "k", "v")
+
+
+def permute_for_adjacent_pairs(weight, n_heads):
+    """Rows of a query or key projection, so that a pair (i, i + head_dim/2) becomes (2i, 2i + 1)."""
+    rows = weight.reshape(n_heads, 2, weight.shape[0] // n_heads // 2, *weight.shape[1:])
+    return rows.swapaxes(1, 2).reshape(weight.shape)
+
+
+def unpermute_from_adjacent_pairs(weight, n_heads):
+    rows = weight.reshape(n_heads, weight.shape[0] // n_heads // 2, 2, *weight.shape[1:])
+    return rows.swapaxes(1, 2).reshape(weight.shape)
+
+
+def tensor_names(family, n_layers):
+    """(Hugging Face name, GGUF name) of every tensor that a model of the family may have."""
+    names = [("model.embed_tokens.weight", "token_embd.weight"), ("model.norm.weight", "output_norm.weight"),
+             ("lm_head.weight", "output.weight")]
+    for i in range(n_layers):
+        source, target = f"model.layers.{i}.", f"blk.{i}."
+        for kind in ("weight", "bias"):
+            names += [(f"{source}self_attn.{x}_proj.{kind}", f"{target}attn_{x}.{kind}") for x in ATTENTION]
+            names += [(f"{source}self_attn.o_proj.{kind}", f"{target}attn_output.{kind}")]
+            names += [(f"{source}mlp.{x}_proj.{kind}", f"{target}ffn_{x}.{kind}") for x in ("gate", "up", "down")]
+        names += [(f"{source}input_layernorm.weight", f"{target}attn_norm.weight")]
+        if family == "gemma3":
+            names += [(f"{source}self_attn.{x}_norm.weight", f"{target}attn_{x}_norm.weight") for x in ("q", "k")]
+            names += [(f"{source}post_attention_layernorm.weight", f"{target}post_attention_norm.weight"),
+                      (f"{source}pre_feedforward_layernorm.weight", f"{target}ffn_norm.weight"),
+                      (f"{source}post_feedforward_layernorm.weight", f"{target}post_ffw_norm.weight")]
+        else:
+            names += [(f"{source}post_attention_layernorm.weight", f"{target}ffn_norm.weight")]
+    return names
+
+
+def to_gguf_values(family, config, name, values):
+    """What a GGUF file holds for the Hugging Face values [rows][cols] of the tensor with this GGUF name."""
+    if family == "llama" and ".attn_q." in name:
+        return permute_for_adjacent_pairs(values, config.num_attention_heads)
+    if family == "llama" and ".attn_k." in name:
+        return permute_for_adjacent_pairs(values, config.num_key_value_heads)
+    if family == "gemma3" and name.endswith("norm.weight"):
+        return values + np.float32(1)
+    return values
+
+
+def from_gguf_values(family, config, name, values):
+    """The other way round."""
+    if family == "llama" and ".attn_q." in name:
+        return unpermute_from_adjacent_pairs(values, config.num_attention_heads)
+    if family == "llama" and ".attn_k." in name:
+        return unpermute_from_adjacent_pairs(values, config.num_key_value_heads)
+    if family == "gemma3" and name.endswith("norm.weight"):
+        return values - np.float32(1)
+    return values
+
+
+def llama3_frequency_factors(rope, head_dim):
+    """What divides each frequency, as the config's rope_type llama3 says."""
+    factors = []
+    for i in range(head_dim // 2):
+        wavelength = 2 * math.pi * rope["rope_theta"] ** (2 * i / head_dim)
+        turns = rope["original_max_position_embeddings"] / wavelength
+        if turns > rope["high_freq_factor"]:
+            factors.append(1.0)
+        elif turns < rope["low_freq_factor"]:
+            factors.append(rope["factor"])
+        else:
+            smooth = (turns - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+            factors.append(1 / ((1 - smooth) / rope["factor"] + smooth))
+    return np.array(factors, dtype=np.float32)
+
+
+def write_metadata(writer, family, config, options):
+    head_dim = config.head_dim
+    rope = config.rope_parameters
+    if family == "gemma3":
+        rope = config.rope_parameters["full_attention"]
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(rope["rope_theta"])
+    if family == "gemma3" or head_dim != config.hidden_size // config.num_attention_heads:
+        writer.add_key_length(head_dim)
+        writer.add_value_length(head_dim)
+    if family == "llama":
+        writer.add_vocab_size(config.vocab_size)
+        writer.add_rope_dimension_count(options.get("rope_dims", head_dim))
+    if family == "gemma3":
+        writer.add_sliding_window(config.sliding_window)
+        if config.final_logit_softcapping:
+            writer.add_final_logit_softcapping(config.final_logit_softcapping)
+        local = config.rope_parameters["sliding_attention"]["rope_theta"]
+        if local != 10000.0:
+            writer.add_rope_freq_base_swa(local)
+    if rope["rope_type"] == "linear":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        writer.add_rope_scaling_factor(rope["factor"])
+    if rope["rope_type"] == "yarn":
+        writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        writer.add_rope_scaling_factor(rope["factor"])
+        writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if "beta_fast" in rope:
+            writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+            writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+
+
+def write_model(path, name, family, model, options=None, tokenizer=None, encoded=None):
+    """model: the Hugging Face model. encoded: {GGUF name: (weight type, blocks as bytes [rows][bytes])} of the tensors
+    that are not written as F32; the model must hold what they dequantize to."""
+    options = options or {}
+    encoded = encoded or {}
+    config = model.config
+    writer = gguf.GGUFWriter(path, family)
+    writer.add_name(name)
+    write_metadata(writer, family, config, options)
+    if tokenizer is not None:
+        tokenizer.write(writer)
+    state = model.state_dict()
+    for source, target in tensor_names(family, config.num_hidden_layers):
+        if source not in state or (source == "lm_head.weight" and config.tie_word_embeddings):
+            continue
+        if target in encoded:
+            weight_type, blocks = encoded[target]
+            writer.add_tensor(target, blocks, raw_dtype=weight_type)
+        else:
+            values = state[source].numpy().astype(np.float32)
+            writer.add_tensor(target, np.ascontiguousarray(to_gguf_values(family, config, target, values)))
+    if family == "llama" and config.rope_parameters["rope_type"] == "llama3":
+        writer.add_tensor("rope_freqs.weight", llama3_frequency_factors(config.rope_parameters, config.head_dim))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()

@@ -1,0 +1,93 @@
+"""Writes data/small: small random models in f32 and their logits. Run: python3 make_small.py [NAME ...]"""
+
+import os
+import sys
+
+import torch
+
+import golden_file
+import gguf_model
+import random_model
+import small_tokenizers
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "small")
+
+BASE = {
+    "llama": dict(vocab_size=259, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=4,
+                  num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=False,
+                  rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
+    "qwen2": dict(vocab_size=261, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=4,
+                  num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-6, tie_word_embeddings=True,
+                  rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
+    "gemma3": dict(vocab_size=263, hidden_size=32, intermediate_size=56, num_hidden_layers=7, num_attention_heads=4,
+                   num_key_value_heads=1, head_dim=16, query_pre_attn_scalar=16, max_position_embeddings=2048,
+                   rms_norm_eps=1e-6, sliding_window=24, tie_word_embeddings=True,
+                   rope_parameters={"full_attention": {"rope_type": "default", "rope_theta": 1000000.0},
+                                    "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+}
+
+# name: (what differs from the family's base, options of the file, lengths of the sequences)
+MODELS = {
+    "llama-gqa": (dict(vocab_size=380), {}, (1, 40, 1100)),
+    "llama-mha-tied": (dict(hidden_size=96, intermediate_size=176, num_hidden_layers=1, num_attention_heads=6,
+                            num_key_value_heads=6, tie_word_embeddings=True), {}, (40,)),
+    "llama-mqa-biases": (dict(num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True), {}, (40,)),
+    "llama-head-dim": (dict(head_dim=24), {}, (40,)),
+    "llama-rope-llama3": (dict(rope_parameters={
+        "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+        "original_max_position_embeddings": 64}, head_dim=16), {}, (200,)),
+    "llama-rope-linear": (dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}), {}, (90,)),
+    "llama-rope-yarn": (dict(rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 32,
+        "beta_fast": 8.0, "beta_slow": 0.5}, head_dim=16), {}, (200,)),
+    "llama-rope-partial": (dict(head_dim=16), {"rope_dims": 8}, (40,)),
+    "qwen2-gqa-tied": (dict(), {}, (40,)),
+    "qwen2-mha": (dict(num_attention_heads=6, num_key_value_heads=6, head_dim=16, tie_word_embeddings=False), {}, (40,)),
+    "qwen2-rope-yarn": (dict(rope_parameters={
+        "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 4.0, "original_max_position_embeddings": 64},
+        head_dim=32, num_attention_heads=2, num_key_value_heads=1), {}, (200,)),
+    "gemma3-mqa": (dict(vocab_size=420), {}, (1, 40, 700)),
+    "gemma3-rope-linear": (dict(num_key_value_heads=2, rope_parameters={
+        "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}), {}, (90,)),
+    "gemma3-mha-untied": (dict(num_key_value_heads=4, tie_word_embeddings=False, sliding_window=9,
+                               final_logit_softcapping=5.0), {}, (40,)),
+}
+
+TOKENIZERS = {"llama-gqa": small_tokenizers.byte_level, "gemma3-mqa": small_tokenizers.sentencepiece}
+
+
+def recorded_positions(n):
+    """All of a short sequence; of a longer one its end and where pages, windows and attention's splits begin."""
+    if n <= 40:
+        return list(range(n))
+    edges = [0, 8, 9, 10, 23, 24, 25, 63, 64, 65, 127, 128, 511, 512, 513, 1023, 1024]
+    return sorted({p for p in edges if p < n} | set(range(n - 8, n)))
+
+
+def make(name):
+    family = name.split("-")[0]
+    changes, options, lengths = MODELS[name]
+    config = {**BASE[family], **changes}
+    model = random_model.build(name, family, options, **config)
+    tokenizer = None
+    if name in TOKENIZERS:
+        tokenizer = TOKENIZERS[name](config["vocab_size"])
+        tokenizer.write_texts(os.path.join(FOLDER, name + ".texts"))
+    gguf_model.write_model(os.path.join(FOLDER, name + ".gguf"), name, family, model, options, tokenizer)
+    random = random_model.generator(name + " tokens")
+    sequences = []
+    for n in lengths:
+        tokens = random.integers(0, config["vocab_size"], n).tolist()
+        positions = recorded_positions(n)
+        sequences.append((tokens, positions, random_model.logits(model, tokens, positions)))
+    golden_file.write_logits(os.path.join(FOLDER, name + ".logits"), sequences)
+    rows = sequences[-1][2]
+    print(f"{name}: logits deviate by {rows.std():.2f}, highest {abs(rows).max():.2f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    os.makedirs(FOLDER, exist_ok=True)
+    for model_name in sys.argv[1:] or MODELS:
+        make(model_name)
