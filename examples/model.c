@@ -1,0 +1,39 @@
+#include "model.h"
+
+#include <stdlib.h>
+
+#include "console.h"
+
+transformer_model *model_open(const char *path, int32_t device) {
+    transformer_model_options options = {
+        .struct_size = sizeof options, .path = path, .device = device};
+    if (console_has_terminal()) {
+        options.progress = console_progress;
+        options.progress_user = (void *)"loading";
+    }
+    transformer_model *model = NULL;
+    console_require(transformer_model_open(&options, &model));
+    return model;
+}
+
+transformer_model_details model_details(const transformer_model *model) {
+    transformer_model_details details = {.struct_size = sizeof details};
+    console_require(transformer_model_info(model, &details));
+    return details;
+}
+
+int32_t *model_tokens(const transformer_model *model, const char *text, int64_t length,
+                      const transformer_tokenize_options *options, int64_t *count) {
+    /* Nearly every text has fewer tokens than bytes, begin and end aside; the rest asks again. */
+    int64_t capacity = length + 16;
+    int32_t *tokens = console_allocate(NULL, (size_t)capacity, sizeof *tokens);
+    transformer_status status =
+        transformer_tokenize(model, text, length, options, tokens, capacity, count);
+    if (status == TRANSFORMER_BUFFER_TOO_SMALL) {
+        capacity = *count;
+        tokens = console_allocate(tokens, (size_t)capacity, sizeof *tokens);
+        status = transformer_tokenize(model, text, length, options, tokens, capacity, count);
+    }
+    console_require(status);
+    return tokens;
+}

@@ -1,0 +1,17 @@
+/* Opening a model and asking it for tokens, as several examples do. Failures end the process, as in
+ * console.h. */
+#ifndef EXAMPLES_MODEL_H
+#define EXAMPLES_MODEL_H
+
+#include <stdint.h>
+#include <transformer.h>
+
+/* With a progress bar where stderr is a terminal. */
+transformer_model *model_open(const char *path, int32_t device);
+transformer_model_details model_details(const transformer_model *model);
+
+/* The tokens of text; the caller frees them. NULL options are the library's defaults. */
+int32_t *model_tokens(const transformer_model *model, const char *text, int64_t length,
+                      const transformer_tokenize_options *options, int64_t *count);
+
+#endif
