@@ -49,13 +49,15 @@ static size_t index_of(const struct binder *binder, const struct tensor *tensor)
     return (size_t)(tensor - checkpoint_tensor_at(binder->file, 0));
 }
 
-static void bind(struct binder *binder, const struct tensor *tensor, struct weight_ref *ref) {
+static void bind(struct binder *binder, const struct tensor *tensor, bool vector,
+                 struct weight_ref *ref) {
     struct spec *spec = binder->spec;
     binder->bound[index_of(binder, tensor)] = true;
     ref->tensor = tensor;
     for (ref->id = 0; ref->id < spec->n_weights; ref->id++)
-        if (spec->weights[ref->id] == tensor) return;
-    spec->weights[spec->n_weights++] = tensor;
+        if (spec->weights[ref->id].tensor == tensor && spec->weights[ref->id].vector == vector)
+            return;
+    spec->weights[spec->n_weights++] = (struct weight_slot){tensor, vector};
 }
 
 static status find(struct binder *binder, enum bind_need need, const char *name,
@@ -77,7 +79,7 @@ static status bind_matrix_named(struct binder *binder, enum bind_need need, cons
                     "][%" PRId64 "]",
                     checkpoint_name(binder->file), name, tensor->dims[1], tensor->dims[0], rows,
                     cols);
-    bind(binder, tensor, ref);
+    bind(binder, tensor, false, ref);
     return OK;
 }
 
@@ -92,7 +94,7 @@ static status bind_vector_named(struct binder *binder, enum bind_need need, cons
     if (tensor->type != WEIGHT_F32 && tensor->type != WEIGHT_F16 && tensor->type != WEIGHT_BF16)
         return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
                     checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
-    bind(binder, tensor, ref);
+    bind(binder, tensor, true, ref);
     return OK;
 }
 

@@ -26,6 +26,12 @@ struct weight_ref {
     int id; /* index of spec.weights, assigned by spec_bind; -1 none */
 };
 
+/* A tensor that the spec refers to. */
+struct weight_slot {
+    const struct tensor *tensor;
+    bool vector; /* used as f32 [n]; else a matrix */
+};
+
 struct norm_spec {
     enum norm_kind kind;
     float eps;
@@ -96,7 +102,7 @@ struct spec {
     struct kv_stream_spec *kv_streams;
     int n_kv_streams;
     /* Every tensor that something above refers to, each once: a backend loads these. */
-    const struct tensor **weights; /* [n_weights] */
+    struct weight_slot *weights; /* [n_weights] */
     int n_weights;
     struct memory *memory;
 };

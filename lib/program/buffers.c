@@ -6,14 +6,14 @@ static bool alive_together(const struct reg_plan *a, const struct reg_plan *b) {
     return a->first <= b->last && b->first <= a->last;
 }
 
-static int64_t lowest_offset(const struct reg_plan *regs, int n_regs, const struct reg_plan *reg) {
+static int64_t lowest_offset(const struct reg_plan *regs, int n_regs, const struct reg_plan *plan) {
     int64_t offset = 0;
     for (bool moved = true; moved;) {
         moved = false;
         for (int i = 0; i < n_regs; i++) {
             const struct reg_plan *other = &regs[i];
-            if (other->offset < 0 || !alive_together(reg, other)) continue;
-            if (offset < other->offset + other->width && other->offset < offset + reg->width) {
+            if (other->offset < 0 || !alive_together(plan, other)) continue;
+            if (offset < other->offset + other->width && other->offset < offset + plan->width) {
                 offset = other->offset + other->width;
                 moved = true;
             }

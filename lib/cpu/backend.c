@@ -1,0 +1,261 @@
+/* The CPU backend: memory of a context, and the backend table. */
+#include "backend.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+#include "cpu/execution.h"
+#include "cpu/processors.h"
+
+/* A size that saturates instead of wrapping: one that can't be is refused by the allocator. */
+static size_t times(size_t a, size_t b) {
+    size_t product;
+    return mul_overflows(a, b, &product) ? SIZE_MAX / 4 : product;
+}
+
+static size_t padded(size_t n) {
+    return (n + REG_ALIGNMENT - 1) / REG_ALIGNMENT * REG_ALIGNMENT;
+}
+
+/* Bytes of the parts of a context that grow with its limits. */
+struct sizes {
+    size_t buffers, hidden, logits, outputs, attention, part, row;
+    size_t prepared[ACTIVATION_FORMATS], prepared_row[ACTIVATION_FORMATS];
+    size_t hidden_stride, logits_stride, attention_queries;
+};
+
+static void measure_attention(const struct kernels *kernels, const struct spec *spec,
+                              struct sizes *sizes) {
+    size_t head_dim = 0;
+    sizes->attention_queries = ATTENTION_TILE_QUERIES;
+    for (int64_t i = 0; i < spec->n_layers; i++) {
+        const struct attention_spec *a = &spec->layers[i].attention;
+        size_t group = (size_t)(a->n_heads / a->n_kv_heads);
+        if (group > sizes->attention_queries) sizes->attention_queries = group;
+        if ((size_t)a->head_dim > head_dim) head_dim = (size_t)a->head_dim;
+    }
+    sizes->attention = kernels->attention_scratch_bytes(sizes->attention_queries, head_dim);
+    sizes->part = sizes->attention_queries * ATTENTION_PART_FLOATS(head_dim) * sizeof(float);
+}
+
+static void measure(const struct kernels *kernels, const struct program *program,
+                    const struct backend_limits *limits, struct sizes *sizes) {
+    const struct spec *spec = program->spec;
+    size_t rows = (size_t)limits->max_rows, logit_rows = (size_t)limits->max_logit_rows;
+    *sizes = (struct sizes){.hidden_stride = padded((size_t)spec->n_embd),
+                            .logits_stride = padded((size_t)spec->n_vocab)};
+    sizes->buffers = times(times(rows, (size_t)program->row_floats), sizeof(float));
+    sizes->hidden = times(times(logit_rows, sizes->hidden_stride), sizeof(float));
+    sizes->logits = times(times(logit_rows, sizes->logits_stride), sizeof(float));
+    sizes->row = padded((size_t)program->max_in) * sizeof(float);
+    sizes->outputs = LINEAR_SCRATCH_FLOATS * sizeof(float);
+    bool used[ACTIVATION_FORMATS] = {false};
+    for (int i = 0; i < spec->n_weights; i++)
+        if (!spec->weights[i].vector)
+            used[kernels->linear[spec->weights[i].tensor->type].format] = true;
+    size_t most_rows = rows > logit_rows ? rows : logit_rows;
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) {
+        sizes->prepared_row[f] =
+            used[f] ? kernels->activation[f].row_bytes((size_t)program->max_in) : 0;
+        sizes->prepared[f] = times(most_rows, sizes->prepared_row[f]);
+    }
+    measure_attention(kernels, spec, sizes);
+}
+
+static size_t thread_bytes(const struct sizes *sizes) {
+    size_t bytes = memory_cost(sizes->row) + memory_cost(sizes->outputs) +
+                   memory_cost(sizes->attention) + 2 * memory_cost(sizes->part);
+    for (int f = 0; f < ACTIVATION_FORMATS; f++)
+        bytes += memory_cost(PRIVATE_ROWS * sizes->prepared_row[f]);
+    return bytes;
+}
+
+static status cpu_context_bytes(const struct program *program, const struct backend_limits *limits,
+                                uint64_t *bytes, uint64_t *kv_bytes) {
+    struct kernels kernels;
+    struct sizes sizes;
+    int n_threads = limits->n_threads ? limits->n_threads : processors_available();
+    if (limits->executor && limits->executor->n_concurrent < n_threads)
+        n_threads = limits->executor->n_concurrent;
+    TRY(kernels_choose(&kernels));
+    measure(&kernels, program, limits, &sizes);
+    uint64_t kv = 0;
+    for (int g = 0; g < program->kv.n_groups; g++)
+        kv += memory_cost(times((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes));
+    *bytes = memory_cost(sizeof(struct backend_context)) + kv + memory_cost(sizes.buffers) +
+             memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
+             (uint64_t)n_threads * thread_bytes(&sizes) +
+             memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
+             memory_cost((size_t)limits->max_rows * sizeof(int32_t));
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) *bytes += memory_cost(sizes.prepared[f]);
+    for (int i = 0; i < program->spec->n_ropes; i++)
+        *bytes += memory_cost(times((size_t)limits->max_rows * sizeof(float),
+                                    (size_t)program->spec->ropes[i].n_dims));
+    *kv_bytes = kv;
+    return OK;
+}
+
+static status take_thread(struct backend_context *context, const struct sizes *sizes,
+                          struct thread_scratch *scratch) {
+    struct memory *memory = context->memory;
+    const char *purpose = "a thread's scratch";
+    for (int f = 0; f < ACTIVATION_FORMATS; f++)
+        TRY(memory_take(memory, PRIVATE_ROWS * sizes->prepared_row[f], purpose,
+                        (void **)&scratch->prepared[f]));
+    TRY(memory_take(memory, sizes->row, purpose, (void **)&scratch->row));
+    TRY(memory_take(memory, sizes->outputs, purpose, (void **)&scratch->outputs));
+    TRY(memory_take(memory, sizes->attention, purpose, &scratch->attention));
+    TRY(memory_take(memory, sizes->part, purpose, (void **)&scratch->part));
+    return memory_take(memory, sizes->part, purpose, (void **)&scratch->total);
+}
+
+static status take_pools(struct backend_context *context) {
+    const struct kv_layout *kv = &context->program->kv;
+    TRY(memory_take_array(context->memory, (size_t)kv->n_groups, sizeof *context->pools,
+                          "the table of KV pools", (void **)&context->pools));
+    for (int g = 0; g < kv->n_groups; g++)
+        TRY(memory_take(context->memory,
+                        times((size_t)context->limits.n_pages[g], kv->groups[g].page_bytes),
+                        "the KV cache", (void **)&context->pools[g]));
+    return OK;
+}
+
+static status take_buffers(struct backend_context *context, const struct sizes *sizes) {
+    struct memory *memory = context->memory;
+    const struct spec *spec = context->program->spec;
+    size_t rows = (size_t)context->limits.max_rows;
+    TRY(memory_take(memory, sizes->buffers, "activations", (void **)&context->buffers));
+    TRY(memory_take(memory, sizes->hidden, "hidden states", (void **)&context->hidden));
+    TRY(memory_take(memory, sizes->logits, "logits", (void **)&context->logits));
+    TRY(memory_take_array(memory, rows, sizeof *context->position, "positions",
+                          (void **)&context->position));
+    TRY(memory_take_array(memory, rows, sizeof *context->sequence, "positions",
+                          (void **)&context->sequence));
+    TRY(memory_take_array(memory, (size_t)spec->n_ropes, sizeof *context->rope_tables,
+                          "rope tables", (void **)&context->rope_tables));
+    for (int i = 0; i < spec->n_ropes; i++)
+        TRY(memory_take(memory, times(rows * sizeof(float), (size_t)spec->ropes[i].n_dims),
+                        "rope tables", (void **)&context->rope_tables[i]));
+    for (int f = 0; f < ACTIVATION_FORMATS; f++)
+        TRY(memory_take(memory, sizes->prepared[f], "activations", (void **)&context->prepared[f]));
+    TRY(memory_take_array(memory, (size_t)context->n_threads, sizeof *context->threads,
+                          "threads' scratch", (void **)&context->threads));
+    for (int i = 0; i < context->n_threads; i++)
+        TRY(take_thread(context, sizes, &context->threads[i]));
+    return OK;
+}
+
+static void cpu_context_destroy(struct backend_context *context) {
+    if (!context) return;
+    struct memory *memory = context->memory;
+    team_destroy(context->team);
+    for (int g = 0; context->pools && g < context->program->kv.n_groups; g++)
+        memory_give(memory, context->pools[g]);
+    for (int i = 0; context->rope_tables && i < context->program->spec->n_ropes; i++)
+        memory_give(memory, context->rope_tables[i]);
+    for (int i = 0; context->threads && i < context->n_threads; i++) {
+        struct thread_scratch *scratch = &context->threads[i];
+        for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, scratch->prepared[f]);
+        memory_give(memory, scratch->row);
+        memory_give(memory, scratch->outputs);
+        memory_give(memory, scratch->attention);
+        memory_give(memory, scratch->part);
+        memory_give(memory, scratch->total);
+    }
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, context->prepared[f]);
+    memory_give(memory, context->pools);
+    memory_give(memory, context->buffers);
+    memory_give(memory, context->rope_tables);
+    memory_give(memory, context->position);
+    memory_give(memory, context->sequence);
+    memory_give(memory, context->hidden);
+    memory_give(memory, context->logits);
+    memory_give(memory, context->threads);
+    memory_give(memory, context);
+}
+
+static status fill(struct backend_context *context) {
+    const struct backend_limits *limits = &context->limits;
+    struct sizes sizes;
+    struct team_options options = {.n_threads = limits->n_threads, .executor = limits->executor};
+    TRY(team_create(context->memory, &options, &context->team));
+    context->n_threads = team_size(context->team);
+    context->kv_type = limits->kv_type == TRANSFORMER_KV_F32    ? KV_F32
+                       : limits->kv_type == TRANSFORMER_KV_BF16 ? KV_BF16
+                                                                : KV_F16;
+    measure(&context->model->kernels, context->program, limits, &sizes);
+    context->hidden_stride = sizes.hidden_stride;
+    context->logits_stride = sizes.logits_stride;
+    context->attention_queries = sizes.attention_queries;
+    memcpy(context->prepared_bytes, sizes.prepared_row, sizeof context->prepared_bytes);
+    TRY(take_pools(context));
+    return take_buffers(context, &sizes);
+}
+
+static status cpu_context_create(struct memory *memory, const struct backend_model *model,
+                                 const struct program *program, const struct backend_limits *limits,
+                                 struct backend_context **context) {
+    struct backend_context *fresh;
+    TRY(memory_take_zeroed(memory, sizeof *fresh, "the context's buffers", (void **)&fresh));
+    fresh->memory = memory;
+    fresh->model = model;
+    fresh->program = program;
+    fresh->limits = *limits;
+    status result = fill(fresh);
+    if (result != OK) {
+        cpu_context_destroy(fresh);
+        return result;
+    }
+    *context = fresh;
+    return OK;
+}
+
+static int cpu_n_threads(const struct backend_context *context) {
+    return context->n_threads;
+}
+
+static void cpu_copy_page(struct backend_context *context, int group, int32_t from, int32_t to) {
+    size_t bytes = context->program->kv.groups[group].page_bytes;
+    uint8_t *pool = context->pools[group];
+    memcpy(pool + (size_t)to * bytes, pool + (size_t)from * bytes, bytes);
+}
+
+static status cpu_run(struct backend_context *context, const struct step *step) {
+    for (int64_t s = 0; s < step->n_sequences; s++) {
+        const struct step_sequence *sequence = &step->sequences[s];
+        for (int64_t i = 0; i < sequence->n_rows; i++) {
+            context->position[sequence->first_row + i] = sequence->position + i;
+            context->sequence[sequence->first_row + i] = (int32_t)s;
+        }
+    }
+    context->step = step;
+    context->stopped = false;
+    status result = team_run(context->team, execution_run, context);
+    context->step = NULL;
+    if (result != OK) return result;
+    return context->stopped ? fail(CANCELLED, "the decode was cancelled") : OK;
+}
+
+static const float *cpu_logits(const struct backend_context *context, int64_t row) {
+    return context->logits + (size_t)row * context->logits_stride;
+}
+
+static const float *cpu_hidden(const struct backend_context *context, int64_t row) {
+    return context->hidden + (size_t)row * context->hidden_stride;
+}
+
+const struct backend cpu_backend = {
+    .name = "cpu",
+    .model_bytes = weights_bytes,
+    .model_create = weights_load,
+    .model_destroy = weights_free,
+    .model_vector = weights_vector,
+    .context_bytes = cpu_context_bytes,
+    .context_create = cpu_context_create,
+    .context_destroy = cpu_context_destroy,
+    .n_threads = cpu_n_threads,
+    .copy_page = cpu_copy_page,
+    .run = cpu_run,
+    .logits = cpu_logits,
+    .hidden = cpu_hidden,
+};

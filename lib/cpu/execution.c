@@ -1,0 +1,140 @@
+/* Walks the program: every thread runs every op on its share, with a barrier between ops. */
+#include "cpu/execution.h"
+
+struct range execution_share(const struct worker *worker, int64_t n) {
+    return (struct range){.begin = n * worker->thread / worker->n_threads,
+                          .end = n * (worker->thread + 1) / worker->n_threads};
+}
+
+float *execution_reg(const struct backend_context *context, reg index) {
+    return context->buffers + context->program->regs[index].offset * context->limits.max_rows;
+}
+
+static void run_embed(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct program *program = context->program;
+    const struct spec *spec = program->spec;
+    const struct packed_weight *table = weights_matrix(context->model, &spec->embedding.weight);
+    struct range share = execution_share(worker, context->step->n_rows);
+    for (int64_t row = share.begin; row < share.end; row++) {
+        size_t token = (size_t)context->step->tokens[row], group = table->kernel->group;
+        float *x = execution_reg(context, op->out[0]) + row * program->regs[op->out[0]].width;
+        table->kernel->unpack_row(table->groups + token / group * table->group_bytes, token % group,
+                                  table->n_cols, x);
+        if (op->scale != 1.0f) worker->kernels->scale(op->scale, table->n_cols, x);
+        for (int i = 0; i < spec->n_ropes; i++) {
+            const struct rope_spec *rope = &spec->ropes[i];
+            worker->kernels->rope_table(context->position[row], program->frequencies[i],
+                                        (size_t)rope->n_dims / 2, rope->attention_factor,
+                                        context->rope_tables[i] + row * rope->n_dims);
+        }
+    }
+}
+
+static void run_linear(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct reg_plan *regs = context->program->regs;
+    struct linear_call call = {.op = op,
+                               .in = execution_reg(context, op->in),
+                               .in_stride = (size_t)regs[op->in].width,
+                               .n_rows = context->step->n_rows,
+                               .norm = op->norm};
+    for (int i = 0; i < OP_MAX_WEIGHTS && op->out[i] != REG_NONE; i++) {
+        call.out[i] = execution_reg(context, op->out[i]);
+        call.out_stride[i] = (size_t)regs[op->out[i]].width;
+    }
+    linear_run(worker, &call);
+}
+
+static void run_norm_add(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct reg_plan *regs = context->program->regs;
+    size_t n = (size_t)context->program->spec->n_embd;
+    struct range share = execution_share(worker, context->step->n_rows);
+    for (int64_t row = share.begin; row < share.end; row++) {
+        linear_norm(worker, op->norm, execution_reg(context, op->in) + row * regs[op->in].width, n,
+                    worker->scratch->row);
+        worker->kernels->add(worker->scratch->row, n,
+                             execution_reg(context, op->out[0]) + row * regs[op->out[0]].width);
+    }
+}
+
+static void run_head(const struct worker *worker, const struct op *op) {
+    struct backend_context *context = worker->context;
+    const struct step *step = context->step;
+    const struct spec *spec = context->program->spec;
+    size_t width = (size_t)context->program->regs[op->in].width, n = (size_t)spec->n_embd;
+    struct range share = execution_share(worker, step->n_logit_rows);
+    for (int64_t i = share.begin; i < share.end; i++)
+        linear_norm(worker, op->norm,
+                    execution_reg(context, op->in) + (size_t)step->logit_rows[i] * width, n,
+                    context->hidden + (size_t)i * context->hidden_stride);
+    team_barrier(context->team, worker->thread);
+
+    struct linear_call call = {.op = op,
+                               .in = context->hidden,
+                               .in_stride = context->hidden_stride,
+                               .n_rows = step->n_logit_rows,
+                               .out = {context->logits},
+                               .out_stride = {context->logits_stride}};
+    linear_run(worker, &call);
+    if (spec->logit_softcap == 0.0f) return;
+    team_barrier(context->team, worker->thread);
+    struct range columns = execution_share(worker, spec->n_vocab);
+    for (int64_t i = 0; i < step->n_logit_rows; i++)
+        worker->kernels->softcap(spec->logit_softcap, (size_t)(columns.end - columns.begin),
+                                 context->logits + (size_t)i * context->logits_stride +
+                                     columns.begin);
+}
+
+static void run_op(const struct worker *worker, const struct op *op) {
+    switch (op->kind) {
+    case OP_EMBED:
+        run_embed(worker, op);
+        break;
+    case OP_LINEAR:
+        run_linear(worker, op);
+        break;
+    case OP_ROPE_STORE:
+        attend_store(worker, op);
+        break;
+    case OP_ATTENTION:
+        attend_run(worker, op);
+        break;
+    case OP_NORM_ADD:
+        run_norm_add(worker, op);
+        break;
+    case OP_HEAD:
+        run_head(worker, op);
+        break;
+    }
+}
+
+void execution_run(void *argument, int thread, int n_threads) {
+    struct backend_context *context = argument;
+    const struct program *program = context->program;
+    struct worker worker = {.context = context,
+                            .kernels = &context->model->kernels,
+                            .scratch = &context->threads[thread],
+                            .thread = thread,
+                            .n_threads = n_threads};
+    unsigned boundary = 0;
+    for (int i = 0; i < program->n_ops; i++) {
+        const struct op *op = &program->ops[i];
+        if (op->boundary) {
+            /* All threads read what thread 0 wrote before the last barrier, so all stop or none. */
+            if (atomic_load_explicit(&context->stop[boundary & 1], memory_order_relaxed)) {
+                if (thread == 0) context->stopped = true;
+                return;
+            }
+            boundary++;
+        }
+        run_op(&worker, op);
+        if (i + 1 == program->n_ops) return;
+        if (thread == 0 && program->ops[i + 1].boundary) {
+            int cancel = atomic_load_explicit(context->step->cancel, memory_order_relaxed);
+            atomic_store_explicit(&context->stop[boundary & 1], cancel, memory_order_relaxed);
+        }
+        team_barrier(context->team, thread);
+    }
+}

@@ -1,0 +1,89 @@
+/* The state of a CPU context, and the ops that its threads run together. */
+#ifndef CPU_EXECUTION_H
+#define CPU_EXECUTION_H
+
+#include "cpu/team.h"
+#include "cpu/weights.h"
+
+/* Up to this many rows, every thread prepares the activations for itself: that costs less than a
+ * barrier. */
+enum { PRIVATE_ROWS = 4 };
+/* Rows that a linear op takes at a time, and floats of a thread's scratch for outputs that are
+ * combined. */
+enum { LINEAR_TILE_ROWS = 512, LINEAR_SCRATCH_FLOATS = 1 << 15 };
+/* Queries that an attention kernel call takes at a time, if one KV head has no more. */
+enum { ATTENTION_TILE_QUERIES = 64 };
+
+struct thread_scratch {
+    uint8_t *prepared[ACTIVATION_FORMATS]; /* [PRIVATE_ROWS][prepared_bytes] */
+    float *row;                            /* [max_in] */
+    float *outputs;                        /* [LINEAR_SCRATCH_FLOATS] */
+    void *attention;
+    float *part, *total; /* [attention_queries][ATTENTION_PART_FLOATS(256)] */
+};
+
+struct backend_context {
+    struct memory *memory;
+    const struct backend_model *model;
+    const struct program *program;
+    struct backend_limits limits;
+    enum kv_type kv_type;
+    struct team *team;
+    int n_threads;
+
+    uint8_t **pools;        /* [n_groups] */
+    float *buffers;         /* [max_rows * row_floats], registers by offset */
+    float **rope_tables;    /* [n_ropes][max_rows][n_dims] */
+    int64_t *position;      /* [max_rows] */
+    int32_t *sequence;      /* [max_rows] index in the step */
+    float *hidden, *logits; /* [max_logit_rows][...] */
+    size_t hidden_stride, logits_stride;
+    uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
+    size_t prepared_bytes[ACTIVATION_FORMATS];
+    size_t attention_queries;
+    struct thread_scratch *threads; /* [n_threads] */
+
+    const struct step *step; /* while a step runs */
+    atomic_int stop[2];      /* written for one boundary while the other may still be read */
+    bool stopped;
+};
+
+/* What one thread needs to know while it walks the program. */
+struct worker {
+    struct backend_context *context;
+    const struct kernels *kernels;
+    struct thread_scratch *scratch;
+    int thread, n_threads;
+};
+
+/* Part of 0 … n-1 that a thread takes. */
+struct range {
+    int64_t begin, end;
+};
+struct range execution_share(const struct worker *worker, int64_t n);
+float *execution_reg(const struct backend_context *context, reg index);
+
+/* The body of a step, run by every thread. */
+void execution_run(void *context, int thread, int n_threads);
+
+/* linear.c */
+struct linear_call {
+    const struct op *op;
+    const float *in; /* [n_rows][in_stride] */
+    size_t in_stride;
+    const int32_t *rows; /* which rows of in; NULL: all in order */
+    int64_t n_rows;
+    float *out[OP_MAX_WEIGHTS];
+    size_t out_stride[OP_MAX_WEIGHTS];
+    const struct norm_spec *norm;
+};
+void linear_run(const struct worker *worker, const struct linear_call *call);
+/* y = n(x), one row. */
+void linear_norm(const struct worker *worker, const struct norm_spec *norm, const float *x,
+                 size_t n, float *y);
+
+/* attend.c */
+void attend_store(const struct worker *worker, const struct op *op);
+void attend_run(const struct worker *worker, const struct op *op);
+
+#endif

@@ -1,0 +1,161 @@
+#include "cpu/weights.h"
+
+#include "base/checked.h"
+
+/* Rows are read, packed and their pages dropped in pieces of about this size. */
+enum { PIECE_BYTES = 1 << 20 };
+
+struct loader {
+    struct backend_model *model;
+    struct checkpoint *checkpoint;
+    transformer_progress_function progress;
+    void *progress_user;
+    uint64_t done, total;
+    void *scratch; /* [scratch_bytes], for readers */
+    size_t scratch_bytes;
+};
+
+/* Shape and size of a slot's weight under these kernels. */
+static status describe(const struct kernels *kernels, const struct weight_slot *slot,
+                       struct packed_weight *weight, size_t *bytes) {
+    const struct tensor *tensor = slot->tensor;
+    *weight = (struct packed_weight){.n_cols = (size_t)tensor->dims[0],
+                                     .n_rows = (size_t)tensor->dims[1]};
+    bool over;
+    if (slot->vector) {
+        over = mul_overflows(weight->n_cols, sizeof(float), bytes);
+    } else {
+        weight->kernel = &kernels->linear[tensor->type];
+        weight->group_bytes = weight->kernel->group_bytes(weight->n_cols);
+        weight->n_groups = (weight->n_rows + weight->kernel->group - 1) / weight->kernel->group;
+        over = mul_overflows(weight->n_groups, weight->group_bytes, bytes);
+    }
+    if (!over) return OK;
+    return fail(OUT_OF_MEMORY, "tensor '%.*s' is larger than memory can be",
+                (int)tensor->name.length, tensor->name.data);
+}
+
+status weights_bytes(const struct spec *spec, uint64_t *bytes) {
+    struct kernels kernels;
+    TRY(kernels_choose(&kernels));
+    uint64_t sum = memory_cost(sizeof(struct backend_model)) +
+                   memory_cost((size_t)spec->n_weights * sizeof(struct packed_weight));
+    for (int i = 0; i < spec->n_weights; i++) {
+        struct packed_weight weight;
+        size_t size;
+        TRY(describe(&kernels, &spec->weights[i], &weight, &size));
+        if (add_overflows(sum, memory_cost(size), &sum))
+            return fail(OUT_OF_MEMORY, "the weights are larger than memory can be");
+    }
+    *bytes = sum;
+    return OK;
+}
+
+static status report(struct loader *loader, uint64_t bytes) {
+    loader->done += bytes;
+    if (loader->progress &&
+        loader->progress(loader->progress_user, loader->done, loader->total) != 0)
+        return fail(CANCELLED, "loading was stopped by the progress callback");
+    return OK;
+}
+
+static status load_vector(struct loader *loader, const struct tensor *tensor,
+                          struct packed_weight *weight) {
+    const void *data;
+    TRY(checkpoint_data(loader->checkpoint, tensor, 0, (size_t)tensor->bytes, loader->scratch,
+                        &data));
+    weight_type_traits[tensor->type].dequantize(data, weight->vector, weight->n_cols);
+    return report(loader, tensor->bytes);
+}
+
+static status load_matrix(struct loader *loader, const struct tensor *tensor,
+                          struct packed_weight *weight) {
+    const struct linear_kernel *kernel = weight->kernel;
+    size_t row_bytes = weight_type_row_bytes(tensor->type, weight->n_cols);
+    size_t groups_per_piece = PIECE_BYTES / (row_bytes * kernel->group);
+    if (!groups_per_piece) groups_per_piece = 1;
+    for (size_t group = 0; group < weight->n_groups;) {
+        size_t first = group * kernel->group, rows = groups_per_piece * kernel->group;
+        if (rows > weight->n_rows - first) rows = weight->n_rows - first;
+        size_t offset = first * row_bytes, n = rows * row_bytes;
+        const void *data;
+        TRY(checkpoint_data(loader->checkpoint, tensor, offset, n, loader->scratch, &data));
+        for (size_t row = 0; row < rows; row += kernel->group, group++) {
+            size_t in_group = rows - row < kernel->group ? rows - row : kernel->group;
+            kernel->pack((const uint8_t *)data + row * row_bytes, row_bytes, in_group,
+                         weight->n_cols, weight->groups + group * weight->group_bytes);
+        }
+        checkpoint_drop(loader->checkpoint, tensor, offset, n);
+        TRY(report(loader, n));
+    }
+    return OK;
+}
+
+static status load_all(struct loader *loader, const struct spec *spec) {
+    struct backend_model *model = loader->model;
+    for (int i = 0; i < spec->n_weights; i++) {
+        const struct weight_slot *slot = &spec->weights[i];
+        struct packed_weight *weight = &model->weights[i];
+        size_t bytes;
+        TRY(describe(&model->kernels, slot, weight, &bytes));
+        TRY(memory_take(model->memory, bytes, "weights",
+                        slot->vector ? (void **)&weight->vector : (void **)&weight->groups));
+        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
+                         : load_matrix(loader, slot->tensor, weight));
+    }
+    return OK;
+}
+
+static void measure(struct loader *loader, const struct spec *spec) {
+    loader->scratch_bytes = PIECE_BYTES;
+    for (int i = 0; i < spec->n_weights; i++) {
+        const struct tensor *tensor = spec->weights[i].tensor;
+        size_t group =
+            weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]) * KERNEL_MAX_GROUP;
+        if (group > loader->scratch_bytes) loader->scratch_bytes = group;
+        loader->total += tensor->bytes;
+    }
+}
+
+status weights_load(struct memory *memory, struct checkpoint *checkpoint, const struct spec *spec,
+                    transformer_progress_function progress, void *progress_user,
+                    struct backend_model **model) {
+    struct backend_model *fresh = NULL;
+    struct loader loader = {
+        .checkpoint = checkpoint, .progress = progress, .progress_user = progress_user};
+    status result;
+    TRY_OR_EXIT(memory_take_zeroed(memory, sizeof *fresh, "the model's weights", (void **)&fresh));
+    fresh->memory = memory;
+    fresh->n_weights = spec->n_weights;
+    TRY_OR_EXIT(kernels_choose(&fresh->kernels));
+    TRY_OR_EXIT(memory_take_array(memory, (size_t)spec->n_weights, sizeof *fresh->weights,
+                                  "the table of weights", (void **)&fresh->weights));
+    loader.model = fresh;
+    measure(&loader, spec);
+    TRY_OR_EXIT(memory_take(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
+    TRY_OR_EXIT(load_all(&loader, spec));
+    *model = fresh;
+exit:
+    memory_give(memory, loader.scratch);
+    if (result != OK) weights_free(fresh);
+    return result;
+}
+
+void weights_free(struct backend_model *model) {
+    if (!model) return;
+    for (int i = 0; model->weights && i < model->n_weights; i++) {
+        memory_give(model->memory, model->weights[i].groups);
+        memory_give(model->memory, model->weights[i].vector);
+    }
+    memory_give(model->memory, model->weights);
+    memory_give(model->memory, model);
+}
+
+const struct packed_weight *weights_matrix(const struct backend_model *model,
+                                           const struct weight_ref *ref) {
+    return ref->tensor ? &model->weights[ref->id] : NULL;
+}
+
+const float *weights_vector(const struct backend_model *model, const struct weight_ref *ref) {
+    return ref->tensor ? model->weights[ref->id].vector : NULL;
+}

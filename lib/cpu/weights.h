@@ -1,0 +1,33 @@
+/* Weights laid out for the chosen kernels, once, at load. */
+#ifndef CPU_WEIGHTS_H
+#define CPU_WEIGHTS_H
+
+#include "backend.h"
+#include "cpu/kernels.h"
+
+struct packed_weight {
+    const struct linear_kernel *kernel; /* NULL: a vector */
+    size_t n_rows, n_cols, n_groups, group_bytes;
+    uint8_t *groups; /* [n_groups][group_bytes] */
+    float *vector;   /* [n_cols] */
+};
+
+struct backend_model {
+    struct memory *memory;
+    struct kernels kernels;
+    struct packed_weight *weights; /* [n_weights], indexed by weight_ref.id */
+    int n_weights;
+};
+
+status weights_bytes(const struct spec *spec, uint64_t *bytes);
+status weights_load(struct memory *memory, struct checkpoint *checkpoint, const struct spec *spec,
+                    transformer_progress_function progress, void *progress_user,
+                    struct backend_model **model);
+void weights_free(struct backend_model *model); /* NULL does nothing */
+
+/* NULL: the model has none here. */
+const struct packed_weight *weights_matrix(const struct backend_model *model,
+                                           const struct weight_ref *ref);
+const float *weights_vector(const struct backend_model *model, const struct weight_ref *ref);
+
+#endif
