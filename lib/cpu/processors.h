@@ -1,0 +1,7 @@
+#ifndef CPU_PROCESSORS_H
+#define CPU_PROCESSORS_H
+
+/* Processors that the calling thread may run on, at least 1. */
+int processors_count(void);
+
+#endif

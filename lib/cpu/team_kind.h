@@ -1,0 +1,67 @@
+/* What the parts of the team share: where its threads come from is a struct of functions. */
+#ifndef CPU_TEAM_KIND_H
+#define CPU_TEAM_KIND_H
+
+#include <pthread.h>
+
+#include "cpu/futex.h"
+#include "cpu/team.h"
+
+#define TEAM_STACK_BYTES ((size_t)512 * 1024) /* of a thread of our own */
+
+struct team_kind {
+    const char *name;
+    bool owns_threads; /* which a forked child doesn't have */
+    /* Starts the threads. On failure none is left. */
+    status (*start)(struct team *team);
+    /* Ends and joins them. */
+    void (*stop)(struct team *team);
+    /* Has team_member called by all threads; returns when all have. */
+    void (*run)(struct team *team);
+};
+
+extern const struct team_kind team_direct;   /* one thread: the caller's */
+extern const struct team_kind team_executor; /* the host's threads */
+extern const struct team_kind team_pthread;  /* the caller's thread and workers */
+#if defined(TEAM_OPENMP)
+extern const struct team_kind team_openmp; /* parallel regions of one leader thread */
+#endif
+
+struct team_worker {
+    struct team *team;
+    pthread_t thread;
+    int index; /* its number in a run */
+};
+
+struct team {
+    const struct team_kind *kind;
+    struct memory *memory;
+    int n_threads; /* at most in a run */
+    transformer_executor executor;
+    struct patience patience;
+    struct team_worker *workers; /* [n_threads] */
+    void (*body)(void *argument, int thread, int n_threads);
+    void *argument;
+    bool stopping; /* the job is to end */
+    /* One page that a forked child finds cleared, so that a run needs no system call to know where
+     * it is: nonzero where the threads are. NULL: the kernel can't, and owner tells. */
+    uint32_t *mark;
+    pid_t owner;
+
+    struct futex job;        /* number of the run */
+    struct futex done;       /* number of the last run that is over; of a leader */
+    struct futex generation; /* of the barrier */
+    _Alignas(CACHE_LINE) _Atomic int n_arrived;
+    _Alignas(CACHE_LINE) _Atomic int n_running; /* threads of this run */
+};
+
+/* One thread's part of a run. */
+void team_member(struct team *team, int thread, int n_threads);
+/* Starts a thread with all signals blocked, so that the host's handlers run in the host's threads.
+ * stack_bytes 0: what the C library gives. 0 or the error number of pthread_create. */
+int team_thread_start(pthread_t *thread, size_t stack_bytes, void *(*entry)(void *),
+                      void *argument);
+/* How long a leader or worker stays awake for the next job, and a caller for the end of it. */
+struct patience team_handover_patience(const struct team *team);
+
+#endif
