@@ -1,0 +1,352 @@
+#include "format/checkpoint.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/map.h"
+#include "format/gguf.h"
+#include "format/number.h"
+
+struct checkpoint {
+    struct memory *memory;
+    struct checkpoint_options options; /* path: our copy; reader: ours, or NULL */
+    transformer_reader reader;
+    const char *format;
+    struct part single; /* what parts points to unless the file is split */
+    struct part *parts; /* [n_parts] */
+    int n_parts;
+    char *part_names; /* NULL, or one block with the names of the parts after the first */
+    struct metadata_table metadata;
+    struct tensor_table tensors;
+    struct map metadata_map, tensor_map;
+    bool finished;
+};
+
+static const char *metadata_key(const void *owner, uint32_t index, size_t *length) {
+    const struct checkpoint *checkpoint = owner;
+    *length = checkpoint->metadata.items[index].key.length;
+    return checkpoint->metadata.items[index].key.data;
+}
+
+static const char *tensor_key(const void *owner, uint32_t index, size_t *length) {
+    const struct checkpoint *checkpoint = owner;
+    *length = checkpoint->tensors.items[index].name.length;
+    return checkpoint->tensors.items[index].name.data;
+}
+
+/* ---- open ---- */
+
+static status add_metadata(struct checkpoint *checkpoint) {
+    const struct metadata_table *table = &checkpoint->metadata;
+    TRY(map_reserve(&checkpoint->metadata_map, table->count));
+    for (size_t i = 0; i < table->count; i++) {
+        int64_t present;
+        TRY(map_add(&checkpoint->metadata_map, checkpoint, metadata_key, (uint32_t)i, &present));
+        if (present < 0) continue;
+        struct text key = table->items[i].key;
+        return fail(FORMAT, "%s: key '%.*s' is there twice, at offsets %td and %td",
+                    checkpoint_name(checkpoint), key.length < 100 ? (int)key.length : 100, key.data,
+                    (const uint8_t *)table->items[present].key.data - checkpoint->parts[0].head - 8,
+                    (const uint8_t *)key.data - checkpoint->parts[0].head - 8);
+    }
+    return OK;
+}
+
+static status add_tensors(struct checkpoint *checkpoint) {
+    const struct tensor_table *table = &checkpoint->tensors;
+    TRY(map_reserve(&checkpoint->tensor_map, table->count));
+    for (size_t i = 0; i < table->count; i++) {
+        int64_t present;
+        TRY(map_add(&checkpoint->tensor_map, checkpoint, tensor_key, (uint32_t)i, &present));
+        if (present < 0) continue;
+        struct text name = table->items[i].name;
+        const struct part *part = &checkpoint->parts[table->items[i].part];
+        return fail(FORMAT, "%s: tensor '%.*s' is there twice, the second time at offset %td",
+                    part->file.name, name.length < 100 ? (int)name.length : 100, name.data,
+                    (const uint8_t *)name.data - part->head - 8);
+    }
+    return OK;
+}
+
+/* Part `index` of a split file, whose own metadata is looked at and let go. */
+static status open_later_part(struct checkpoint *checkpoint, int index, const char *name,
+                              int64_t count) {
+    struct memory *memory = checkpoint->memory;
+    struct part *part = &checkpoint->parts[index];
+    TRY(part_open(part, memory, &checkpoint->options, name));
+    checkpoint->n_parts = index + 1;
+    struct metadata_table keys = {0};
+    uint32_t version;
+    struct gguf_split split;
+    status result = gguf_read_head(part, index, memory, &keys, &checkpoint->tensors, &version);
+    if (result == OK) result = gguf_split_read(name, &keys, index, &split);
+    if (result == OK && split.count != count)
+        result = fail(FORMAT, "%s: key 'split.count' is %" PRId64 ", in the first part %" PRId64,
+                      name, split.count, count);
+    memory_give(memory, keys.items);
+    return result;
+}
+
+static status open_later_parts(struct checkpoint *checkpoint, const struct gguf_split *split) {
+    struct memory *memory = checkpoint->memory;
+    const char *path = checkpoint->options.path;
+    if (checkpoint->options.data)
+        return fail(UNSUPPORTED,
+                    "%s: is the first of %" PRId64
+                    " parts of a split file; these can't be opened from memory",
+                    path, split->count);
+    void *block;
+    TRY(memory_take_array(memory, (size_t)split->count, sizeof(struct part), "a split file's parts",
+                          &block));
+    checkpoint->parts = block;
+    checkpoint->parts[0] = checkpoint->single;
+    checkpoint->single = (struct part){0};
+
+    size_t name_bytes = strlen(path) + 1;
+    TRY(memory_take_array(memory, (size_t)split->count, name_bytes, "names of parts", &block));
+    checkpoint->part_names = block;
+    for (int i = 1; i < split->count; i++) {
+        char *name = checkpoint->part_names + (size_t)i * name_bytes;
+        memcpy(name, path, name_bytes);
+        TRY(gguf_split_name(name, i, split->count));
+        TRY(open_later_part(checkpoint, i, name, split->count));
+    }
+    if (split->n_tensors >= 0 && (size_t)split->n_tensors != checkpoint->tensors.count)
+        return fail(FORMAT,
+                    "%s: key 'split.tensors.count' is %" PRId64 ", the %" PRId64
+                    " parts have %zu tensors",
+                    path, split->n_tensors, split->count, checkpoint->tensors.count);
+    return OK;
+}
+
+static status open_parts(struct checkpoint *checkpoint) {
+    const char *path = checkpoint->options.path;
+    TRY(part_open(checkpoint->parts, checkpoint->memory, &checkpoint->options, path));
+    checkpoint->n_parts = 1;
+    uint32_t version;
+    TRY(gguf_read_head(checkpoint->parts, 0, checkpoint->memory, &checkpoint->metadata,
+                       &checkpoint->tensors, &version));
+    checkpoint->format = version == 2 ? "GGUF v2" : "GGUF v3";
+    TRY(add_metadata(checkpoint)); /* before a key is looked for: then each is there once */
+    struct gguf_split split;
+    TRY(gguf_split_read(path, &checkpoint->metadata, 0, &split));
+    if (split.count > 1) TRY(open_later_parts(checkpoint, &split));
+    return add_tensors(checkpoint);
+}
+
+status checkpoint_open(struct memory *memory, const struct checkpoint_options *options,
+                       struct checkpoint **checkpoint) {
+    const char *path = options->path ? options->path : options->data ? "memory" : NULL;
+    if (!path) return fail(INVALID_ARGUMENT, "a model needs a path or data");
+    size_t path_bytes = strlen(path) + 1;
+    if (path_bytes > 65536)
+        return fail(INVALID_ARGUMENT, "a model's path of %zu bytes", path_bytes - 1);
+    void *block;
+    TRY(memory_take_zeroed(memory, sizeof(struct checkpoint) + path_bytes, "a model file's table",
+                           &block));
+    struct checkpoint *result = block;
+    result->memory = memory;
+    result->options = *options;
+    result->options.path = memcpy(result + 1, path, path_bytes);
+    if (options->reader) {
+        result->reader = *options->reader;
+        result->options.reader = &result->reader;
+    }
+    result->parts = &result->single;
+    map_init(&result->metadata_map, memory);
+    map_init(&result->tensor_map, memory);
+    status opened = open_parts(result);
+    if (opened != OK) {
+        checkpoint_close(result);
+        return opened;
+    }
+    *checkpoint = result;
+    return OK;
+}
+
+void checkpoint_finish_loading(struct checkpoint *checkpoint) {
+    checkpoint->finished = true;
+    for (int i = 0; i < checkpoint->n_parts; i++) {
+        struct part *part = &checkpoint->parts[i];
+        if (part->head_copy)
+            file_close_data(&part->file);
+        else
+            file_keep_head(&part->file, part->head_bytes);
+    }
+}
+
+void checkpoint_close(struct checkpoint *checkpoint) {
+    if (!checkpoint) return;
+    struct memory *memory = checkpoint->memory;
+    for (int i = 0; i < checkpoint->n_parts; i++) part_close(&checkpoint->parts[i], memory);
+    if (checkpoint->parts != &checkpoint->single) memory_give(memory, checkpoint->parts);
+    memory_give(memory, checkpoint->part_names);
+    memory_give(memory, checkpoint->metadata.items);
+    memory_give(memory, checkpoint->tensors.items);
+    map_free(&checkpoint->metadata_map);
+    map_free(&checkpoint->tensor_map);
+    memory_give(memory, checkpoint);
+}
+
+const char *checkpoint_name(const struct checkpoint *checkpoint) {
+    return checkpoint->options.path;
+}
+
+const char *checkpoint_format(const struct checkpoint *checkpoint) {
+    return checkpoint->format;
+}
+
+uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < checkpoint->n_parts; i++) bytes += checkpoint->parts[i].file.size;
+    return bytes;
+}
+
+uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint) {
+    uint64_t bytes = 0;
+    for (int i = 0; i < checkpoint->n_parts; i++) bytes += checkpoint->parts[i].file.mapped;
+    return bytes;
+}
+
+/* ---- metadata ---- */
+
+const struct metadata *checkpoint_metadata(const struct checkpoint *checkpoint, const char *key) {
+    int64_t index = map_find(&checkpoint->metadata_map, checkpoint, metadata_key, key, strlen(key));
+    return index < 0 ? NULL : &checkpoint->metadata.items[index];
+}
+
+const struct metadata *checkpoint_metadata_at(const struct checkpoint *checkpoint, size_t index) {
+    return index < checkpoint->metadata.count ? &checkpoint->metadata.items[index] : NULL;
+}
+
+/* The entry of a key, NULL if it is missing and may be. */
+static status look_up(const struct checkpoint *checkpoint, const char *key, bool *found,
+                      const struct metadata **entry) {
+    *entry = checkpoint_metadata(checkpoint, key);
+    if (!*entry && !found)
+        return fail(FORMAT, "%s: key '%s' is missing", checkpoint_name(checkpoint), key);
+    if (found) *found = *entry != NULL;
+    return OK;
+}
+
+/* An entry that isn't what its reader needs. */
+static status fail_value(const struct checkpoint *checkpoint, const struct metadata *entry,
+                         const char *wanted) {
+    return fail(FORMAT, "%s: key '%.*s' is not %s (value at offset %td)",
+                checkpoint_name(checkpoint), entry->key.length < 100 ? (int)entry->key.length : 100,
+                entry->key.data, wanted, entry->values - checkpoint->parts[0].head);
+}
+
+status checkpoint_read_i64(const struct checkpoint *checkpoint, const char *key, bool *found,
+                           int64_t *value) {
+    const struct metadata *entry;
+    TRY(look_up(checkpoint, key, found, &entry));
+    if (!entry) return OK;
+    int64_t number;
+    if (entry->kind == METADATA_BOOL || !number_to_i64(entry->kind, entry->values, &number))
+        return fail_value(checkpoint, entry, "an integer of 64 bits");
+    *value = number;
+    return OK;
+}
+
+status checkpoint_read_f32(const struct checkpoint *checkpoint, const char *key, bool *found,
+                           float *value) {
+    const struct metadata *entry;
+    TRY(look_up(checkpoint, key, found, &entry));
+    if (!entry) return OK;
+    float number;
+    if (!number_to_f32(entry->kind, entry->values, &number) || !__builtin_isfinite(number))
+        return fail_value(checkpoint, entry, "a finite number of 32 bits");
+    *value = number;
+    return OK;
+}
+
+status checkpoint_read_bool(const struct checkpoint *checkpoint, const char *key, bool *found,
+                            bool *value) {
+    const struct metadata *entry;
+    TRY(look_up(checkpoint, key, found, &entry));
+    if (!entry) return OK;
+    if (entry->kind != METADATA_BOOL) return fail_value(checkpoint, entry, "a bool");
+    *value = entry->values[0] != 0;
+    return OK;
+}
+
+status checkpoint_read_text(const struct checkpoint *checkpoint, const char *key, bool *found,
+                            struct text *value) {
+    const struct metadata *entry;
+    TRY(look_up(checkpoint, key, found, &entry));
+    if (!entry) return OK;
+    if (entry->kind != METADATA_STRING) return fail_value(checkpoint, entry, "a string");
+    const uint8_t *cursor = entry->values;
+    *value = checkpoint_next_string(&cursor);
+    return OK;
+}
+
+status checkpoint_array_i64(const struct checkpoint *checkpoint, const struct metadata *array,
+                            uint64_t index, int64_t *value) {
+    if (array->kind != METADATA_ARRAY) return fail_value(checkpoint, array, "an array");
+    assert(index < array->count);
+    size_t bytes = number_bytes(array->element);
+    int64_t number;
+    if (!number_to_i64(array->element, array->values + index * bytes, &number))
+        return fail_value(checkpoint, array, "an array of integers of 64 bits");
+    *value = number;
+    return OK;
+}
+
+status checkpoint_array_f32(const struct checkpoint *checkpoint, const struct metadata *array,
+                            uint64_t index, float *value) {
+    if (array->kind != METADATA_ARRAY) return fail_value(checkpoint, array, "an array");
+    assert(index < array->count);
+    size_t bytes = number_bytes(array->element);
+    float number;
+    if (!number_to_f32(array->element, array->values + index * bytes, &number))
+        return fail_value(checkpoint, array, "an array of numbers of 32 bits");
+    *value = number;
+    return OK;
+}
+
+struct text checkpoint_next_string(const uint8_t **cursor) {
+    uint64_t length;
+    memcpy(&length, *cursor, sizeof length);
+    struct text text = {(const char *)*cursor + sizeof length, (size_t)length};
+    *cursor += sizeof length + length;
+    return text;
+}
+
+/* ---- tensors ---- */
+
+size_t checkpoint_tensor_count(const struct checkpoint *checkpoint) {
+    return checkpoint->tensors.count;
+}
+
+const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index) {
+    return index < checkpoint->tensors.count ? &checkpoint->tensors.items[index] : NULL;
+}
+
+const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name) {
+    int64_t index = map_find(&checkpoint->tensor_map, checkpoint, tensor_key, name, strlen(name));
+    return index < 0 ? NULL : &checkpoint->tensors.items[index];
+}
+
+status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
+                       size_t n, void *scratch, const void **data) {
+    const struct part *part = &checkpoint->parts[tensor->part];
+    if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
+        return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
+                    part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    uint64_t at = tensor->offset + offset;
+    if (part->file.bytes) {
+        *data = part->file.bytes + at;
+        return OK;
+    }
+    TRY(file_read(&part->file, at, n, scratch));
+    *data = scratch;
+    return OK;
+}
+
+void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
+                     size_t n) {
+    if (checkpoint->finished) return;
+    file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
+}
