@@ -1,0 +1,189 @@
+#include "cpu/kernels/packing.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Q5_0 and Q5_1 keep the fifth bits of a block in one little-endian word, bit k of element k.
+ * Widened, bit j of byte i is element 4j + i: a shift of the whole word puts the four bits of step
+ * j where its bytes want them. */
+static uint32_t spread_fifth_bits(uint32_t bits) {
+    uint32_t spread = 0;
+    for (unsigned k = 0; k < 32; k++) spread |= (bits >> k & 1u) << (k % 4 * 8 + k / 4);
+    return spread;
+}
+
+static uint32_t gather_fifth_bits(uint32_t spread) {
+    uint32_t bits = 0;
+    for (unsigned k = 0; k < 32; k++) bits |= (spread >> (k % 4 * 8 + k / 4) & 1u) << k;
+    return bits;
+}
+
+static void convert_word(uint32_t (*convert)(uint32_t), uint8_t *at) {
+    uint32_t word;
+    memcpy(&word, at, sizeof word);
+    word = convert(word);
+    memcpy(at, &word, sizeof word);
+}
+
+static void q5_0_widen(const uint8_t *block, uint8_t *wide) {
+    memcpy(wide, block, 22);
+    convert_word(spread_fifth_bits, wide + 2);
+}
+
+static void q5_0_narrow(const uint8_t *wide, uint8_t *block) {
+    memcpy(block, wide, 22);
+    convert_word(gather_fifth_bits, block + 2);
+}
+
+static void q5_1_widen(const uint8_t *block, uint8_t *wide) {
+    memcpy(wide, block, 24);
+    convert_word(spread_fifth_bits, wide + 4);
+}
+
+static void q5_1_narrow(const uint8_t *wide, uint8_t *block) {
+    memcpy(block, wide, 24);
+    convert_word(gather_fifth_bits, block + 4);
+}
+
+/* Q4_K, Q5_K: eight scales and eight minima of six bits in twelve bytes. The first four of each are
+ * the low six bits of bytes 0-3 and 4-7; the others have their low four bits in bytes 8-11 (scale
+ * low nibble, minimum high nibble) and their high two on top of bytes 0-3 and 4-7. */
+static void k_scales_widen(const uint8_t *packed, uint8_t *wide) {
+    for (int i = 0; i < 4; i++) {
+        wide[i] = packed[i] & 63;
+        wide[8 + i] = packed[4 + i] & 63;
+        wide[4 + i] = (uint8_t)((packed[8 + i] & 15) | (packed[i] >> 6) << 4);
+        wide[12 + i] = (uint8_t)(packed[8 + i] >> 4 | (packed[4 + i] >> 6) << 4);
+    }
+}
+
+static void k_scales_narrow(const uint8_t *wide, uint8_t *packed) {
+    for (int i = 0; i < 4; i++) {
+        packed[i] = (uint8_t)(wide[i] | (wide[4 + i] >> 4) << 6);
+        packed[4 + i] = (uint8_t)(wide[8 + i] | (wide[12 + i] >> 4) << 6);
+        packed[8 + i] = (uint8_t)((wide[4 + i] & 15) | (wide[12 + i] & 15) << 4);
+    }
+}
+
+static void k_widen(const uint8_t *block, uint8_t *wide, size_t quant_bytes) {
+    memcpy(wide, block, 4);
+    k_scales_widen(block + 4, wide + 4);
+    memcpy(wide + 20, block + 16, quant_bytes);
+}
+
+static void k_narrow(const uint8_t *wide, uint8_t *block, size_t quant_bytes) {
+    memcpy(block, wide, 4);
+    k_scales_narrow(wide + 4, block + 4);
+    memcpy(block + 16, wide + 20, quant_bytes);
+}
+
+static void q4_k_widen(const uint8_t *block, uint8_t *wide) {
+    k_widen(block, wide, 128);
+}
+static void q4_k_narrow(const uint8_t *wide, uint8_t *block) {
+    k_narrow(wide, block, 128);
+}
+static void q5_k_widen(const uint8_t *block, uint8_t *wide) {
+    k_widen(block, wide, 160);
+}
+static void q5_k_narrow(const uint8_t *wide, uint8_t *block) {
+    k_narrow(wide, block, 160);
+}
+
+const struct packing packing_rows[WEIGHT_TYPES] = {
+    [WEIGHT_F32] = {WEIGHT_F32, 16, 4, {{0, 4, 1}}, NULL, NULL},
+    [WEIGHT_F16] = {WEIGHT_F16, 16, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_BF16] = {WEIGHT_BF16, 16, 2, {{0, 2, 1}}, NULL, NULL},
+    /* d, quants */
+    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 8, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 8, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
+    /* d, m, quants */
+    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 8, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
+    /* d (and m), fifth bits, low four bits */
+    [WEIGHT_Q5_0] =
+        {WEIGHT_Q5_0, 8, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
+    [WEIGHT_Q5_1] =
+        {WEIGHT_Q5_1, 8, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+    /* d and dmin, scales and minima, (fifth bits,) low four bits */
+    [WEIGHT_Q4_K] =
+        {WEIGHT_Q4_K, 8, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
+    [WEIGHT_Q5_K] =
+        {WEIGHT_Q5_K, 8, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
+    /* d, scales, low four bits, high two bits */
+    [WEIGHT_Q6_K] =
+        {WEIGHT_Q6_K, 8, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
+};
+
+size_t packing_group_bytes(const struct packing *packing, size_t n_cols) {
+    size_t n_blocks = n_cols / weight_type_traits[packing->type].block;
+    return (n_blocks * packing->block_bytes * packing->group + 63) / 64 * 64;
+}
+
+/* `count` units from a row's block to its places in the group, or back. */
+static void scatter(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
+    for (size_t u = 0; u < count; u++) {
+        if (unit == 4)
+            memcpy(to + u * stride, from + u * 4, 4);
+        else if (unit == 2)
+            memcpy(to + u * stride, from + u * 2, 2);
+        else
+            to[u * stride] = from[u];
+    }
+}
+
+static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
+    for (size_t u = 0; u < count; u++) memcpy(to + u * unit, from + u * stride, unit);
+}
+
+void packing_pack(const struct packing *packing, const void *rows, size_t row_bytes, size_t n_rows,
+                  size_t n_cols, void *group) {
+    const struct weight_type_traits *type = &weight_type_traits[packing->type];
+    size_t n_blocks = n_cols / type->block, n_lanes = packing->group;
+    assert(n_rows >= 1 && n_rows <= n_lanes && n_cols % type->block == 0);
+    /* Zero bits are zero weights in every type. */
+    if (n_rows < n_lanes) memset(group, 0, packing_group_bytes(packing, n_cols));
+    uint8_t wide[PACKING_BLOCK_BYTES];
+    for (size_t b = 0; b < n_blocks; b++) {
+        uint8_t *to_block = (uint8_t *)group + b * packing->block_bytes * n_lanes;
+        for (size_t r = 0; r < n_rows; r++) {
+            const uint8_t *block = (const uint8_t *)rows + r * row_bytes + b * type->block_bytes;
+            if (packing->widen) {
+                packing->widen(block, wide);
+                block = wide;
+            }
+            uint8_t *to = to_block;
+            for (const struct packing_field *f = packing->fields; f->count; f++) {
+                scatter(block + f->offset, to + r * f->unit, f->unit * n_lanes, f->unit, f->count);
+                to += (size_t)f->unit * f->count * n_lanes;
+            }
+        }
+    }
+    size_t used = n_blocks * packing->block_bytes * n_lanes;
+    memset((uint8_t *)group + used, 0, packing_group_bytes(packing, n_cols) - used);
+}
+
+/* The row's file blocks again, a few at a time, and the type's own dequantize: its bits by
+ * construction. */
+void packing_unpack_row(const struct packing *packing, const void *group, size_t row, size_t n_cols,
+                        float *to) {
+    const struct weight_type_traits *type = &weight_type_traits[packing->type];
+    size_t n_blocks = n_cols / type->block, n_lanes = packing->group;
+    uint8_t wide[PACKING_BLOCK_BYTES], blocks[1024];
+    size_t batch = sizeof blocks / type->block_bytes;
+    for (size_t first = 0; first < n_blocks; first += batch) {
+        size_t n = n_blocks - first < batch ? n_blocks - first : batch;
+        for (size_t i = 0; i < n; i++) {
+            const uint8_t *from =
+                (const uint8_t *)group + (first + i) * packing->block_bytes * n_lanes;
+            uint8_t *block = blocks + i * type->block_bytes;
+            uint8_t *straight = packing->narrow ? wide : block;
+            for (const struct packing_field *f = packing->fields; f->count; f++) {
+                gather(from + row * f->unit, straight + f->offset, f->unit * n_lanes, f->unit,
+                       f->count);
+                from += (size_t)f->unit * f->count * n_lanes;
+            }
+            if (packing->narrow) packing->narrow(wide, block);
+        }
+        type->dequantize(blocks, to + first * type->block, n * type->block);
+    }
+}

@@ -1,0 +1,8 @@
+#include "cpu/kernels/reference.h"
+
+void kernels_reference(struct kernels *kernels) {
+    *kernels = (struct kernels){.name = "reference"};
+    reference_linear(kernels);
+    reference_elementwise(kernels);
+    reference_attention(kernels);
+}

@@ -1,0 +1,102 @@
+/* Attention in plain C: one query and one page of keys at a time (arXiv:2205.14135). */
+#include <math.h>
+#include <string.h>
+
+#include "cpu/kernels/attention_range.h"
+#include "cpu/kernels/reference.h"
+#include "cpu/kernels/reference_math.h"
+
+#define LANES 8
+
+static float load(enum kv_type type, const void *from, size_t i) {
+    if (type == KV_F32) return ((const float *)from)[i];
+    uint16_t bits = ((const uint16_t *)from)[i];
+    return type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits);
+}
+
+static float dot(enum kv_type type, const float *q, const void *keys, size_t key, size_t head_dim) {
+    float lane[LANES] = {0};
+    for (size_t d = 0; d < head_dim; d += LANES)
+        for (size_t j = 0; j < LANES; j++)
+            lane[j] += q[d + j] * load(type, keys, key * head_dim + d + j);
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+           ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+static void page_attend(const struct attention_task *task, const uint8_t *page, const float *q,
+                        struct key_range range, float *part) {
+    float scores[KV_PAGE], maximum = part[0];
+    for (int64_t k = range.begin; k < range.end; k++) {
+        float s =
+            task->scale * dot(task->type, q, page + task->k_offset, (size_t)k, task->head_dim);
+        if (task->softcap != 0.0f)
+            s = task->softcap * (float)reference_tanh((double)(s / task->softcap));
+        scores[k] = s;
+        if (s > maximum) maximum = s;
+    }
+    float *values = part + 16, rescale = (float)reference_exp((double)(part[0] - maximum));
+    part[0] = maximum;
+    part[1] *= rescale;
+    for (size_t d = 0; d < task->head_dim; d++) values[d] *= rescale;
+    for (int64_t k = range.begin; k < range.end; k++) {
+        float weight = (float)reference_exp((double)(scores[k] - maximum));
+        part[1] += weight;
+        for (size_t d = 0; d < task->head_dim; d++)
+            values[d] +=
+                weight * load(task->type, page + task->v_offset, (size_t)k * task->head_dim + d);
+    }
+}
+
+static size_t scratch_bytes(size_t n_queries, size_t head_dim) {
+    (void)n_queries;
+    (void)head_dim;
+    return 64;
+}
+
+static void split(const struct attention_task *task, int64_t index, float *part) {
+    size_t part_floats = ATTENTION_PART_FLOATS(task->head_dim);
+    for (size_t row = 0; row < task->n_rows; row++) {
+        for (size_t head = 0; head < task->n_heads; head++) {
+            float *to = part + (row * task->n_heads + head) * part_floats;
+            memset(to, 0, part_floats * sizeof(float));
+            to[0] = -INFINITY;
+            const float *q = task->q + row * task->q_stride + head * task->head_dim;
+            for (int64_t i = 0; i < ATTENTION_SPLIT / KV_PAGE; i++) {
+                int64_t page = index * (ATTENTION_SPLIT / KV_PAGE) + i;
+                struct key_range range = attention_range(task, row, page * KV_PAGE, KV_PAGE);
+                if (range.begin >= range.end) continue;
+                const uint8_t *bytes = task->pool + (size_t)task->pages[page] * task->page_bytes;
+                page_attend(task, bytes, q, range, to);
+            }
+        }
+    }
+}
+
+static void merge(size_t n_queries, size_t head_dim, const float *part, float *total) {
+    size_t part_floats = ATTENTION_PART_FLOATS(head_dim);
+    for (size_t i = 0; i < n_queries; i++, part += part_floats, total += part_floats) {
+        if (part[1] == 0.0f) continue;
+        if (total[1] == 0.0f) {
+            memcpy(total, part, part_floats * sizeof(float));
+            continue;
+        }
+        float maximum = part[0] > total[0] ? part[0] : total[0];
+        float of_part = (float)reference_exp((double)(part[0] - maximum));
+        float of_total = (float)reference_exp((double)(total[0] - maximum));
+        total[0] = maximum;
+        total[1] = total[1] * of_total + part[1] * of_part;
+        for (size_t d = 0; d < head_dim; d++)
+            total[16 + d] = total[16 + d] * of_total + part[16 + d] * of_part;
+    }
+}
+
+static void finish(const float *total, size_t head_dim, float *out) {
+    for (size_t d = 0; d < head_dim; d++) out[d] = total[16 + d] / total[1];
+}
+
+void reference_attention(struct kernels *kernels) {
+    kernels->attention_scratch_bytes = scratch_bytes;
+    kernels->attention_split = split;
+    kernels->attention_merge = merge;
+    kernels->attention_finish = finish;
+}

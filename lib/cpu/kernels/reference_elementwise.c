@@ -1,0 +1,125 @@
+/* Norms, rope, activations and the small vector operations in plain C. Elementary functions are
+ * computed in double and rounded once. */
+#include <math.h>
+#include <string.h>
+
+#include "cpu/kernels/reference.h"
+#include "cpu/kernels/reference_math.h"
+
+#define LANES 8
+
+/* The sum of x[i]², element i in lane i % 8, lanes added pairwise. */
+static float sum_of_squares(const float *x, float mean, size_t n) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    for (size_t j = 0; i + j < n; j++) lane[j] += (x[i + j] - mean) * (x[i + j] - mean);
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+           ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+static float sum(const float *x, size_t n) {
+    float lane[LANES] = {0};
+    size_t i = 0;
+    for (; i + LANES <= n; i += LANES)
+        for (size_t j = 0; j < LANES; j++) lane[j] += x[i + j];
+    for (size_t j = 0; i + j < n; j++) lane[j] += x[i + j];
+    return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
+           ((lane[2] + lane[6]) + (lane[3] + lane[7]));
+}
+
+static void norm_rms(const float *x, const float *weight, float eps, size_t n, float *y) {
+    float factor = 1.0f / sqrtf(sum_of_squares(x, 0.0f, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++) y[i] = x[i] * factor * (weight ? weight[i] : 1.0f);
+}
+
+static void norm_layer(const float *x, const float *weight, const float *bias, float eps, size_t n,
+                       float *y) {
+    float mean = sum(x, n) / (float)n;
+    float factor = 1.0f / sqrtf(sum_of_squares(x, mean, n) / (float)n + eps);
+    for (size_t i = 0; i < n; i++)
+        y[i] = (x[i] - mean) * factor * (weight ? weight[i] : 1.0f) + (bias ? bias[i] : 0.0f);
+}
+
+static void rope(float *x, const float *table, size_t n_dims, enum rope_pairing pairing) {
+    size_t half = n_dims / 2;
+    for (size_t i = 0; i < half; i++) {
+        float *a = pairing == ROPE_HALVES ? x + i : x + 2 * i;
+        float *b = pairing == ROPE_HALVES ? a + half : a + 1;
+        float cosine = table[2 * i], sine = table[2 * i + 1], a0 = *a, b0 = *b;
+        *a = a0 * cosine - b0 * sine;
+        *b = a0 * sine + b0 * cosine;
+    }
+}
+
+static void rope_table(int64_t position, const float *frequencies, size_t n, float scale,
+                       float *table) {
+    for (size_t i = 0; i < n; i++) {
+        double sine, cosine;
+        float angle = (float)position * frequencies[i];
+        reference_sin_cos((double)angle, &sine, &cosine);
+        table[2 * i] = scale * (float)cosine;
+        table[2 * i + 1] = scale * (float)sine;
+    }
+}
+
+static void kv_store(enum kv_type type, const float *x, size_t n, void *to) {
+    uint16_t *halves = to;
+    if (type == KV_F32)
+        memcpy(to, x, n * sizeof(float));
+    else if (type == KV_F16)
+        for (size_t i = 0; i < n; i++) halves[i] = half_from_float(x[i]);
+    else
+        for (size_t i = 0; i < n; i++) halves[i] = bfloat16_from_float(x[i]);
+}
+
+static float activate(enum activation activation, float x) {
+    double d = (double)x;
+    switch (activation) {
+    case ACTIVATION_NONE:
+        return x;
+    case ACTIVATION_SILU:
+        return (float)(d / (1.0 + reference_exp(-d)));
+    case ACTIVATION_GELU_TANH: /* x (1 + tanh u) / 2 = x / (1 + exp(-2 u)) */
+        return (float)(d / (1.0 +
+                            reference_exp(-2.0 * 0.7978845608028654 * (d + 0.044715 * d * d * d))));
+    case ACTIVATION_GELU:
+        return (float)(d * reference_normal_cdf(d));
+    case ACTIVATION_RELU:
+        return x < 0.0f ? 0.0f : x;
+    }
+    return x;
+}
+
+static void gate(enum activation activation, const float *gate_row, const float *up, size_t n,
+                 float *y) {
+    for (size_t i = 0; i < n; i++) {
+        float activated = activate(activation, gate_row[i]);
+        y[i] = up ? activated * up[i] : activated;
+    }
+}
+
+static void add(const float *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void scale_by(float factor, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] *= factor;
+}
+
+static void softcap(float cap, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = cap * (float)reference_tanh((double)(y[i] / cap));
+}
+
+void reference_elementwise(struct kernels *kernels) {
+    kernels->norm_rms = norm_rms;
+    kernels->norm_layer = norm_layer;
+    kernels->rope = rope;
+    kernels->rope_table = rope_table;
+    kernels->kv_store = kv_store;
+    kernels->gate = gate;
+    kernels->add = add;
+    kernels->scale = scale_by;
+    kernels->softcap = softcap;
+}

@@ -1,0 +1,149 @@
+/* Linear layers in plain C: every weight type is dequantized to f32 and multiplied with f32
+ * activations, k in order. A group is eight rows as the file has them. */
+#include <string.h>
+
+#include "cpu/kernels/activation_q8.h"
+#include "cpu/kernels/reference.h"
+
+#define GROUP 8
+#define CHUNK 256 /* columns dequantized at a time: a whole number of blocks of every type */
+
+static size_t f32_row_bytes(size_t n) {
+    return (n * sizeof(float) + 63) / 64 * 64;
+}
+
+static void f32_prepare(const float *x, size_t n, void *row) {
+    memcpy(row, x, n * sizeof(float));
+    memset((float *)row + n, 0, f32_row_bytes(n) - n * sizeof(float));
+}
+
+/* NaN becomes 0 and infinity leaves an infinite scale: defined, and not hidden from the result. */
+static int8_t q8_round(float value) {
+    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, even */
+    if (!(value == value)) return 0;
+    if (value > 127.0f) value = 127.0f;
+    if (value < -127.0f) value = -127.0f;
+    float shifted = value + to_integer;
+    return (int8_t)(shifted - to_integer);
+}
+
+static void q8_prepare(const float *x, size_t n, void *row) {
+    struct q8_block *blocks = row;
+    for (size_t b = 0; b < n / Q8_BLOCK; b++, x += Q8_BLOCK) {
+        struct q8_block *block = &blocks[b];
+        float absmax = 0.0f;
+        for (int i = 0; i < Q8_BLOCK; i++) {
+            float magnitude = x[i] < 0.0f ? -x[i] : x[i];
+            if (magnitude > absmax) absmax = magnitude;
+        }
+        float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+        int sums[2] = {0, 0};
+        for (int i = 0; i < Q8_BLOCK; i++) {
+            block->q[i] = q8_round(x[i] * inverse);
+            sums[i / 16] += block->q[i];
+        }
+        block->scale = absmax / 127.0f;
+        block->scaled_sum = block->scale * (float)(sums[0] + sums[1]);
+        block->sums[0] = (int16_t)sums[0];
+        block->sums[1] = (int16_t)sums[1];
+    }
+    size_t used = n / Q8_BLOCK * sizeof(struct q8_block);
+    memset((uint8_t *)row + used, 0, q8_row_bytes(n) - used);
+}
+
+static size_t group_bytes(enum weight_type type, size_t n_cols) {
+    return (GROUP * weight_type_row_bytes(type, n_cols) + 63) / 64 * 64;
+}
+
+static void pack(enum weight_type type, const void *rows, size_t row_bytes, size_t n_rows,
+                 size_t n_cols, void *group) {
+    size_t bytes = weight_type_row_bytes(type, n_cols);
+    for (size_t r = 0; r < n_rows; r++)
+        memcpy((uint8_t *)group + r * bytes, (const uint8_t *)rows + r * row_bytes, bytes);
+    memset((uint8_t *)group + n_rows * bytes, 0, group_bytes(type, n_cols) - n_rows * bytes);
+}
+
+static void unpack_row(enum weight_type type, const void *group, size_t row, size_t n_cols,
+                       float *to) {
+    const uint8_t *bytes = (const uint8_t *)group + row * weight_type_row_bytes(type, n_cols);
+    weight_type_traits[type].dequantize(bytes, to, n_cols);
+}
+
+/* weights [n][GROUP] of columns first ... first + n - 1 */
+static void dequantize_chunk(enum weight_type type, const uint8_t *group, size_t n_cols,
+                             size_t first, size_t n, float *weights) {
+    size_t row_bytes = weight_type_row_bytes(type, n_cols);
+    size_t offset = weight_type_row_bytes(type, first);
+    float rows[GROUP][CHUNK];
+    for (size_t r = 0; r < GROUP; r++)
+        weight_type_traits[type].dequantize(group + r * row_bytes + offset, rows[r], n);
+    for (size_t k = 0; k < n; k++)
+        for (size_t r = 0; r < GROUP; r++) weights[k * GROUP + r] = rows[r][k];
+}
+
+static void multiply(enum weight_type type, const void *groups, size_t n_groups, size_t n_cols,
+                     const void *x, size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+    for (size_t g = 0; g < n_groups; g++) {
+        const uint8_t *group = (const uint8_t *)groups + g * group_bytes(type, n_cols);
+        for (size_t first = 0; first < n_cols; first += CHUNK) {
+            size_t n = n_cols - first < CHUNK ? n_cols - first : CHUNK;
+            float weights[CHUNK * GROUP];
+            dequantize_chunk(type, group, n_cols, first, n, weights);
+            for (size_t i = 0; i < n_x; i++) {
+                const float *xi = (const float *)((const uint8_t *)x + i * x_stride) + first;
+                float *yi = y + i * y_stride + g * GROUP;
+                float sum[GROUP] = {0};
+                if (first > 0) memcpy(sum, yi, sizeof sum);
+                for (size_t k = 0; k < n; k++)
+                    for (size_t r = 0; r < GROUP; r++) sum[r] += weights[k * GROUP + r] * xi[k];
+                memcpy(yi, sum, sizeof sum);
+            }
+        }
+    }
+}
+
+#define LINEAR(T)                                                                               \
+    static size_t group_bytes_##T(size_t n_cols) {                                              \
+        return group_bytes(WEIGHT_##T, n_cols);                                                 \
+    }                                                                                           \
+    static void pack_##T(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,      \
+                         void *group) {                                                         \
+        pack(WEIGHT_##T, rows, row_bytes, n_rows, n_cols, group);                               \
+    }                                                                                           \
+    static void unpack_row_##T(const void *group, size_t row, size_t n_cols, float *to) {       \
+        unpack_row(WEIGHT_##T, group, row, n_cols, to);                                         \
+    }                                                                                           \
+    static void multiply_##T(const void *groups, size_t n_groups, size_t n_cols, const void *x, \
+                             size_t x_stride, size_t n_x, float *y, size_t y_stride) {          \
+        multiply(WEIGHT_##T, groups, n_groups, n_cols, x, x_stride, n_x, y, y_stride);          \
+    }
+#define ENTRY(T) \
+    [WEIGHT_##   \
+        T] = {ACTIVATION_ROWS_F32, GROUP, group_bytes_##T, pack_##T, unpack_row_##T, multiply_##T}
+
+LINEAR(F32)
+LINEAR(F16)
+LINEAR(BF16)
+LINEAR(Q4_0)
+LINEAR(Q4_1)
+LINEAR(Q5_0)
+LINEAR(Q5_1)
+LINEAR(Q8_0)
+LINEAR(Q2_K)
+LINEAR(Q3_K)
+LINEAR(Q4_K)
+LINEAR(Q5_K)
+LINEAR(Q6_K)
+LINEAR(Q8_K)
+
+static const struct linear_kernel linear_kernels[WEIGHT_TYPES] = {
+    ENTRY(F32),  ENTRY(F16),  ENTRY(BF16), ENTRY(Q4_0), ENTRY(Q4_1), ENTRY(Q5_0), ENTRY(Q5_1),
+    ENTRY(Q8_0), ENTRY(Q2_K), ENTRY(Q3_K), ENTRY(Q4_K), ENTRY(Q5_K), ENTRY(Q6_K), ENTRY(Q8_K),
+};
+
+void reference_linear(struct kernels *kernels) {
+    kernels->activation[ACTIVATION_ROWS_F32] =
+        (struct activation_kernel){f32_row_bytes, f32_prepare};
+    kernels->activation[ACTIVATION_ROWS_Q8] = (struct activation_kernel){q8_row_bytes, q8_prepare};
+    memcpy(kernels->linear, linear_kernels, sizeof linear_kernels);
+}
