@@ -1,0 +1,90 @@
+"""The C++, Python and Rust examples and the README's program, on a small model: BUILD [TEST...]
+
+Each greedily continues the same prompt and must print what `generate` prints."""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import unittest
+
+import programs
+
+MODEL = str(programs.SMALL / "llama-gqa.gguf")
+PROMPT = ["--prompt", "the <|im_start|> river holds", "--max-tokens", "16"]
+LIBRARY = programs.BUILD / "lib"
+LINKED = [f"-L{LIBRARY}", "-ltransformer", f"-Wl,-rpath,{LIBRARY}"]
+
+
+def run(command, **keywords):
+    return subprocess.run([str(c) for c in command], capture_output=True, timeout=600, **keywords)
+
+
+class Languages(programs.Case):
+    def check_program(self, program):
+        expected = self.output("generate", "--model", MODEL, *PROMPT)
+        done = run([*program, "--model", MODEL, *PROMPT])
+        self.assertEqual((done.returncode, done.stderr, done.stdout), (0, b"", expected))
+        for wrong in (["--no-such-flag"], ["--model", "no-file", *PROMPT], ["--prompt", "x"],
+                      ["--model", MODEL, "--prompt"],
+                      ["--model", MODEL, "--prompt", "x", "--max-tokens", "12x"]):
+            self.fails(2, run([*program, *wrong]))
+        self.fails(1, run([*program, "--model", __file__, *PROMPT]))
+        self.assertEqual(run([*program, "--help"]).returncode, 0)
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([*program, "--model", MODEL, *PROMPT], stdout=full,
+                                  stderr=subprocess.PIPE, timeout=300)
+        self.fails(1, done)
+
+    def test_cpp(self):
+        program = programs.BUILD / "examples/generate-cpp"
+        if not program.exists():
+            self.skipTest("built without a C++ compiler")
+        self.check_program([str(program)])
+
+    def test_python(self):
+        self.skip_if_sanitized()
+        self.check_program([sys.executable, str(programs.ROOT / "examples/python/generate.py"),
+                            "--library", str(LIBRARY / "libtransformer.so.0")])
+
+    def test_rust(self):
+        self.skip_if_sanitized()
+        if not shutil.which("rustc"):
+            self.skipTest("no rustc")
+        with programs.temporary_folder() as folder:
+            program = folder + "/generate"
+            made = run(["rustc", "--edition", "2021", "-D", "warnings",
+                        programs.ROOT / "examples/rust/generate.rs", "-o", program, "-L", LIBRARY,
+                        "-l", "transformer", "-C", f"link-arg=-Wl,-rpath,{LIBRARY}"])
+            self.assertEqual(made.returncode, 0, made.stderr.decode())
+            self.check_program([program])
+
+    def test_readme(self):
+        self.skip_if_sanitized()
+        compiler = os.environ.get("CC", "cc").split()
+        readme = (programs.ROOT / "README.md").read_text(encoding="utf-8")
+        source = re.search(r"```c\n(.*?)```", readme, re.S).group(1)
+        with programs.temporary_folder() as folder:
+            with open(folder + "/readme.c", "w", encoding="utf-8") as file:
+                file.write(source)
+            made = run([*compiler, "-std=c99", "-Wall", "-Wextra", "-Werror", folder + "/readme.c",
+                        "-o", folder + "/readme", f"-I{programs.ROOT / 'include'}", *LINKED])
+            self.assertEqual(made.returncode, 0, made.stderr.decode())
+            done = run([folder + "/readme", MODEL, "the river holds"])
+            expected = self.output("generate", "--model", MODEL, "--prompt", "the river holds",
+                                   "--max-tokens", "64")
+            self.assertEqual((done.returncode, done.stdout), (0, expected[:-1]), done.stderr)
+            done = run([folder + "/readme", "no-file", "text"])
+            self.fails(1, done, "no-file")
+            self.assertEqual(run([folder + "/readme"]).returncode, 2)
+
+    def skip_if_sanitized(self):
+        """Programs that this test compiles, and Python's, don't bring the sanitizers' run time."""
+        needs = run(["ldd", LIBRARY / "libtransformer.so.0"]).stdout
+        undefined = run(["nm", "-D", "--undefined-only", LIBRARY / "libtransformer.so.0"]).stdout
+        if b"__asan_" in undefined or b"__tsan_" in undefined or b"asan" in needs:
+            self.skipTest("the library is built with a sanitizer")
+
+
+if __name__ == "__main__":
+    programs.main()
