@@ -1,0 +1,244 @@
+/* The ABI's numbers as they were shipped; made by make_layout.py. */
+#include <stddef.h>
+
+#include "transformer.h"
+
+#define PIN(type, member, offset, size)                                                         \
+    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size), \
+                   #type "." #member)
+/* Members are appended, so a later release's struct may be larger. */
+#define PIN_SIZE(type, size) _Static_assert(sizeof(type) >= (size), #type)
+/* Elements of arrays, and what a host fills in without a size: frozen for ever. */
+#define PIN_FROZEN(type, size) _Static_assert(sizeof(type) == (size), #type)
+#define PIN_VALUE(name, value) _Static_assert((name) == (value), #name)
+
+PIN_SIZE(transformer_device_details, 48);
+PIN(transformer_device_details, struct_size, 0, 8);
+PIN(transformer_device_details, kind, 8, 8);
+PIN(transformer_device_details, name, 16, 8);
+PIN(transformer_device_details, path, 24, 8);
+PIN(transformer_device_details, memory_bytes, 32, 8);
+PIN(transformer_device_details, n_processors, 40, 8);
+
+PIN_FROZEN(transformer_allocator, 24);
+PIN(transformer_allocator, allocate, 0, 8);
+PIN(transformer_allocator, release, 8, 8);
+PIN(transformer_allocator, user, 16, 8);
+
+PIN_FROZEN(transformer_reader, 24);
+PIN(transformer_reader, size, 0, 8);
+PIN(transformer_reader, read, 8, 8);
+PIN(transformer_reader, user, 16, 8);
+
+PIN_FROZEN(transformer_executor, 24);
+PIN(transformer_executor, run, 0, 8);
+PIN(transformer_executor, user, 8, 8);
+PIN(transformer_executor, n_concurrent, 16, 4);
+PIN(transformer_executor, reserved, 20, 4);
+
+PIN_SIZE(transformer_model_options, 96);
+PIN(transformer_model_options, struct_size, 0, 8);
+PIN(transformer_model_options, path, 8, 8);
+PIN(transformer_model_options, data, 16, 8);
+PIN(transformer_model_options, data_size, 24, 8);
+PIN(transformer_model_options, reader, 32, 8);
+PIN(transformer_model_options, allocator, 40, 8);
+PIN(transformer_model_options, progress, 48, 8);
+PIN(transformer_model_options, progress_user, 56, 8);
+PIN(transformer_model_options, log, 64, 8);
+PIN(transformer_model_options, log_user, 72, 8);
+PIN(transformer_model_options, device, 80, 4);
+PIN(transformer_model_options, load_mode, 84, 4);
+PIN(transformer_model_options, copy, 88, 4);
+PIN(transformer_model_options, reserved, 92, 4);
+
+PIN_SIZE(transformer_model_details, 160);
+PIN(transformer_model_details, struct_size, 0, 8);
+PIN(transformer_model_details, format, 8, 8);
+PIN(transformer_model_details, architecture, 16, 8);
+PIN(transformer_model_details, name, 24, 8);
+PIN(transformer_model_details, weight_types, 32, 8);
+PIN(transformer_model_details, end_tokens, 40, 8);
+PIN(transformer_model_details, n_end_tokens, 48, 8);
+PIN(transformer_model_details, n_vocab, 56, 8);
+PIN(transformer_model_details, n_embd, 64, 8);
+PIN(transformer_model_details, n_layers, 72, 8);
+PIN(transformer_model_details, n_heads, 80, 8);
+PIN(transformer_model_details, n_kv_heads, 88, 8);
+PIN(transformer_model_details, head_dim, 96, 8);
+PIN(transformer_model_details, context_length, 104, 8);
+PIN(transformer_model_details, n_parameters, 112, 8);
+PIN(transformer_model_details, file_bytes, 120, 8);
+PIN(transformer_model_details, weight_bytes, 128, 8);
+PIN(transformer_model_details, weight_bytes_per_token, 136, 8);
+PIN(transformer_model_details, host_bytes, 144, 8);
+PIN(transformer_model_details, has_tokenizer, 152, 4);
+PIN(transformer_model_details, device, 156, 4);
+
+PIN_SIZE(transformer_tokenize_options, 16);
+PIN(transformer_tokenize_options, struct_size, 0, 8);
+PIN(transformer_tokenize_options, add_special, 8, 4);
+PIN(transformer_tokenize_options, parse_special, 12, 4);
+
+PIN_SIZE(transformer_detokenize_options, 16);
+PIN(transformer_detokenize_options, struct_size, 0, 8);
+PIN(transformer_detokenize_options, special, 8, 4);
+PIN(transformer_detokenize_options, reserved, 12, 4);
+
+PIN_SIZE(transformer_text_stream_options, 16);
+PIN(transformer_text_stream_options, struct_size, 0, 8);
+PIN(transformer_text_stream_options, special, 8, 4);
+PIN(transformer_text_stream_options, reserved, 12, 4);
+
+PIN_SIZE(transformer_context_options, 88);
+PIN(transformer_context_options, struct_size, 0, 8);
+PIN(transformer_context_options, max_sequence_tokens, 8, 8);
+PIN(transformer_context_options, kv_tokens, 16, 8);
+PIN(transformer_context_options, max_sequences, 24, 8);
+PIN(transformer_context_options, max_step_tokens, 32, 8);
+PIN(transformer_context_options, max_logit_rows, 40, 8);
+PIN(transformer_context_options, allocator, 48, 8);
+PIN(transformer_context_options, executor, 56, 8);
+PIN(transformer_context_options, log, 64, 8);
+PIN(transformer_context_options, log_user, 72, 8);
+PIN(transformer_context_options, n_threads, 80, 4);
+PIN(transformer_context_options, kv_type, 84, 4);
+
+PIN_SIZE(transformer_memory_estimate, 56);
+PIN(transformer_memory_estimate, struct_size, 0, 8);
+PIN(transformer_memory_estimate, model_host_bytes, 8, 8);
+PIN(transformer_memory_estimate, model_mapped_bytes, 16, 8);
+PIN(transformer_memory_estimate, context_host_bytes, 24, 8);
+PIN(transformer_memory_estimate, context_kv_bytes, 32, 8);
+PIN(transformer_memory_estimate, sequence_host_bytes, 40, 8);
+PIN(transformer_memory_estimate, device_bytes, 48, 8);
+
+PIN_SIZE(transformer_context_statistics, 112);
+PIN(transformer_context_statistics, struct_size, 0, 8);
+PIN(transformer_context_statistics, host_bytes, 8, 8);
+PIN(transformer_context_statistics, kv_bytes, 16, 8);
+PIN(transformer_context_statistics, kv_pages, 24, 8);
+PIN(transformer_context_statistics, kv_pages_free, 32, 8);
+PIN(transformer_context_statistics, kv_page_tokens, 40, 8);
+PIN(transformer_context_statistics, n_sequences, 48, 8);
+PIN(transformer_context_statistics, pending_tokens, 56, 8);
+PIN(transformer_context_statistics, steps, 64, 8);
+PIN(transformer_context_statistics, rows, 72, 8);
+PIN(transformer_context_statistics, n_threads, 80, 8);
+PIN(transformer_context_statistics, max_sequence_tokens, 88, 8);
+PIN(transformer_context_statistics, max_step_tokens, 96, 8);
+PIN(transformer_context_statistics, max_logit_rows, 104, 8);
+
+PIN_FROZEN(transformer_logit_bias, 8);
+PIN(transformer_logit_bias, token, 0, 4);
+PIN(transformer_logit_bias, bias, 4, 4);
+
+PIN_SIZE(transformer_sampler_options, 72);
+PIN(transformer_sampler_options, struct_size, 0, 8);
+PIN(transformer_sampler_options, seed, 8, 8);
+PIN(transformer_sampler_options, logit_bias, 16, 8);
+PIN(transformer_sampler_options, n_logit_bias, 24, 8);
+PIN(transformer_sampler_options, penalty_window, 32, 8);
+PIN(transformer_sampler_options, repetition_penalty, 40, 4);
+PIN(transformer_sampler_options, frequency_penalty, 44, 4);
+PIN(transformer_sampler_options, presence_penalty, 48, 4);
+PIN(transformer_sampler_options, temperature, 52, 4);
+PIN(transformer_sampler_options, top_k, 56, 4);
+PIN(transformer_sampler_options, top_p, 60, 4);
+PIN(transformer_sampler_options, min_p, 64, 4);
+PIN(transformer_sampler_options, reserved, 68, 4);
+
+PIN_SIZE(transformer_sample_options, 16);
+PIN(transformer_sample_options, struct_size, 0, 8);
+PIN(transformer_sample_options, append, 8, 4);
+PIN(transformer_sample_options, reserved, 12, 4);
+
+PIN_SIZE(transformer_sequence_options, 24);
+PIN(transformer_sequence_options, struct_size, 0, 8);
+PIN(transformer_sequence_options, sampler, 8, 8);
+PIN(transformer_sequence_options, stream, 16, 8);
+
+PIN_SIZE(transformer_append_options, 24);
+PIN(transformer_append_options, struct_size, 0, 8);
+PIN(transformer_append_options, keep, 8, 8);
+PIN(transformer_append_options, logits, 16, 4);
+PIN(transformer_append_options, reserved, 20, 4);
+
+PIN_SIZE(transformer_fork_options, 24);
+PIN(transformer_fork_options, struct_size, 0, 8);
+PIN(transformer_fork_options, sampler, 8, 8);
+PIN(transformer_fork_options, stream, 16, 8);
+
+PIN_SIZE(transformer_decode_options, 16);
+PIN(transformer_decode_options, struct_size, 0, 8);
+PIN(transformer_decode_options, max_tokens, 8, 8);
+
+PIN_SIZE(transformer_decode_result, 48);
+PIN(transformer_decode_result, struct_size, 0, 8);
+PIN(transformer_decode_result, n_rows, 8, 8);
+PIN(transformer_decode_result, n_ready, 16, 8);
+PIN(transformer_decode_result, n_pending, 24, 8);
+PIN(transformer_decode_result, n_refused, 32, 8);
+PIN(transformer_decode_result, n_sampled, 40, 8);
+
+PIN_SIZE(transformer_generate_options, 64);
+PIN(transformer_generate_options, struct_size, 0, 8);
+PIN(transformer_generate_options, prompt, 8, 8);
+PIN(transformer_generate_options, prompt_length, 16, 8);
+PIN(transformer_generate_options, tokens, 24, 8);
+PIN(transformer_generate_options, n_tokens, 32, 8);
+PIN(transformer_generate_options, sampler, 40, 8);
+PIN(transformer_generate_options, max_tokens, 48, 8);
+PIN(transformer_generate_options, add_special, 56, 4);
+PIN(transformer_generate_options, parse_special, 60, 4);
+
+PIN_SIZE(transformer_generate_result, 48);
+PIN(transformer_generate_result, struct_size, 0, 8);
+PIN(transformer_generate_result, n_prompt_tokens, 8, 8);
+PIN(transformer_generate_result, n_generated_tokens, 16, 8);
+PIN(transformer_generate_result, prompt_nanoseconds, 24, 8);
+PIN(transformer_generate_result, generate_nanoseconds, 32, 8);
+PIN(transformer_generate_result, finish_reason, 40, 4);
+PIN(transformer_generate_result, reserved, 44, 4);
+
+PIN_VALUE(TRANSFORMER_OK, 0);
+PIN_VALUE(TRANSFORMER_INVALID_ARGUMENT, 1);
+PIN_VALUE(TRANSFORMER_OUT_OF_MEMORY, 2);
+PIN_VALUE(TRANSFORMER_IO, 3);
+PIN_VALUE(TRANSFORMER_FORMAT, 4);
+PIN_VALUE(TRANSFORMER_UNSUPPORTED, 5);
+PIN_VALUE(TRANSFORMER_LIMIT, 6);
+PIN_VALUE(TRANSFORMER_CANCELLED, 7);
+PIN_VALUE(TRANSFORMER_DEVICE, 8);
+PIN_VALUE(TRANSFORMER_NOT_FOUND, 9);
+PIN_VALUE(TRANSFORMER_BUFFER_TOO_SMALL, 10);
+PIN_VALUE(TRANSFORMER_STATE, 11);
+PIN_VALUE(TRANSFORMER_BUSY, 12);
+PIN_VALUE(TRANSFORMER_INTERNAL, 13);
+PIN_VALUE(TRANSFORMER_DEFAULT, 0);
+PIN_VALUE(TRANSFORMER_OFF, 1);
+PIN_VALUE(TRANSFORMER_ON, 2);
+PIN_VALUE(TRANSFORMER_LOG_ERROR, 1);
+PIN_VALUE(TRANSFORMER_LOG_WARNING, 2);
+PIN_VALUE(TRANSFORMER_LOG_INFO, 3);
+PIN_VALUE(TRANSFORMER_LOAD_MAP, 0);
+PIN_VALUE(TRANSFORMER_LOAD_READ, 1);
+PIN_VALUE(TRANSFORMER_TOKEN_BEGIN, 1);
+PIN_VALUE(TRANSFORMER_TOKEN_END, 2);
+PIN_VALUE(TRANSFORMER_TOKEN_END_OF_TURN, 3);
+PIN_VALUE(TRANSFORMER_TOKEN_UNKNOWN, 4);
+PIN_VALUE(TRANSFORMER_TOKEN_SEPARATOR, 5);
+PIN_VALUE(TRANSFORMER_TOKEN_PADDING, 6);
+PIN_VALUE(TRANSFORMER_TOKEN_CLASSIFY, 7);
+PIN_VALUE(TRANSFORMER_TOKEN_MASK, 8);
+PIN_VALUE(TRANSFORMER_KV_DEFAULT, 0);
+PIN_VALUE(TRANSFORMER_KV_F32, 1);
+PIN_VALUE(TRANSFORMER_KV_F16, 2);
+PIN_VALUE(TRANSFORMER_KV_BF16, 3);
+PIN_VALUE(TRANSFORMER_LOGITS_LAST, 0);
+PIN_VALUE(TRANSFORMER_LOGITS_NONE, 1);
+PIN_VALUE(TRANSFORMER_LOGITS_ALL, 2);
+PIN_VALUE(TRANSFORMER_FINISH_END, 1);
+PIN_VALUE(TRANSFORMER_FINISH_LENGTH, 2);
+PIN_VALUE(TRANSFORMER_FINISH_CONTEXT, 3);
+PIN_VALUE(TRANSFORMER_FINISH_STOPPED, 4);
