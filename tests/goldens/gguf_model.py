@@ -96,11 +96,16 @@ def write_metadata(writer, family, config, options):
         writer.add_value_length(head_dim)
     if family == "llama":
         writer.add_vocab_size(config.vocab_size)
+        if getattr(config, "sliding_window", None):
+            writer.add_sliding_window(config.sliding_window)
         writer.add_rope_dimension_count(options.get("rope_dims", head_dim))
     if family == "gemma3":
         writer.add_sliding_window(config.sliding_window)
         if config.final_logit_softcapping:
             writer.add_final_logit_softcapping(config.final_logit_softcapping)
+        pattern = config.layer_types.index("full_attention") + 1
+        if pattern != 6:
+            writer.add_sliding_window_pattern(pattern)
         local = config.rope_parameters["sliding_attention"]["rope_theta"]
         if local != 10000.0:
             writer.add_rope_freq_base_swa(local)

@@ -3,6 +3,7 @@
 import os
 import sys
 
+import gguf
 import torch
 
 import golden_file
@@ -13,10 +14,10 @@ import small_tokenizers
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "small")
 
 BASE = {
-    "llama": dict(vocab_size=259, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=4,
+    "llama": dict(vocab_size=259, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=6,
                   num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-5, tie_word_embeddings=False,
                   rope_parameters={"rope_type": "default", "rope_theta": 10000.0}),
-    "qwen2": dict(vocab_size=261, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=4,
+    "qwen2": dict(vocab_size=261, hidden_size=48, intermediate_size=88, num_hidden_layers=2, num_attention_heads=6,
                   num_key_value_heads=2, max_position_embeddings=2048, rms_norm_eps=1e-6, tie_word_embeddings=True,
                   rope_parameters={"rope_type": "default", "rope_theta": 1000000.0}),
     "gemma3": dict(vocab_size=263, hidden_size=32, intermediate_size=56, num_hidden_layers=7, num_attention_heads=4,
@@ -32,15 +33,16 @@ MODELS = {
     "llama-mha-tied": (dict(hidden_size=96, intermediate_size=176, num_hidden_layers=1, num_attention_heads=6,
                             num_key_value_heads=6, tie_word_embeddings=True), {}, (40,)),
     "llama-mqa-biases": (dict(num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True), {}, (40,)),
-    "llama-head-dim": (dict(head_dim=24), {}, (40,)),
+    "llama-head-dim": (dict(num_attention_heads=4, head_dim=24), {}, (40,)),
     "llama-rope-llama3": (dict(rope_parameters={
         "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-        "original_max_position_embeddings": 64}, head_dim=16), {}, (200,)),
+        "original_max_position_embeddings": 64}, num_attention_heads=4, head_dim=16), {}, (200,)),
     "llama-rope-linear": (dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}), {}, (90,)),
     "llama-rope-yarn": (dict(rope_parameters={
         "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 32,
-        "beta_fast": 8.0, "beta_slow": 0.5}, head_dim=16), {}, (200,)),
-    "llama-rope-partial": (dict(head_dim=16), {"rope_dims": 8}, (40,)),
+        "beta_fast": 8.0, "beta_slow": 0.5}, num_attention_heads=4, head_dim=16), {}, (200,)),
+    "llama-rope-partial": (dict(num_attention_heads=4, head_dim=16), {"rope_dims": 8}, (40,)),
+    "llama-window": (dict(sliding_window=20), {"class": "mistral"}, (90,)),
     "qwen2-gqa-tied": (dict(), {}, (40,)),
     "qwen2-mha": (dict(num_attention_heads=6, num_key_value_heads=6, head_dim=16, tie_word_embeddings=False), {}, (40,)),
     "qwen2-rope-yarn": (dict(rope_parameters={
@@ -51,7 +53,12 @@ MODELS = {
         "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}), {}, (90,)),
     "gemma3-mha-untied": (dict(num_key_value_heads=4, tie_word_embeddings=False, sliding_window=9,
-                               final_logit_softcapping=5.0), {}, (40,)),
+                               sliding_window_pattern=3, final_logit_softcapping=5.0,
+                               rope_parameters={
+                                   "full_attention": {"rope_type": "default", "rope_theta": 1000000.0},
+                                   "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}), {}, (40,)),
+    "gemma3-62-layers": (dict(hidden_size=16, intermediate_size=16, num_hidden_layers=62, num_attention_heads=2,
+                              query_pre_attn_scalar=8), {"f16": True}, (40,)),
 }
 
 TOKENIZERS = {"llama-gqa": small_tokenizers.byte_level, "gemma3-mqa": small_tokenizers.sentencepiece}
@@ -65,16 +72,29 @@ def recorded_positions(n):
     return sorted({p for p in edges if p < n} | set(range(n - 8, n)))
 
 
+def as_f16(family, model):
+    """Rounds the matrices to F16: {GGUF name: (type, values)}."""
+    encoded, state = {}, model.state_dict()
+    for source, target in gguf_model.tensor_names(family, model.config.num_hidden_layers):
+        if source in state and state[source].ndim == 2:
+            state[source].copy_(state[source].half().float())
+            values = gguf_model.to_gguf_values(family, model.config, target, state[source].numpy())
+            encoded[target] = (gguf.GGMLQuantizationType.F16, values.astype("<f2"))
+    return encoded
+
+
 def make(name):
     family = name.split("-")[0]
     changes, options, lengths = MODELS[name]
     config = {**BASE[family], **changes}
     model = random_model.build(name, family, options, **config)
+    encoded = as_f16(family, model) if options.get("f16") else {}
     tokenizer = None
     if name in TOKENIZERS:
         tokenizer = TOKENIZERS[name](config["vocab_size"])
         tokenizer.write_texts(os.path.join(FOLDER, name + ".texts"))
-    gguf_model.write_model(os.path.join(FOLDER, name + ".gguf"), name, family, model, options, tokenizer)
+    gguf_model.write_model(os.path.join(FOLDER, name + ".gguf"), name, family, model, options, tokenizer,
+                           encoded)
     random = random_model.generator(name + " tokens")
     sequences = []
     for n in lengths:

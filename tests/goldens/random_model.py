@@ -8,6 +8,7 @@ import transformers
 
 FAMILIES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
+    "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM),
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
     "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM),
 }
@@ -29,7 +30,7 @@ def weight_deviation(name, shape, tied):
 
 
 def build(name, family, options, **config):
-    config_class, model_class = FAMILIES[family]
+    config_class, model_class = FAMILIES[options.get("class", family)]
     config = config_class(attn_implementation="eager", **config)
     if not hasattr(config, "head_dim") or config.head_dim is None:
         config.head_dim = config.hidden_size // config.num_attention_heads
