@@ -16,7 +16,7 @@ float half_to_float(uint16_t half) {
         bits = 0;
     } else { /* subnormal: magnitude * 2^-24, normal as a float */
         uint32_t shift = (uint32_t)__builtin_clz(magnitude) - 8;
-        bits = (magnitude << shift) + ((133u - shift) << 23);
+        bits = (magnitude << shift) + ((125u - shift) << 23);
     }
     bits |= sign;
     float value;
