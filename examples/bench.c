@@ -87,7 +87,7 @@ static void create_handles(struct bench *b, int32_t n_threads, uint32_t kv_type)
 static void print_speeds(const char *name, const double *speeds, int64_t n, int json) {
     printf(json ? "\"%s_tokens_per_s\":[" : "%-8s tokens/s ", name);
     for (int64_t i = 0; i < n; i++)
-        printf(json ? "%s%.6g" : "%s%10.2f", json && i ? "," : "", speeds[i]);
+        printf(json ? "%s%.6g" : "%s%.2f", i ? json ? "," : "  " : "", speeds[i]);
     printf(json ? "]," : "\n");
 }
 

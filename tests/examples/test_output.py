@@ -39,10 +39,11 @@ class Logits(programs.Case):
     def test_last_is_the_last_of_all(self):
         tokens = programs.golden_logits(BPE)[1][0]
         every = self.rows(BPE, tokens, "--all")
-        self.assertEqual(self.rows(BPE, tokens), [every[-1]])
-        self.assertEqual(self.rows(BPE, tokens[:7], "--threads", 1), [every[6]])
-        self.assertEqual(self.rows(BPE, tokens, "--kv", "f32", "--all"), every)
-        self.assertNotEqual(self.rows(BPE, tokens, "--kv", "f16", "--all"), every)
+        # assertTrue: the rows themselves would make a message of a megabyte
+        self.assertTrue(self.rows(BPE, tokens) == [every[-1]])
+        self.assertTrue(self.rows(BPE, tokens[:7], "--threads", 1) == [every[6]])
+        self.assertTrue(self.rows(BPE, tokens, "--kv", "f32", "--all") == every)
+        self.assertTrue(self.rows(BPE, tokens, "--kv", "f16", "--all") != every)
 
 
 class Tokenize(programs.Case):
