@@ -32,14 +32,15 @@ MODELS = {
     "llama-gqa": (dict(vocab_size=380), {}, (1, 40, 1100)),
     "llama-mha-tied": (dict(hidden_size=96, intermediate_size=176, num_hidden_layers=1, num_attention_heads=6,
                             num_key_value_heads=6, tie_word_embeddings=True), {}, (40,)),
-    "llama-mqa-biases": (dict(num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True), {}, (40,)),
+    "llama-mqa-biases": (dict(num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True,
+                              rms_norm_eps=0.02), {}, (40,)),
     "llama-head-dim": (dict(num_attention_heads=4, head_dim=24), {}, (40,)),
     "llama-rope-llama3": (dict(rope_parameters={
         "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64}, num_attention_heads=4, head_dim=16), {}, (200,)),
     "llama-rope-linear": (dict(rope_parameters={"rope_type": "linear", "rope_theta": 10000.0, "factor": 4.0}), {}, (90,)),
     "llama-rope-yarn": (dict(rope_parameters={
-        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 32,
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 1024,
         "beta_fast": 8.0, "beta_slow": 0.5}, num_attention_heads=4, head_dim=16), {}, (200,)),
     "llama-rope-partial": (dict(num_attention_heads=4, head_dim=16), {"rope_dims": 8}, (40,)),
     "llama-window": (dict(sliding_window=20), {"class": "mistral"}, (90,)),
@@ -49,7 +50,7 @@ MODELS = {
         "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 4.0, "original_max_position_embeddings": 64},
         head_dim=32, num_attention_heads=2, num_key_value_heads=1), {}, (200,)),
     "gemma3-mqa": (dict(vocab_size=420), {}, (1, 40, 700)),
-    "gemma3-rope-linear": (dict(num_key_value_heads=2, rope_parameters={
+    "gemma3-rope-linear": (dict(num_key_value_heads=2, rms_norm_eps=0.01, rope_parameters={
         "full_attention": {"rope_type": "linear", "rope_theta": 1000000.0, "factor": 8.0},
         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}), {}, (90,)),
     "gemma3-mha-untied": (dict(num_key_value_heads=4, tie_word_embeddings=False, sliding_window=9,
