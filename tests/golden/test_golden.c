@@ -13,7 +13,7 @@
 #include <string.h>
 
 #include "golden_file.h"
-#include "transformer.h"
+#include "golden_run.h"
 
 #define DATA SOURCE_ROOT "/tests/goldens/data/"
 #define SMALL_TOLERANCE 2e-3      /* of a logit, reference kernels */
@@ -23,7 +23,7 @@
 #define REFERENCE_TIE 0.01
 #define FAST_TIE 0.5
 
-enum { N_LOGIT_ROWS = 64, CHUNK = 512, FIRST_SCORED = 256, N_CHUNKS = 8 };
+enum { CHUNK = 512, FIRST_SCORED = 256, N_CHUNKS = 8 };
 
 struct real_model {
     const char *name;
@@ -37,133 +37,12 @@ static const struct real_model REAL_MODELS[] = {{"smollm2", 0.005, 40, 6, false}
                                                 {"gemma3-270m", 0.010, 25, 2, true}};
 
 static bool reference; /* the kernels chosen are the reference ones */
-static int n_failures;
 
-static void failed(const char *what, const char *name) {
-    printf("FAIL %s: %s\n", name, what);
-    n_failures++;
-}
-
-/* ---- running a model ---- */
-
-struct session {
-    transformer_model *model;
-    transformer_context *context;
-    int64_t n_vocab;
-};
-
-static void session_close(struct session *session) {
-    transformer_context_destroy(session->context);
-    transformer_model_close(session->model);
-    *session = (struct session){0};
-}
-
-static bool session_open(struct session *session, const char *path, int64_t max_tokens) {
-    transformer_model_options model = {.struct_size = sizeof model, .path = path};
-    transformer_context_options context = {.struct_size = sizeof context,
-                                           .max_sequence_tokens = max_tokens,
-                                           .max_logit_rows = N_LOGIT_ROWS,
-                                           .kv_type = reference ? TRANSFORMER_KV_F32
-                                                                : TRANSFORMER_KV_DEFAULT};
-    transformer_model_details details = {.struct_size = sizeof details};
-    *session = (struct session){0};
-    if (transformer_model_open(&model, &session->model) == TRANSFORMER_OK &&
-        transformer_model_info(session->model, &details) == TRANSFORMER_OK &&
-        transformer_context_create(session->model, &context, &session->context) == TRANSFORMER_OK) {
-        session->n_vocab = details.n_vocab;
-        return true;
-    }
-    failed(transformer_last_error(), path);
-    session_close(session);
-    return false;
-}
-
-typedef void row_function(void *user, int64_t position, const float *row, int64_t n_vocab);
-
-/* Appends the tokens and computes them; gives each position that is kept to on_row. */
-static bool run_tokens(transformer_context *context, transformer_sequence *sequence,
-                       const int32_t *tokens, int64_t count, const uint8_t *keep,
-                       row_function *on_row, void *user) {
-    transformer_append_options append = {
-        .struct_size = sizeof append, .keep = keep, .logits = TRANSFORMER_LOGITS_NONE};
-    transformer_decode_result result = {.struct_size = sizeof result};
-    int64_t total = 0, computed = 0;
-    if (transformer_sequence_append(sequence, tokens, count, &append) != TRANSFORMER_OK ||
-        transformer_sequence_tokens(sequence, NULL, 0, &total, &computed) != TRANSFORMER_OK)
-        return false;
-    int64_t first = total - count;
-    do {
-        int64_t before = computed;
-        if (transformer_decode(context, NULL, &result) != TRANSFORMER_OK ||
-            transformer_sequence_tokens(sequence, NULL, 0, &total, &computed) != TRANSFORMER_OK)
-            return false;
-        for (int64_t p = before; p < computed; p++) {
-            const float *row = NULL;
-            int64_t n_vocab = 0;
-            if (p < first || !keep[p - first]) continue;
-            if (transformer_sequence_logits(sequence, p, &row, &n_vocab) != TRANSFORMER_OK)
-                return false;
-            on_row(user, p, row, n_vocab);
-        }
-    } while (result.n_pending > 0 && result.n_rows > 0);
-    return computed == total;
-}
-
-/* The tokens in a sequence of their own. */
-static bool run_alone(const struct session *session, const char *name, const int32_t *tokens,
-                      int64_t n_tokens, const int32_t *positions, int64_t n_positions,
-                      row_function *on_row, void *user) {
-    transformer_sequence *sequence = NULL;
-    uint8_t *keep = calloc((size_t)n_tokens, 1);
-    for (int64_t i = 0; keep && i < n_positions; i++) keep[positions[i]] = 1;
-    bool ok = keep &&
-              transformer_sequence_create(session->context, NULL, &sequence) == TRANSFORMER_OK &&
-              run_tokens(session->context, sequence, tokens, n_tokens, keep, on_row, user);
-    if (!ok) failed(transformer_last_error(), name);
-    transformer_sequence_destroy(sequence);
-    free(keep);
-    return ok;
+static uint32_t kv_type(void) {
+    return reference ? TRANSFORMER_KV_F32 : TRANSFORMER_KV_DEFAULT;
 }
 
 /* ---- comparing ---- */
-
-static double log_sum_exp(const float *logits, int64_t n) {
-    double highest = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) highest = fmax(highest, (double)logits[i]);
-    for (int64_t i = 0; i < n; i++) sum += exp((double)logits[i] - highest);
-    return highest + log(sum);
-}
-
-static int64_t highest_of(const float *logits, int64_t n) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < n; i++)
-        if (logits[i] > logits[best]) best = i;
-    return best;
-}
-
-/* KL(golden || row) in nats. */
-static double divergence(const float *golden, const float *row, int64_t n) {
-    double golden_sum = log_sum_exp(golden, n), row_sum = log_sum_exp(row, n), total = 0;
-    for (int64_t i = 0; i < n; i++) {
-        double p = (double)golden[i] - golden_sum, q = (double)row[i] - row_sum;
-        total += exp(p) * (p - q);
-    }
-    return total;
-}
-
-/* Likewise where the golden has its k likeliest tokens only: the others count as one. */
-static double divergence_of_likeliest(const int32_t *ids, const float *log_probabilities, int32_t k,
-                                      const float *row, int64_t n) {
-    double row_sum = log_sum_exp(row, n), total = 0, p_rest = 1, q_rest = 1;
-    for (int32_t i = 0; i < k; i++) {
-        double p = (double)log_probabilities[i], q = (double)row[ids[i]] - row_sum;
-        total += exp(p) * (p - q);
-        p_rest -= exp(p);
-        q_rest -= exp(q);
-    }
-    if (p_rest > 1e-9) total += p_rest * log(p_rest / fmax(q_rest, 1e-12));
-    return total;
-}
 
 struct comparison {
     const int32_t *positions; /* [n_positions], or NULL: any */
@@ -234,7 +113,7 @@ static void check_texts(const struct session *session, const char *name, const c
         n_texts++;
         if (transformer_tokenize(session->model, text, length, &options, tokens, 256, &count) !=
             TRANSFORMER_OK) {
-            failed(transformer_last_error(), name);
+            golden_failed(transformer_last_error(), name);
             continue;
         }
         size_t used = 0;
@@ -242,7 +121,7 @@ static void check_texts(const struct session *session, const char *name, const c
             used += (size_t)snprintf(got + used, sizeof got - used, i ? " %d" : "%d", tokens[i]);
         if (strcmp(expected, got) != 0) {
             printf("%s: '%.*s' is [%s], not [%s]\n", name, (int)length, text, expected, got);
-            failed("a text's ids", name);
+            golden_failed("a text's ids", name);
         }
     }
     if (bytes) printf("%s: %d texts\n", name, n_texts);
@@ -256,14 +135,14 @@ static void check_small(const char *folder, const char *file) {
     snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - strlen(".logits")), file);
     snprintf(path, sizeof path, "%s/%s", folder, file);
     if (!golden_read_logits(path, &golden)) {
-        failed("golden file", name);
+        golden_failed("golden file", name);
         return;
     }
     int64_t longest = 0;
     for (int32_t i = 0; i < golden.count; i++)
         if (golden.sequences[i].n_tokens > longest) longest = golden.sequences[i].n_tokens;
     snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
-    if (!session_open(&session, path, longest)) {
+    if (!session_open(&session, path, longest, kv_type())) {
         golden_free(&golden);
         return;
     }
@@ -276,8 +155,8 @@ static void check_small(const char *folder, const char *file) {
                                .logits = s->logits};
         run_alone(&session, name, s->tokens, s->n_tokens, s->positions, s->n_positions, compare_row,
                   &c);
-        if (c.n_rows != s->n_positions) failed("positions are missing", name);
-        if (reference && c.difference > SMALL_TOLERANCE) failed("a logit differs", name);
+        if (c.n_rows != s->n_positions) golden_failed("positions are missing", name);
+        if (reference && c.difference > SMALL_TOLERANCE) golden_failed("a logit differs", name);
         if (c.difference >= all.difference) {
             all.difference = c.difference;
             all.where = c.where;
@@ -288,7 +167,7 @@ static void check_small(const char *folder, const char *file) {
     double mean = all.divergence / all.n_rows;
     printf("%-20s highest difference %.2e at position %lld, mean divergence %.2e\n", name,
            all.difference, (long long)all.where, mean);
-    if (!(mean <= DIVERGENCE_TOLERANCE)) failed("mean divergence", name);
+    if (!(mean <= DIVERGENCE_TOLERANCE)) golden_failed("mean divergence", name);
     snprintf(path, sizeof path, "%s/%s.texts", folder, name);
     check_texts(&session, name, path);
     session_close(&session);
@@ -308,7 +187,7 @@ static int run_small(void) {
     for (size_t f = 0; f < 2; f++) {
         struct dirent **entries = NULL;
         int n = scandir(folders[f].folder, &entries, ends_in_logits, alphasort);
-        if (n != folders[f].n_models) failed("number of golden files", folders[f].folder);
+        if (n != folders[f].n_models) golden_failed("number of golden files", folders[f].folder);
         for (int i = 0; i < n; i++) {
             check_small(folders[f].folder, entries[i]->d_name);
             free(entries[i]);
@@ -358,15 +237,15 @@ static void check_prompt(const struct session *session, const char *name,
     for (int32_t i = 0; ok && i + 1 < prompt->n_greedy; i++)
         ok = run_tokens(session->context, sequence, &prompt->greedy[i], 1, &one, compare_choice,
                         &choice);
-    if (!ok) failed(transformer_last_error(), name);
+    if (!ok) golden_failed(transformer_last_error(), name);
     printf("%s: prompt of %d tokens: highest difference of the top %d logits %.2e, %s in %d of %d "
            "greedy tokens compared\n",
            name, prompt->n_tokens, prompt->n_top, choice.difference,
            choice.ok ? "no other choice" : "another choice", choice.n_compared, prompt->n_greedy);
     fflush(stdout);
-    if (!choice.ok) failed("a greedy token", name);
-    if (choice.step != prompt->n_greedy) failed("greedy tokens are missing", name);
-    if (reference && !(choice.difference <= REAL_TOLERANCE)) failed("a top logit", name);
+    if (!choice.ok) golden_failed("a greedy token", name);
+    if (choice.step != prompt->n_greedy) golden_failed("greedy tokens are missing", name);
+    if (reference && !(choice.difference <= REAL_TOLERANCE)) golden_failed("a top logit", name);
     transformer_sequence_destroy(sequence);
     free(keep);
 }
@@ -376,7 +255,7 @@ static void check_prompts(const struct session *session, const struct real_model
     struct golden golden;
     snprintf(path, sizeof path, DATA "real/%s.prompts", model->name);
     if (!golden_read_prompts(path, &golden)) {
-        failed("golden file", model->name);
+        golden_failed("golden file", model->name);
         return;
     }
     int32_t n_run = 0;
@@ -387,7 +266,7 @@ static void check_prompts(const struct session *session, const struct real_model
         check_prompt(session, model->name, &golden.prompts[i]);
         n_run++;
     }
-    if (n_run < 2) failed("too few prompts", model->name);
+    if (n_run < 2) golden_failed("too few prompts", model->name);
     golden_free(&golden);
 }
 
@@ -396,7 +275,7 @@ static void check_divergence(const struct session *session, const struct real_mo
     struct golden golden;
     snprintf(path, sizeof path, DATA "real/%s.distributions", model->name);
     if (!golden_read_distributions(path, &golden)) {
-        failed("golden file", model->name);
+        golden_failed("golden file", model->name);
         return;
     }
     const struct golden_distributions *d = &golden.distributions;
@@ -406,7 +285,7 @@ static void check_divergence(const struct session *session, const struct real_mo
     double mean = c.divergence / c.n_rows;
     printf("%s: mean divergence %.2e over %d positions\n", model->name, mean, c.n_rows);
     if (c.n_rows != d->n_positions || !(mean <= DIVERGENCE_TOLERANCE))
-        failed("mean divergence", model->name);
+        golden_failed("mean divergence", model->name);
     golden_free(&golden);
 }
 
@@ -425,7 +304,7 @@ static void check_wiki_tokens(const struct session *session, const struct real_m
     }
     snprintf(path, sizeof path, DATA "real/%s.tokens", model->name);
     if (!golden_read_tokens(path, &golden)) {
-        failed("golden file", model->name);
+        golden_failed("golden file", model->name);
         free(text);
         return;
     }
@@ -435,11 +314,11 @@ static void check_wiki_tokens(const struct session *session, const struct real_m
                                             .add_special = TRANSFORMER_OFF};
     if (!tokens || transformer_tokenize(session->model, text, size, &options, tokens, size,
                                         &count) != TRANSFORMER_OK)
-        failed(transformer_last_error(), model->name);
+        golden_failed(transformer_last_error(), model->name);
     int64_t same = 0;
     while (same < golden.count && same < count && tokens[same] == golden.tokens[same]) same++;
     printf("%s: %lld of %d tokens of the text\n", model->name, (long long)same, golden.count);
-    if (same != golden.count) failed("a token of the text", model->name);
+    if (same != golden.count) golden_failed("a token of the text", model->name);
     free(tokens);
     free(text);
     golden_free(&golden);
@@ -447,7 +326,7 @@ static void check_wiki_tokens(const struct session *session, const struct real_m
 
 static void check_real(const struct real_model *model, const char *path) {
     struct session session;
-    if (!session_open(&session, path, 1024)) return;
+    if (!session_open(&session, path, 1024, kv_type())) return;
     check_wiki_tokens(&session, model);
     check_prompts(&session, model);
     if (!reference) check_divergence(&session, model);
@@ -476,7 +355,7 @@ static void check_perplexity(const struct session *session, const struct real_mo
     snprintf(path, sizeof path, DATA "real/%s.%s", model->name, kind);
     FILE *file = fopen(path, "r");
     if (!file) {
-        failed("golden file", path);
+        golden_failed("golden file", path);
         return;
     }
     for (int i = 0; i < CHUNK - FIRST_SCORED; i++) positions[i] = FIRST_SCORED - 1 + i;
@@ -485,14 +364,15 @@ static void check_perplexity(const struct session *session, const struct real_mo
         int index = -1;
         double nll = NAN;
         if (fscanf(file, " chunk %d %lf", &index, &nll) != 2 || index != i) {
-            failed("golden file", path);
+            golden_failed("golden file", path);
             break;
         }
         memcpy(chunk, tokens + i * CHUNK, sizeof chunk);
         if (begin >= 0) chunk[0] = begin;
         run_alone(session, model->name, chunk, CHUNK, positions, CHUNK - FIRST_SCORED, score_row,
                   &score);
-        if (score.n_rows != CHUNK - FIRST_SCORED) failed("positions are missing", model->name);
+        if (score.n_rows != CHUNK - FIRST_SCORED)
+            golden_failed("positions are missing", model->name);
         printf("%s: chunk %d: %.6f nats, golden %.6f\n", model->name, i, score.nll / score.n_rows,
                nll);
         fflush(stdout);
@@ -503,7 +383,7 @@ static void check_perplexity(const struct session *session, const struct real_mo
     double ours = exp(total / N_CHUNKS), golden = exp(golden_total / N_CHUNKS);
     printf("%s: %s %.4f, golden %.4f: %+.3f%%\n", model->name, kind, ours, golden,
            (ours / golden - 1) * 100);
-    if (!(fabs(ours / golden - 1) <= model->perplexity_tolerance)) failed(kind, model->name);
+    if (!(fabs(ours / golden - 1) <= model->perplexity_tolerance)) golden_failed(kind, model->name);
 }
 
 static void check_perplexities(const struct real_model *model, const char *path) {
@@ -511,17 +391,17 @@ static void check_perplexities(const struct real_model *model, const char *path)
     struct session session;
     struct golden golden;
     int32_t begin = -1;
-    if (!session_open(&session, path, CHUNK)) return;
+    if (!session_open(&session, path, CHUNK, kv_type())) return;
     snprintf(tokens_path, sizeof tokens_path, DATA "real/%s.tokens", model->name);
     if (golden_read_tokens(tokens_path, &golden) && golden.count == N_CHUNKS * CHUNK) {
         check_perplexity(&session, model, golden.tokens, "perplexity", -1);
         if (model->begins && transformer_special_token(session.model, TRANSFORMER_TOKEN_BEGIN,
                                                        &begin) != TRANSFORMER_OK)
-            failed(transformer_last_error(), model->name);
+            golden_failed(transformer_last_error(), model->name);
         else if (model->begins)
             check_perplexity(&session, model, golden.tokens, "bos-perplexity", begin);
     } else {
-        failed("golden file", tokens_path);
+        golden_failed("golden file", tokens_path);
     }
     golden_free(&golden);
     session_close(&session);
@@ -563,5 +443,5 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
     if (code == 2) printf("usage: test_golden small | real [MODEL] | perplexity [MODEL]\n");
-    return n_failures ? 1 : code;
+    return golden_failures ? 1 : code;
 }
