@@ -1,0 +1,136 @@
+/* The kernel of one quantized weight type. Defined by the file that includes this:
+ *
+ *   TYPE           Q4_1
+ *   BLOCK, STEP    struct and function of avx2_quant_blocks.h
+ *   TILE           activation rows multiplied at a time, 4 or 6
+ *   SUB_BLOCKS     blocks of 32 columns in a block of the type
+ *   BLOCK_BYTES    packed bytes of a block, eight rows together
+ *   UNPACK(from, sub, to)   block of 32 columns `sub` of the packed block at `from`
+ *
+ * All are undefined again at the end. */
+#define NAME_OF(a, b) a##_##b
+#define NAME_TYPED(a, b) NAME_OF(a, b)
+#define NAME(a) NAME_TYPED(a, TYPE)
+#define WEIGHT NAME_TYPED(WEIGHT, TYPE)
+
+static size_t NAME(group_bytes)(size_t n_cols) {
+    return packing_group_bytes(&packing_rows[WEIGHT], n_cols);
+}
+
+static void NAME(pack)(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,
+                       void *group) {
+    packing_pack(&packing_rows[WEIGHT], rows, row_bytes, n_rows, n_cols, group);
+}
+
+static void NAME(unpack_row)(const void *group, size_t row, size_t n_cols, float *to) {
+    packing_unpack_row(&packing_rows[WEIGHT], group, row, n_cols, to);
+}
+
+/* Straight from the packed weights: few rows, bound by reading them. */
+INLINE void NAME(stream)(int n_x, const uint8_t *group, size_t n_blocks, const uint8_t *x,
+                         size_t x_stride, float *y, size_t y_stride) {
+    __m256 sum[3];
+    UNROLL
+    for (int t = 0; t < n_x; t++) sum[t] = _mm256_setzero_ps();
+    for (size_t b = 0; b < n_blocks; b += SUB_BLOCKS, group += BLOCK_BYTES) {
+        for (size_t line = 0; line < BLOCK_BYTES; line += 64)
+            _mm_prefetch((const char *)group + PREFETCH_BYTES + line, _MM_HINT_T0);
+        UNROLL
+        for (int sub = 0; sub < SUB_BLOCKS; sub++) {
+            struct BLOCK w;
+            UNPACK(group, sub, &w);
+            const struct q8_block *xs[3];
+            UNROLL
+            for (int t = 0; t < n_x; t++)
+                xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride) + sub;
+            STEP(n_x, &w, xs, sum);
+        }
+        x += SUB_BLOCKS * sizeof(struct q8_block);
+    }
+    UNROLL
+    for (int t = 0; t < n_x; t++) _mm256_storeu_ps(y + (size_t)t * y_stride, sum[t]);
+}
+
+/* n blocks of a strip against n_x rows; later blocks add to what y already holds. */
+INLINE void NAME(tile)(int n_x, const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
+                       size_t x_stride, float *y, size_t y_stride) {
+    __m256 sum[TILE];
+    const struct q8_block *xs[TILE];
+    UNROLL
+    for (int t = 0; t < n_x; t++) {
+        xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride);
+        sum[t] = first ? _mm256_setzero_ps() : _mm256_loadu_ps(y + (size_t)t * y_stride);
+    }
+    for (const struct BLOCK *w = strip; w < strip + n; w++) {
+        STEP(n_x, w, xs, sum);
+        UNROLL
+        for (int t = 0; t < n_x; t++) xs[t]++;
+    }
+    UNROLL
+    for (int t = 0; t < n_x; t++) _mm256_storeu_ps(y + (size_t)t * y_stride, sum[t]);
+}
+
+static void NAME(strip_multiply)(const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
+                                 size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+    size_t i = 0;
+    for (; i + TILE <= n_x; i += TILE)
+        NAME(tile)(TILE, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+    for (; i + 2 <= n_x; i += 2)
+        NAME(tile)(2, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+    if (i < n_x)
+        NAME(tile)(1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+}
+
+static void NAME(strip_unpack)(const uint8_t *group, size_t n_blocks, struct BLOCK *strip) {
+    for (size_t b = 0; b < n_blocks; b += SUB_BLOCKS, group += BLOCK_BYTES) {
+        UNROLL
+        for (int sub = 0; sub < SUB_BLOCKS; sub++) UNPACK(group, sub, &strip[b + (size_t)sub]);
+    }
+}
+
+static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, const void *x,
+                           size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+    size_t bytes = NAME(group_bytes)(n_cols), n_blocks = n_cols / Q8_BLOCK;
+    if (n_x <= 3) {
+        for (size_t g = 0; g < n_groups; g++) {
+            const uint8_t *group = (const uint8_t *)groups + g * bytes;
+            if (n_x == 1)
+                NAME(stream)(1, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+            else if (n_x == 2)
+                NAME(stream)(2, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+            else if (n_x == 3)
+                NAME(stream)(3, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+        }
+        return;
+    }
+    struct BLOCK strip[STRIP_BLOCKS];
+    for (size_t i = 0; i < n_x; i += TOKEN_BLOCK) {
+        size_t n_rows = n_x - i < TOKEN_BLOCK ? n_x - i : TOKEN_BLOCK;
+        for (size_t b = 0; b < n_blocks; b += STRIP_BLOCKS) {
+            size_t n = n_blocks - b < STRIP_BLOCKS ? n_blocks - b : STRIP_BLOCKS;
+            const uint8_t *columns =
+                (const uint8_t *)x + i * x_stride + b * sizeof(struct q8_block);
+            for (size_t g = 0; g < n_groups; g++) {
+                const uint8_t *group = (const uint8_t *)groups + g * bytes;
+                NAME(strip_unpack)(group + b / SUB_BLOCKS * BLOCK_BYTES, n, strip);
+                NAME(strip_multiply)
+                (strip, n, b == 0, columns, x_stride, n_rows, y + i * y_stride + g * 8, y_stride);
+            }
+        }
+    }
+}
+
+static const struct linear_kernel NAME(kernel) = {
+    ACTIVATION_ROWS_Q8, 8, NAME(group_bytes), NAME(pack), NAME(unpack_row), NAME(multiply)};
+
+#undef NAME_OF
+#undef NAME_TYPED
+#undef NAME
+#undef WEIGHT
+#undef TYPE
+#undef BLOCK
+#undef STEP
+#undef TILE
+#undef SUB_BLOCKS
+#undef BLOCK_BYTES
+#undef UNPACK

@@ -1,0 +1,260 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/kernels/activation_q8.h"
+#include "kernels_test.h"
+
+static const size_t x_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 33, 64, 250};
+#define MAX_X 250
+
+/* One weight, its activations and what the answer is, computed in double. */
+struct problem {
+    enum weight_type type;
+    size_t n_rows, n_cols, n_x;
+    size_t row_bytes;
+    uint8_t *file;  /* [n_rows][row_bytes] */
+    float *weights; /* [n_rows][n_cols] */
+    float *x;       /* [n_x][n_cols] */
+    double *y;      /* [n_x][n_rows] of the f32 activations */
+    double *size;   /* [n_x][n_rows] sum of |w x| */
+};
+
+static void *take(size_t size) {
+    void *block = malloc(size ? size : 1);
+    if (!block) exit(2);
+    return block;
+}
+
+static void problem_init(struct problem *p, enum weight_type type, enum weight_pattern pattern,
+                         size_t n_rows, size_t n_cols, size_t n_x) {
+    *p = (struct problem){.type = type, .n_rows = n_rows, .n_cols = n_cols, .n_x = n_x};
+    p->row_bytes = weight_type_row_bytes(type, n_cols);
+    p->file = take(n_rows * p->row_bytes);
+    p->weights = take(n_rows * n_cols * sizeof(float));
+    p->x = take(n_x * n_cols * sizeof(float));
+    p->y = take(n_x * n_rows * sizeof(double));
+    p->size = take(n_x * n_rows * sizeof(double));
+    weights_fill(type, pattern, n_rows * n_cols, p->file);
+    weight_type_traits[type].dequantize(p->file, p->weights, n_rows * n_cols);
+    random_fill(p->x, n_x * n_cols, 1.0f);
+    /* All ±127 in Q8: the integer sums at their limit. */
+    if (pattern == PATTERN_EXTREME)
+        for (size_t i = 0; i < n_x * n_cols; i++)
+            p->x[i] = i / n_cols % 3 == 0   ? 1.5f
+                      : i / n_cols % 3 == 1 ? -1.5f
+                                            : copysignf(2.0f, p->x[i]);
+}
+
+static void problem_free(struct problem *p) {
+    free(p->file);
+    free(p->weights);
+    free(p->x);
+    free(p->y);
+    free(p->size);
+}
+
+/* What is right for these activations: [n_x][n_cols], the values that the kernel sees. */
+static void problem_solve(struct problem *p, const float *x) {
+    for (size_t i = 0; i < p->n_x; i++)
+        for (size_t r = 0; r < p->n_rows; r++) {
+            double sum = 0.0, size = 0.0;
+            for (size_t k = 0; k < p->n_cols; k++) {
+                double product =
+                    (double)p->weights[r * p->n_cols + k] * (double)x[i * p->n_cols + k];
+                sum += product;
+                size += fabs(product);
+            }
+            p->y[i * p->n_rows + r] = sum;
+            p->size[i * p->n_rows + r] = size;
+        }
+}
+
+static void q8_values(const uint8_t *rows, size_t row_bytes, size_t n_x, size_t n_cols, float *x) {
+    for (size_t i = 0; i < n_x; i++)
+        for (size_t k = 0; k < n_cols; k++) {
+            const struct q8_block *block =
+                (const struct q8_block *)(const void *)(rows + i * row_bytes) + k / Q8_BLOCK;
+            x[i * n_cols + k] = (float)block->q[k % Q8_BLOCK] * block->scale;
+        }
+}
+
+/* Of the sum of |w x|. f32 sums in k order round once a product, n roundings of 2^-24 at most; int8
+ * ones twice a block of 32, with offset terms that are several times the weights. */
+#define F32_TOLERANCE(n) (6e-8 * (double)(n) + 1e-7)
+#define Q8_ROUNDING 4e-6
+#define Q8_TOLERANCE 0.02 /* of int8 activations, against f32 ones */
+
+static void compare(const struct path *path, const struct problem *p, const float *y,
+                    size_t y_stride, size_t n_x, double tolerance, const char *what) {
+    double worst = 0.0;
+    for (size_t i = 0; i < n_x; i++) {
+        double largest = 0.0;
+        for (size_t r = 0; r < p->n_rows; r++) largest = fmax(largest, p->size[i * p->n_rows + r]);
+        for (size_t r = 0; r < p->n_rows; r++) {
+            double error = fabs((double)y[i * y_stride + r] - p->y[i * p->n_rows + r]);
+            double relative = error / (largest + 1e-30);
+            if (!(relative <= worst)) worst = relative;
+        }
+    }
+    check(worst <= tolerance, "%s %s %s: %zu x %zu, %zu rows of x: error %g of the sum of |w x|",
+          path->kernels.name, weight_type_traits[p->type].name, what, p->n_rows, p->n_cols, n_x,
+          worst);
+}
+
+static void multiply_all(const struct path *path, struct problem *p, const uint8_t *groups,
+                         size_t n_groups, const uint8_t *x, size_t x_stride, bool finite) {
+    const struct linear_kernel *kernel = &path->kernels.linear[p->type];
+    const char *name = weight_type_traits[p->type].name;
+    size_t width = n_groups * kernel->group, y_stride = width + 3;
+    size_t y_bytes = p->n_x * y_stride * sizeof(float);
+    float *all = guarded_new(y_bytes), *y = guarded_new(y_bytes);
+    for (size_t i = 0; i < p->n_x; i++)
+        kernel->multiply(groups, n_groups, p->n_cols, x + i * x_stride, x_stride, 1,
+                         all + i * y_stride, y_stride);
+    for (size_t c = 0; c < sizeof x_counts / sizeof *x_counts; c++) {
+        size_t n_x = x_counts[c];
+        if (n_x > p->n_x) break;
+        size_t at = random_below(p->n_x - n_x + 1);
+        memset(y, 0x5a, y_bytes);
+        kernel->multiply(groups, n_groups, p->n_cols, x + at * x_stride, x_stride, n_x, y,
+                         y_stride);
+        bool same = true, untouched = true;
+        for (size_t i = 0; i < n_x; i++) {
+            same &= memcmp(y + i * y_stride, all + (at + i) * y_stride, width * sizeof(float)) == 0;
+            for (size_t j = width; j < y_stride; j++)
+                untouched &= ((uint8_t *)(y + i * y_stride + j))[0] == 0x5a;
+        }
+        check(same, "%s %s: %zu x %zu: other bits for %zu rows than for 1", path->kernels.name,
+              name, p->n_rows, p->n_cols, n_x);
+        check(untouched, "%s %s: wrote between the rows of y", path->kernels.name, name);
+    }
+    /* a thread's range of groups */
+    size_t first = random_below(n_groups), n = 1 + random_below(n_groups - first);
+    memset(y, 0x5a, y_bytes);
+    kernel->multiply(groups + first * kernel->group_bytes(p->n_cols), n, p->n_cols, x, x_stride,
+                     p->n_x, y, y_stride);
+    for (size_t i = 0; i < p->n_x; i++)
+        check(memcmp(y + i * y_stride, all + i * y_stride + first * kernel->group,
+                     n * kernel->group * sizeof(float)) == 0,
+              "%s %s: other bits for a range of groups", path->kernels.name, name);
+    if (finite) {
+        bool q8 = kernel->format == ACTIVATION_ROWS_Q8;
+        if (q8) {
+            float *values = take(p->n_x * p->n_cols * sizeof(float));
+            q8_values(x, x_stride, p->n_x, p->n_cols, values);
+            problem_solve(p, values);
+            compare(path, p, all, y_stride, p->n_x, Q8_ROUNDING, "on its activations");
+            free(values);
+        }
+        problem_solve(p, p->x);
+        compare(path, p, all, y_stride, p->n_x, q8 ? Q8_TOLERANCE : F32_TOLERANCE(p->n_cols),
+                "on f32 activations");
+        for (size_t i = 0; i < p->n_x; i++)
+            for (size_t r = p->n_rows; r < width; r++)
+                check(all[i * y_stride + r] == 0.0f, "%s %s: an absent row isn't zero",
+                      path->kernels.name, name);
+    }
+    guarded_free(all, y_bytes, name);
+    guarded_free(y, y_bytes, name);
+}
+
+static void test_shape(const struct path *path, enum weight_type type, enum weight_pattern pattern,
+                       size_t n_rows, size_t n_cols, size_t n_x) {
+    const struct linear_kernel *kernel = &path->kernels.linear[type];
+    const struct activation_kernel *activation = &path->kernels.activation[kernel->format];
+    const char *name = weight_type_traits[type].name;
+    struct problem p;
+    problem_init(&p, type, pattern, n_rows, n_cols, n_x);
+
+    size_t n_groups = (n_rows + kernel->group - 1) / kernel->group;
+    size_t bytes = kernel->group_bytes(n_cols);
+    check(bytes % 64 == 0 && kernel->group <= KERNEL_MAX_GROUP &&
+              KERNEL_MAX_GROUP % kernel->group == 0,
+          "%s %s: group of %zu, %zu bytes", path->kernels.name, name, kernel->group, bytes);
+    check((double)bytes <= 1.05 * (double)(kernel->group * p.row_bytes) + 64,
+          "%s %s: a group of %zu bytes for rows of %zu", path->kernels.name, name, bytes,
+          p.row_bytes);
+    uint8_t *groups = guarded_new(n_groups * bytes);
+    /* any alignment of the file's bytes */
+    uint8_t *shifted = take(n_rows * p.row_bytes + 1);
+    memcpy(shifted + 1, p.file, n_rows * p.row_bytes);
+    for (size_t g = 0; g < n_groups; g++) {
+        size_t n =
+            n_rows - g * kernel->group < kernel->group ? n_rows - g * kernel->group : kernel->group;
+        kernel->pack(shifted + 1 + g * kernel->group * p.row_bytes, p.row_bytes, n, n_cols,
+                     groups + g * bytes);
+    }
+    free(shifted);
+
+    float *row = guarded_new(n_cols * sizeof(float));
+    for (size_t r = 0; r < n_rows; r++) {
+        kernel->unpack_row(groups + r / kernel->group * bytes, r % kernel->group, n_cols, row);
+        check(memcmp(row, p.weights + r * n_cols, n_cols * sizeof(float)) == 0,
+              "%s %s: row %zu of %zu x %zu unpacks to other bits", path->kernels.name, name, r,
+              n_rows, n_cols);
+    }
+    guarded_free(row, n_cols * sizeof(float), name);
+
+    size_t x_bytes = activation->row_bytes(n_cols);
+    uint8_t *x = guarded_new(n_x * x_bytes);
+    for (size_t i = 0; i < n_x; i++) activation->prepare(p.x + i * n_cols, n_cols, x + i * x_bytes);
+    multiply_all(path, &p, groups, n_groups, x, x_bytes, pattern != PATTERN_HOSTILE);
+    guarded_free(x, n_x * x_bytes, "prepared activations");
+    guarded_free(groups, n_groups * bytes, name);
+    problem_free(&p);
+}
+
+/* Prepared rows are the same bytes on every path. */
+static void test_activation(const struct path *path) {
+    struct kernels reference;
+    kernels_init(&reference, 0);
+    float special[] = {0.0f,     -0.0f,     1e-45f, -3e-39f, 1e38f,  -3e38f,
+                       INFINITY, -INFINITY, NAN,    1.0f,    127.0f, 0.5f};
+    for (int format = 0; format < ACTIVATION_FORMATS; format++)
+        for (int round = 0; round < 60; round++) {
+            size_t n =
+                format == ACTIVATION_ROWS_Q8 ? 32 * (1 + random_below(9)) : 1 + random_below(70);
+            float *x = take(n * sizeof(float));
+            random_fill(x, n, powf(10.0f, (float)random_below(30) - 15.0f));
+            if (round >= 30)
+                for (size_t i = 0; i < n; i += 1 + random_below(20))
+                    x[i] = special[random_below(sizeof special / sizeof *special)];
+            size_t bytes = path->kernels.activation[format].row_bytes(n);
+            uint8_t *row = guarded_new(bytes), *right = guarded_new(bytes);
+            path->kernels.activation[format].prepare(x, n, row);
+            reference.activation[format].prepare(x, n, right);
+            check(bytes == reference.activation[format].row_bytes(n) && bytes % 64 == 0 &&
+                      memcmp(row, right, bytes) == 0,
+                  "%s: activations of format %d, n %zu differ from the reference's",
+                  path->kernels.name, format, n);
+            for (size_t k = 0; format == ACTIVATION_ROWS_Q8 && k < n; k++) {
+                const struct q8_block *block = (const struct q8_block *)(const void *)row + k / 32;
+                check(block->q[k % 32] >= -127, "%s: a quant of -128", path->kernels.name);
+                if (round < 30)
+                    check(fabsf((float)block->q[k % 32] * block->scale - x[k]) <=
+                              block->scale * 0.5001f,
+                          "%s: Q8 of %g is %d * %g", path->kernels.name, (double)x[k],
+                          block->q[k % 32], (double)block->scale);
+            }
+            guarded_free(row, bytes, "activation");
+            guarded_free(right, bytes, "activation");
+            free(x);
+        }
+}
+
+void test_linear(const struct path *path) {
+    test_activation(path);
+    for (int type = 0; type < WEIGHT_TYPES; type++) {
+        size_t block = weight_type_traits[type].block;
+        for (int pattern = PATTERN_NORMAL; pattern <= PATTERN_HOSTILE; pattern++) {
+            for (size_t n_rows = 1; n_rows <= 33; n_rows += 1 + random_below(5))
+                test_shape(path, (enum weight_type)type, (enum weight_pattern)pattern, n_rows,
+                           block == 1 ? 1 + random_below(40) : block * (1 + random_below(3)),
+                           1 + random_below(9));
+            size_t odd = block == 1 ? 777 : block == 32 ? 1056 : 1280;
+            test_shape(path, (enum weight_type)type, (enum weight_pattern)pattern, 17, odd, 64);
+        }
+        test_shape(path, (enum weight_type)type, PATTERN_NORMAL, 24, block == 1 ? 259 : 256, MAX_X);
+    }
+}

@@ -1,0 +1,161 @@
+#include "kernels_test.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define GUARD 256
+#define POISON 0xa5
+
+static unsigned n_checks, n_failures;
+static uint64_t random_state;
+
+void check(bool ok, const char *format, ...) {
+    n_checks++;
+    if (ok) return;
+    if (n_failures++ >= 40) return;
+    va_list arguments;
+    va_start(arguments, format);
+    fputs("FAILED: ", stdout);
+    vprintf(format, arguments);
+    putchar('\n');
+    va_end(arguments);
+}
+
+uint64_t random_bits(void) { /* splitmix64 */
+    uint64_t z = random_state += 0x9e3779b97f4a7c15u;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebu;
+    return z ^ z >> 31;
+}
+
+size_t random_below(size_t n) {
+    return (size_t)(random_bits() % n);
+}
+
+float random_normal(void) {
+    double sum = -6.0;
+    for (int i = 0; i < 12; i++) sum += (double)(random_bits() >> 11) * 0x1p-53;
+    return (float)sum;
+}
+
+void random_fill(float *x, size_t n, float deviation) {
+    for (size_t i = 0; i < n; i++) x[i] = random_normal() * deviation;
+}
+
+void *guarded_new(size_t size) {
+    uint8_t *block = aligned_alloc(64, (size + 2 * GUARD + 63) / 64 * 64);
+    if (!block) exit(2);
+    memset(block, POISON, size + 2 * GUARD);
+    return block + GUARD;
+}
+
+bool guarded_intact(const void *block, size_t size) {
+    const uint8_t *bytes = block;
+    for (size_t i = 0; i < GUARD; i++)
+        if (bytes[size + i] != POISON || *(bytes - 1 - i) != POISON) return false;
+    return true;
+}
+
+void guarded_free(void *block, size_t size, const char *what) {
+    check(guarded_intact(block, size), "%s: wrote outside its output", what);
+    free((uint8_t *)block - GUARD);
+}
+
+/* Where a type's block has its f16 scales; -1 ends. */
+static const int scale_offsets[WEIGHT_TYPES][3] = {
+    [WEIGHT_Q4_0] = {0, -1},    [WEIGHT_Q4_1] = {0, 2, -1}, [WEIGHT_Q5_0] = {0, -1},
+    [WEIGHT_Q5_1] = {0, 2, -1}, [WEIGHT_Q8_0] = {0, -1},    [WEIGHT_Q2_K] = {80, 82, -1},
+    [WEIGHT_Q3_K] = {108, -1},  [WEIGHT_Q4_K] = {0, 2, -1}, [WEIGHT_Q5_K] = {0, 2, -1},
+    [WEIGHT_Q6_K] = {208, -1},  [WEIGHT_Q8_K] = {-1},       [WEIGHT_F32] = {-1},
+    [WEIGHT_F16] = {-1},        [WEIGHT_BF16] = {-1},
+};
+
+void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, void *to) {
+    const struct weight_type_traits *traits = &weight_type_traits[type];
+    bool is_float = traits->block == 1;
+    if (pattern == PATTERN_NORMAL || (is_float && pattern != PATTERN_HOSTILE)) {
+        float *values = malloc(n * sizeof(float));
+        if (!values) exit(2);
+        random_fill(values, n, pattern == PATTERN_NORMAL ? 0.05f : 5.0f);
+        traits->quantize(values, to, n);
+        free(values);
+        return;
+    }
+    size_t bytes = weight_type_row_bytes(type, n);
+    for (size_t i = 0; i < bytes; i++) ((uint8_t *)to)[i] = (uint8_t)random_bits();
+    if (pattern == PATTERN_HOSTILE) return;
+    for (size_t b = 0; b < n / traits->block; b++) {
+        uint8_t *block = (uint8_t *)to + b * traits->block_bytes;
+        /* the largest quants and scales of either sign: whole blocks of one byte */
+        static const uint8_t extremes[] = {0xff, 0x80, 0x7f, 0x00};
+        if (pattern == PATTERN_EXTREME) memset(block, extremes[b % 4], traits->block_bytes);
+        for (const int *at = scale_offsets[type]; *at >= 0; at++) {
+            uint16_t scale = half_from_float(random_normal() * 0.02f);
+            memcpy(block + *at, &scale, sizeof scale);
+        }
+        float scale = random_normal() * 0.02f;
+        if (type == WEIGHT_Q8_K) memcpy(block, &scale, sizeof scale);
+    }
+}
+
+static void test_dispatch(uint32_t isa) {
+    struct kernels kernels;
+    setenv("TRANSFORMER_CPU", "reference", 1);
+    check(kernels_choose(&kernels) == OK && strcmp(kernels.name, "reference") == 0,
+          "TRANSFORMER_CPU=reference gives the reference");
+    setenv("TRANSFORMER_CPU", "abacus", 1);
+    check(kernels_choose(&kernels) == UNSUPPORTED && strstr(status_text(), "abacus") &&
+              strstr(status_text(), "reference"),
+          "TRANSFORMER_CPU=abacus is refused by name with what there is");
+    setenv("TRANSFORMER_CPU", "avx2", 1);
+    status code = kernels_choose(&kernels);
+    if (isa & ISA_AVX2)
+        check(code == OK && strcmp(kernels.name, "avx2") == 0, "TRANSFORMER_CPU=avx2 gives avx2");
+    else
+        check(code == UNSUPPORTED, "TRANSFORMER_CPU=avx2 is refused without AVX2");
+    unsetenv("TRANSFORMER_CPU");
+    check(kernels_choose(&kernels) == OK, "without TRANSFORMER_CPU: %s", status_text());
+}
+
+int main(int argc, char **argv) {
+    bool run_bench = false;
+    const char *only = NULL;
+    random_state = 1;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--bench") == 0)
+            run_bench = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            random_state = strtoull(argv[++i], NULL, 0);
+        else if (run_bench && !only)
+            only = argv[i];
+        else {
+            fprintf(stderr, "usage: %s [--seed N] [--bench [WHAT]]\n", argv[0]);
+            return 2;
+        }
+    }
+    uint32_t isa = isa_detect();
+    struct path paths[2] = {{.isa = 0}, {.isa = ISA_AVX2}};
+    size_t n_paths = 0;
+    for (size_t i = 0; i < 2; i++)
+        if ((paths[i].isa & isa) == paths[i].isa) {
+            paths[n_paths] = paths[i];
+            kernels_init(&paths[n_paths].kernels, paths[i].isa);
+            n_paths++;
+        } else
+            printf("skipped: path of isa %#x, this machine can't run it\n", (unsigned)paths[i].isa);
+    if (run_bench) {
+        bench(paths, n_paths, only);
+        return 0;
+    }
+    printf("seed %llu\n", (unsigned long long)random_state);
+    test_dispatch(isa);
+    for (size_t i = 0; i < n_paths; i++) {
+        test_linear(&paths[i]);
+        test_elementwise(&paths[i]);
+        test_attention(&paths[i]);
+        printf("%s: %u checks, %u failed so far\n", paths[i].kernels.name, n_checks, n_failures);
+    }
+    return n_failures > 0;
+}
