@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules that the sources keep: who includes whom, lengths, nothing left out of the build.
 
-usage: source_rules.py RULE [ROOT]      RULE: includes, lengths, listed, top, environment, errors
+usage: source_rules.py RULE [ROOT]      RULE: includes, lengths, listed, top
 """
 
 import pathlib
@@ -122,30 +122,6 @@ def check_top(root):
     for path in sorted(root.iterdir()):
         if path.name not in TOP and not path.name.startswith('build'):
             yield f'{path.name} has no place at the top level'
-
-
-def check_environment(root):
-    """docs/debugging.md lists the variables that the library reads, all and no others."""
-    read = set()
-    for path in c_files(root, 'lib', 'cuda'):
-        read |= set(re.findall(r'environment_read\("(\w+)"\)', without_comments(path.read_text())))
-    page = root / 'docs' / 'debugging.md'
-    told = set(re.findall(r'`TRANSFORMER_(\w+)(?:=[^`]*)?`', page.read_text())) if page.exists() else set()
-    for name in sorted(read - told):
-        yield f'TRANSFORMER_{name} is read but not in docs/debugging.md'
-    for name in sorted(told - read):
-        yield f'TRANSFORMER_{name} is in docs/debugging.md but not read'
-
-
-def check_errors(root):
-    """docs/errors.md lists the codes of the header: same names, same numbers, same order."""
-    header = without_comments((root / 'include' / 'transformer.h').read_text())
-    body = re.search(r'typedef int32_t transformer_status;\s*enum\s*\{(.*?)\}', header, re.S).group(1)
-    codes = re.findall(r'TRANSFORMER_(\w+)\s*=\s*(\d+)', body)
-    page = root / 'docs' / 'errors.md'
-    rows = re.findall(r'^\|\s*(\d+)\s*\|\s*`(?:TRANSFORMER_)?(\w+)`', page.read_text(), re.M) if page.exists() else []
-    if [(name, number) for number, name in rows] != codes:
-        yield f'docs/errors.md has {rows}, the header {codes}'
 
 
 def main():

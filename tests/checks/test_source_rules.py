@@ -20,7 +20,6 @@ class Rules(unittest.TestCase):
         self.put('lib/base/a.c', '#include "base/a.h"\n#include "transformer.h"\n')
         self.put('lib/engine/e.h', '')
         self.put('lib/cpu/b.c', '/* #include "engine/e.h" */\n#include "base/a.h"\n')
-        self.put('docs/errors.md', '| 0 | `OK` |\n')
         (self.root / 'examples').mkdir()
 
     def put(self, name, text):
@@ -32,7 +31,7 @@ class Rules(unittest.TestCase):
         return list(getattr(source_rules, 'check_' + rule)(self.root))
 
     def test_a_tree_that_keeps_them(self):
-        for rule in ('includes', 'lengths', 'listed', 'top', 'environment', 'errors'):
+        for rule in ('includes', 'lengths', 'listed', 'top'):
             self.assertEqual(self.found(rule), [], rule)
 
     def test_include_against_the_arrows(self):
@@ -70,15 +69,6 @@ class Rules(unittest.TestCase):
     def test_top_level(self):
         self.put('stray.txt', '')
         self.assertEqual(len(self.found('top')), 1)
-
-    def test_environment(self):
-        self.put('lib/base/a.c', 'x = environment_read("CPU");')
-        self.put('docs/debugging.md', '`TRANSFORMER_OTHER=1`')
-        self.assertEqual(len(self.found('environment')), 2)
-
-    def test_error_codes(self):
-        self.put('docs/errors.md', '| 1 | `OK` |\n')
-        self.assertEqual(len(self.found('errors')), 1)
 
 
 if __name__ == '__main__':

@@ -41,14 +41,14 @@ flags=$(pkg-config --cflags transformer)
 "$@" -std=c99 -Wall -Wextra -pedantic -Werror $flags "$here/consumer.c" -o "$work/shared" $(pkg-config --libs transformer)
 run shared
 
-private=$(pkg-config --static --libs-only-l --libs-only-other transformer | sed 's/-ltransformer//')
-"$@" $flags "$here/consumer.c" -o "$work/static" -L"$lib" -l:libtransformer.a $private
+archive=$(pkg-config --static --libs transformer | sed 's/-ltransformer/-l:libtransformer.a/')
+"$@" $flags "$here/consumer.c" -o "$work/static" $archive
 run static
 
 # A host whose own functions have the names of our internals: neither the linker nor the library mixes them up.
 ${PYTHON:-python3} "$here/same_names.py" "$core" >"$work/same_names.c"
 [ "$(grep -c '^void fail(void);' "$work/same_names.c")" = 1 ]
-"$@" -w $flags "$here/consumer.c" "$work/same_names.c" -o "$work/same_names" -L"$lib" -l:libtransformer.a $private
+"$@" -w $flags "$here/consumer.c" "$work/same_names.c" -o "$work/same_names" $archive
 run same_names
 "$@" -w $flags "$here/consumer.c" "$work/same_names.c" -o "$work/same_names_shared" -rdynamic -L"$lib" -ltransformer
 run same_names_shared
