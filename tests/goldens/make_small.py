@@ -59,7 +59,7 @@ MODELS = {
                                    "full_attention": {"rope_type": "default", "rope_theta": 1000000.0},
                                    "sliding_attention": {"rope_type": "default", "rope_theta": 500.0}}), {}, (40,)),
     "gemma3-62-layers": (dict(hidden_size=16, intermediate_size=16, num_hidden_layers=62, num_attention_heads=2,
-                              query_pre_attn_scalar=8), {"f16": True}, (40,)),
+                              query_pre_attn_scalar=8), {"f16": True, "post_norm": -0.93}, (40,)),
 }
 
 TOKENIZERS = {"llama-gqa": small_tokenizers.byte_level, "gemma3-mqa": small_tokenizers.sentencepiece}

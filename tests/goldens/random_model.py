@@ -41,6 +41,8 @@ def build(name, family, options, **config):
             if key.endswith("norm.weight"):
                 center = 0.0 if family == "gemma3" else 1.0
                 center += 0.6 if "q_norm" in key or "k_norm" in key else 0.0
+                # Many layers at full strength would multiply a rounding of the first by thousands.
+                center += options.get("post_norm", 0.0) if "layernorm" in key and "post" in key else 0.0
                 values = center + 0.2 * random.standard_normal(parameter.shape)
             else:
                 deviation = weight_deviation(key, parameter.shape, config.tie_word_embeddings)
