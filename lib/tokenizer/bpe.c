@@ -1,0 +1,160 @@
+#include "tokenizer/bpe.h"
+
+#include "tokenizer/merge.h"
+#include "tokenizer/utf8.h"
+
+static const char merges_key[] = "tokenizer.ggml.merges";
+
+/* The character that stands for a byte: itself where it is printable in Latin-1, the others count
+ * on from U+0100. */
+static uint32_t character_of_byte(unsigned byte) {
+    if (byte <= 32) return 256 + byte;
+    if (byte >= 127 && byte <= 160) return 256 + 33 + byte - 127;
+    return byte == 173 ? 256 + 33 + 34 : byte;
+}
+
+/* -1: stands for no byte */
+static int byte_of_character(uint32_t c) {
+    if (c >= 256 + 33 + 34) return c == 256 + 33 + 34 ? 173 : -1;
+    if (c >= 256 + 33) return (int)(c - 256 - 33 + 127);
+    if (c >= 256) return (int)(c - 256);
+    return character_of_byte(c) == c ? (int)c : -1;
+}
+
+static uint32_t hash_pair(uint32_t left, uint32_t right) {
+    uint64_t key = ((uint64_t)left << 32 | right) * 0x9e3779b97f4a7c15u;
+    return (uint32_t)(key >> 32);
+}
+
+static const struct bpe_merge *find_merge(const struct bpe *bpe, uint32_t left, uint32_t right) {
+    uint32_t at = hash_pair(left, right) & bpe->mask;
+    for (; bpe->slots[at].id != 0; at = (at + 1) & bpe->mask)
+        if (bpe->slots[at].left == left && bpe->slots[at].right == right) break;
+    return &bpe->slots[at];
+}
+
+static status bad_merge(const struct checkpoint *checkpoint, uint64_t index, const char *what) {
+    return fail(FORMAT, "%s: '%s' %" PRIu64 " %s", checkpoint_name(checkpoint), merges_key, index,
+                what);
+}
+
+/* joined [2 * longest]. The merge's text is "LEFT RIGHT". */
+static status read_merge(const struct checkpoint *checkpoint, struct bpe *bpe, uint64_t index,
+                         struct text text, char *joined) {
+    const struct vocab *vocab = bpe->vocab;
+    const char *space = text.length > 1 ? memchr(text.data + 1, ' ', text.length - 1) : NULL;
+    if (!space) return bad_merge(checkpoint, index, "is not two pieces");
+    size_t n_left = (size_t)(space - text.data), n_right = text.length - n_left - 1;
+    int32_t left = vocab_find(vocab, text.data, n_left);
+    int32_t right = vocab_find(vocab, space + 1, n_right);
+    if (left < 0 || right < 0)
+        return bad_merge(checkpoint, index, "names a piece that is no token");
+    memcpy(joined, text.data, n_left);
+    memcpy(joined + n_left, space + 1, n_right);
+    int32_t id = vocab_find(vocab, joined, n_left + n_right);
+    if (id < 0) return bad_merge(checkpoint, index, "makes a piece that is no token");
+    const struct bpe_merge *slot = find_merge(bpe, (uint32_t)left, (uint32_t)right);
+    if (slot->id == 0) /* of two of the same pair the first counts */
+        bpe->slots[slot - bpe->slots] =
+            (struct bpe_merge){(uint32_t)left, (uint32_t)right, (uint32_t)index, (uint32_t)id + 1};
+    return OK;
+}
+
+static status read_merges(const struct checkpoint *checkpoint, struct bpe *bpe) {
+    const struct metadata *merges = checkpoint_metadata(checkpoint, merges_key);
+    if (!merges) return fail(FORMAT, "%s: no '%s'", checkpoint_name(checkpoint), merges_key);
+    if (merges->kind != METADATA_ARRAY || merges->element != METADATA_STRING ||
+        merges->count > INT32_MAX / 2)
+        return fail(FORMAT, "%s: '%s' is not an array of at most %d strings",
+                    checkpoint_name(checkpoint), merges_key, INT32_MAX / 2);
+    uint64_t n_slots = 16;
+    while (n_slots * 3 < merges->count * 4) n_slots *= 2;
+    TRY(memory_take_array(bpe->memory, n_slots, sizeof *bpe->slots, "the merges",
+                          (void **)&bpe->slots));
+    bpe->mask = (uint32_t)(n_slots - 1);
+    char *joined;
+    TRY(memory_take(bpe->memory, 2 * (size_t)bpe->vocab->longest, "the merges", (void **)&joined));
+    status result = OK;
+    const uint8_t *cursor = merges->values;
+    for (uint64_t i = 0; i < merges->count && result == OK; i++)
+        result = read_merge(checkpoint, bpe, i, checkpoint_next_string(&cursor), joined);
+    memory_give(bpe->memory, joined);
+    return result;
+}
+
+status bpe_open(struct memory *memory, const struct checkpoint *checkpoint,
+                const struct vocab *vocab, struct bpe *bpe) {
+    *bpe = (struct bpe){.vocab = vocab, .memory = memory};
+    for (unsigned byte = 0; byte < 256; byte++) {
+        char text[4];
+        unsigned n = utf8_encode(character_of_byte(byte), text);
+        bpe->bytes[byte] = vocab_find_plain(vocab, text, n);
+    }
+    status result = read_merges(checkpoint, bpe);
+    if (result != OK) bpe_close(bpe);
+    return result;
+}
+
+void bpe_close(struct bpe *bpe) {
+    memory_give(bpe->memory, bpe->slots);
+    bpe->slots = NULL;
+}
+
+static uint32_t rank(const void *rules, uint32_t left, uint32_t right, uint32_t after) {
+    (void)after;
+    const struct bpe_merge *merge = find_merge(rules, left, right);
+    return merge->id != 0 ? merge->rank : MERGE_NEVER;
+}
+
+static uint32_t join(const void *rules, uint32_t left, uint32_t right) {
+    return find_merge(rules, left, right)->id - 1;
+}
+
+/* The token that is the whole word; -1: none. */
+static int32_t whole_word(const struct bpe *bpe, const uint8_t *word, size_t length) {
+    char text[512];
+    size_t n = 0;
+    if (length > bpe->vocab->longest || length > sizeof text / 2) return -1;
+    for (size_t i = 0; i < length; i++) n += utf8_encode(character_of_byte(word[i]), text + n);
+    return vocab_find_plain(bpe->vocab, text, n);
+}
+
+status bpe_encode_word(const struct bpe *bpe, struct encoder *encoder, const uint8_t *word,
+                       size_t length) {
+    if (bpe->whole_words) {
+        int32_t id = whole_word(bpe, word, length);
+        if (id >= 0) {
+            encoder_push(encoder, id);
+            return OK;
+        }
+    }
+    TRY(encoder_values(encoder, length + 1));
+    uint32_t *values = encoder->values;
+    size_t n = 0;
+    for (size_t i = 0; i < length; i++)
+        if (bpe->bytes[word[i]] >= 0) values[n++] = (uint32_t)bpe->bytes[word[i]];
+    values[n] = 0;
+    const struct merge_rules rules = {rank, join, bpe};
+    TRY(merge_run(&rules, encoder->memory, values, &n));
+    for (size_t i = 0; i < n; i++) encoder_push(encoder, (int32_t)values[i]);
+    return OK;
+}
+
+size_t bpe_decode(struct text text, char *out) {
+    const uint8_t *data = (const uint8_t *)text.data;
+    size_t length = 0;
+    for (size_t at = 0; at < text.length;) {
+        bool whole, more;
+        unsigned n = utf8_take(data + at, text.length - at, &whole, &more), m;
+        int byte = whole ? byte_of_character(utf8_decode(data + at, &m)) : -1;
+        if (byte >= 0) {
+            if (out) out[length] = (char)byte;
+            length++;
+        } else { /* a text that is not in byte-level writing stands for itself */
+            if (out) memcpy(out + length, data + at, n);
+            length += n;
+        }
+        at += n;
+    }
+    return length;
+}

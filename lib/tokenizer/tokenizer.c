@@ -1,0 +1,410 @@
+#include "tokenizer/tokenizer.h"
+
+#include <string.h>
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/pretokenize.h"
+#include "tokenizer/sentencepiece.h"
+#include "tokenizer/special.h"
+#include "tokenizer/utf8.h"
+#include "tokenizer/vocab.h"
+#include "tokenizer/wordpiece.h"
+
+enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32 };
+/* Positions in a text are 32 bits wide, and a space may take three bytes. */
+static const size_t longest_text = (size_t)1 << 30;
+
+enum model { MODEL_BPE, MODEL_SENTENCEPIECE, MODEL_WORDPIECE };
+
+struct tokenizer {
+    struct memory *memory;
+    enum model model;
+    struct vocab vocab;
+    struct special special;
+    const struct pretokenizer *pretokenizer; /* BPE */
+    struct bpe bpe;
+    struct sentencepiece sentencepiece;
+    struct wordpiece wordpiece;
+    int32_t special_ids[N_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
+    int32_t before, after;        /* added around a text, -1: none */
+    bool space_prefix;            /* SentencePiece: a space is put before a text */
+    int32_t end_tokens[MOST_END_TOKENS];
+    size_t n_end_tokens;
+};
+
+/* ---- opening ---- */
+
+static const struct {
+    const char *name;
+    enum model model;
+} models[] = {
+    {"gpt2", MODEL_BPE},
+    {"llama", MODEL_SENTENCEPIECE},
+    {"bert", MODEL_WORDPIECE},
+};
+
+static bool text_equals(struct text text, const char *string) {
+    return strlen(string) == text.length && memcmp(text.data, string, text.length) == 0;
+}
+
+/* *has: the file has a tokenizer. */
+static status read_model(const struct checkpoint *checkpoint, bool *has, enum model *model) {
+    struct text name;
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.model", has, &name));
+    if (!*has) return OK;
+    if (text_equals(name, "none") || text_equals(name, "no_vocab")) {
+        *has = false;
+        return OK;
+    }
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        if (text_equals(name, models[i].name)) {
+            *model = models[i].model;
+            return OK;
+        }
+    }
+    return fail(UNSUPPORTED, "%s: tokenizer model '%.*s' is not one this library has",
+                checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
+}
+
+static status read_pretokenizer(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    struct text name = {"default", 7};
+    bool found;
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.pre", &found, &name));
+    tokenizer->pretokenizer = pretokenize_find(name);
+    if (tokenizer->pretokenizer) return OK;
+    return fail(UNSUPPORTED, "%s: pre-tokenizer '%.*s' is not one this library has",
+                checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
+}
+
+static status read_id(const struct checkpoint *checkpoint, const char *key, const char *alternative,
+                      uint32_t n, int32_t *id) {
+    bool found = false;
+    int64_t value;
+    TRY(checkpoint_read_i64(checkpoint, key, &found, &value));
+    if (!found && alternative) {
+        key = alternative;
+        TRY(checkpoint_read_i64(checkpoint, key, &found, &value));
+    }
+    if (!found) return OK;
+    if (value < 0 || value >= n)
+        return fail(FORMAT, "%s: '%s' is %" PRId64 ", the vocabulary has %" PRIu32 " tokens",
+                    checkpoint_name(checkpoint), key, value, n);
+    *id = (int32_t)value;
+    return OK;
+}
+
+/* Where a file of this model doesn't say, its ids are those of the first ones of the kind. */
+static void default_ids(struct tokenizer *tokenizer) {
+    int32_t *ids = tokenizer->special_ids;
+    for (int kind = 0; kind < N_KINDS; kind++) ids[kind] = -1;
+    if (tokenizer->model == MODEL_SENTENCEPIECE) {
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 0;
+        ids[TRANSFORMER_TOKEN_BEGIN] = 1;
+        ids[TRANSFORMER_TOKEN_END] = 2;
+    } else if (tokenizer->model == MODEL_WORDPIECE) {
+        ids[TRANSFORMER_TOKEN_PADDING] = 0;
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 100;
+        ids[TRANSFORMER_TOKEN_CLASSIFY] = 101;
+        ids[TRANSFORMER_TOKEN_SEPARATOR] = 102;
+        ids[TRANSFORMER_TOKEN_MASK] = 103;
+    }
+    for (int kind = 0; kind < N_KINDS; kind++)
+        if (ids[kind] >= (int64_t)tokenizer->vocab.n) ids[kind] = -1;
+}
+
+static status read_special_ids(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    static const struct {
+        int kind;
+        const char *key, *alternative;
+    } keys[] = {
+        {TRANSFORMER_TOKEN_BEGIN, "tokenizer.ggml.bos_token_id", NULL},
+        {TRANSFORMER_TOKEN_END, "tokenizer.ggml.eos_token_id", NULL},
+        {TRANSFORMER_TOKEN_END_OF_TURN, "tokenizer.ggml.eot_token_id", NULL},
+        {TRANSFORMER_TOKEN_UNKNOWN, "tokenizer.ggml.unknown_token_id", NULL},
+        /* GGUF spells it so */
+        {TRANSFORMER_TOKEN_SEPARATOR, "tokenizer.ggml.seperator_token_id",
+         "tokenizer.ggml.separator_token_id"},
+        {TRANSFORMER_TOKEN_PADDING, "tokenizer.ggml.padding_token_id", NULL},
+        {TRANSFORMER_TOKEN_CLASSIFY, "tokenizer.ggml.cls_token_id", NULL},
+        {TRANSFORMER_TOKEN_MASK, "tokenizer.ggml.mask_token_id", NULL},
+    };
+    default_ids(tokenizer);
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        TRY(read_id(checkpoint, keys[i].key, keys[i].alternative, tokenizer->vocab.n,
+                    &tokenizer->special_ids[keys[i].kind]));
+    return OK;
+}
+
+/* Whether a token is added; a file that asks for one it doesn't name is wrong. */
+static status read_added(const struct checkpoint *checkpoint, const char *key, bool by_default,
+                         int32_t candidate, int32_t *added) {
+    bool found, add = by_default;
+    TRY(checkpoint_read_bool(checkpoint, key, &found, &add));
+    if (found && add && candidate < 0)
+        return fail(FORMAT, "%s: '%s' is true, but the token is not named",
+                    checkpoint_name(checkpoint), key);
+    *added = add ? candidate : -1;
+    return OK;
+}
+
+static status read_added_tokens(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    const int32_t *ids = tokenizer->special_ids;
+    if (tokenizer->model == MODEL_WORDPIECE) {
+        int32_t begin = ids[TRANSFORMER_TOKEN_CLASSIFY] >= 0 ? ids[TRANSFORMER_TOKEN_CLASSIFY]
+                                                             : ids[TRANSFORMER_TOKEN_BEGIN];
+        int32_t end = ids[TRANSFORMER_TOKEN_SEPARATOR] >= 0 ? ids[TRANSFORMER_TOKEN_SEPARATOR]
+                                                            : ids[TRANSFORMER_TOKEN_END];
+        TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", true, begin,
+                       &tokenizer->before));
+        return read_added(checkpoint, "tokenizer.ggml.add_eos_token", true, end, &tokenizer->after);
+    }
+    bool begin = tokenizer->model == MODEL_SENTENCEPIECE || tokenizer->pretokenizer->begin;
+    TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", begin, ids[TRANSFORMER_TOKEN_BEGIN],
+                   &tokenizer->before));
+    return read_added(checkpoint, "tokenizer.ggml.add_eos_token", false, ids[TRANSFORMER_TOKEN_END],
+                      &tokenizer->after);
+}
+
+static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
+    if (id < 0) return;
+    size_t at = tokenizer->n_end_tokens;
+    for (size_t i = 0; i < tokenizer->n_end_tokens; i++)
+        if (tokenizer->end_tokens[i] == id) return;
+    for (; at > 0 && tokenizer->end_tokens[at - 1] > id; at--)
+        tokenizer->end_tokens[at] = tokenizer->end_tokens[at - 1];
+    tokenizer->end_tokens[at] = id;
+    tokenizer->n_end_tokens++;
+}
+
+/* The token of this text if it is no ordinary piece of text; -1: none. */
+static int32_t find_control(const struct tokenizer *tokenizer, const char *text) {
+    int32_t id = vocab_find(&tokenizer->vocab, text, strlen(text));
+    if (id < 0) return -1;
+    uint8_t kind = tokenizer->vocab.kinds[id];
+    return kind == TOKEN_CONTROL || kind == TOKEN_USER_DEFINED ? id : -1;
+}
+
+/* Files often name one end token where their model has several: those that published models end
+ * with are found by their texts. */
+static status read_end_tokens(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    static const char *const ends_of_turn[] = {
+        "<|eot_id|>", "<|im_end|>",         "<|end|>",    "<end_of_turn>",
+        "<|return|>", "<end_of_utterance>", "<|eom_id|>", "[EOT]",
+    };
+    /* its words stand between U+FF5C and U+2581 */
+    static const char deepseek_end[] = {
+        "<\xef\xbd\x9c\x65nd\xe2\x96\x81of\xe2\x96\x81sentence\xef\xbd\x9c>"};
+    static const char *const ends[] = {
+        "<|endoftext|>", "<|end_of_text|>", "<|call|>", "<EOT>", "_<EOT>", deepseek_end,
+    };
+    int32_t *turn = &tokenizer->special_ids[TRANSFORMER_TOKEN_END_OF_TURN];
+    int32_t end_of_message = -1;
+    TRY(read_id(checkpoint, "tokenizer.ggml.eom_token_id", NULL, tokenizer->vocab.n,
+                &end_of_message));
+    add_end_token(tokenizer, tokenizer->special_ids[TRANSFORMER_TOKEN_END]);
+    add_end_token(tokenizer, *turn);
+    add_end_token(tokenizer, end_of_message);
+    /* where messages end with <|return|> or <|call|>, <|end|> only ends a part of one */
+    bool parts =
+        find_control(tokenizer, "<|return|>") >= 0 && find_control(tokenizer, "<|call|>") >= 0;
+    for (size_t i = 0; i < sizeof ends_of_turn / sizeof *ends_of_turn; i++) {
+        int32_t id = find_control(tokenizer, ends_of_turn[i]);
+        if (id < 0 || (parts && strcmp(ends_of_turn[i], "<|end|>") == 0)) continue;
+        if (*turn < 0) *turn = id;
+        add_end_token(tokenizer, id);
+    }
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
+        add_end_token(tokenizer, find_control(tokenizer, ends[i]));
+    for (size_t i = 0; i < tokenizer->n_end_tokens; i++) {
+        uint8_t *kind = &tokenizer->vocab.kinds[tokenizer->end_tokens[i]];
+        if (*kind == TOKEN_USER_DEFINED) *kind = TOKEN_CONTROL;
+    }
+    return OK;
+}
+
+static status open_model(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    int32_t unknown = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
+    switch (tokenizer->model) {
+    case MODEL_BPE:
+        TRY(bpe_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->bpe));
+        tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
+        return OK;
+    case MODEL_SENTENCEPIECE:
+        tokenizer->space_prefix = true;
+        TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.add_space_prefix", &(bool){0},
+                                 &tokenizer->space_prefix));
+        return sentencepiece_open(checkpoint, &tokenizer->vocab, unknown,
+                                  &tokenizer->sentencepiece);
+    default:
+        return wordpiece_open(checkpoint, &tokenizer->vocab, unknown, &tokenizer->wordpiece);
+    }
+}
+
+static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
+                   struct tokenizer *tokenizer) {
+    if (tokenizer->model == MODEL_BPE) TRY(read_pretokenizer(checkpoint, tokenizer));
+    TRY(vocab_open(tokenizer->memory, checkpoint, &tokenizer->vocab));
+    if (tokenizer->vocab.n > n_vocab)
+        return fail(FORMAT,
+                    "%s: 'tokenizer.ggml.tokens' has %" PRIu32 " tokens, the embedding %" PRId64
+                    " rows",
+                    checkpoint_name(checkpoint), tokenizer->vocab.n, n_vocab);
+    TRY(read_special_ids(checkpoint, tokenizer));
+    TRY(read_added_tokens(checkpoint, tokenizer));
+    TRY(read_end_tokens(checkpoint, tokenizer));
+    TRY(special_open(tokenizer->memory, &tokenizer->vocab, &tokenizer->special));
+    return open_model(checkpoint, tokenizer);
+}
+
+status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
+                      struct tokenizer **tokenizer) {
+    bool has;
+    enum model model = MODEL_BPE;
+    struct tokenizer *made;
+    TRY(read_model(checkpoint, &has, &model));
+    if (!has) {
+        *tokenizer = NULL;
+        return OK;
+    }
+    TRY(memory_take_zeroed(memory, sizeof *made, "the tokenizer", (void **)&made));
+    made->memory = made->vocab.memory = made->special.memory = made->bpe.memory = memory;
+    made->model = model;
+    status result = read(checkpoint, n_vocab, made);
+    if (result == OK)
+        *tokenizer = made;
+    else
+        tokenizer_close(made);
+    return result;
+}
+
+void tokenizer_close(struct tokenizer *tokenizer) {
+    if (!tokenizer) return;
+    bpe_close(&tokenizer->bpe);
+    special_close(&tokenizer->special);
+    vocab_close(&tokenizer->vocab);
+    memory_give(tokenizer->memory, tokenizer);
+}
+
+/* ---- text to tokens ---- */
+
+struct words {
+    const struct tokenizer *tokenizer;
+    struct encoder *encoder;
+    const uint8_t *text;
+};
+
+static status encode_word(void *user, size_t begin, size_t end) {
+    const struct words *words = user;
+    return bpe_encode_word(&words->tokenizer->bpe, words->encoder, words->text + begin,
+                           end - begin);
+}
+
+/* Text between special tokens. */
+static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
+                           const uint8_t *text, size_t length) {
+    if (length == 0) return OK;
+    struct words words = {tokenizer, encoder, text};
+    switch (tokenizer->model) {
+    case MODEL_BPE:
+        return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
+    case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
+        return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
+                                    tokenizer->space_prefix);
+    default:
+        wordpiece_encode(&tokenizer->wordpiece, encoder, text, length);
+        return OK;
+    }
+}
+
+static status encode_text(const struct tokenizer *tokenizer, struct encoder *encoder,
+                          struct text text, bool parse_special) {
+    const uint8_t *data = (const uint8_t *)text.data;
+    for (size_t at = 0; at < text.length;) {
+        size_t end = text.length;
+        int32_t id = -1;
+        size_t start =
+            special_find(&tokenizer->special, data, at, text.length, parse_special, &end, &id);
+        TRY(encode_plain(tokenizer, encoder, data + at, start - at));
+        if (id >= 0) encoder_push(encoder, id);
+        at = end;
+    }
+    return OK;
+}
+
+status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
+                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
+    if (text.length > longest_text)
+        return fail(LIMIT, "a text of %zu bytes; up to %zu can be tokenized at once", text.length,
+                    longest_text);
+    struct text valid;
+    void *copy;
+    TRY(utf8_repair(memory, text, &valid, &copy));
+    struct encoder encoder = {.memory = memory, .ids = ids, .capacity = capacity};
+    status result = OK;
+    if (flags.add_special && tokenizer->before >= 0) encoder_push(&encoder, tokenizer->before);
+    TRY_OR_EXIT(encode_text(tokenizer, &encoder, valid, flags.parse_special));
+    if (flags.add_special && tokenizer->after >= 0) encoder_push(&encoder, tokenizer->after);
+    *count = encoder.count;
+    if (encoder.count > capacity)
+        result = fail(BUFFER_TOO_SMALL, "%zu tokens, room for %zu", encoder.count, capacity);
+exit:
+    encoder_close(&encoder);
+    memory_give(memory, copy);
+    return result;
+}
+
+/* ---- tokens to text ---- */
+
+/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number. */
+static size_t render(const struct tokenizer *tokenizer, uint8_t kind, struct text text, char *out) {
+    int byte;
+    switch (kind) {
+    case TOKEN_CONTROL:
+    case TOKEN_UNKNOWN:
+    case TOKEN_USER_DEFINED:
+        if (out) memcpy(out, text.data, text.length);
+        return text.length;
+    case TOKEN_BYTE:
+        byte = sentencepiece_byte(text);
+        if (byte < 0) break;
+        if (out) out[0] = (char)byte;
+        return 1;
+    default:
+        break;
+    }
+    if (tokenizer->model == MODEL_BPE) return bpe_decode(text, out);
+    return sentencepiece_decode(text, out);
+}
+
+size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
+                             int32_t id, bool special, char *buffer, size_t capacity) {
+    const struct vocab *vocab = &tokenizer->vocab;
+    if (id < 0 || (uint32_t)id >= vocab->n) return 0; /* a row that only pads the embedding */
+    uint8_t kind = vocab->kinds[id];
+    bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
+    if (control && !special) return 0;
+    struct text text = vocab_text(vocab, (uint32_t)id);
+    bool space_added = tokenizer->model == MODEL_WORDPIECE || tokenizer->space_prefix;
+    bool literal = control || kind == TOKEN_USER_DEFINED || kind == TOKEN_BYTE;
+    if (!state->started && space_added && !literal) text = sentencepiece_without_space(text);
+    state->started = true;
+    size_t length = text.length <= capacity ? 0 : render(tokenizer, kind, text, NULL);
+    return length <= capacity ? render(tokenizer, kind, text, buffer) : length;
+}
+
+size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
+    return tokenizer->vocab.longest;
+}
+
+int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
+    return tokenizer->vocab.n;
+}
+
+int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind) {
+    return kind > 0 && kind < N_KINDS ? tokenizer->special_ids[kind] : -1;
+}
+
+const int32_t *tokenizer_end_tokens(const struct tokenizer *tokenizer, size_t *count) {
+    *count = tokenizer->n_end_tokens;
+    return tokenizer->end_tokens;
+}

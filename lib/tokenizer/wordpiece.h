@@ -1,0 +1,22 @@
+/* WordPiece (BERT): normalized text is cut at spaces and punctuation, and each word into the
+ * longest pieces from its start. In GGUF a piece that starts a word has U+2581 before it. */
+#ifndef TOKENIZER_WORDPIECE_H
+#define TOKENIZER_WORDPIECE_H
+
+#include "tokenizer/encoder.h"
+#include "tokenizer/vocab.h"
+
+struct wordpiece {
+    const struct vocab *vocab;
+    int32_t unknown;
+    bool lowercase;
+    bool strip_accents;
+};
+
+status wordpiece_open(const struct checkpoint *checkpoint, const struct vocab *vocab,
+                      int32_t unknown, struct wordpiece *wordpiece);
+/* text is valid UTF-8. */
+void wordpiece_encode(const struct wordpiece *wordpiece, struct encoder *encoder,
+                      const uint8_t *text, size_t length);
+
+#endif
