@@ -74,7 +74,7 @@ static status cpu_context_bytes(const struct program *program, const struct back
                                 uint64_t *bytes, uint64_t *kv_bytes) {
     struct kernels kernels;
     struct sizes sizes;
-    int n_threads = limits->n_threads ? limits->n_threads : processors_available();
+    int n_threads = limits->n_threads ? limits->n_threads : processors_count();
     if (limits->executor && limits->executor->n_concurrent < n_threads)
         n_threads = limits->executor->n_concurrent;
     TRY(kernels_choose(&kernels));

@@ -64,3 +64,11 @@ status kernels_choose(struct kernels *kernels) {
     return fail(UNSUPPORTED, "TRANSFORMER_CPU=%s: no such kernels for this machine, it runs: %s",
                 wanted, runnable);
 }
+
+const char *kernels_names(void) {
+#if defined(__x86_64__)
+    return "reference, avx2";
+#else
+    return "reference";
+#endif
+}

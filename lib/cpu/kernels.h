@@ -123,6 +123,9 @@ void kernels_init(struct kernels *kernels, uint32_t isa);
  * here or isn't known. */
 status kernels_choose(struct kernels *kernels);
 
+/* The paths that are built in, as one line. Static. */
+const char *kernels_names(void);
+
 void kernels_reference(struct kernels *kernels);
 void kernels_avx2(struct kernels *kernels);
 

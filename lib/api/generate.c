@@ -1,0 +1,167 @@
+/* The ten-line program, on the same public and engine calls that a host has. */
+#define _POSIX_C_SOURCE 200809L
+#include <string.h>
+#include <time.h>
+
+#include "api/options.h"
+#include "base/float_environment.h"
+#include "engine/decode.h"
+
+struct run {
+    transformer_context *context;
+    const transformer_generate_options *options;
+    transformer_text_function on_text;
+    void *user;
+    transformer_generate_result result;
+    int32_t *prompt; /* ours to free, or NULL */
+    const int32_t *tokens;
+    int64_t n_tokens;
+    transformer_sampler *sampler;
+    transformer_text_stream *stream;
+    transformer_sequence *sequence;
+};
+
+static uint64_t now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (uint64_t)time.tv_sec * 1000000000u + (uint64_t)time.tv_nsec;
+}
+
+static status check(const transformer_generate_options *options) {
+    if (!options->prompt && !options->tokens)
+        return fail(INVALID_ARGUMENT, "prompt and tokens are both NULL");
+    if (options->prompt && options->tokens)
+        return fail(INVALID_ARGUMENT, "prompt and tokens are both given");
+    if (options->prompt_length < 0 || options->n_tokens < 0 || options->max_tokens < 0)
+        return fail(INVALID_ARGUMENT, "prompt_length, n_tokens or max_tokens is negative");
+    return OK;
+}
+
+static status tokenize_prompt(struct run *run) {
+    const transformer_generate_options *options = run->options;
+    transformer_model *model = run->context->model;
+    run->tokens = options->tokens;
+    run->n_tokens = options->n_tokens;
+    if (options->tokens) return OK;
+    transformer_tokenize_options how = {.struct_size = sizeof how,
+                                        .add_special = options->add_special,
+                                        .parse_special = options->parse_special};
+    int64_t length =
+        options->prompt_length ? options->prompt_length : (int64_t)strlen(options->prompt);
+    TRY(transformer_tokenize(model, options->prompt, length, &how, NULL, 0, &run->n_tokens));
+    TRY(memory_take_array(&run->context->memory, (size_t)run->n_tokens, sizeof *run->prompt,
+                          "the prompt's tokens", (void **)&run->prompt));
+    run->tokens = run->prompt;
+    return transformer_tokenize(model, options->prompt, length, &how, run->prompt, run->n_tokens,
+                                &run->n_tokens);
+}
+
+static status begin(struct run *run) {
+    transformer_model *model = run->context->model;
+    TRY(tokenize_prompt(run));
+    if (run->n_tokens == 0) return fail(INVALID_ARGUMENT, "the prompt has no tokens");
+    TRY(transformer_sampler_create(model, run->options->sampler, &run->sampler));
+    if (run->on_text && model->tokenizer)
+        TRY(transformer_text_stream_create(model, NULL, &run->stream));
+    TRY(sequence_create(run->context, NULL, 0, &run->sequence));
+    run->result.n_prompt_tokens = run->n_tokens;
+    return sequence_append(run->sequence, run->tokens, run->n_tokens, TRANSFORMER_LOGITS_LAST,
+                           NULL);
+}
+
+/* Steps until this sequence has nothing pending; others of the context go along. */
+static status compute(struct run *run) {
+    while (run->sequence->n_computed < run->sequence->n_tokens) {
+        transformer_decode_result step = {0};
+        TRY(decode_step(run->context, 0, &step));
+        if (step.n_rows == 0) return fail(INTERNAL, "a decode step made no progress");
+    }
+    return OK;
+}
+
+static bool is_end(const transformer_model *model, int32_t token) {
+    size_t n = 0;
+    const int32_t *ends = model->tokenizer ? tokenizer_end_tokens(model->tokenizer, &n) : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (ends[i] == token) return true;
+    return false;
+}
+
+static bool wants_stop(struct run *run, const char *text, int64_t length) {
+    return length > 0 && run->on_text(run->user, text, (uint64_t)length) != 0;
+}
+
+/* One token: sampled, given out, queued. *finish is set when it is the last. */
+static status next_token(struct run *run, int32_t *finish) {
+    const transformer_generate_options *options = run->options;
+    int32_t token;
+    TRY(sequence_sample(run->sequence, run->sampler, &token));
+    if (is_end(run->context->model, token)) {
+        *finish = TRANSFORMER_FINISH_END;
+        return OK;
+    }
+    run->result.n_generated_tokens++;
+    if (run->stream) {
+        const char *text;
+        int64_t length;
+        TRY(transformer_text_stream_push(run->stream, token, &text, &length));
+        if (wants_stop(run, text, length)) *finish = TRANSFORMER_FINISH_STOPPED;
+    }
+    if (*finish) return OK;
+    if (run->result.n_generated_tokens == options->max_tokens)
+        *finish = TRANSFORMER_FINISH_LENGTH;
+    else if (run->sequence->n_tokens == run->context->limits.max_sequence_tokens)
+        *finish = TRANSFORMER_FINISH_CONTEXT;
+    else
+        return sequence_append(run->sequence, &token, 1, TRANSFORMER_LOGITS_LAST, NULL);
+    return OK;
+}
+
+static status generate(struct run *run) {
+    uint64_t start = now(), first = 0;
+    int32_t finish = 0;
+    TRY(begin(run));
+    while (!finish) {
+        TRY(compute(run));
+        TRY(next_token(run, &finish));
+        if (!first) first = now();
+    }
+    if (run->stream && finish != TRANSFORMER_FINISH_STOPPED) {
+        const char *text;
+        int64_t length;
+        TRY(transformer_text_stream_finish(run->stream, &text, &length));
+        wants_stop(run, text, length);
+    }
+    run->result.prompt_nanoseconds = first - start;
+    run->result.generate_nanoseconds = now() - first;
+    run->result.finish_reason = finish;
+    return OK;
+}
+
+static void end(struct run *run) {
+    if (run->sequence) sequence_free(run->sequence);
+    transformer_text_stream_destroy(run->stream);
+    transformer_sampler_destroy(run->sampler);
+    memory_give(&run->context->memory, run->prompt);
+}
+
+transformer_status transformer_generate(transformer_context *context,
+                                        const transformer_generate_options *options,
+                                        transformer_text_function on_text, void *user,
+                                        transformer_generate_result *result) {
+    transformer_generate_options ours;
+    TRY(options_require("context", context));
+    TRY(OPTIONS_READ(generate_options, options, &ours));
+    if (result) TRY(OPTIONS_CHECK_OUTPUT(generate_result, result));
+    TRY(check(&ours));
+    struct run run = {.context = context, .options = &ours, .on_text = on_text, .user = user};
+    TRY(context_enter(context));
+    fenv_t host;
+    float_environment_enter(&host);
+    status generated = generate(&run);
+    float_environment_leave(&host);
+    end(&run);
+    context_leave(context);
+    if (result && generated == OK) options_write(result, &run.result, sizeof run.result);
+    return generated;
+}

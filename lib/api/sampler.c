@@ -1,0 +1,60 @@
+#include "engine/sampler.h"
+
+#include "api/options.h"
+#include "base/float_environment.h"
+#include "engine/sequence.h"
+
+transformer_status transformer_sampler_create(transformer_model *model,
+                                              const transformer_sampler_options *options,
+                                              transformer_sampler **sampler) {
+    transformer_sampler_options ours;
+    TRY(options_require("model", model));
+    TRY(options_require("sampler", sampler));
+    TRY(OPTIONS_READ(sampler_options, options, &ours));
+    TRY(options_check_reserved("transformer_sampler_options", ours.reserved));
+    return sampler_create(model, &ours, sampler);
+}
+
+transformer_status transformer_sampler_clone(const transformer_sampler *sampler,
+                                             transformer_sampler **clone) {
+    TRY(options_require("sampler", sampler));
+    TRY(options_require("clone", clone));
+    return sampler_clone(sampler, clone);
+}
+
+void transformer_sampler_destroy(transformer_sampler *sampler) {
+    sampler_release(sampler);
+}
+
+static status sample(transformer_sampler *sampler, transformer_sequence *sequence, bool append,
+                     int32_t *token) {
+    int32_t chosen;
+    TRY(sampler_enter(sampler));
+    fenv_t host;
+    float_environment_enter(&host);
+    status result = sequence_sample(sequence, sampler, &chosen);
+    float_environment_leave(&host);
+    sampler_leave(sampler);
+    TRY(result);
+    if (append) TRY(sequence_append(sequence, &chosen, 1, TRANSFORMER_LOGITS_LAST, NULL));
+    *token = chosen;
+    return OK;
+}
+
+transformer_status transformer_sampler_sample(transformer_sampler *sampler,
+                                              transformer_sequence *sequence,
+                                              const transformer_sample_options *options,
+                                              int32_t *token) {
+    transformer_sample_options ours;
+    TRY(options_require("sampler", sampler));
+    TRY(options_require("sequence", sequence));
+    TRY(options_require("token", token));
+    TRY(OPTIONS_READ(sample_options, options, &ours));
+    TRY(options_check_mode("append", ours.append));
+    TRY(options_check_reserved("transformer_sample_options", ours.reserved));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = sample(sampler, sequence, ours.append == TRANSFORMER_ON, token);
+    context_leave(context);
+    return result;
+}

@@ -1,0 +1,119 @@
+#include "engine/sequence.h"
+
+#include <string.h>
+
+#include "api/options.h"
+
+transformer_status transformer_sequence_create(transformer_context *context,
+                                               const transformer_sequence_options *options,
+                                               transformer_sequence **sequence) {
+    transformer_sequence_options ours;
+    TRY(options_require("context", context));
+    TRY(options_require("sequence", sequence));
+    TRY(OPTIONS_READ(sequence_options, options, &ours));
+    TRY(context_enter(context));
+    status result = sequence_create(context, ours.sampler, ours.stream, sequence);
+    context_leave(context);
+    return result;
+}
+
+void transformer_sequence_destroy(transformer_sequence *sequence) {
+    if (sequence) context_doom(sequence->context, sequence);
+}
+
+transformer_status transformer_sequence_append(transformer_sequence *sequence,
+                                               const int32_t *tokens, int64_t count,
+                                               const transformer_append_options *options) {
+    transformer_append_options ours;
+    TRY(options_require("sequence", sequence));
+    if (count < 0 || (!tokens && count))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or their count negative");
+    TRY(OPTIONS_READ(append_options, options, &ours));
+    if (ours.logits > TRANSFORMER_LOGITS_ALL)
+        return fail(UNSUPPORTED, "logits %" PRIu32 " is not known", ours.logits);
+    TRY(options_check_reserved("transformer_append_options", ours.reserved));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = sequence_append(sequence, tokens, count, ours.logits, ours.keep);
+    context_leave(context);
+    return result;
+}
+
+transformer_status transformer_sequence_fork(transformer_sequence *sequence,
+                                             const transformer_fork_options *options,
+                                             transformer_sequence **fork) {
+    transformer_fork_options ours;
+    TRY(options_require("sequence", sequence));
+    TRY(options_require("fork", fork));
+    TRY(OPTIONS_READ(fork_options, options, &ours));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = sequence_fork(sequence, ours.sampler, ours.stream, fork);
+    context_leave(context);
+    return result;
+}
+
+transformer_status transformer_sequence_truncate(transformer_sequence *sequence, int64_t n) {
+    TRY(options_require("sequence", sequence));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = sequence_truncate(sequence, n);
+    context_leave(context);
+    return result;
+}
+
+static status copy_tokens(const transformer_sequence *sequence, int32_t *tokens, int64_t capacity,
+                          int64_t *count, int64_t *n_computed) {
+    *count = sequence->n_tokens;
+    if (n_computed) *n_computed = sequence->n_computed;
+    if (!tokens) return OK;
+    if (sequence->n_tokens > capacity)
+        return fail(BUFFER_TOO_SMALL, "the sequence has %" PRId64 " tokens, the buffer %" PRId64,
+                    sequence->n_tokens, capacity);
+    memcpy(tokens, sequence->tokens, (size_t)sequence->n_tokens * sizeof *tokens);
+    return OK;
+}
+
+transformer_status transformer_sequence_tokens(transformer_sequence *sequence, int32_t *tokens,
+                                               int64_t capacity, int64_t *count,
+                                               int64_t *n_computed) {
+    TRY(options_require("sequence", sequence));
+    TRY(options_require("count", count));
+    if (capacity < 0 || (!tokens && capacity))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or capacity negative");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = copy_tokens(sequence, tokens, capacity, count, n_computed);
+    context_leave(context);
+    return result;
+}
+
+/* What a kept row of the last step is looked up for. */
+static status view_row(transformer_sequence *sequence, int64_t position, bool hidden,
+                       const float **row, int64_t *count) {
+    int64_t index;
+    TRY(options_require("sequence", sequence));
+    TRY(options_require("row", row));
+    TRY(options_require("count", count));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    const transformer_model *model = context->model;
+    status result = sequence_logit_row(sequence, position, &index);
+    if (result == OK) {
+        *row = hidden ? model->backend->hidden(context->backend, index)
+                      : model->backend->logits(context->backend, index);
+        *count = hidden ? model->spec->n_embd : model->spec->n_vocab;
+    }
+    context_leave(context);
+    return result;
+}
+
+transformer_status transformer_sequence_logits(transformer_sequence *sequence, int64_t position,
+                                               const float **row, int64_t *count) {
+    return view_row(sequence, position, false, row, count);
+}
+
+transformer_status transformer_sequence_embedding(transformer_sequence *sequence, int64_t position,
+                                                  const float **row, int64_t *count) {
+    return view_row(sequence, position, true, row, count);
+}

@@ -1,0 +1,187 @@
+/* Text and tokens. */
+#include "api/options.h"
+#include "engine/model.h"
+#include "tokenizer/text_stream.h"
+
+static status require_tokenizer(const transformer_model *model) {
+    TRY(options_require("model", model));
+    return model->tokenizer ? OK : fail(STATE, "the model has no tokenizer");
+}
+
+static status check_buffer(const void *buffer, int64_t capacity, const void *count) {
+    TRY(options_require("the count", count));
+    if (capacity < 0 || (!buffer && capacity))
+        return fail(INVALID_ARGUMENT, "the buffer is NULL or its capacity negative");
+    return OK;
+}
+
+static status check_token(const transformer_model *model, int32_t token) {
+    int64_t n = tokenizer_vocab_size(model->tokenizer);
+    if (token >= 0 && token < n) return OK;
+    return fail(INVALID_ARGUMENT, "token %" PRId32 ", the vocabulary has %" PRId64, token, n);
+}
+
+transformer_status transformer_tokenize(const transformer_model *model, const char *text,
+                                        int64_t length, const transformer_tokenize_options *options,
+                                        int32_t *tokens, int64_t capacity, int64_t *count) {
+    transformer_tokenize_options ours;
+    TRY(require_tokenizer(model));
+    TRY(check_buffer(tokens, capacity, count));
+    if (length < 0 || (!text && length))
+        return fail(INVALID_ARGUMENT, "text is NULL or its length negative");
+    TRY(OPTIONS_READ(tokenize_options, options, &ours));
+    TRY(options_check_mode("add_special", ours.add_special));
+    TRY(options_check_mode("parse_special", ours.parse_special));
+    struct tokenize_flags flags = {.add_special = ours.add_special != TRANSFORMER_OFF,
+                                   .parse_special = ours.parse_special == TRANSFORMER_ON};
+    size_t n = 0;
+    struct memory *memory = (struct memory *)(uintptr_t)&model->memory; /* it counts atomically */
+    status result =
+        tokenizer_encode(model->tokenizer, memory, (struct text){text ? text : "", (size_t)length},
+                         flags, tokens, (size_t)capacity, &n);
+    bool counting = !tokens && result == BUFFER_TOO_SMALL;
+    if (result == OK || result == BUFFER_TOO_SMALL) *count = (int64_t)n;
+    return counting ? OK : result;
+}
+
+transformer_status transformer_detokenize(const transformer_model *model, const int32_t *tokens,
+                                          int64_t n_tokens,
+                                          const transformer_detokenize_options *options,
+                                          char *buffer, int64_t capacity, int64_t *length) {
+    transformer_detokenize_options ours;
+    TRY(require_tokenizer(model));
+    TRY(check_buffer(buffer, capacity, length));
+    if (n_tokens < 0 || (!tokens && n_tokens))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or their count negative");
+    TRY(OPTIONS_READ(detokenize_options, options, &ours));
+    TRY(options_check_mode("special", ours.special));
+    TRY(options_check_reserved("transformer_detokenize_options", ours.reserved));
+    for (int64_t i = 0; i < n_tokens; i++) TRY(check_token(model, tokens[i]));
+    struct detokenize_state state = {false};
+    size_t needed = 0;
+    for (int64_t i = 0; i < n_tokens; i++) {
+        size_t room = needed < (size_t)capacity ? (size_t)capacity - needed : 0;
+        needed += tokenizer_token_bytes(model->tokenizer, &state, tokens[i],
+                                        ours.special == TRANSFORMER_ON,
+                                        room ? buffer + needed : NULL, room);
+    }
+    *length = (int64_t)needed;
+    if (buffer && needed > (size_t)capacity)
+        return fail(BUFFER_TOO_SMALL, "the text has %zu bytes, the buffer %" PRId64, needed,
+                    capacity);
+    return OK;
+}
+
+transformer_status transformer_token_text(const transformer_model *model, int32_t token,
+                                          char *buffer, int64_t capacity, int64_t *length) {
+    struct detokenize_state state = {true};
+    TRY(require_tokenizer(model));
+    TRY(check_buffer(buffer, capacity, length));
+    TRY(check_token(model, token));
+    size_t needed =
+        tokenizer_token_bytes(model->tokenizer, &state, token, true, buffer, (size_t)capacity);
+    *length = (int64_t)needed;
+    if (buffer && needed > (size_t)capacity)
+        return fail(BUFFER_TOO_SMALL, "the token has %zu bytes, the buffer %" PRId64, needed,
+                    capacity);
+    return OK;
+}
+
+transformer_status transformer_special_token(const transformer_model *model, int32_t kind,
+                                             int32_t *token) {
+    TRY(require_tokenizer(model));
+    TRY(options_require("token", token));
+    if (kind < TRANSFORMER_TOKEN_BEGIN || kind > TRANSFORMER_TOKEN_MASK)
+        return fail(INVALID_ARGUMENT, "kind %" PRId32 " is not known", kind);
+    int32_t found = tokenizer_special(model->tokenizer, kind);
+    if (found < 0) return fail(NOT_FOUND, "the model has no such token (kind %" PRId32 ")", kind);
+    *token = found;
+    return OK;
+}
+
+/* ---- text stream ---- */
+
+struct transformer_text_stream {
+    transformer_model *model;
+    atomic_flag busy;
+    bool special;
+    struct detokenize_state state;
+    struct utf8_stream utf8;
+    char *bytes; /* [max_token_bytes] */
+    size_t max_token_bytes;
+    char *text; /* [3 * (max_token_bytes + 3)] */
+};
+
+static void free_stream(transformer_text_stream *stream) {
+    transformer_model *model = stream->model;
+    memory_give(&model->memory, stream->bytes);
+    memory_give(&model->memory, stream->text);
+    memory_give(&model->memory, stream);
+    model_release(model);
+}
+
+transformer_status transformer_text_stream_create(transformer_model *model,
+                                                  const transformer_text_stream_options *options,
+                                                  transformer_text_stream **stream) {
+    transformer_text_stream_options ours;
+    transformer_text_stream *fresh;
+    TRY(options_require("stream", stream));
+    TRY(require_tokenizer(model));
+    TRY(OPTIONS_READ(text_stream_options, options, &ours));
+    TRY(options_check_mode("special", ours.special));
+    TRY(options_check_reserved("transformer_text_stream_options", ours.reserved));
+    struct memory *memory = &model->memory;
+    size_t most = tokenizer_max_token_bytes(model->tokenizer);
+    TRY(memory_take_zeroed(memory, sizeof *fresh, "a text stream", (void **)&fresh));
+    model_retain(model);
+    fresh->model = model;
+    fresh->special = ours.special == TRANSFORMER_ON;
+    fresh->max_token_bytes = most;
+    atomic_flag_clear(&fresh->busy);
+    status result = memory_take(memory, most + 1, "a text stream", (void **)&fresh->bytes);
+    if (result == OK)
+        result = memory_take(memory, 3 * (most + 3), "a text stream", (void **)&fresh->text);
+    if (result != OK) {
+        free_stream(fresh);
+        return result;
+    }
+    *stream = fresh;
+    return OK;
+}
+
+static status enter_stream(transformer_text_stream *stream, const void *text, const void *length) {
+    TRY(options_require("stream", stream));
+    TRY(options_require("text", text));
+    TRY(options_require("length", length));
+    if (atomic_flag_test_and_set_explicit(&stream->busy, memory_order_acquire))
+        return fail(BUSY, "another call is using this stream");
+    return OK;
+}
+
+transformer_status transformer_text_stream_push(transformer_text_stream *stream, int32_t token,
+                                                const char **text, int64_t *length) {
+    TRY(enter_stream(stream, text, length));
+    status result = check_token(stream->model, token);
+    if (result == OK) {
+        size_t n = tokenizer_token_bytes(stream->model->tokenizer, &stream->state, token,
+                                         stream->special, stream->bytes, stream->max_token_bytes);
+        *length = (int64_t)utf8_stream_push(&stream->utf8, stream->bytes, n, stream->text);
+        *text = stream->text;
+    }
+    atomic_flag_clear_explicit(&stream->busy, memory_order_release);
+    return result;
+}
+
+transformer_status transformer_text_stream_finish(transformer_text_stream *stream,
+                                                  const char **text, int64_t *length) {
+    TRY(enter_stream(stream, text, length));
+    *length = (int64_t)utf8_stream_finish(&stream->utf8, stream->text);
+    *text = stream->text;
+    stream->state.started = false;
+    atomic_flag_clear_explicit(&stream->busy, memory_order_release);
+    return OK;
+}
+
+void transformer_text_stream_destroy(transformer_text_stream *stream) {
+    if (stream) free_stream(stream);
+}

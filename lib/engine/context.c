@@ -1,0 +1,332 @@
+#include "engine/context.h"
+
+#include <string.h>
+
+#include "engine/sequence.h"
+
+enum {
+    DEFAULT_SEQUENCES = 8,
+    DEFAULT_STEP_TOKENS = 512,
+    DEFAULT_CONTEXT = 4096,
+    MAX_THREADS = 1024
+};
+/* So that every product of two limits fits. */
+#define MAX_LIMIT (INT64_C(1) << 30)
+
+static status read_limit(const char *name, int64_t given, int64_t fallback, int64_t most,
+                         int64_t *limit) {
+    if (given < 0) return fail(INVALID_ARGUMENT, "%s is negative", name);
+    *limit = given ? given : fallback;
+    if (*limit <= most) return OK;
+    return fail(LIMIT, "%s is %" PRId64 ", at most %" PRId64 " is possible", name, *limit, most);
+}
+
+status context_limits_read(const transformer_model *model,
+                           const transformer_context_options *options,
+                           struct context_limits *limits) {
+    const struct spec *spec = model->spec;
+    int64_t trained = spec->context_length, tokens = 0;
+    TRY(read_limit("max_sequence_tokens", options->max_sequence_tokens,
+                   trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT, trained,
+                   &limits->max_sequence_tokens));
+    TRY(read_limit("kv_tokens", options->kv_tokens, limits->max_sequence_tokens, MAX_LIMIT,
+                   &tokens));
+    limits->kv_pages = (tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    TRY(read_limit("max_sequences", options->max_sequences, DEFAULT_SEQUENCES, 1 << 20,
+                   &limits->max_sequences));
+    TRY(read_limit("max_step_tokens", options->max_step_tokens, DEFAULT_STEP_TOKENS, 1 << 20,
+                   &limits->max_step_tokens));
+    TRY(read_limit("max_logit_rows", options->max_logit_rows, limits->max_sequences, 1 << 20,
+                   &limits->max_logit_rows));
+    if (limits->max_logit_rows > limits->max_step_tokens)
+        limits->max_logit_rows = limits->max_step_tokens; /* a step can't keep more than it runs */
+    if (options->kv_type > TRANSFORMER_KV_BF16)
+        return fail(UNSUPPORTED, "kv_type %" PRIu32 " is not known", options->kv_type);
+    limits->kv_type = options->kv_type ? options->kv_type : TRANSFORMER_KV_F16;
+    if (options->n_threads < 0) return fail(INVALID_ARGUMENT, "n_threads is negative");
+    if (options->n_threads > MAX_THREADS)
+        return fail(LIMIT, "n_threads is %" PRId32 ", at most %d are possible", options->n_threads,
+                    MAX_THREADS);
+    limits->n_threads = options->n_threads;
+    limits->executor = options->executor;
+    if (options->executor && (!options->executor->run || options->executor->n_concurrent < 1))
+        return fail(INVALID_ARGUMENT, "executor: run is NULL or n_concurrent below 1");
+    return OK;
+}
+
+/* Pages that a group needs at most: a window's dead pages are given back. */
+static int64_t pages_of_group(const struct kv_group *group, const struct context_limits *limits) {
+    if (!group->window) return limits->kv_pages;
+    int64_t each = group->window / KV_PAGE_TOKENS + 3;
+    int64_t step = limits->max_step_tokens / KV_PAGE_TOKENS + 1;
+    int64_t most = limits->max_sequences * each + step;
+    return most < limits->kv_pages ? most : limits->kv_pages;
+}
+
+static size_t element_bytes(const struct context_limits *limits) {
+    return limits->kv_type == TRANSFORMER_KV_F32 ? 4 : 2;
+}
+
+static struct backend_limits backend_limits_of(const struct context_limits *limits,
+                                               const int64_t *n_pages) {
+    return (struct backend_limits){.max_rows = limits->max_step_tokens,
+                                   .max_sequences = limits->max_sequences,
+                                   .max_logit_rows = limits->max_logit_rows,
+                                   .n_pages = n_pages,
+                                   .kv_type = limits->kv_type,
+                                   .n_threads = limits->n_threads,
+                                   .executor = limits->executor};
+}
+
+static status build_program(struct memory *memory, const transformer_model *model,
+                            const struct context_limits *limits, struct program **program,
+                            int64_t **n_pages) {
+    TRY(program_build(memory, model->spec, model->freq_factors, element_bytes(limits), program));
+    const struct kv_layout *kv = &(*program)->kv;
+    TRY(memory_take_array(memory, (size_t)kv->n_groups, sizeof **n_pages, "KV page counts",
+                          (void **)n_pages));
+    for (int g = 0; g < kv->n_groups; g++) (*n_pages)[g] = pages_of_group(&kv->groups[g], limits);
+    return OK;
+}
+
+static status take_step_buffers(transformer_context *context) {
+    const struct context_limits *limits = &context->limits;
+    struct memory *memory = &context->memory;
+    size_t sequences = (size_t)limits->max_sequences, logits = (size_t)limits->max_logit_rows;
+    const char *purpose = "a step's plan";
+    TRY(memory_take_array(memory, sequences, sizeof *context->sequences, "sequences",
+                          (void **)&context->sequences));
+    TRY(memory_take_array(memory, (size_t)limits->max_step_tokens, sizeof *context->tokens, purpose,
+                          (void **)&context->tokens));
+    TRY(memory_take_array(memory, sequences, sizeof *context->planned, purpose,
+                          (void **)&context->planned));
+    TRY(memory_take_array(memory, sequences, sizeof *context->planned_sequences, purpose,
+                          (void **)&context->planned_sequences));
+    /* Page tables of the step's sequences by group, as the backend reads them. */
+    size_t n_groups = (size_t)context->program->kv.n_groups;
+    const int32_t **tables;
+    TRY(memory_take_array(memory, sequences * n_groups, sizeof *tables, purpose, (void **)&tables));
+    for (size_t i = 0; i < sequences; i++) context->planned[i].pages = tables + i * n_groups;
+    TRY(memory_take_array(memory, logits, sizeof *context->logit_rows, purpose,
+                          (void **)&context->logit_rows));
+    return memory_take_array(memory, logits, sizeof *context->logit_positions, purpose,
+                             (void **)&context->logit_positions);
+}
+
+static void copy_page(void *user, int group, int32_t from, int32_t to) {
+    transformer_context *context = user;
+    context->model->backend->copy_page(context->backend, group, from, to);
+}
+
+static status fill(transformer_context *context) {
+    const transformer_model *model = context->model;
+    TRY(build_program(&context->memory, model, &context->limits, &context->program,
+                      &context->n_pages));
+    const struct kv_layout *kv = &context->program->kv;
+    context->cache = (struct kv_cache){.layout = kv, .copy = copy_page, .copy_user = context};
+    TRY(memory_take_array(&context->memory, (size_t)kv->n_groups, sizeof *context->cache.pools,
+                          "KV pools", (void **)&context->cache.pools));
+    for (int g = 0; g < kv->n_groups; g++)
+        TRY(page_pool_init(&context->memory, context->n_pages[g], &context->cache.pools[g]));
+    TRY(take_step_buffers(context));
+    struct backend_limits limits = backend_limits_of(&context->limits, context->n_pages);
+    return model->backend->context_create(&context->memory, model->weights, context->program,
+                                          &limits, &context->backend);
+}
+
+/* Everything but the struct, which sequences may still point to. */
+static void tear_down(transformer_context *context) {
+    struct memory *memory = &context->memory;
+    context->model->backend->context_destroy(context->backend);
+    for (int g = 0; context->cache.pools && g < context->program->kv.n_groups; g++)
+        page_pool_free(memory, &context->cache.pools[g]);
+    memory_give(memory, context->cache.pools);
+    memory_give(memory, context->n_pages);
+    if (context->planned) memory_give(memory, (void *)(uintptr_t)context->planned[0].pages);
+    memory_give(memory, context->planned);
+    memory_give(memory, context->planned_sequences);
+    memory_give(memory, context->sequences);
+    memory_give(memory, context->tokens);
+    memory_give(memory, context->logit_rows);
+    memory_give(memory, context->logit_positions);
+    program_free(context->program);
+    context->destroyed = true;
+}
+
+static void free_struct(transformer_context *context) {
+    struct memory memory = context->memory;
+    model_release(context->model);
+    memory_give(&memory, context);
+}
+
+status context_create(transformer_model *model, const transformer_context_options *options,
+                      transformer_context **created) {
+    struct context_limits limits;
+    struct memory memory;
+    transformer_context *fresh;
+    TRY(context_limits_read(model, options, &limits));
+    memory_init(&memory, options->allocator ? options->allocator : &model->memory.host);
+    TRY(memory_take_zeroed(&memory, sizeof *fresh, "a context", (void **)&fresh));
+    fresh->memory = memory;
+    fresh->model = model;
+    fresh->limits = limits;
+    fresh->log = (struct log){options->log, options->log_user};
+    if (limits.executor) {
+        fresh->executor = *limits.executor;
+        fresh->limits.executor = &fresh->executor;
+    }
+    fresh->steps = 1; /* so that a new sequence's 0 is no step */
+    atomic_init(&fresh->owners, 1);
+    atomic_flag_clear(&fresh->busy);
+    model_retain(model);
+    status result = fill(fresh);
+    if (result != OK) {
+        tear_down(fresh);
+        free_struct(fresh);
+        return result;
+    }
+    *created = fresh;
+    return OK;
+}
+
+status context_measure(const transformer_model *model, const transformer_context_options *options,
+                       transformer_memory_estimate *estimate) {
+    struct context_limits limits;
+    struct memory memory;
+    struct program *program = NULL;
+    int64_t *n_pages = NULL;
+    uint64_t backend = 0, kv = 0;
+    status result;
+    memory_init(&memory, NULL);
+    TRY(context_limits_read(model, options, &limits));
+    TRY_OR_EXIT(build_program(&memory, model, &limits, &program, &n_pages));
+    struct backend_limits backend_limits = backend_limits_of(&limits, n_pages);
+    TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, &backend, &kv));
+    size_t sequences = (size_t)limits.max_sequences, logits = (size_t)limits.max_logit_rows;
+    size_t n_groups = (size_t)program->kv.n_groups;
+    uint64_t bytes = memory_cost(sizeof(transformer_context)) + atomic_load(&memory.bytes) +
+                     backend + memory_cost(n_groups * sizeof(struct page_pool)) +
+                     2 * memory_cost(sequences * sizeof(void *)) +
+                     memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
+                     memory_cost(sequences * sizeof(struct step_sequence)) +
+                     memory_cost(sequences * n_groups * sizeof(void *)) +
+                     memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
+    for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
+    estimate->context_host_bytes = bytes;
+    estimate->context_kv_bytes = kv;
+    estimate->sequence_host_bytes = sequence_bytes(&limits, program->kv.n_groups);
+exit:
+    memory_give(&memory, n_pages);
+    program_free(program);
+    return result;
+}
+
+/* ---- who is inside ---- */
+
+void context_retain(transformer_context *context) {
+    atomic_fetch_add_explicit(&context->owners, 1, memory_order_relaxed);
+}
+
+void context_release(transformer_context *context) {
+    if (atomic_fetch_sub_explicit(&context->owners, 1, memory_order_acq_rel) == 1)
+        free_struct(context);
+}
+
+static bool try_enter(transformer_context *context) {
+    return !atomic_flag_test_and_set(&context->busy);
+}
+
+/* Inside: does what was asked for meanwhile. */
+static void clear_away(transformer_context *context) {
+    transformer_sequence *doomed = atomic_exchange(&context->doomed, NULL);
+    while (doomed) {
+        transformer_sequence *next = doomed->next_doomed;
+        sequence_free(doomed);
+        doomed = next;
+    }
+    if (atomic_load(&context->destroy_wanted) && !context->destroyed) tear_down(context);
+}
+
+/* Lets go of the context; what was asked for after clear_away looked is not left lying. The caller
+ * has a claim. */
+static void leave(transformer_context *context) {
+    for (;;) {
+        clear_away(context);
+        bool waiting = atomic_load(&context->doomed) != NULL;
+        if (!waiting) {
+            bool destroyed = context->destroyed;
+            atomic_flag_clear(&context->busy);
+            bool wanted = atomic_load(&context->doomed) ||
+                          (atomic_load(&context->destroy_wanted) && !destroyed);
+            if (!wanted || !try_enter(context)) return;
+        }
+    }
+}
+
+status context_enter(transformer_context *context) {
+    if (!try_enter(context)) return fail(BUSY, "another call is running on this context");
+    if (context->destroyed || atomic_load(&context->destroy_wanted)) {
+        context_retain(context);
+        leave(context);
+        context_release(context);
+        return fail(STATE, "the context was destroyed");
+    }
+    context_retain(context);
+    return OK;
+}
+
+void context_leave(transformer_context *context) {
+    leave(context);
+    context_release(context);
+}
+
+/* After a wish was recorded: does it now unless somebody is inside, who will. */
+static void settle(transformer_context *context) {
+    if (try_enter(context)) leave(context);
+}
+
+void context_doom(transformer_context *context, transformer_sequence *sequence) {
+    context_retain(context);
+    sequence->next_doomed = atomic_load(&context->doomed);
+    while (!atomic_compare_exchange_weak(&context->doomed, &sequence->next_doomed, sequence)) {
+    }
+    settle(context);
+    context_release(context);
+}
+
+void context_destroy(transformer_context *context) {
+    if (!context) return;
+    atomic_store(&context->destroy_wanted, true);
+    settle(context);
+    context_release(context); /* the handle's own claim */
+}
+
+void context_cancel(transformer_context *context) {
+    atomic_store_explicit(&context->cancel, 1, memory_order_relaxed);
+}
+
+void context_statistics(const transformer_context *context,
+                        transformer_context_statistics *statistics) {
+    transformer_context_statistics s = {
+        .host_bytes = atomic_load(&context->memory.bytes),
+        .kv_page_tokens = KV_PAGE_TOKENS,
+        .n_sequences = context->n_sequences,
+        .steps = context->steps_done,
+        .rows = context->rows,
+        .n_threads = context->model->backend->n_threads(context->backend),
+        .max_sequence_tokens = context->limits.max_sequence_tokens,
+        .max_step_tokens = context->limits.max_step_tokens,
+        .max_logit_rows = context->limits.max_logit_rows,
+    };
+    for (int g = 0; g < context->program->kv.n_groups; g++) {
+        const struct page_pool *pool = &context->cache.pools[g];
+        s.kv_pages += pool->n_pages;
+        s.kv_pages_free += pool->n_free;
+        s.kv_bytes += (uint64_t)pool->n_pages * context->program->kv.groups[g].page_bytes;
+    }
+    for (int64_t i = 0; i < context->limits.max_sequences; i++) {
+        const transformer_sequence *sequence = context->sequences[i];
+        if (sequence) s.pending_tokens += sequence->n_tokens - sequence->n_computed;
+    }
+    *statistics = s;
+}

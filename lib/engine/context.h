@@ -1,0 +1,71 @@
+/* A context: KV pages, sequences, the buffers of a step; and who may be inside it. */
+#ifndef ENGINE_CONTEXT_H
+#define ENGINE_CONTEXT_H
+
+#include "engine/model.h"
+#include "kv/page_table.h"
+
+struct context_limits { /* options with their defaults filled in */
+    int64_t max_sequence_tokens, kv_pages, max_sequences, max_step_tokens, max_logit_rows;
+    uint32_t kv_type;
+    int n_threads;
+    const transformer_executor *executor;
+};
+
+struct transformer_context {
+    struct memory memory;
+    transformer_model *model;
+    struct log log;
+    struct context_limits limits;
+    transformer_executor executor;
+    struct program *program;
+    struct backend_context *backend;
+    int64_t *n_pages; /* [n_groups] */
+    struct kv_cache cache;
+
+    transformer_sequence **sequences; /* [max_sequences], NULL where there is none */
+    int64_t n_sequences;
+    int64_t next; /* the sequence that plans first, for fairness */
+
+    /* Of a step; [max_step_tokens], [max_sequences], [max_logit_rows] */
+    int32_t *tokens;
+    struct step_sequence *planned;
+    transformer_sequence **planned_sequences;
+    int32_t *logit_rows;
+    int64_t *logit_positions; /* position of each kept row in its sequence */
+    uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
+    uint64_t steps_done, rows;
+
+    /* Who is inside. `owners`: the handle and each sequence; the last one frees the struct. `busy`:
+     * one call, or one clearing away. What is asked for while it is set is done by whoever leaves.
+     */
+    atomic_int owners;
+    atomic_flag busy;
+    atomic_bool destroy_wanted;
+    bool destroyed;                         /* resources are gone; read and written inside */
+    _Atomic(transformer_sequence *) doomed; /* sequences to be destroyed */
+    atomic_int cancel;
+};
+
+/* options whole, checked for the rules of structs. LIMIT, INVALID_ARGUMENT. */
+status context_limits_read(const transformer_model *model,
+                           const transformer_context_options *options,
+                           struct context_limits *limits);
+status context_create(transformer_model *model, const transformer_context_options *options,
+                      transformer_context **created);
+status context_measure(const transformer_model *model, const transformer_context_options *options,
+                       transformer_memory_estimate *estimate);
+void context_destroy(transformer_context *context); /* NULL does nothing */
+void context_cancel(transformer_context *context);
+void context_statistics(const transformer_context *context,
+                        transformer_context_statistics *statistics);
+
+/* Inside: BUSY if a call is, STATE if the context was destroyed. */
+status context_enter(transformer_context *context);
+void context_leave(transformer_context *context);
+void context_retain(transformer_context *context);
+void context_release(transformer_context *context);
+/* A sequence that is to be destroyed, at once or by whoever is inside. */
+void context_doom(transformer_context *context, transformer_sequence *sequence);
+
+#endif

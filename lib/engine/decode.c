@@ -1,0 +1,158 @@
+#include "engine/decode.h"
+
+#include <sched.h>
+#include <string.h>
+
+struct plan {
+    int64_t n_rows, max_rows, n_sequences, n_logit_rows;
+};
+
+/* The first rows of a sequence's pending tokens whose kept logits fit what is left for this step.
+ */
+static int64_t fit_logit_rows(const transformer_sequence *sequence, int64_t n_rows, int64_t left) {
+    const uint8_t *keep = sequence->keep + sequence->n_computed;
+    for (int64_t i = 0; i < n_rows; i++)
+        if (keep[i] && left-- == 0) return i;
+    return n_rows;
+}
+
+static void add_rows(transformer_context *context, struct plan *plan,
+                     transformer_sequence *sequence, int64_t n_rows) {
+    struct step_sequence *planned = &context->planned[plan->n_sequences];
+    const int32_t **pages = (const int32_t **)(uintptr_t)planned->pages;
+    for (int g = 0; g < context->program->kv.n_groups; g++) pages[g] = sequence->tables[g].pages;
+    planned->position = sequence->n_computed;
+    planned->first_row = plan->n_rows;
+    planned->n_rows = n_rows;
+    memcpy(context->tokens + plan->n_rows, sequence->tokens + sequence->n_computed,
+           (size_t)n_rows * sizeof *context->tokens);
+    for (int64_t i = 0; i < n_rows; i++) {
+        if (!sequence->keep[sequence->n_computed + i]) continue;
+        context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
+        context->logit_positions[plan->n_logit_rows++] = sequence->n_computed + i;
+    }
+    context->planned_sequences[plan->n_sequences++] = sequence;
+    plan->n_rows += n_rows;
+}
+
+/* Rows of one sequence, if the step, the logits and the pages have room. */
+static void plan_sequence(transformer_context *context, struct plan *plan,
+                          transformer_sequence *sequence, transformer_decode_result *result) {
+    int64_t pending = sequence->n_tokens - sequence->n_computed;
+    int64_t n = pending < plan->max_rows - plan->n_rows ? pending : plan->max_rows - plan->n_rows;
+    n = fit_logit_rows(sequence, n, context->limits.max_logit_rows - plan->n_logit_rows);
+    if (n == 0) return;
+    n = page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n);
+    if (n == 0)
+        result->n_refused++;
+    else
+        add_rows(context, plan, sequence, n);
+}
+
+/* Sequences that wait for one token go first, then prompts; who goes first among them takes turns.
+ */
+static void plan_step(transformer_context *context, struct plan *plan,
+                      transformer_decode_result *result) {
+    int64_t n = context->limits.max_sequences;
+    for (int prompts = 0; prompts < 2; prompts++) {
+        for (int64_t i = 0; i < n; i++) {
+            transformer_sequence *sequence = context->sequences[(context->next + i) % n];
+            if (!sequence) continue;
+            int64_t pending = sequence->n_tokens - sequence->n_computed;
+            if (pending > 0 && (pending > 1) == prompts)
+                plan_sequence(context, plan, sequence, result);
+        }
+    }
+    context->next = (context->next + 1) % n;
+}
+
+static void undo_pages(transformer_context *context, const struct plan *plan) {
+    for (int64_t i = 0; i < plan->n_sequences; i++) {
+        transformer_sequence *sequence = context->planned_sequences[i];
+        page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
+    }
+}
+
+/* What the step computed belongs to the sequences now. */
+static void take_over(transformer_context *context, const struct plan *plan,
+                      transformer_decode_result *result) {
+    int64_t logit_row = 0;
+    for (int64_t i = 0; i < plan->n_sequences; i++) {
+        transformer_sequence *sequence = context->planned_sequences[i];
+        const struct step_sequence *planned = &context->planned[i];
+        sequence->n_computed += planned->n_rows;
+        page_table_slide(&context->cache, sequence->tables, sequence->n_computed);
+        sequence->logits_step = context->steps;
+        sequence->first_row = logit_row;
+        while (logit_row < plan->n_logit_rows &&
+               context->logit_rows[logit_row] < planned->first_row + planned->n_rows)
+            logit_row++;
+        sequence->end_row = logit_row;
+        if (sequence->n_computed == sequence->n_tokens) result->n_ready++;
+    }
+    context->steps_done++;
+    context->rows += (uint64_t)plan->n_rows;
+    result->n_rows = plan->n_rows;
+}
+
+/* Sequences with a sampler of their own that are done: their next token is queued. */
+static void sample_own(transformer_context *context, const struct plan *plan,
+                       transformer_decode_result *result) {
+    for (int64_t i = 0; i < plan->n_sequences; i++) {
+        transformer_sequence *sequence = context->planned_sequences[i];
+        int32_t token;
+        if (!sequence->sampler || sequence->n_computed != sequence->n_tokens ||
+            sequence->n_tokens == context->limits.max_sequence_tokens)
+            continue;
+        /* Another thread may be in a call of this sampler, for one token's time at most. */
+        while (atomic_flag_test_and_set_explicit(&sequence->sampler->busy, memory_order_acquire))
+            sched_yield();
+        status sampled = sequence_sample(sequence, sequence->sampler, &token);
+        sampler_leave(sequence->sampler);
+        if (sampled != OK) continue;
+        sequence->tokens[sequence->n_tokens] = token;
+        sequence->keep[sequence->n_tokens++] = 1;
+        result->n_sampled++;
+    }
+}
+
+static void count_pending(const transformer_context *context, transformer_decode_result *result) {
+    for (int64_t i = 0; i < context->limits.max_sequences; i++) {
+        const transformer_sequence *sequence = context->sequences[i];
+        if (sequence && sequence->n_computed < sequence->n_tokens) result->n_pending++;
+    }
+}
+
+status decode_step(transformer_context *context, int64_t max_rows,
+                   transformer_decode_result *result) {
+    if (atomic_exchange(&context->cancel, 0)) return fail(CANCELLED, "the decode was cancelled");
+    struct plan plan = {.max_rows = context->limits.max_step_tokens};
+    if (max_rows && max_rows < plan.max_rows) plan.max_rows = max_rows;
+    plan_step(context, &plan, result);
+    count_pending(context, result);
+    if (plan.n_rows == 0) {
+        if (!result->n_refused) return OK;
+        return fail(LIMIT, "no KV page is free: %" PRId64 " sequences can't go on",
+                    result->n_refused);
+    }
+    struct step step = {.n_rows = plan.n_rows,
+                        .n_sequences = plan.n_sequences,
+                        .n_logit_rows = plan.n_logit_rows,
+                        .tokens = context->tokens,
+                        .sequences = context->planned,
+                        .logit_rows = context->logit_rows,
+                        .cancel = &context->cancel};
+    context->steps++; /* rows of earlier steps are gone from here on */
+    status ran = context->model->backend->run(context->backend, &step);
+    if (ran != OK) {
+        atomic_store(&context->cancel, 0);
+        undo_pages(context, &plan);
+        *result = (transformer_decode_result){.struct_size = result->struct_size};
+        return ran;
+    }
+    result->n_pending = 0;
+    take_over(context, &plan, result);
+    count_pending(context, result);
+    sample_own(context, &plan, result);
+    return OK;
+}

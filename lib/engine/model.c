@@ -1,0 +1,153 @@
+#include "engine/model.h"
+
+#include <string.h>
+
+#include "base/text_format.h"
+
+static void model_free(transformer_model *model) {
+    struct memory memory = model->memory; /* outlives the block that holds it */
+    if (model->backend) model->backend->model_destroy(model->weights);
+    tokenizer_close(model->tokenizer);
+    memory_give(&model->memory, model->freq_factors);
+    memory_give(&model->memory, model->name);
+    memory_give(&model->memory, model->weight_types);
+    spec_free(model->spec);
+    checkpoint_close(model->checkpoint);
+    memory_give(&memory, model);
+}
+
+void model_retain(transformer_model *model) {
+    atomic_fetch_add_explicit(&model->owners, 1, memory_order_relaxed);
+}
+
+void model_release(transformer_model *model) {
+    if (model && atomic_fetch_sub_explicit(&model->owners, 1, memory_order_acq_rel) == 1)
+        model_free(model);
+}
+
+/* "Q4_1 x 210, F32 x 61": a list of at most every type once. */
+static status describe_types(transformer_model *model) {
+    enum { LINE = WEIGHT_TYPES * 32 };
+    size_t counts[WEIGHT_TYPES] = {0}, n = checkpoint_tensor_count(model->checkpoint), used = 0;
+    for (size_t i = 0; i < n; i++) counts[checkpoint_tensor_at(model->checkpoint, i)->type]++;
+    TRY(memory_take_zeroed(&model->memory, LINE, "the list of weight types",
+                           (void **)&model->weight_types));
+    for (;;) {
+        int most = 0;
+        for (int type = 1; type < WEIGHT_TYPES; type++)
+            if (counts[type] > counts[most]) most = type;
+        if (!counts[most]) return OK;
+        used += text_format(model->weight_types + used, LINE - used, "%s%s x %zu", used ? ", " : "",
+                            weight_type_traits[most].name, counts[most]);
+        counts[most] = 0;
+    }
+}
+
+static status describe(transformer_model *model) {
+    const struct spec *spec = model->spec;
+    struct text name = {"", 0};
+    bool found;
+    TRY(checkpoint_read_text(model->checkpoint, "general.name", &found, &name));
+    TRY(memory_take(&model->memory, name.length + 1, "the model's name", (void **)&model->name));
+    memcpy(model->name, name.data, name.length);
+    model->name[name.length] = 0;
+    for (size_t i = 0; i < checkpoint_tensor_count(model->checkpoint); i++) {
+        const struct tensor *tensor = checkpoint_tensor_at(model->checkpoint, i);
+        model->weight_bytes += tensor->bytes;
+        model->n_parameters +=
+            tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    }
+    for (int i = 0; i < spec->n_weights; i++) {
+        const struct tensor *tensor = spec->weights[i].tensor;
+        model->weight_bytes_per_token +=
+            tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor
+                ? weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0])
+                : tensor->bytes;
+    }
+    return describe_types(model);
+}
+
+/* All but the weights. */
+static status read_head(transformer_model *model, const transformer_model_options *options) {
+    struct checkpoint_options file = {
+        .path = options->path,
+        .data = options->data,
+        .data_size = (size_t)options->data_size,
+        .reader = options->reader,
+        .read = options->load_mode == TRANSFORMER_LOAD_READ,
+        .copy = options->copy == TRANSFORMER_ON,
+        .log = model->log,
+    };
+    TRY(checkpoint_open(&model->memory, &file, &model->checkpoint));
+    TRY(spec_read(&model->memory, model->checkpoint, &model->spec));
+    TRY(tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer));
+    return describe(model);
+}
+
+static status read_freq_factors(transformer_model *model) {
+    TRY(memory_take_array(&model->memory, (size_t)model->spec->n_ropes, sizeof *model->freq_factors,
+                          "rope factors", (void **)&model->freq_factors));
+    for (int i = 0; i < model->spec->n_ropes; i++)
+        model->freq_factors[i] =
+            model->backend->model_vector(model->weights, &model->spec->ropes[i].freq_factors);
+    return OK;
+}
+
+static status read_weights(transformer_model *model, const transformer_model_options *options) {
+    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec,
+                                     options->progress, options->progress_user, &model->weights));
+    checkpoint_finish_loading(model->checkpoint);
+    return read_freq_factors(model);
+}
+
+static status create(const transformer_model_options *options,
+                     const transformer_allocator *allocator, transformer_model **created) {
+    struct memory memory;
+    transformer_model *fresh;
+    memory_init(&memory, allocator);
+    TRY(memory_take_zeroed(&memory, sizeof *fresh, "a model", (void **)&fresh));
+    fresh->memory = memory;
+    atomic_init(&fresh->owners, 1);
+    fresh->log = (struct log){options->log, options->log_user};
+    fresh->backend = &cpu_backend;
+    status result = read_head(fresh, options);
+    if (result != OK) {
+        model_free(fresh);
+        return result;
+    }
+    *created = fresh;
+    return OK;
+}
+
+status model_open(const transformer_model_options *options, transformer_model **opened) {
+    transformer_model *fresh;
+    TRY(create(options, options->allocator, &fresh));
+    status result = read_weights(fresh, options);
+    if (result != OK) {
+        model_release(fresh);
+        return result;
+    }
+    log_line(&fresh->log, TRANSFORMER_LOG_INFO, "%s: %s, %s, %" PRId64 " layers, %s",
+             checkpoint_name(fresh->checkpoint), checkpoint_format(fresh->checkpoint),
+             fresh->spec->architecture, fresh->spec->n_layers, fresh->weight_types);
+    *opened = fresh;
+    return OK;
+}
+
+status model_measure(const transformer_model_options *options,
+                     transformer_memory_estimate *estimate, transformer_model **described) {
+    transformer_model *fresh;
+    uint64_t weights = 0;
+    TRY(create(options, NULL, &fresh));
+    status result = fresh->backend->model_bytes(fresh->spec, &weights);
+    if (result != OK) {
+        model_release(fresh);
+        return result;
+    }
+    estimate->model_host_bytes =
+        atomic_load(&fresh->memory.bytes) + weights +
+        memory_cost((size_t)fresh->spec->n_ropes * sizeof *fresh->freq_factors);
+    estimate->model_mapped_bytes = checkpoint_mapped_bytes(fresh->checkpoint);
+    *described = fresh;
+    return OK;
+}

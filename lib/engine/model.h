@@ -1,0 +1,34 @@
+/* A loaded model: counted, immutable once open. */
+#ifndef ENGINE_MODEL_H
+#define ENGINE_MODEL_H
+
+#include "backend.h"
+#include "base/log.h"
+#include "tokenizer/tokenizer.h"
+
+struct transformer_model {
+    struct memory memory;
+    atomic_int owners; /* handles, contexts, samplers, streams */
+    struct log log;
+    struct checkpoint *checkpoint;
+    struct spec *spec;
+    struct tokenizer *tokenizer; /* NULL: none */
+    const struct backend *backend;
+    struct backend_model *weights;
+    const float **freq_factors; /* [n_ropes] */
+    /* for transformer_model_info */
+    char *name, *weight_types;
+    uint64_t weight_bytes, weight_bytes_per_token;
+    int64_t n_parameters;
+};
+
+/* options are whole and checked for the rules of structs. */
+status model_open(const transformer_model_options *options, transformer_model **opened);
+/* Adds to the estimate what model_open would take, and hands out the spec's own model to plan a
+ * context with (model_release it); it has no weights. */
+status model_measure(const transformer_model_options *options,
+                     transformer_memory_estimate *estimate, transformer_model **described);
+void model_retain(transformer_model *model);
+void model_release(transformer_model *model); /* NULL does nothing */
+
+#endif

@@ -1,0 +1,174 @@
+#include "engine/sequence.h"
+
+#include <string.h>
+
+static size_t table_pages(const struct context_limits *limits) {
+    return (size_t)(limits->max_sequence_tokens / KV_PAGE_TOKENS + 1);
+}
+
+uint64_t sequence_bytes(const struct context_limits *limits, int n_groups) {
+    size_t tokens = (size_t)limits->max_sequence_tokens;
+    return memory_cost(sizeof(transformer_sequence)) + memory_cost(tokens * sizeof(int32_t)) +
+           memory_cost(tokens) + memory_cost((size_t)n_groups * sizeof(struct page_table)) +
+           (uint64_t)n_groups * memory_cost(table_pages(limits) * sizeof(int32_t));
+}
+
+static void give_memory(transformer_sequence *sequence) {
+    struct memory *memory = &sequence->context->memory;
+    memory_give(memory, sequence->tokens);
+    memory_give(memory, sequence->keep);
+    if (sequence->tables) {
+        /* One block holds the tables of all groups; the first begins it. */
+        memory_give(memory, sequence->tables[0].pages);
+        memory_give(memory, sequence->tables);
+    }
+    memory_give(memory, sequence);
+}
+
+static status take_memory(transformer_context *context, transformer_sequence **taken) {
+    struct memory *memory = &context->memory;
+    size_t tokens = (size_t)context->limits.max_sequence_tokens;
+    size_t n_groups = (size_t)context->program->kv.n_groups, pages = table_pages(&context->limits);
+    transformer_sequence *fresh;
+    status result;
+    int32_t *tables;
+    TRY(memory_take_zeroed(memory, sizeof *fresh, "a sequence", (void **)&fresh));
+    fresh->context = context;
+    TRY_OR_EXIT(memory_take_array(memory, tokens, sizeof *fresh->tokens, "a sequence's tokens",
+                                  (void **)&fresh->tokens));
+    TRY_OR_EXIT(memory_take_array(memory, tokens, sizeof *fresh->keep, "a sequence's tokens",
+                                  (void **)&fresh->keep));
+    TRY_OR_EXIT(memory_take_array(memory, n_groups, sizeof *fresh->tables, "a sequence's pages",
+                                  (void **)&fresh->tables));
+    TRY_OR_EXIT(memory_take_array(memory, n_groups * pages, sizeof *tables, "a sequence's pages",
+                                  (void **)&tables));
+    for (size_t g = 0; g < n_groups; g++) fresh->tables[g].pages = tables + g * pages;
+    *taken = fresh;
+exit:
+    if (result != OK) give_memory(fresh);
+    return result;
+}
+
+status sequence_create(transformer_context *context, transformer_sampler *sampler, uint64_t stream,
+                       transformer_sequence **created) {
+    int64_t index = 0;
+    if (sampler && sampler->model != context->model)
+        return fail(INVALID_ARGUMENT, "the sampler is another model's");
+    while (index < context->limits.max_sequences && context->sequences[index]) index++;
+    if (index == context->limits.max_sequences)
+        return fail(LIMIT, "%" PRId64 " sequences are alive, max_sequences allows no more",
+                    context->limits.max_sequences);
+    transformer_sequence *fresh;
+    TRY(take_memory(context, &fresh));
+    fresh->index = index;
+    fresh->stream = stream;
+    fresh->sampler = sampler;
+    if (sampler) sampler_retain(sampler);
+    context_retain(context);
+    context->sequences[index] = fresh;
+    context->n_sequences++;
+    *created = fresh;
+    return OK;
+}
+
+status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
+                     transformer_sequence **created) {
+    transformer_sequence *fork;
+    TRY(sequence_create(original->context, sampler, stream, &fork));
+    size_t n = (size_t)original->n_tokens;
+    memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
+    memcpy(fork->keep, original->keep, n);
+    fork->n_tokens = original->n_tokens;
+    fork->n_computed = original->n_computed;
+    fork->logits_step = original->logits_step;
+    fork->first_row = original->first_row;
+    fork->end_row = original->end_row;
+    page_table_fork(&original->context->cache, original->tables, fork->tables);
+    *created = fork;
+    return OK;
+}
+
+void sequence_free(transformer_sequence *sequence) {
+    transformer_context *context = sequence->context;
+    if (!context->destroyed) {
+        page_table_trim(&context->cache, sequence->tables, 0);
+        context->sequences[sequence->index] = NULL;
+        context->n_sequences--;
+    }
+    sampler_release(sequence->sampler);
+    give_memory(sequence);
+    context_release(context);
+}
+
+status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
+                       uint32_t logits, const uint8_t *keep) {
+    const transformer_context *context = sequence->context;
+    int64_t n_vocab = context->model->spec->n_vocab;
+    for (int64_t i = 0; i < count; i++)
+        if (tokens[i] < 0 || tokens[i] >= n_vocab)
+            return fail(INVALID_ARGUMENT,
+                        "tokens[%" PRId64 "] is %" PRId32 ", the vocabulary has %" PRId64, i,
+                        tokens[i], n_vocab);
+    if (count > context->limits.max_sequence_tokens - sequence->n_tokens)
+        return fail(LIMIT,
+                    "the sequence has %" PRId64 " tokens, %" PRId64
+                    " more would pass max_sequence_tokens %" PRId64,
+                    sequence->n_tokens, count, context->limits.max_sequence_tokens);
+    if (count == 0) return OK;
+    memcpy(sequence->tokens + sequence->n_tokens, tokens, (size_t)count * sizeof *tokens);
+    uint8_t *kept = sequence->keep + sequence->n_tokens;
+    memset(kept, logits == TRANSFORMER_LOGITS_ALL, (size_t)count);
+    if (logits == TRANSFORMER_LOGITS_LAST || sequence->sampler) kept[count - 1] = 1;
+    for (int64_t i = 0; keep && i < count; i++)
+        if (keep[i]) kept[i] = 1;
+    sequence->n_tokens += count;
+    return OK;
+}
+
+status sequence_truncate(transformer_sequence *sequence, int64_t n) {
+    const struct kv_cache *cache = &sequence->context->cache;
+    if (n < 0 || n > sequence->n_tokens)
+        return fail(INVALID_ARGUMENT, "can't keep %" PRId64 " tokens of %" PRId64, n,
+                    sequence->n_tokens);
+    if (n == sequence->n_tokens) return OK;
+    sequence->n_tokens = n;
+    sequence->logits_step = 0;
+    if (n >= sequence->n_computed) return OK;
+    if (page_table_covers(cache, sequence->tables, n)) {
+        sequence->n_computed = n;
+    } else { /* what a window let go of is computed anew, to the same bits */
+        sequence->n_computed = 0;
+        memset(sequence->keep, 0, (size_t)n);
+    }
+    page_table_trim(cache, sequence->tables, sequence->n_computed);
+    return OK;
+}
+
+status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row) {
+    const transformer_context *context = sequence->context;
+    if (position < -sequence->n_tokens || position >= sequence->n_tokens)
+        return fail(NOT_FOUND, "position %" PRId64 " of a sequence of %" PRId64 " tokens", position,
+                    sequence->n_tokens);
+    if (position < 0) position += sequence->n_tokens;
+    if (sequence->logits_step == context->steps)
+        for (int64_t i = sequence->first_row; i < sequence->end_row; i++)
+            if (context->logit_positions[i] == position) {
+                *row = i;
+                return OK;
+            }
+    return fail(NOT_FOUND, "the last decode kept no logits of position %" PRId64, position);
+}
+
+status sequence_sample(transformer_sequence *sequence, transformer_sampler *sampler,
+                       int32_t *token) {
+    transformer_context *context = sequence->context;
+    int64_t row = 0;
+    if (sampler->model != context->model)
+        return fail(INVALID_ARGUMENT, "the sampler is another model's");
+    if (sequence_logit_row(sequence, -1, &row) != OK)
+        return fail(STATE, "the last decode kept no logits of the sequence's last position");
+    *token = sampling_choose(sampler->chain, context->model->backend->logits(context->backend, row),
+                             sequence->tokens, sequence->n_tokens, sequence->stream,
+                             (uint64_t)sequence->n_tokens);
+    return OK;
+}

@@ -1,0 +1,41 @@
+/* A sequence: its tokens, how many of them are in the KV cache, and their pages. */
+#ifndef ENGINE_SEQUENCE_H
+#define ENGINE_SEQUENCE_H
+
+#include "engine/context.h"
+#include "engine/sampler.h"
+
+struct transformer_sequence {
+    transformer_context *context;
+    int64_t index;                /* in context.sequences */
+    transformer_sampler *sampler; /* NULL: none */
+    uint64_t stream;
+    int32_t *tokens; /* [max_sequence_tokens] */
+    uint8_t *keep;   /* [max_sequence_tokens] nonzero: logits wanted */
+    int64_t n_tokens, n_computed;
+    struct page_table *tables; /* [n_groups] */
+    /* Kept rows of the last step: [first_row, end_row) of the context, if step is still the
+     * context's. */
+    uint64_t logits_step;
+    int64_t first_row, end_row;
+    transformer_sequence *next_doomed;
+};
+
+/* All inside the context. */
+status sequence_create(transformer_context *context, transformer_sampler *sampler, uint64_t stream,
+                       transformer_sequence **created);
+status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
+                     transformer_sequence **created);
+status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
+                       uint32_t logits, const uint8_t *keep);
+status sequence_truncate(transformer_sequence *sequence, int64_t n);
+/* Row of the context's logits that belongs to position; NOT_FOUND. */
+status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row);
+status sequence_sample(transformer_sequence *sequence, transformer_sampler *sampler,
+                       int32_t *token);
+/* Takes it out of the context and frees all it has, its claim on the context too. */
+void sequence_free(transformer_sequence *sequence);
+/* Bytes of one sequence. */
+uint64_t sequence_bytes(const struct context_limits *limits, int n_groups);
+
+#endif

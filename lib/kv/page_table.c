@@ -1,0 +1,90 @@
+#include "kv/page_table.h"
+
+static int64_t pages_of(int64_t positions) {
+    return (positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+}
+
+/* First page that a query at position looks into. */
+static int64_t first_page(int64_t window, int64_t position) {
+    return window && position >= window ? (position - window + 1) / KV_PAGE_TOKENS : 0;
+}
+
+/* A page of our own where `position` will be written. False: no page is free. */
+static bool own_page(const struct kv_cache *cache, int group, struct page_table *table,
+                     int64_t index) {
+    struct page_pool *pool = &cache->pools[group];
+    if (index < table->n_pages) {
+        int32_t old = table->pages[index];
+        if (!page_pool_is_shared(pool, old)) return true;
+        int32_t own = page_pool_take(pool);
+        if (own == PAGE_NONE) return false;
+        cache->copy(cache->copy_user, group, old, own);
+        page_pool_drop(pool, old);
+        table->pages[index] = own;
+        return true;
+    }
+    int32_t page = page_pool_take(pool);
+    if (page == PAGE_NONE) return false;
+    table->pages[table->n_pages++] = page;
+    return true;
+}
+
+int64_t page_table_reserve(const struct kv_cache *cache, struct page_table *tables,
+                           int64_t position, int64_t n_rows) {
+    int64_t first = position / KV_PAGE_TOKENS, last = (position + n_rows - 1) / KV_PAGE_TOKENS;
+    for (int64_t index = first; index <= last; index++) {
+        for (int group = 0; group < cache->layout->n_groups; group++) {
+            if (own_page(cache, group, &tables[group], index)) continue;
+            int64_t end = index * KV_PAGE_TOKENS;
+            if (end < position) end = position;
+            page_table_trim(cache, tables, end);
+            return end - position;
+        }
+    }
+    return n_rows;
+}
+
+void page_table_trim(const struct kv_cache *cache, struct page_table *tables, int64_t position) {
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        struct page_table *table = &tables[group];
+        int64_t keep = pages_of(position);
+        while (table->n_pages > keep) {
+            int32_t page = table->pages[--table->n_pages];
+            if (page != PAGE_NONE) page_pool_drop(&cache->pools[group], page);
+        }
+        if (table->n_dropped > table->n_pages) table->n_dropped = table->n_pages;
+    }
+}
+
+void page_table_slide(const struct kv_cache *cache, struct page_table *tables, int64_t position) {
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        struct page_table *table = &tables[group];
+        int64_t first = first_page(cache->layout->groups[group].window, position);
+        for (; table->n_dropped < first && table->n_dropped < table->n_pages; table->n_dropped++) {
+            page_pool_drop(&cache->pools[group], table->pages[table->n_dropped]);
+            table->pages[table->n_dropped] = PAGE_NONE;
+        }
+    }
+}
+
+bool page_table_covers(const struct kv_cache *cache, const struct page_table *tables,
+                       int64_t position) {
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        int64_t first = first_page(cache->layout->groups[group].window, position);
+        if (position > 0 && tables[group].n_dropped > first) return false;
+    }
+    return true;
+}
+
+void page_table_fork(const struct kv_cache *cache, const struct page_table *from,
+                     struct page_table *to) {
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        for (int64_t i = 0; i < from[group].n_pages; i++) {
+            int32_t page = from[group].pages[i];
+            to[group].pages[i] = page;
+            if (page != PAGE_NONE) page_pool_share(&cache->pools[group], page);
+        }
+        to[group].n_pages = from[group].n_pages;
+        to[group].n_dropped = from[group].n_dropped;
+    }
+}
