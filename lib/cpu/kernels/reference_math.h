@@ -10,10 +10,10 @@
 /* 1.5 * 2^52: adding it leaves the nearest integer (ties to even) in the low bits. */
 #define REFERENCE_ROUND 6755399441055744.0
 
-/* Underflows to a number that f32 rounds to 0, overflows to one that it rounds to infinity. */
+/* Beyond +-700, far out of f32's range either way, the argument is cut. */
 static inline double reference_exp(double x) {
-    if (!(x > -110.0)) return x != x ? x : 0.0;
-    if (x > 110.0) x = 110.0;
+    if (x != x) return x;
+    x = x > 700.0 ? 700.0 : x < -700.0 ? -700.0 : x;
     double n = x * 1.4426950408889634 + REFERENCE_ROUND - REFERENCE_ROUND;
     double r = x - n * 0x1.62e42fe8p-1 - n * 0x1.e8e7bcd5e4f1ep-31;
     static const double inverse_factorial[] = {1.0 / 479001600,

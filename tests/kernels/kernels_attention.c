@@ -1,0 +1,237 @@
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernels_test.h"
+
+/* A sequence of `length` positions in pages that lie in the pool in no order, two KV heads a page,
+ * of which the second is attended to. Everything no query may read is NaN. */
+struct cache {
+    enum kv_type type;
+    size_t head_dim, length, n_pages, page_bytes;
+    uint8_t *pool;
+    int32_t *pages;
+    size_t k_offset, v_offset;
+};
+
+static size_t element_bytes(enum kv_type type) {
+    return type == KV_F32 ? 4 : 2;
+}
+
+static double cache_value(const struct cache *c, size_t offset, size_t position, size_t d) {
+    const uint8_t *page = c->pool + (size_t)c->pages[position / KV_PAGE] * c->page_bytes + offset;
+    size_t at = position % KV_PAGE * c->head_dim + d;
+    float value;
+    uint16_t bits;
+    if (c->type == KV_F32) {
+        memcpy(&value, page + 4 * at, 4);
+        return (double)value;
+    }
+    memcpy(&bits, page + 2 * at, 2);
+    return (double)(c->type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits));
+}
+
+static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_type type,
+                       size_t head_dim, size_t length) {
+    size_t tile = KV_PAGE * head_dim * element_bytes(type);
+    *c = (struct cache){.type = type, .head_dim = head_dim, .length = length};
+    c->n_pages = (length + KV_PAGE - 1) / KV_PAGE;
+    c->page_bytes = 4 * tile;
+    c->k_offset = tile;
+    c->v_offset = 3 * tile;
+    c->pool = guarded_new(c->n_pages * c->page_bytes);
+    memset(c->pool, 0xff, c->n_pages * c->page_bytes);
+    c->pages = malloc(c->n_pages * sizeof *c->pages);
+    float *x = malloc(head_dim * sizeof *x);
+    if (!c->pages || !x) exit(2);
+    for (size_t i = 0; i < c->n_pages; i++) c->pages[i] = (int32_t)i;
+    for (size_t i = c->n_pages - 1; i > 0; i--) {
+        size_t j = random_below(i + 1);
+        int32_t swapped = c->pages[i];
+        c->pages[i] = c->pages[j];
+        c->pages[j] = swapped;
+    }
+    for (size_t p = 0; p < length; p++) {
+        uint8_t *page = c->pool + (size_t)c->pages[p / KV_PAGE] * c->page_bytes;
+        size_t at = p % KV_PAGE * head_dim * element_bytes(type);
+        random_fill(x, head_dim, 1.0f);
+        kernels->kv_store(type, x, head_dim, page + c->k_offset + at);
+        random_fill(x, head_dim, 1.0f);
+        kernels->kv_store(type, x, head_dim, page + c->v_offset + at);
+    }
+    free(x);
+}
+
+static void cache_free(struct cache *c) {
+    guarded_free(c->pool, c->n_pages * c->page_bytes, "kv pool");
+    free(c->pages);
+}
+
+/* Attention of one query in double. */
+static void attend_exact(const struct attention_task *task, const struct cache *c, size_t row,
+                         size_t head, double *out) {
+    int64_t position = task->position + (int64_t)row, begin = 0;
+    if (task->window > 0 && position - task->window + 1 > 0) begin = position - task->window + 1;
+    const float *q = task->q + row * task->q_stride + head * task->head_dim;
+    double *weights = malloc((size_t)(position + 1) * sizeof *weights), maximum = -INFINITY,
+           sum = 0.0;
+    if (!weights) exit(2);
+    for (int64_t k = begin; k <= position; k++) {
+        double s = 0.0;
+        for (size_t d = 0; d < task->head_dim; d++)
+            s += (double)q[d] * cache_value(c, c->k_offset, (size_t)k, d);
+        s *= (double)task->scale;
+        if (task->softcap != 0.0f) s = (double)task->softcap * tanh(s / (double)task->softcap);
+        weights[k] = s;
+        maximum = fmax(maximum, s);
+    }
+    for (size_t d = 0; d < task->head_dim; d++) out[d] = 0.0;
+    for (int64_t k = begin; k <= position; k++) {
+        double w = exp(weights[k] - maximum);
+        sum += w;
+        for (size_t d = 0; d < task->head_dim; d++)
+            out[d] += w * cache_value(c, c->v_offset, (size_t)k, d);
+    }
+    for (size_t d = 0; d < task->head_dim; d++) out[d] /= sum;
+    free(weights);
+}
+
+/* All splits of a task, merged and finished: out [n_rows * n_heads][head_dim]. */
+static void attend(const struct kernels *k, struct attention_task *task, float *out) {
+    size_t n = task->n_rows * task->n_heads, hd = task->head_dim;
+    size_t part_bytes = n * ATTENTION_PART_FLOATS(hd) * sizeof(float);
+    size_t scratch = k->attention_scratch_bytes(n, hd);
+    float *part = guarded_new(part_bytes), *total = guarded_new(part_bytes);
+    task->scratch = guarded_new(scratch);
+    memset(task->scratch, 0xff, scratch);
+    int64_t last = (task->position + (int64_t)task->n_rows - 1) / ATTENTION_SPLIT;
+    k->attention_split(task, 0, total);
+    for (int64_t s = 1; s <= last; s++) {
+        memset(part, 0xff, part_bytes);
+        k->attention_split(task, s, part);
+        k->attention_merge(n, hd, part, total);
+    }
+    for (size_t i = 0; i < n; i++)
+        k->attention_finish(total + i * ATTENTION_PART_FLOATS(hd), hd, out + i * hd);
+    guarded_free(part, part_bytes, "attention part");
+    guarded_free(total, part_bytes, "attention total");
+    guarded_free(task->scratch, scratch, "attention scratch");
+}
+
+static void test_case(const struct path *path, enum kv_type type, size_t head_dim, size_t n_rows,
+                      size_t n_heads, int64_t position, int64_t window, float softcap) {
+    const struct kernels *k = &path->kernels;
+    struct cache c;
+    cache_init(&c, k, type, head_dim, (size_t)position + n_rows);
+    struct attention_task task = {.q_stride = n_heads * head_dim + 5,
+                                  .n_rows = n_rows,
+                                  .n_heads = n_heads,
+                                  .head_dim = head_dim,
+                                  .position = position,
+                                  .window = window,
+                                  .scale = 1.5f / sqrtf((float)head_dim),
+                                  .softcap = softcap,
+                                  .type = type,
+                                  .pool = c.pool,
+                                  .pages = c.pages,
+                                  .page_bytes = c.page_bytes,
+                                  .k_offset = c.k_offset,
+                                  .v_offset = c.v_offset};
+    /* pages that row 0 no longer sees are gone */
+    if (window > 0)
+        for (int64_t p = 0; (p + 1) * KV_PAGE <= position - window + 1; p++) c.pages[p] = -1;
+    float *q = malloc(n_rows * task.q_stride * sizeof *q);
+    if (!q) exit(2);
+    random_fill(q, n_rows * task.q_stride, 1.0f);
+    task.q = q;
+    size_t bytes = n_rows * n_heads * head_dim * sizeof(float);
+    float *out = guarded_new(bytes), *alone = guarded_new(bytes);
+    attend(k, &task, out);
+    double worst = 0.0, exact[256];
+    for (size_t row = 0; row < n_rows; row++)
+        for (size_t head = 0; head < n_heads; head++) {
+            const float *got = out + (row * n_heads + head) * head_dim;
+            attend_exact(&task, &c, row, head, exact);
+            for (size_t d = 0; d < head_dim; d++) {
+                double error = fabs((double)got[d] - exact[d]);
+                if (!(error <= worst)) worst = error;
+            }
+            struct attention_task one = task;
+            one.q = q + row * task.q_stride + head * head_dim;
+            one.n_rows = one.n_heads = 1;
+            one.position = position + (int64_t)row;
+            attend(k, &one, alone);
+            check(memcmp(alone, got, head_dim * sizeof(float)) == 0,
+                  "%s: attention of row %zu, head %zu: other bits alone than among %zu x %zu "
+                  "(position %lld, window %lld)",
+                  k->name, row, head, n_rows, n_heads, (long long)position, (long long)window);
+        }
+    check(worst <= 2e-6,
+          "%s: attention type %d, head_dim %zu, %zu rows, %zu heads, position %lld, window %lld, "
+          "cap %g: error %g",
+          k->name, type, head_dim, n_rows, n_heads, (long long)position, (long long)window,
+          (double)softcap, worst);
+    free(q);
+    guarded_free(out, bytes, "attention");
+    guarded_free(alone, bytes, "attention");
+    cache_free(&c);
+}
+
+/* A split that nothing of the query lies in: m = -inf, l = 0, o = 0, and merging it does nothing.
+ */
+static void test_empty_split(const struct path *path) {
+    const struct kernels *k = &path->kernels;
+    struct cache c;
+    cache_init(&c, k, KV_F16, 64, 10);
+    float q[64], part[ATTENTION_PART_FLOATS(64)], total[ATTENTION_PART_FLOATS(64)],
+        before[ATTENTION_PART_FLOATS(64)];
+    random_fill(q, 64, 1.0f);
+    struct attention_task task = {.q = q,
+                                  .q_stride = 64,
+                                  .n_rows = 1,
+                                  .n_heads = 1,
+                                  .head_dim = 64,
+                                  .position = 9,
+                                  .scale = 0.125f,
+                                  .type = KV_F16,
+                                  .pool = c.pool,
+                                  .pages = c.pages,
+                                  .page_bytes = c.page_bytes,
+                                  .k_offset = c.k_offset,
+                                  .v_offset = c.v_offset};
+    size_t scratch = k->attention_scratch_bytes(1, 64);
+    task.scratch = guarded_new(scratch);
+    k->attention_split(&task, 0, total);
+    k->attention_split(&task, 1, part);
+    bool empty = part[0] == -INFINITY && part[1] == 0.0f;
+    for (int d = 0; d < 64; d++) empty &= part[16 + d] == 0.0f;
+    check(empty, "%s: a split without keys", k->name);
+    memcpy(before, total, sizeof total);
+    k->attention_merge(1, 64, part, total);
+    check(memcmp(before, total, sizeof total) == 0, "%s: an empty part changed the total", k->name);
+    k->attention_merge(1, 64, total, part);
+    check(memcmp(before, part, sizeof part) == 0, "%s: an empty total didn't become the part",
+          k->name);
+    guarded_free(task.scratch, scratch, "attention scratch");
+    cache_free(&c);
+}
+
+void test_attention(const struct path *path) {
+    static const size_t head_dims[] = {8, 16, 24, 64, 72, 80, 96, 128, 256};
+    test_empty_split(path);
+    for (int type = 0; type < KV_TYPES; type++)
+        for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++) {
+            enum kv_type kv = (enum kv_type)type;
+            size_t hd = head_dims[h];
+            test_case(path, kv, hd, 1, 1, 0, 0, 0.0f);
+            test_case(path, kv, hd, 1 + random_below(9), 1 + random_below(4),
+                      (int64_t)random_below(200), 0, 0.0f);
+            test_case(path, kv, hd, 1 + random_below(9), 1 + random_below(4),
+                      500 + (int64_t)random_below(30), 0, 8.0f);
+            test_case(path, kv, hd, 1 + random_below(70), 1 + random_below(3), 60,
+                      1 + (int64_t)random_below(100), 0.0f);
+            test_case(path, kv, hd, 2, 1, 1100 + (int64_t)random_below(100),
+                      1 + (int64_t)random_below(700), 0.0f);
+        }
+    test_case(path, KV_F16, 64, 70, 3, 1000, 0, 0.0f);
+}
