@@ -79,7 +79,7 @@ static status open_later_part(struct checkpoint *checkpoint, int index, const ch
     uint32_t version;
     struct gguf_split split;
     status result = gguf_read_head(part, index, memory, &keys, &checkpoint->tensors, &version);
-    if (result == OK) result = gguf_split_read(name, &keys, index, &split);
+    if (result == OK) result = gguf_split_read(part, &keys, index, &split);
     if (result == OK && split.count != count)
         result = fail(FORMAT, "%s: key 'split.count' is %" PRId64 ", in the first part %" PRId64,
                       name, split.count, count);
@@ -129,7 +129,7 @@ static status open_parts(struct checkpoint *checkpoint) {
     checkpoint->format = version == 2 ? "GGUF v2" : "GGUF v3";
     TRY(add_metadata(checkpoint)); /* before a key is looked for: then each is there once */
     struct gguf_split split;
-    TRY(gguf_split_read(path, &checkpoint->metadata, 0, &split));
+    TRY(gguf_split_read(checkpoint->parts, &checkpoint->metadata, 0, &split));
     if (split.count > 1) TRY(open_later_parts(checkpoint, &split));
     return add_tensors(checkpoint);
 }

@@ -33,7 +33,7 @@ struct gguf_split {
     int64_t index, count, n_tensors; /* n_tensors -1: not told */
 };
 /* keys  of that part alone. INVALID_ARGUMENT  not part `expected`, counted from 0. */
-status gguf_split_read(const char *file, const struct metadata_table *keys, int64_t expected,
+status gguf_split_read(const struct part *part, const struct metadata_table *keys, int64_t expected,
                        struct gguf_split *split);
 /* Writes the name of part `index` over that of the first, "...-00001-of-00003.gguf". */
 status gguf_split_name(char *name, int64_t index, int64_t count);

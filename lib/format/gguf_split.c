@@ -17,31 +17,37 @@ static const struct metadata *find(const struct metadata_table *keys, const char
 }
 
 /* An integer in low … high; fallback if the key is missing. */
-static status read_integer(const char *file, const struct metadata_table *keys, const char *key,
-                           int64_t low, int64_t high, int64_t fallback, int64_t *value) {
+static status read_integer(const struct part *part, const struct metadata_table *keys,
+                           const char *key, int64_t low, int64_t high, int64_t fallback,
+                           int64_t *value) {
     const struct metadata *entry = find(keys, key);
     *value = fallback;
     if (!entry) return OK;
     if (!number_to_i64(entry->kind, entry->values, value) || *value < low || *value > high)
-        return fail(FORMAT, "%s: key '%s' is not an integer in %" PRId64 " to %" PRId64, file, key,
-                    low, high);
+        return fail(FORMAT,
+                    "%s: key '%s' is not an integer in %" PRId64 " to %" PRId64
+                    " (value at offset %td)",
+                    part->file.name, key, low, high, entry->values - part->head);
     return OK;
 }
 
-status gguf_split_read(const char *file, const struct metadata_table *keys, int64_t expected,
+status gguf_split_read(const struct part *part, const struct metadata_table *keys, int64_t expected,
                        struct gguf_split *split) {
-    TRY(read_integer(file, keys, "split.count", 0, UINT16_MAX, 1, &split->count));
-    TRY(read_integer(file, keys, "split.no", 0, UINT16_MAX, 0, &split->index));
-    TRY(read_integer(file, keys, "split.tensors.count", 0, INT32_MAX, -1, &split->n_tensors));
+    TRY(read_integer(part, keys, "split.count", 0, UINT16_MAX, 1, &split->count));
+    TRY(read_integer(part, keys, "split.no", 0, UINT16_MAX, 0, &split->index));
+    TRY(read_integer(part, keys, "split.tensors.count", 0, INT32_MAX, -1, &split->n_tensors));
     if (split->count == 0) split->count = 1;
     if (split->index >= split->count)
-        return fail(FORMAT, "%s: key 'split.no' is %" PRId64 ", but 'split.count' is %" PRId64,
-                    file, split->index, split->count);
+        return fail(FORMAT,
+                    "%s: key 'split.no' is %" PRId64 ", but 'split.count' is %" PRId64
+                    " (value at offset %td)",
+                    part->file.name, split->index, split->count,
+                    find(keys, "split.no")->values - part->head);
     if (split->index != expected)
         return fail(expected == 0 ? INVALID_ARGUMENT : FORMAT,
                     "%s: is part %" PRId64 " of %" PRId64 " of a split file, where part %" PRId64
                     " was asked for",
-                    file, split->index + 1, split->count, expected + 1);
+                    part->file.name, split->index + 1, split->count, expected + 1);
     return OK;
 }
 

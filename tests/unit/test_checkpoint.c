@@ -466,7 +466,8 @@ START_TEST(parts_that_do_not_fit) {
     put_part(&parts[1], 1, 1, N_PARTS + 1, N_PARTS);
     open_fails(&options, FORMAT, "00002-of-00003", "'split.count' is 4, in the first part 3");
     put_part(&parts[1], 1, 3, N_PARTS, N_PARTS);
-    open_fails(&options, FORMAT, "00002-of-00003", "'split.no' is 3");
+    open_fails(&options, FORMAT, "00002-of-00003",
+               "'split.no' is 3, but 'split.count' is 3 (value at offset");
     put_part(&parts[1], 0, 1, N_PARTS, N_PARTS);
     open_fails(&options, FORMAT, "00002-of-00003", "'part0' is there twice");
     put_part(&parts[1], 1, 1, N_PARTS, N_PARTS);
