@@ -13,11 +13,11 @@
 #endif
 
 #define STREAM_BYTES ((size_t)96 << 20) /* weights of a matvec: past most last-level caches */
-#define REPETITIONS 7
+#define REPETITIONS 9
 
-static double now(void) {
+static double now(clockid_t of) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(of, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
@@ -40,12 +40,14 @@ struct job {
 
 static void *job_run(void *argument) {
     struct job *job = argument;
+    /* One thread is timed by its own clock, which stands while others have the processor. */
+    clockid_t of = job->n_threads == 1 ? CLOCK_THREAD_CPUTIME_ID : CLOCK_MONOTONIC;
     for (int i = 0; i < REPETITIONS; i++) {
         pthread_barrier_wait(job->barrier);
-        double start = now();
+        double start = now(of);
         job->part(job->argument, job->index, job->n_threads);
         pthread_barrier_wait(job->barrier);
-        double seconds = now() - start;
+        double seconds = now(of) - start;
         if (i == 0 || seconds < job->best) job->best = seconds;
     }
     return NULL;
@@ -93,7 +95,7 @@ __attribute__((target("avx2"))) static void read_part(void *argument, int part, 
     __atomic_fetch_add(&region->sum, (uint64_t)_mm256_extract_epi64(sum[0], 0), __ATOMIC_RELAXED);
 }
 
-#define PEAK_STEPS 2000000
+#define PEAK_STEPS 200000
 #define CHAINS 10
 
 __attribute__((target("avx2,fma"))) static void fma_part(void *argument, int part, int n_parts) {
