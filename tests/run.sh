@@ -38,7 +38,6 @@ look() {
     need meson command -v meson
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
-    need libpcre2-dev has_library libpcre2-8
     need libutf8proc-dev has_library libutf8proc
     need libxxhash-dev has_library libxxhash
     need check has_library check

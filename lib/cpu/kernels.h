@@ -7,7 +7,7 @@
 #ifndef CPU_KERNELS_H
 #define CPU_KERNELS_H
 
-#include "arch/spec.h"
+#include "program/op.h"
 #include "quant/weight_type.h"
 
 /* ---- linear: y = W x ---- */

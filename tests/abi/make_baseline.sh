@@ -9,5 +9,10 @@ if grep -Eq "^## \[$version\.0\] - [0-9]{4}-" "$here/../../CHANGELOG.md"; then
     echo "$version is released: its baseline stays as it is" >&2
     exit 1
 fi
-abidw --headers-dir "$here/../../include" --drop-private-types --no-corpus-path --no-comp-dir-path --no-show-locs \
+abidw --headers-dir "$here/../../include" --drop-private-types --exported-interfaces-only --drop-undefined-syms \
+    --no-corpus-path --no-comp-dir-path --no-elf-needed --no-parameter-names \
     --out-file "$here/baseline-$version.xml" "$library"
+# Where the sources lay is nobody's business.
+root=$(cd "$here/../.." && pwd)
+sed -i "s|filepath='\(\.\./\)*|filepath='|; s|filepath='$root/|filepath='|" "$here/baseline-$version.xml"
+cp "$here"/../../include/*.h "$here/client_$(echo "$version" | tr . _)/include/"

@@ -35,7 +35,7 @@ def main():
     for problem in problems:
         print(problem)
     print(f'{len(exported)} symbols exported, {len(declared)} declared')
-    return 1 if problems or len(declared) < 40 else 0
+    return 1 if problems or not declared else 0
 
 
 if __name__ == '__main__':

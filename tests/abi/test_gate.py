@@ -54,7 +54,7 @@ def build(cc, folder, include):
     version_script.write_text(MAP.read_text().replace('local:', '    transformer_appended;\nlocal:', 1))
     library = folder / 'libtransformer.so'
     subprocess.run(cc + ['-g', '-w', '-shared', '-fPIC', f'-I{include}', f'-Wl,--version-script={version_script}',
-                         '-o', library, stub], check=True)
+                         '-Wl,-soname,libtransformer.so.0', '-o', library, stub], check=True)
     return library
 
 

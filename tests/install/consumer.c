@@ -5,7 +5,7 @@
 
 int main(void) {
     transformer_model *model = NULL;
-    transformer_model_options options = {sizeof options, "no such file"};
+    transformer_model_options options = {.struct_size = sizeof options, .path = "no such file"};
     int ok = transformer_version() == ((uint32_t)TRANSFORMER_VERSION_MAJOR << 24 |
                                        (uint32_t)TRANSFORMER_VERSION_MINOR << 16 |
                                        (uint32_t)TRANSFORMER_VERSION_PATCH << 8) &&

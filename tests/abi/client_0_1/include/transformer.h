@@ -1,0 +1,605 @@
+/* libtransformer: transformer inference as an embeddable C library.
+ * SPDX-License-Identifier: Apache-2.0
+ *
+ * This header is the whole public API and its manual.
+ *
+ * OBJECTS
+ *   transformer_model        immutable weights and tokenizer; any number of threads may use one
+ * model at once. transformer_context      KV cache, buffers and threads; one call at a time, others
+ * in the meantime get BUSY. Different contexts, of one model too, run in parallel.
+ *   transformer_sequence     tokens and their KV pages in a context; its calls are calls on that
+ * context. transformer_sampler      turns logits into a token; one call at a time.
+ *   transformer_text_stream  turns tokens into UTF-8 that never splits a character; one call at a
+ * time. A child keeps the memory of its parent alive, so handles may be destroyed in any order and
+ * from any thread; destroying NULL does nothing. A destroy that meets a running call on its context
+ * takes effect when that call returns. Calls on a sequence whose context was destroyed return
+ * STATE.
+ *
+ * ERRORS
+ *   Every call that can fail returns a transformer_status. On failure outputs are untouched (a
+ * needed count excepted), there is nothing to clean up and the handle stays usable.
+ * transformer_last_error() tells the reason. Any call may return INVALID_ARGUMENT for a NULL where
+ * a pointer is required and for an options struct that breaks the rules below; any call on a
+ * context, or on a sequence in it, may return BUSY.
+ *
+ * OPTIONS AND OUTPUT STRUCTS
+ *   The first member is struct_size: set it to sizeof the struct. Zero the rest (= {0}): zero is
+ * the default everywhere. A field called a mode is 0 for the default, TRANSFORMER_OFF or
+ * TRANSFORMER_ON. Members are only ever appended. A shorter struct is read as if the rest were
+ * zero; a longer one is accepted if what this library does not know is zero, else it is
+ * UNSUPPORTED; one shorter than its first release or over 4,096 bytes is INVALID_ARGUMENT. NULL
+ * options are all defaults. Into an output struct the library writes at most struct_size bytes,
+ * zeroes what it does not know and keeps struct_size. Strings and arrays in it live as long as the
+ * handle it was asked of.
+ *
+ * THREADS, SIGNALS, CALLBACKS
+ *   The library installs no signal handler, never calls exit or abort, prints nothing, and leaves
+ * the process's state alone. Callbacks run in the thread that made the call, and may use the
+ * model's read-only calls and transformer_context_cancel; any other call on the context that is
+ * running returns BUSY. */
+#ifndef TRANSFORMER_H
+#define TRANSFORMER_H
+
+#include <stdint.h>
+
+#include "transformer_version.h"
+
+#if defined(__GNUC__)
+#define TRANSFORMER_API __attribute__((visibility("default")))
+#else
+#define TRANSFORMER_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct transformer_model transformer_model;
+typedef struct transformer_context transformer_context;
+typedef struct transformer_sequence transformer_sequence;
+typedef struct transformer_sampler transformer_sampler;
+typedef struct transformer_text_stream transformer_text_stream;
+
+/* ---- status
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+/* 0 is success. Codes are never renumbered; later releases may add some. */
+typedef int32_t transformer_status;
+enum {
+    TRANSFORMER_OK = 0,
+    TRANSFORMER_INVALID_ARGUMENT =
+        1, /* the call is wrong: a NULL, a bad token id, another context's sequence */
+    TRANSFORMER_OUT_OF_MEMORY = 2, /* an allocation was refused, or a thread could not be started */
+    TRANSFORMER_IO = 3,            /* a file or reader could not be opened or read */
+    TRANSFORMER_FORMAT =
+        4, /* a file breaks its format; the message tells file, key or tensor, and offset */
+    TRANSFORMER_UNSUPPORTED =
+        5, /* well-formed, but not something this library does; the message names it */
+    TRANSFORMER_LIMIT = 6,     /* a limit of the context or model is reached; nothing is lost */
+    TRANSFORMER_CANCELLED = 7, /* stopped by transformer_context_cancel or by a callback */
+    TRANSFORMER_DEVICE = 8,    /* a device failed or was lost */
+    TRANSFORMER_NOT_FOUND = 9, /* no such file, key, token or position */
+    TRANSFORMER_BUFFER_TOO_SMALL = 10, /* the count that is needed was written */
+    TRANSFORMER_STATE = 11,            /* not possible in the handle's present state */
+    TRANSFORMER_BUSY = 12,    /* another call on this context (or sampler, or stream) is running */
+    TRANSFORMER_INTERNAL = 13 /* a bug in this library */
+};
+
+/* Values of a mode. */
+enum { TRANSFORMER_DEFAULT = 0, TRANSFORMER_OFF = 1, TRANSFORMER_ON = 2 };
+
+/* Name of a code, "INVALID_ARGUMENT" say; "UNKNOWN" for a number that is no code. Never NULL;
+ * static. */
+TRANSFORMER_API const char *transformer_status_name(transformer_status status);
+
+/* This thread's last failure as one line of UTF-8, empty if there was none. Valid until the
+ * thread's next failing call; a success leaves it as it is. Never NULL. */
+TRANSFORMER_API const char *transformer_last_error(void);
+
+/* ---- version and devices
+ * ---------------------------------------------------------------------------------------------------
+ */
+
+/* major << 24 | minor << 16 | patch << 8, of the library that is linked. */
+TRANSFORMER_API uint32_t transformer_version(void);
+/* "0.1.0". Static. */
+TRANSFORMER_API const char *transformer_version_string(void);
+/* What was built in and what this machine runs, as "key: value" lines: compiler, ISA paths, the
+ * path chosen, thread team, CUDA (or why there is none), version of the numbers law. Static, or
+ * this thread's until its next call. */
+TRANSFORMER_API const char *transformer_build_info(void);
+
+typedef struct transformer_device_details {
+    uint64_t struct_size;
+    const char *kind;      /* "cpu" */
+    const char *name;      /* the processor's own name for itself */
+    const char *path;      /* kernels chosen: "reference", "avx2", ... */
+    uint64_t memory_bytes; /* in all; 0 where it can't be told */
+    uint64_t n_processors; /* those this process may run on */
+} transformer_device_details;
+
+/* Number of devices. Device 0 is the CPU, so it is at least 1. */
+TRANSFORMER_API int32_t transformer_device_count(void);
+/* NOT_FOUND  no such device. The strings are static. */
+TRANSFORMER_API transformer_status transformer_device_info(int32_t device,
+                                                           transformer_device_details *details);
+
+/* ---- what a host may hand in
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* Memory of an instance. allocate returns size bytes at a multiple of alignment (a power of two, 16
+ * to 4096), or NULL; release gets back what allocate gave. Both may be called from any thread.
+ * Frozen for ever. */
+typedef struct transformer_allocator {
+    void *(*allocate)(void *user, uint64_t size, uint64_t alignment);
+    void (*release)(void *user, void *pointer, uint64_t size);
+    void *user;
+} transformer_allocator;
+
+/* Where a model's files come from when they are not in the file system. name is the path given in
+ * the model options, or that of another part of a split file. Called only inside
+ * transformer_model_open and _estimate, in the thread that made that call. Frozen for ever. size
+ * bytes of the file, or negative: no such file. read  copies up to n bytes at offset into buffer;
+ * returns the bytes copied, fewer than n is an error, negative too. */
+typedef struct transformer_reader {
+    int64_t (*size)(void *user, const char *name);
+    int64_t (*read)(void *user, const char *name, uint64_t offset, void *buffer, uint64_t n);
+    void *user;
+} transformer_reader;
+
+/* Threads of the host instead of the library's own. run calls task(argument, i) once for each i in
+ * 0 ... n-1, all n at the same time (they wait for each other), and returns when all have returned.
+ * n_concurrent: how many it guarantees to run at once, at least 1; no more are asked for. Frozen
+ * for ever. */
+typedef struct transformer_executor {
+    void (*run)(void *user, int32_t n, void (*task)(void *argument, int32_t index), void *argument);
+    void *user;
+    int32_t n_concurrent;
+    int32_t reserved;
+} transformer_executor;
+
+/* Levels of log lines. */
+enum { TRANSFORMER_LOG_ERROR = 1, TRANSFORMER_LOG_WARNING = 2, TRANSFORMER_LOG_INFO = 3 };
+/* One line of UTF-8 without a newline, valid during the call. */
+typedef void (*transformer_log_function)(void *user, int32_t level, const char *line);
+/* done of total bytes are loaded. Nonzero stops: the call returns CANCELLED. */
+typedef int32_t (*transformer_progress_function)(void *user, uint64_t done, uint64_t total);
+/* length bytes of UTF-8, not NUL-terminated, valid during the call. Nonzero stops the generation.
+ */
+typedef int32_t (*transformer_text_function)(void *user, const char *text, uint64_t length);
+
+/* ---- model
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+enum { TRANSFORMER_LOAD_MAP = 0, TRANSFORMER_LOAD_READ = 1 };
+
+typedef struct transformer_model_options {
+    uint64_t struct_size;
+    const char *path; /* a GGUF file, or the first part of a split one; with data: its name in
+                         messages; with reader: its name */
+    const void
+        *data; /* or: the file's bytes in memory; they must outlive the model unless copy is ON */
+    uint64_t data_size; /* bytes */
+    const transformer_reader
+        *reader; /* or: read path and the files beside it through this; copied */
+    const transformer_allocator *allocator; /* NULL: aligned_alloc and free; copied */
+    transformer_progress_function progress; /* NULL: none */
+    void *progress_user;
+    transformer_log_function log; /* NULL: no log */
+    void *log_user;
+    int32_t device;     /* 0: the CPU */
+    uint32_t load_mode; /* TRANSFORMER_LOAD_MAP: map the file, which must not shrink while the model
+                           is open; _READ: read it */
+    uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
+    uint32_t reserved;
+} transformer_model_options;
+
+/* Loads a model. One of path, data, or reader with path must be given.
+ *
+ * IO           the file can't be opened or read.      FORMAT       it breaks its format.
+ * UNSUPPORTED  a format, architecture, weight type or option this library doesn't have; the message
+ * names it. CANCELLED    progress said so.                      OUT_OF_MEMORY, NOT_FOUND (no such
+ * file or device). */
+TRANSFORMER_API transformer_status transformer_model_open(const transformer_model_options *options,
+                                                          transformer_model **model);
+
+typedef struct transformer_model_details {
+    uint64_t struct_size;
+    const char *format;        /* "GGUF v3" */
+    const char *architecture;  /* "llama" */
+    const char *name;          /* what the file calls itself; may be empty */
+    const char *weight_types;  /* the types and how many tensors have each: "Q4_1 x 210, F32 x 61,
+                                  Q8_0 x 1" */
+    const int32_t *end_tokens; /* [n_end_tokens] end-of-generation tokens, ascending */
+    int64_t n_end_tokens;
+    int64_t n_vocab; /* logits per position */
+    int64_t n_embd;
+    int64_t n_layers;
+    int64_t n_heads;        /* of the first layer */
+    int64_t n_kv_heads;     /* of the first layer */
+    int64_t head_dim;       /* of the first layer */
+    int64_t context_length; /* tokens it was trained for */
+    int64_t n_parameters;
+    uint64_t file_bytes;             /* all parts */
+    uint64_t weight_bytes;           /* of all tensors */
+    uint64_t weight_bytes_per_token; /* weights read by one decode step of one row */
+    uint64_t host_bytes;             /* taken from the allocator now */
+    uint32_t has_tokenizer;          /* 0 or 1 */
+    int32_t device;
+} transformer_model_details;
+
+TRANSFORMER_API transformer_status transformer_model_info(const transformer_model *model,
+                                                          transformer_model_details *details);
+
+/* Metadata of the file: a string as it is, a number or bool as text, an array as its number of
+ * elements. buffer  [capacity], NULL with 0 to ask for the length; the text is not NUL-terminated.
+ * length  bytes of the text. NOT_FOUND, BUFFER_TOO_SMALL. */
+TRANSFORMER_API transformer_status transformer_model_metadata(const transformer_model *model,
+                                                              const char *key, char *buffer,
+                                                              int64_t capacity, int64_t *length);
+
+/* One more owner; each needs its transformer_model_close. Returns its argument. */
+TRANSFORMER_API transformer_model *transformer_model_retain(transformer_model *model);
+/* The last owner's close frees the model once no context, sampler or stream uses it. NULL does
+ * nothing. */
+TRANSFORMER_API void transformer_model_close(transformer_model *model);
+
+/* ---- text and tokens
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct transformer_tokenize_options {
+    uint64_t struct_size;
+    uint32_t add_special;   /* mode, default ON: begin and end tokens as the model wants them */
+    uint32_t parse_special; /* mode, default OFF: control tokens written out in the text become
+                               those tokens */
+} transformer_tokenize_options;
+
+/* text [length] UTF-8; invalid bytes become U+FFFD, one per maximal subpart.   tokens [capacity],
+ * NULL with capacity 0 to count. count  tokens of the text, written on BUFFER_TOO_SMALL too. STATE
+ * the model has no tokenizer. */
+TRANSFORMER_API transformer_status transformer_tokenize(const transformer_model *model,
+                                                        const char *text, int64_t length,
+                                                        const transformer_tokenize_options *options,
+                                                        int32_t *tokens, int64_t capacity,
+                                                        int64_t *count);
+
+typedef struct transformer_detokenize_options {
+    uint64_t struct_size;
+    uint32_t special; /* mode, default OFF: write control tokens out */
+    uint32_t reserved;
+} transformer_detokenize_options;
+
+/* The text of tokens [count], as bytes: it is UTF-8 if the tokens spell UTF-8. buffer, capacity,
+ * length as in _metadata. */
+TRANSFORMER_API transformer_status transformer_detokenize(
+    const transformer_model *model, const int32_t *tokens, int64_t count,
+    const transformer_detokenize_options *options, char *buffer, int64_t capacity, int64_t *length);
+
+/* The bytes that one token adds in the middle of a text; a control token's own name. */
+TRANSFORMER_API transformer_status transformer_token_text(const transformer_model *model,
+                                                          int32_t token, char *buffer,
+                                                          int64_t capacity, int64_t *length);
+
+enum {
+    TRANSFORMER_TOKEN_BEGIN = 1,       /* begin of sequence */
+    TRANSFORMER_TOKEN_END = 2,         /* end of sequence */
+    TRANSFORMER_TOKEN_END_OF_TURN = 3, /* end of a message */
+    TRANSFORMER_TOKEN_UNKNOWN = 4,
+    TRANSFORMER_TOKEN_SEPARATOR = 5,
+    TRANSFORMER_TOKEN_PADDING = 6,
+    TRANSFORMER_TOKEN_CLASSIFY = 7,
+    TRANSFORMER_TOKEN_MASK = 8
+};
+/* NOT_FOUND  the model names no such token. */
+TRANSFORMER_API transformer_status transformer_special_token(const transformer_model *model,
+                                                             int32_t kind, int32_t *token);
+
+typedef struct transformer_text_stream_options {
+    uint64_t struct_size;
+    uint32_t special; /* mode, default OFF: write control tokens out */
+    uint32_t reserved;
+} transformer_text_stream_options;
+
+TRANSFORMER_API transformer_status transformer_text_stream_create(
+    transformer_model *model, const transformer_text_stream_options *options,
+    transformer_text_stream **stream);
+/* text [length]: the characters that are complete with this token, maybe none; bytes that can't
+ * become a character are U+FFFD. Not NUL-terminated; valid until the stream's next call. */
+TRANSFORMER_API transformer_status transformer_text_stream_push(transformer_text_stream *stream,
+                                                                int32_t token, const char **text,
+                                                                int64_t *length);
+/* What is left: an unfinished character is U+FFFD. The stream starts anew. */
+TRANSFORMER_API transformer_status transformer_text_stream_finish(transformer_text_stream *stream,
+                                                                  const char **text,
+                                                                  int64_t *length);
+TRANSFORMER_API void transformer_text_stream_destroy(transformer_text_stream *stream);
+
+/* ---- context
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+enum {
+    TRANSFORMER_KV_DEFAULT = 0,
+    TRANSFORMER_KV_F32 = 1,
+    TRANSFORMER_KV_F16 = 2,
+    TRANSFORMER_KV_BF16 = 3
+};
+
+typedef struct transformer_context_options {
+    uint64_t struct_size;
+    int64_t
+        max_sequence_tokens; /* longest sequence; 0: the model's context length, at most 4,096 */
+    int64_t kv_tokens;     /* positions in the KV cache, shared by all sequences, in pages of 64; 0:
+                              max_sequence_tokens */
+    int64_t max_sequences; /* sequences alive at once; 0: 8 */
+    int64_t
+        max_step_tokens;    /* rows of one decode step, longer prompts take several steps; 0: 512 */
+    int64_t max_logit_rows; /* rows of logits one step can keep; 0: max_sequences */
+    const transformer_allocator *allocator; /* NULL: the model's */
+    const transformer_executor *executor;   /* NULL: threads of the context's own; copied */
+    transformer_log_function log;           /* NULL: no log */
+    void *log_user;
+    int32_t n_threads; /* 0: one for each processor this process may use */
+    uint32_t kv_type;  /* TRANSFORMER_KV_...; the default is F16 */
+} transformer_context_options;
+
+typedef struct transformer_memory_estimate {
+    uint64_t struct_size;
+    uint64_t model_host_bytes;   /* from the allocator, once the model is open */
+    uint64_t model_mapped_bytes; /* of the file, mapped meanwhile; the kernel can take these pages
+                                    back */
+    uint64_t
+        context_host_bytes;    /* from the allocator, once the context is created: KV and buffers */
+    uint64_t context_kv_bytes; /* the KV part of it */
+    uint64_t sequence_host_bytes; /* for each sequence */
+    uint64_t device_bytes;        /* on a device that is not the CPU */
+} transformer_memory_estimate;
+
+/* What transformer_model_open and transformer_context_create with these options would take. Reads
+ * the file's head, no weights. Fails as transformer_model_open does. */
+TRANSFORMER_API transformer_status transformer_model_estimate(
+    const transformer_model_options *model_options,
+    const transformer_context_options *context_options, transformer_memory_estimate *estimate);
+
+/* LIMIT  an option is over what the model or this library can do. OUT_OF_MEMORY  also: a thread
+ * could not be started. */
+TRANSFORMER_API transformer_status
+transformer_context_create(transformer_model *model, const transformer_context_options *options,
+                           transformer_context **context);
+TRANSFORMER_API void transformer_context_destroy(transformer_context *context);
+
+/* From any thread or a signal handler. Stops the running decode at the next layer, or else the next
+ * decode; that one returns CANCELLED and clears the flag. Rows of earlier steps are kept; the
+ * cancelled step's tokens are pending again. */
+TRANSFORMER_API void transformer_context_cancel(transformer_context *context);
+
+typedef struct transformer_context_statistics {
+    uint64_t struct_size;
+    uint64_t host_bytes; /* taken from the allocator now: KV, buffers, sequences */
+    uint64_t kv_bytes;
+    int64_t kv_pages; /* in all groups */
+    int64_t kv_pages_free;
+    int64_t kv_page_tokens; /* positions in a page */
+    int64_t n_sequences;
+    int64_t pending_tokens;
+    uint64_t steps; /* decode steps that ran to their end */
+    uint64_t rows;  /* tokens they computed */
+    int64_t n_threads;
+    int64_t max_sequence_tokens;
+    int64_t max_step_tokens;
+    int64_t max_logit_rows;
+} transformer_context_statistics;
+
+TRANSFORMER_API transformer_status
+transformer_context_stats(transformer_context *context, transformer_context_statistics *statistics);
+
+/* ---- sampler
+ * -----------------------------------------------------------------------------------------------------------------
+ */
+
+/* Frozen for ever. */
+typedef struct transformer_logit_bias {
+    int32_t token;
+    float bias; /* added to the token's logit; -INFINITY forbids it */
+} transformer_logit_bias;
+
+/* Applied in this order; zero leaves a filter out. A filter keeps at least one token. */
+typedef struct transformer_sampler_options {
+    uint64_t struct_size;
+    uint64_t seed;                            /* 0 is a seed like any other */
+    const transformer_logit_bias *logit_bias; /* [n_logit_bias], copied */
+    int64_t n_logit_bias;
+    int64_t penalty_window; /* the last tokens of the sequence that the penalties look at; 0: all */
+    float repetition_penalty; /* > 0: a positive logit of a seen token is divided by it, a negative
+                                 one multiplied */
+    float frequency_penalty;  /* subtracted once for each time the token was seen */
+    float presence_penalty;   /* subtracted once if the token was seen */
+    float temperature; /* 0: greedy, the highest logit, the lowest id among equals; the filters
+                          below don't matter then */
+    int32_t top_k;     /* the k most likely tokens */
+    float
+        top_p; /* the fewest most likely tokens whose probabilities sum to at least this, 0 to 1 */
+    float min_p; /* tokens at least this times as likely as the likeliest, 0 to 1 */
+    uint32_t reserved;
+} transformer_sampler_options;
+
+TRANSFORMER_API transformer_status
+transformer_sampler_create(transformer_model *model, const transformer_sampler_options *options,
+                           transformer_sampler **sampler);
+/* A second sampler of the same options. */
+TRANSFORMER_API transformer_status transformer_sampler_clone(const transformer_sampler *sampler,
+                                                             transformer_sampler **clone);
+TRANSFORMER_API void transformer_sampler_destroy(transformer_sampler *sampler);
+
+typedef struct transformer_sample_options {
+    uint64_t struct_size;
+    uint32_t append; /* mode, default OFF: append the token to the sequence, as
+                        transformer_sequence_append does */
+    uint32_t reserved;
+} transformer_sample_options;
+
+/* Chooses the token after the sequence's last one, from the logits of that position, which the last
+ * decode must have computed. The random number is f(seed, the sequence's stream, position): the
+ * same whatever else the batch, the threads or the sampler did. STATE  those logits are not there.
+ * INVALID_ARGUMENT  the sampler is another model's. */
+TRANSFORMER_API transformer_status
+transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *sequence,
+                           const transformer_sample_options *options, int32_t *token);
+
+/* ---- sequence
+ * ----------------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct transformer_sequence_options {
+    uint64_t struct_size;
+    transformer_sampler *sampler; /* NULL, or: when a decode computes this sequence's last position,
+                                     it samples the next token with this and queues it, to be read
+                                     by transformer_sequence_tokens; kept alive by the sequence,
+                                     which must be the only one to use it while decoding */
+    uint64_t stream;              /* names this sequence's random numbers */
+} transformer_sequence_options;
+
+/* LIMIT  max_sequences are alive. */
+TRANSFORMER_API transformer_status transformer_sequence_create(
+    transformer_context *context, const transformer_sequence_options *options,
+    transformer_sequence **sequence);
+TRANSFORMER_API void transformer_sequence_destroy(transformer_sequence *sequence);
+
+enum { TRANSFORMER_LOGITS_LAST = 0, TRANSFORMER_LOGITS_NONE = 1, TRANSFORMER_LOGITS_ALL = 2 };
+
+typedef struct transformer_append_options {
+    uint64_t struct_size;
+    const uint8_t
+        *keep; /* NULL, or [count]: nonzero keeps that position's logits, whatever `logits` says */
+    uint32_t logits; /* TRANSFORMER_LOGITS_...: of the last of these tokens, none, or all */
+    uint32_t reserved;
+} transformer_append_options;
+
+/* Queues tokens after those the sequence has. Nothing is computed until transformer_decode.
+ * tokens  [count], ids in 0 ... n_vocab-1; copied.
+ * INVALID_ARGUMENT  an id is out of range; the message gives its index.
+ * LIMIT             the sequence would pass max_sequence_tokens. In both cases nothing is queued.
+ */
+TRANSFORMER_API transformer_status
+transformer_sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
+                            const transformer_append_options *options);
+
+typedef struct transformer_fork_options {
+    uint64_t struct_size;
+    transformer_sampler *sampler; /* as in transformer_sequence_options */
+    uint64_t stream;              /* names the fork's random numbers */
+} transformer_fork_options;
+
+/* A second sequence of the same tokens, pending ones too. KV pages are shared until one of the two
+ * writes into them. The logits that the sequence has can be read and sampled through the fork as
+ * well. LIMIT as in _create. */
+TRANSFORMER_API transformer_status
+transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
+                          transformer_sequence **fork);
+
+/* Keeps the first n tokens, computed or pending; the rest is forgotten. INVALID_ARGUMENT  n is
+ * negative or over the length. STATE  n reaches back behind a sliding window whose KV was given up;
+ * truncate to 0 always works. */
+TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
+                                                                 int64_t n);
+
+/* tokens [capacity], NULL with 0 to count.   count  all tokens.   n_computed  NULL, or: those of
+ * them that are in the KV cache. */
+TRANSFORMER_API transformer_status transformer_sequence_tokens(transformer_sequence *sequence,
+                                                               int32_t *tokens, int64_t capacity,
+                                                               int64_t *count, int64_t *n_computed);
+
+/* ---- decode
+ * ------------------------------------------------------------------------------------------------------------------
+ */
+
+typedef struct transformer_decode_options {
+    uint64_t struct_size;
+    int64_t max_tokens; /* rows of this step; 0: the context's max_step_tokens */
+} transformer_decode_options;
+
+typedef struct transformer_decode_result {
+    uint64_t struct_size;
+    int64_t n_rows;    /* tokens computed by this step */
+    int64_t n_ready;   /* sequences with nothing pending whose last position this step computed */
+    int64_t n_pending; /* sequences that still have pending tokens, refused ones included */
+    int64_t n_refused; /* sequences that got no row, for want of KV pages; destroy or truncate some
+                          and decode again */
+    int64_t n_sampled; /* sequences whose own sampler queued a token; these count as ready, not as
+                          pending */
+} transformer_decode_result;
+
+/* One decode step over every sequence with pending tokens, single tokens and chunks of prompts
+ * together. A row's bits depend on its sequence's tokens alone, not on what shares the step. With
+ * nothing pending it returns OK and zeros. result  may be NULL. LIMIT      every pending sequence
+ * was refused for want of KV pages; the counts are written. Nothing is lost: truncate or destroy
+ * some and go on. CANCELLED  see transformer_context_cancel.   DEVICE  the device failed. After a
+ * failure the step's tokens are pending again. Allocates nothing. */
+TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
+                                                      const transformer_decode_options *options,
+                                                      transformer_decode_result *result);
+
+/* The logits [count] that follow `position` (0 is the sequence's first token, -1 its last), if the
+ * last decode computed and kept them. Owned by the context; valid until its next decode, or until
+ * the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
+TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
+                                                               int64_t position, const float **row,
+                                                               int64_t *count);
+/* Likewise the hidden state [n_embd] after the last norm, of the positions whose logits were kept.
+ */
+TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_sequence *sequence,
+                                                                  int64_t position,
+                                                                  const float **row,
+                                                                  int64_t *count);
+
+/* ---- the ten-line program
+ * ----------------------------------------------------------------------------------------------------
+ */
+
+typedef struct transformer_generate_options {
+    uint64_t struct_size;
+    const char *prompt;    /* UTF-8 */
+    int64_t prompt_length; /* bytes; 0: up to the NUL */
+    const int32_t *tokens; /* or [n_tokens] instead of prompt */
+    int64_t n_tokens;
+    const transformer_sampler_options *sampler; /* NULL: greedy */
+    int64_t max_tokens;     /* generated ones; 0: until the model ends or the context is full */
+    uint32_t add_special;   /* as in transformer_tokenize_options */
+    uint32_t parse_special; /* likewise */
+} transformer_generate_options;
+
+enum {
+    TRANSFORMER_FINISH_END = 1,     /* the model's end-of-generation token */
+    TRANSFORMER_FINISH_LENGTH = 2,  /* max_tokens */
+    TRANSFORMER_FINISH_CONTEXT = 3, /* the context is full */
+    TRANSFORMER_FINISH_STOPPED = 4  /* on_text said so */
+};
+
+typedef struct transformer_generate_result {
+    uint64_t struct_size;
+    int64_t n_prompt_tokens;
+    int64_t n_generated_tokens;    /* the end token not counted */
+    uint64_t prompt_nanoseconds;   /* until the first token was sampled */
+    uint64_t generate_nanoseconds; /* from there on */
+    int32_t finish_reason;         /* TRANSFORMER_FINISH_... */
+    int32_t reserved;
+} transformer_generate_result;
+
+/* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
+ * destroyed at the end. on_text  NULL, or: gets each piece of whole characters.   result  may be
+ * NULL. LIMIT    the prompt doesn't fit the context.  Fails as the calls it stands for do. */
+TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
+                                                        const transformer_generate_options *options,
+                                                        transformer_text_function on_text,
+                                                        void *user,
+                                                        transformer_generate_result *result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
