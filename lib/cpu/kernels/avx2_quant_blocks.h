@@ -14,6 +14,12 @@
 
 #define QUANT_MAX_TILE 6 /* activation rows multiplied at a time, at most */
 
+/* The sum as it is now, in a register: compilers otherwise turn the chains of integer additions of
+ * all rows into trees, whose many leaves spill. */
+INLINE void pin(__m256i *sum) {
+    __asm__("" : "+x"(*sum));
+}
+
 /* Columns 4j ... 4j + 3 of the activation block, for every lane. */
 INLINE __m256i broadcast_columns(const struct q8_block *x, int j) {
     int32_t columns;
@@ -50,8 +56,10 @@ INLINE void u4_step(int n_x, const struct offset_block *w, const struct q8_block
     for (int j = 1; j < 8; j++) {
         __m256i wj = w->w[j];
         UNROLL
-        for (int t = 0; t < n_x; t++)
+        for (int t = 0; t < n_x; t++) {
             dot[t] = _mm256_add_epi16(dot[t], _mm256_maddubs_epi16(wj, broadcast_columns(x[t], j)));
+            pin(&dot[t]);
+        }
     }
     UNROLL
     for (int t = 0; t < n_x; t++) {
@@ -77,13 +85,18 @@ INLINE void u5_step(int n_x, const struct offset_block *w, const struct q8_block
         for (int j = half + 1; j < half + 4; j++) {
             __m256i wj = w->w[j];
             UNROLL
-            for (int t = 0; t < n_x; t++)
+            for (int t = 0; t < n_x; t++) {
                 products[t] = _mm256_add_epi16(
                     products[t], _mm256_maddubs_epi16(wj, broadcast_columns(x[t], j)));
+                pin(&products[t]);
+            }
         }
         UNROLL
-        for (int t = 0; t < n_x; t++)
+        for (int t = 0; t < n_x; t++) {
             dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(products[t], _mm256_set1_epi16(1)));
+            pin(&dot[t]);
+            pin(&dot[t]);
+        }
     }
     UNROLL
     for (int t = 0; t < n_x; t++) {
@@ -113,6 +126,7 @@ INLINE void s8_step(int n_x, const struct s8_block *w, const struct q8_block *co
             __m256i p = _mm256_maddubs_epi16(magnitude, signed_x);
             p = _mm256_madd_epi16(p, _mm256_set1_epi16(1));
             dot[t] = _mm256_add_epi32(dot[t], p);
+            pin(&dot[t]);
         }
     }
     UNROLL
@@ -141,6 +155,7 @@ INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *co
             __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(w0, broadcast_columns(x[t], j)),
                                          _mm256_maddubs_epi16(w1, broadcast_columns(x[t], j + 1)));
             dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(p, w->half_scale[j / 4]));
+            pin(&dot[t]);
         }
     }
     UNROLL
