@@ -42,13 +42,12 @@ uint64_t rank_select_weight(uint64_t *ranks, size_t n, double least, rank_weight
     uint64_t smallest = 0;
     while (low < high) {
         size_t place = partition(ranks, low, high);
-        double before = above;
-        for (size_t i = low; i < place; i++) before += weight(argument, ranks[i]);
+        double before = above + weight(argument, ranks + low, place - low);
         if (before >= least && place > low) {
             high = place;
             continue;
         }
-        double with_pivot = before + weight(argument, ranks[place]);
+        double with_pivot = before + weight(argument, ranks + place, 1);
         if (with_pivot >= least) return ranks[place];
         smallest = ranks[place];
         above = with_pivot;

@@ -28,8 +28,8 @@ static inline float rank_logit(uint64_t rank) {
  * O(n). */
 uint64_t rank_select(uint64_t *ranks, size_t n, size_t k);
 
-/* weight of a rank, >= 0 */
-typedef double rank_weight(const void *argument, uint64_t rank);
+/* What ranks [n] weigh together, >= 0. */
+typedef double rank_weight(const void *argument, const uint64_t *ranks, size_t n);
 
 /* Of ranks [n], n > 0, reordered: the greatest one such that it and all greater ones together weigh
  * at least `least`; the smallest of all if even they don't. O(n). */

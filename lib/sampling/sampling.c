@@ -147,16 +147,11 @@ int64_t sampling_n_vocab(const struct sampling_chain *chain) {
     return chain->n_vocab;
 }
 
-static int32_t greatest(const float *logits, int64_t n) {
-    float best = -INFINITY;
-    int64_t token = 0;
-    for (int64_t i = 0; i < n; i++) {
-        if (logits[i] > best) { /* never of NaN */
-            best = logits[i];
-            token = i;
-        }
-    }
-    return (int32_t)token;
+/* One of them is. */
+static int32_t first_of(const float *logits, float value) {
+    int32_t token = 0;
+    while (logits[token] != value) token++;
+    return token;
 }
 
 static int32_t choose(struct sampling_chain *chain, const float *logits, const int32_t *history,
@@ -166,9 +161,9 @@ static int32_t choose(struct sampling_chain *chain, const float *logits, const i
         adjust_logits(chain, logits, history, n_history);
         logits = chain->logits;
     }
-    int32_t likeliest = greatest(logits, chain->n_vocab);
-    float max = logits[likeliest];
-    if (options->temperature == 0 || !(max > -INFINITY)) return likeliest;
+    float max = weight_max(logits, (size_t)chain->n_vocab);
+    if (max == -INFINITY) return 0;
+    if (options->temperature == 0) return first_of(logits, max);
 
     struct candidates candidates = {
         .logits = logits,

@@ -1,18 +1,40 @@
+/* Vectors of the compiler's own, so that the sums are vectorized at every level of optimization; a
+ * lane computes what it would alone, so the bits are the same on every machine. */
 #include "sampling/weight.h"
 
-#include <stdint.h>
+#include <math.h>
 #include <string.h>
+
+#define N_LANES 4
+typedef float floats __attribute__((vector_size(4 * N_LANES)));
+typedef int32_t ints __attribute__((vector_size(4 * N_LANES)));
+
+static inline floats all(float value) {
+    return (floats){value, value, value, value};
+}
+
+static inline floats load(const float *from) {
+    floats values;
+    memcpy(&values, from, sizeof values);
+    return values;
+}
+
+/* condition is all ones or all zeros in a lane, as comparisons give it */
+static inline floats either(ints condition, floats then, floats otherwise) {
+    return (floats)((condition & (ints)then) | (~condition & (ints)otherwise));
+}
 
 #define LEAST_EXPONENT -87.0f /* exp of it is still a normal number */
 
 /* exp(x) for x <= 0 with a relative error under 2^-22: our own, so that a choice doesn't depend on
- * the C library. No branch, so that a loop over it is vectorized; the bits are the same then. */
-static inline float exp_nonpositive(float x) {
-    float clamped = x > LEAST_EXPONENT ? x : LEAST_EXPONENT; /* NaN too */
-    const float round = 12582912.0f;                         /* 1.5 * 2^23: adding it rounds */
-    float n = (clamped * 1.44269504f + round) - round;
-    float r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f; /* n ln 2, in two parts */
-    float sum = 1.0f / 5040;                                     /* Taylor's, |r| <= ln 2 / 2 */
+ * the C library. */
+static inline floats exp_nonpositive(floats x) {
+    ints counts = x > all(LEAST_EXPONENT); /* not NaN */
+    floats clamped = either(counts, x, all(LEAST_EXPONENT));
+    const floats round = all(12582912.0f); /* 1.5 * 2^23: adding it rounds */
+    floats n = (clamped * 1.44269504f + round) - round;
+    floats r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f; /* n ln 2, in two parts */
+    floats sum = all(1.0f / 5040);                                /* Taylor's, |r| <= ln 2 / 2 */
     sum = sum * r + 1.0f / 720;
     sum = sum * r + 1.0f / 120;
     sum = sum * r + 1.0f / 24;
@@ -20,21 +42,64 @@ static inline float exp_nonpositive(float x) {
     sum = sum * r + 0.5f;
     sum = sum * r + 1.0f;
     sum = sum * r + 1.0f;
-    int32_t bits = ((int32_t)n + 127) * (1 << 23);
-    float power;
-    memcpy(&power, &bits, sizeof power);
-    return x > LEAST_EXPONENT ? sum * power : 0.0f;
+    floats power = (floats)((__builtin_convertvector(n, ints) + 127) << 23);
+    return either(counts, sum * power, all(0));
+}
+
+/* (logit - max) / temperature: 0 at the top (even where that is inf - inf), NaN or -inf far down */
+static inline floats exponent(const struct weight_scale *scale, floats logits) {
+    floats difference = (logits - scale->max) * scale->inverse_temperature;
+    return either(logits == scale->max, all(0), difference);
+}
+
+static inline floats weigh(const struct weight_scale *scale, floats logits, float least) {
+    floats weights = exp_nonpositive(exponent(scale, logits));
+    return either(weights >= all(least), weights, all(0));
 }
 
 float weight_of(const struct weight_scale *scale, float logit) {
-    return exp_nonpositive(weight_exponent(scale, logit));
+    return weigh(scale, all(logit), 0)[0];
 }
 
 void weight_all(const struct weight_scale *scale, const float *logits, size_t n, float least,
                 float *weights) {
-    const struct weight_scale local = *scale; /* weights may not alias it */
-    for (size_t i = 0; i < n; i++) {
-        float weight = exp_nonpositive(weight_exponent(&local, logits[i]));
-        weights[i] = weight >= least ? weight : 0.0f;
+    size_t i = 0;
+    for (; i + N_LANES <= n; i += N_LANES) {
+        floats some = weigh(scale, load(logits + i), least);
+        memcpy(weights + i, &some, sizeof some);
     }
+    for (; i < n; i++) weights[i] = weigh(scale, all(logits[i]), least)[0];
+}
+
+static inline ints bin(const struct weight_scale *scale, floats logits) {
+    const floats last = all(WEIGHT_N_BINS - 1);
+    floats depth = exponent(scale, logits) * -(float)WEIGHT_BINS_PER_UNIT;
+    return __builtin_convertvector(either(depth < last, depth, last), ints);
+}
+
+void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, int32_t *bins) {
+    size_t i = 0;
+    for (; i + N_LANES <= n; i += N_LANES) {
+        ints some = bin(scale, load(logits + i));
+        memcpy(bins + i, &some, sizeof some);
+    }
+    for (; i < n; i++) bins[i] = bin(scale, all(logits[i]))[0];
+}
+
+float weight_max(const float *logits, size_t n) {
+    floats max[4] = {all(-INFINITY), all(-INFINITY), all(-INFINITY), all(-INFINITY)};
+    size_t i = 0;
+    for (; i + 4 * N_LANES <= n; i += 4 * N_LANES) {
+        for (size_t j = 0; j < 4; j++) {
+            floats some = load(logits + i + j * N_LANES);
+            max[j] = either(some > max[j], some, max[j]);
+        }
+    }
+    float greatest = -INFINITY;
+    for (size_t j = 0; j < 4; j++)
+        for (size_t lane = 0; lane < N_LANES; lane++)
+            if (max[j][lane] > greatest) greatest = max[j][lane];
+    for (; i < n; i++)
+        if (logits[i] > greatest) greatest = logits[i];
+    return greatest;
 }

@@ -4,6 +4,7 @@
 #define SAMPLING_WEIGHT_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* weight = exp((logit - max) / temperature); below exp(-87) it is 0, of NaN and -inf too. */
 struct weight_scale {
@@ -11,14 +12,18 @@ struct weight_scale {
     float inverse_temperature;
 };
 
-/* (logit - max) / temperature, 0 at the top, -inf or NaN far down. */
-static inline float weight_exponent(const struct weight_scale *scale, float logit) {
-    return logit == scale->max ? 0.0f : (logit - scale->max) * scale->inverse_temperature;
-}
-
 float weight_of(const struct weight_scale *scale, float logit);
 /* weights [n] of logits [n]; those under `least` (0 to 1) become 0. */
 void weight_all(const struct weight_scale *scale, const float *logits, size_t n, float least,
                 float *weights);
+
+#define WEIGHT_BINS_PER_UNIT 32 /* of the exponent */
+#define WEIGHT_N_BINS 1024      /* down to exp(-32); the last takes all the rest */
+
+/* bins [n] of logits [n]: 0 is the likeliest; a lower logit never has a lower bin. */
+void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, int32_t *bins);
+
+/* The greatest of logits [n], NaN left out; -inf if there is none. */
+float weight_max(const float *logits, size_t n);
 
 #endif
