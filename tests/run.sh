@@ -128,8 +128,8 @@ if wants sanitize; then
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     CC=gcc CXX=g++ build sanitize -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
         -Dc_args=-fno-sanitize-recover=all &&
-        run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite faults \
-            --suite fuzz --suite api --suite examples
+        run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite fault \
+            --suite fuzz --suite examples
 fi
 if wants threads; then
     # The sanitizer doesn't know the address layout of newer kernels; without randomization it does.

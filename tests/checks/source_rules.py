@@ -113,7 +113,7 @@ def check_listed(root):
         relative = path.relative_to(root / 'tests')
         if relative.parts[0] in ('abi', 'install'):
             continue  # compiled by the scripts beside them
-        name = path.stem.removeprefix('test_')
+        name = path.stem.removeprefix('test_').removeprefix('fuzz_')
         if f"'{name}'" not in tests and f'{path.name}\'' not in tests:
             yield f'tests/{relative} is not in tests/meson.build'
 
