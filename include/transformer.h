@@ -501,9 +501,9 @@ TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
 
-/* Keeps the first n tokens, computed or pending; the rest is forgotten. INVALID_ARGUMENT  n is
- * negative or over the length. STATE  n reaches back behind a sliding window whose KV was given up;
- * truncate to 0 always works. */
+/* Keeps the first n tokens, computed or pending; the rest is forgotten. Where n reaches back behind a
+ * sliding window whose KV was given up, the tokens that stay are pending again (to the same bits).
+ * INVALID_ARGUMENT  n is negative or over the length. */
 TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
                                                                  int64_t n);
 

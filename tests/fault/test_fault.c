@@ -1,0 +1,283 @@
+/* Every allocation, read and thread start fails in turn: once, and from there on. Each time there
+ * is a clean status, nothing leaks, and the same call works afterwards. */
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "faults.h"
+
+#define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
+#define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
+
+/* Stops a loop that no failure ends. */
+enum { MOST_CALLS = 100000 };
+
+/* ---- thread starts ---- */
+
+static struct fault thread_fault;
+static pthread_mutex_t thread_fault_lock = PTHREAD_MUTEX_INITIALIZER;
+
+int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes,
+                          void *(*entry)(void *), void *argument) {
+    pthread_mutex_lock(&thread_fault_lock);
+    bool strikes = fault_strikes(&thread_fault);
+    pthread_mutex_unlock(&thread_fault_lock);
+    return strikes ? EAGAIN : __real_pthread_create(thread, attributes, entry, argument);
+}
+
+/* ---- what is tried ---- */
+
+struct world {
+    struct faulty_memory memory;
+    transformer_allocator allocator;
+    transformer_model *model;
+    transformer_context *context;
+    transformer_sequence *sequence;
+    transformer_sampler *sampler;
+};
+
+static transformer_status open_model(struct world *world, const char *path) {
+    transformer_model_options options = {
+        .struct_size = sizeof options, .path = path, .allocator = &world->allocator};
+    return transformer_model_open(&options, &world->model);
+}
+
+static transformer_status create_context(struct world *world) {
+    transformer_context_options options = {.struct_size = sizeof options,
+                                           .max_sequence_tokens = 128,
+                                           .max_step_tokens = 16,
+                                           .n_threads = 2};
+    return transformer_context_create(world->model, &options, &world->context);
+}
+
+static void close_all(struct world *world) {
+    transformer_sampler_destroy(world->sampler);
+    transformer_sequence_destroy(world->sequence);
+    transformer_context_destroy(world->context);
+    transformer_model_close(world->model);
+    world->sampler = NULL;
+    world->sequence = NULL;
+    world->context = NULL;
+    world->model = NULL;
+}
+
+static transformer_status try_open(struct world *world) {
+    transformer_status status = open_model(world, MODEL);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_window(struct world *world) {
+    transformer_status status = open_model(world, MODEL_WITH_WINDOW);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_create_context(struct world *world) {
+    struct world other = {.model = world->model};
+    transformer_status status = create_context(&other);
+    transformer_context_destroy(other.context);
+    return status;
+}
+
+static transformer_status try_create_sequence(struct world *world) {
+    transformer_sequence *sequence;
+    transformer_status status = transformer_sequence_create(world->context, NULL, &sequence);
+    if (status == TRANSFORMER_OK) transformer_sequence_destroy(sequence);
+    return status;
+}
+
+static transformer_status try_fork(struct world *world) {
+    transformer_sequence *fork;
+    transformer_status status = transformer_sequence_fork(world->sequence, NULL, &fork);
+    if (status == TRANSFORMER_OK) transformer_sequence_destroy(fork);
+    return status;
+}
+
+static transformer_status try_append_and_decode(struct world *world) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    transformer_status status = transformer_sequence_append(world->sequence, tokens, 5, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_truncate(world->sequence, 0);
+    return status;
+}
+
+static transformer_status try_tokenize(struct world *world) {
+    static const char text[] = "The quick brown fox, 1234 times \xf0\x9f\xa6\x8a <|im_end|>";
+    transformer_tokenize_options options = {.struct_size = sizeof options,
+                                            .parse_special = TRANSFORMER_ON};
+    int32_t tokens[256];
+    int64_t count;
+    return transformer_tokenize(world->model, text, (int64_t)strlen(text), &options, tokens, 256,
+                                &count);
+}
+
+static transformer_status try_sampler(struct world *world) {
+    transformer_logit_bias bias = {.token = 1, .bias = 2.0f};
+    transformer_sampler_options options = {.struct_size = sizeof options,
+                                           .temperature = 0.7f,
+                                           .top_k = 5,
+                                           .logit_bias = &bias,
+                                           .n_logit_bias = 1};
+    transformer_sampler *sampler = NULL, *clone = NULL;
+    transformer_status status = transformer_sampler_create(world->model, &options, &sampler);
+    if (status == TRANSFORMER_OK) status = transformer_sampler_clone(sampler, &clone);
+    transformer_sampler_destroy(sampler);
+    transformer_sampler_destroy(clone);
+    return status;
+}
+
+static transformer_status try_text_stream(struct world *world) {
+    transformer_text_stream *stream = NULL;
+    transformer_status status = transformer_text_stream_create(world->model, NULL, &stream);
+    transformer_text_stream_destroy(stream);
+    return status;
+}
+
+static int32_t on_text(void *user, const char *text, uint64_t length) {
+    (void)user;
+    (void)text;
+    (void)length;
+    return 0;
+}
+
+static transformer_status try_generate(struct world *world) {
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .prompt = "Once upon a time", .max_tokens = 3};
+    return transformer_generate(world->context, &options, on_text, NULL, NULL);
+}
+
+/* ---- the loop ---- */
+
+/* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
+ * work too. */
+static void fail_each(struct world *world, struct fault *fault,
+                      transformer_status (*attempt)(struct world *), bool from_there,
+                      bool must_strike) {
+    int64_t n = 1;
+    for (; n < MOST_CALLS; n++) {
+        int64_t live = world->memory.live;
+        fault_arm(fault, n, from_there);
+        transformer_status status = attempt(world);
+        bool struck = fault->struck;
+        fault_disarm(fault);
+        ck_assert_int_eq(world->memory.live, live);
+        if (!struck) {
+            ck_assert_int_eq(status, TRANSFORMER_OK);
+            break;
+        }
+        ck_assert_msg(status == TRANSFORMER_OUT_OF_MEMORY, "failure %d gave %s: %s", (int)n,
+                      transformer_status_name(status), transformer_last_error());
+        ck_assert_int_gt(strlen(transformer_last_error()), 0);
+        ck_assert_int_eq(attempt(world), TRANSFORMER_OK);
+        ck_assert_int_eq(world->memory.live, live);
+    }
+    ck_assert_int_lt(n, MOST_CALLS);
+    if (must_strike) ck_assert_int_gt(n, 1);
+}
+
+static const struct {
+    const char *name;
+    transformer_status (*attempt)(struct world *);
+    bool allocates;
+} attempts[] = {
+    {"context_create", try_create_context, true},
+    {"sequence_create", try_create_sequence, true},
+    {"fork", try_fork, true},
+    {"append and decode", try_append_and_decode, false},
+    {"tokenize", try_tokenize, true},
+    {"sampler", try_sampler, true},
+    {"text_stream", try_text_stream, true},
+    {"generate", try_generate, true},
+};
+
+static void begin(struct world *world) {
+    memset(world, 0, sizeof *world);
+    world->allocator = faulty_memory_allocator(&world->memory);
+    ck_assert_int_eq(open_model(world, MODEL), TRANSFORMER_OK);
+    ck_assert_int_eq(create_context(world), TRANSFORMER_OK);
+    ck_assert_int_eq(transformer_sequence_create(world->context, NULL, &world->sequence),
+                     TRANSFORMER_OK);
+}
+
+START_TEST(each_allocation_of_a_call) {
+    struct world world;
+    begin(&world);
+    fail_each(&world, &world.memory.fault, attempts[_i / 2].attempt, _i % 2,
+              attempts[_i / 2].allocates);
+    close_all(&world);
+    ck_assert_int_eq(world.memory.live, 0);
+}
+END_TEST
+
+START_TEST(each_allocation_of_open) {
+    struct world world = {0};
+    world.allocator = faulty_memory_allocator(&world.memory);
+    fail_each(&world, &world.memory.fault, _i & 2 ? try_open_window : try_open, _i & 1, true);
+}
+END_TEST
+
+START_TEST(each_thread_start) {
+    struct world world;
+    begin(&world);
+    fail_each(&world, &thread_fault, try_create_context, _i, true);
+    close_all(&world);
+}
+END_TEST
+
+START_TEST(each_read) {
+    struct faulty_file file = {.shorten = _i & 1};
+    struct faulty_memory memory = {0};
+    transformer_allocator allocator = faulty_memory_allocator(&memory);
+    file.bytes = faults_read_file(MODEL, &file.size);
+    transformer_reader reader = faulty_file_reader(&file);
+    transformer_model_options options = {.struct_size = sizeof options,
+                                         .path = "model.gguf",
+                                         .reader = &reader,
+                                         .allocator = &allocator};
+    int64_t n = 1;
+    for (; n < MOST_CALLS; n++) {
+        transformer_model *model = NULL;
+        fault_arm(&file.fault, n, _i & 2);
+        transformer_status status = transformer_model_open(&options, &model);
+        if (!file.fault.struck) {
+            ck_assert_int_eq(status, TRANSFORMER_OK);
+            transformer_model_close(model);
+            break;
+        }
+        ck_assert_msg(status == TRANSFORMER_IO || status == TRANSFORMER_NOT_FOUND,
+                      "read %d gave %s: %s", (int)n, transformer_status_name(status),
+                      transformer_last_error());
+        ck_assert_ptr_null(model);
+        ck_assert_int_eq(memory.live, 0);
+    }
+    ck_assert_int_gt(n, 2);
+    ck_assert_int_lt(n, MOST_CALLS);
+    ck_assert_int_eq(memory.live, 0);
+    free((void *)(uintptr_t)file.bytes);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("fault");
+    TCase *faults = tcase_create("faults");
+    tcase_set_timeout(faults, 300);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 4);
+    tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
+                        2 * (int)(sizeof attempts / sizeof *attempts));
+    tcase_add_loop_test(faults, each_thread_start, 0, 2);
+    tcase_add_loop_test(faults, each_read, 0, 4);
+    suite_add_tcase(suite, faults);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
