@@ -395,6 +395,26 @@ START_TEST(overlaps) {
 }
 END_TEST
 
+/* Only two of many overlap, and they are far from each other in the file's order. */
+START_TEST(overlaps_in_any_order) {
+    for (uint64_t wrong = 0; wrong < 2; wrong++)
+        for (uint64_t step = 1; step < 64; step += 2) {
+            put_head(&file, 3, 64, 0);
+            for (uint64_t i = 0; i < 64; i++) {
+                char name[8];
+                uint64_t place = i * step % 64;
+                snprintf(name, sizeof name, "t%d", (int)place);
+                put_tensor(&file, name, wrong && place == 20 ? 9 : 8, 1, GGUF_F32, 32 * place);
+            }
+            put_data(&file, 32, 32 * 64);
+            if (wrong)
+                refused(FORMAT, "tensor 't21'", "overlaps tensor 't20'", NULL);
+            else
+                accepted();
+        }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("gguf");
     TCase *tests = tcase_create("gguf");
@@ -417,6 +437,7 @@ int main(void) {
     tcase_add_test(tests, types);
     tcase_add_test(tests, offsets);
     tcase_add_test(tests, overlaps);
+    tcase_add_test(tests, overlaps_in_any_order);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
