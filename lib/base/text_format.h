@@ -1,0 +1,11 @@
+/* snprintf that tells how much it wrote, not how much it would have. */
+#ifndef BASE_TEXT_FORMAT_H
+#define BASE_TEXT_FORMAT_H
+
+#include <stddef.h>
+
+/* Characters written to buffer [size], the NUL not counted; 0 if size is 0. */
+size_t text_format(char *buffer, size_t size, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif
