@@ -34,7 +34,8 @@ static status check(const transformer_generate_options *options) {
         return fail(INVALID_ARGUMENT, "prompt and tokens are both given");
     if (options->prompt_length < 0 || options->n_tokens < 0 || options->max_tokens < 0)
         return fail(INVALID_ARGUMENT, "prompt_length, n_tokens or max_tokens is negative");
-    return OK;
+    TRY(options_check_mode("add_special", options->add_special));
+    return options_check_mode("parse_special", options->parse_special);
 }
 
 static status tokenize_prompt(struct run *run) {

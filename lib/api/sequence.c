@@ -65,11 +65,11 @@ transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
 static status copy_tokens(const transformer_sequence *sequence, int32_t *tokens, int64_t capacity,
                           int64_t *count, int64_t *n_computed) {
     *count = sequence->n_tokens;
-    if (n_computed) *n_computed = sequence->n_computed;
-    if (!tokens) return OK;
-    if (sequence->n_tokens > capacity)
+    if (tokens && sequence->n_tokens > capacity)
         return fail(BUFFER_TOO_SMALL, "the sequence has %" PRId64 " tokens, the buffer %" PRId64,
                     sequence->n_tokens, capacity);
+    if (n_computed) *n_computed = sequence->n_computed;
+    if (!tokens) return OK;
     memcpy(tokens, sequence->tokens, (size_t)sequence->n_tokens * sizeof *tokens);
     return OK;
 }

@@ -1,4 +1,6 @@
 /* Text and tokens. */
+#include <string.h>
+
 #include "api/options.h"
 #include "engine/model.h"
 #include "tokenizer/text_stream.h"
@@ -16,7 +18,7 @@ static status check_buffer(const void *buffer, int64_t capacity, const void *cou
 }
 
 static status check_token(const transformer_model *model, int32_t token) {
-    int64_t n = tokenizer_vocab_size(model->tokenizer);
+    int64_t n = model->spec->n_vocab; /* rows that only pad the embedding have an empty text */
     if (token >= 0 && token < n) return OK;
     return fail(INVALID_ARGUMENT, "token %" PRId32 ", the vocabulary has %" PRId64, token, n);
 }
@@ -36,12 +38,32 @@ transformer_status transformer_tokenize(const transformer_model *model, const ch
                                    .parse_special = ours.parse_special == TRANSFORMER_ON};
     size_t n = 0;
     struct memory *memory = (struct memory *)(uintptr_t)&model->memory; /* it counts atomically */
+    /* By way of a buffer of ours: the caller's stays as it is unless all tokens fit. */
+    size_t most = tokens ? (size_t)capacity : 0;
+    if ((size_t)length < most / 4) most = 4 * (size_t)length + 16;
+    int32_t *ids = NULL;
+    TRY(memory_take_array(memory, most, sizeof *ids, "tokens", (void **)&ids));
     status result =
         tokenizer_encode(model->tokenizer, memory, (struct text){text ? text : "", (size_t)length},
-                         flags, tokens, (size_t)capacity, &n);
+                         flags, ids, most, &n);
     bool counting = !tokens && result == BUFFER_TOO_SMALL;
     if (result == OK || result == BUFFER_TOO_SMALL) *count = (int64_t)n;
+    if (result == OK && n) memcpy(tokens, ids, n * sizeof *ids);
+    memory_give(memory, ids);
     return counting ? OK : result;
+}
+
+/* Bytes of the tokens' text, which is written as far as it fits. */
+static size_t render(const transformer_model *model, const int32_t *tokens, int64_t n_tokens,
+                     bool special, char *buffer, size_t capacity) {
+    struct detokenize_state state = {false};
+    size_t length = 0;
+    for (int64_t i = 0; i < n_tokens; i++) {
+        size_t room = length < capacity ? capacity - length : 0;
+        length += tokenizer_token_bytes(model->tokenizer, &state, tokens[i], special,
+                                        room ? buffer + length : NULL, room);
+    }
+    return length;
 }
 
 transformer_status transformer_detokenize(const transformer_model *model, const int32_t *tokens,
@@ -57,18 +79,14 @@ transformer_status transformer_detokenize(const transformer_model *model, const 
     TRY(options_check_mode("special", ours.special));
     TRY(options_check_reserved("transformer_detokenize_options", ours.reserved));
     for (int64_t i = 0; i < n_tokens; i++) TRY(check_token(model, tokens[i]));
-    struct detokenize_state state = {false};
-    size_t needed = 0;
-    for (int64_t i = 0; i < n_tokens; i++) {
-        size_t room = needed < (size_t)capacity ? (size_t)capacity - needed : 0;
-        needed += tokenizer_token_bytes(model->tokenizer, &state, tokens[i],
-                                        ours.special == TRANSFORMER_ON,
-                                        room ? buffer + needed : NULL, room);
-    }
+    bool special = ours.special == TRANSFORMER_ON;
+    size_t needed = render(model, tokens, n_tokens, special, NULL, 0);
     *length = (int64_t)needed;
-    if (buffer && needed > (size_t)capacity)
+    if (!buffer) return OK;
+    if (needed > (size_t)capacity)
         return fail(BUFFER_TOO_SMALL, "the text has %zu bytes, the buffer %" PRId64, needed,
                     capacity);
+    render(model, tokens, n_tokens, special, buffer, needed);
     return OK;
 }
 

@@ -7,12 +7,17 @@ struct plan {
     int64_t n_rows, max_rows, n_sequences, n_logit_rows;
 };
 
+/* A sampler of the sequence's own needs the last position, also when what asked for logits was
+ * truncated away or came before a fork. */
+static bool keeps_logits(const transformer_sequence *sequence, int64_t position) {
+    return sequence->keep[position] || (sequence->sampler && position == sequence->n_tokens - 1);
+}
+
 /* The first rows of a sequence's pending tokens whose kept logits fit what is left for this step.
  */
 static int64_t fit_logit_rows(const transformer_sequence *sequence, int64_t n_rows, int64_t left) {
-    const uint8_t *keep = sequence->keep + sequence->n_computed;
     for (int64_t i = 0; i < n_rows; i++)
-        if (keep[i] && left-- == 0) return i;
+        if (keeps_logits(sequence, sequence->n_computed + i) && left-- == 0) return i;
     return n_rows;
 }
 
@@ -27,7 +32,7 @@ static void add_rows(transformer_context *context, struct plan *plan,
     memcpy(context->tokens + plan->n_rows, sequence->tokens + sequence->n_computed,
            (size_t)n_rows * sizeof *context->tokens);
     for (int64_t i = 0; i < n_rows; i++) {
-        if (!sequence->keep[sequence->n_computed + i]) continue;
+        if (!keeps_logits(sequence, sequence->n_computed + i)) continue;
         context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
         context->logit_positions[plan->n_logit_rows++] = sequence->n_computed + i;
     }
@@ -111,7 +116,7 @@ static void sample_own(transformer_context *context, const struct plan *plan,
         sampler_leave(sequence->sampler);
         if (sampled != OK) continue;
         sequence->tokens[sequence->n_tokens] = token;
-        sequence->keep[sequence->n_tokens++] = 1;
+        sequence->keep[sequence->n_tokens++] = 1; /* as append does by default */
         result->n_sampled++;
     }
 }

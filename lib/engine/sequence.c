@@ -118,7 +118,7 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
     memcpy(sequence->tokens + sequence->n_tokens, tokens, (size_t)count * sizeof *tokens);
     uint8_t *kept = sequence->keep + sequence->n_tokens;
     memset(kept, logits == TRANSFORMER_LOGITS_ALL, (size_t)count);
-    if (logits == TRANSFORMER_LOGITS_LAST || sequence->sampler) kept[count - 1] = 1;
+    if (logits == TRANSFORMER_LOGITS_LAST) kept[count - 1] = 1;
     for (int64_t i = 0; keep && i < count; i++)
         if (keep[i]) kept[i] = 1;
     sequence->n_tokens += count;
