@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 /* Speeds, next to what this machine can read and multiply. Each figure is the best of several
  * repetitions, since others may share the machine. */
 #include <math.h>

@@ -1,3 +1,4 @@
+#define _GNU_SOURCE
 #include "kernels_test.h"
 
 #include <math.h>
