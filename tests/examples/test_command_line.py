@@ -107,4 +107,5 @@ class CommandLine(programs.Case):
 
 
 if __name__ == "__main__":
+    os.environ.update(programs.LEAKS_ALLOWED)
     programs.main()
