@@ -304,15 +304,14 @@ static size_t upper_lower(const struct piece *piece, size_t at, int not_han, siz
 
 static size_t cased(const struct piece *piece, size_t at, int contractions, int not_han) {
     size_t start = after_one_without(piece, at, NEWLINE | LETTER | NUMBER);
-    size_t upper_end, all_upper_end;
+    size_t upper_end, unused;
     size_t end = upper_lower(piece, start, not_han, &upper_end);
-    if (end == start && start > at) {
-        end = upper_lower(piece, at, not_han, &all_upper_end);
-        if (end == at) end = start;
+    if (end == start) {
+        /* without the optional character, which may be a mark and so a letter of U and L too */
+        end = upper_lower(piece, at, not_han, &unused);
+        if (end == at) end = matched(at, start, upper_end);
     }
-    if (end == start) end = upper_end;
-    if (end == start) return at;
-    return contractions ? match_contraction(piece, end) : end;
+    return contractions && end > at ? match_contraction(piece, end) : end;
 }
 
 size_t match_cased(const struct piece *piece, size_t at) {
@@ -455,7 +454,8 @@ size_t match_not_sentence_end(const struct piece *piece, size_t at) {
 }
 
 size_t match_spaces_halving(const struct piece *piece, size_t at) {
-    size_t ends[514] = {at}; /* ends[i]: after i of them */
+    size_t ends[514]; /* ends[i]: after i of them */
+    ends[0] = at;
     size_t n_spaces = 0;
     unsigned n;
     while (n_spaces < 513 && class_at(piece, ends[n_spaces], &n) & SPACE) {

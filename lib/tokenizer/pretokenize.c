@@ -334,7 +334,7 @@ static size_t digits_end(const uint8_t *text, size_t at, size_t end, size_t *n) 
 static bool is_word_at(const uint8_t *text, size_t at, size_t end) {
     unsigned bytes;
     return at < end &&
-           character_class(utf8_decode(text + at, &bytes)) & (LETTER | MARK | DIGIT | CONNECT);
+           character_class(utf8_decode(text + at, &bytes)) & (LETTER | MARK | NUMBER | CONNECT);
 }
 
 static status split_digit_groups(const struct splitter *splitter,

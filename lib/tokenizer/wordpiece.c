@@ -45,6 +45,10 @@ static void word_add(struct word *word, uint32_t c) {
 static int32_t longest_piece(const struct vocab *vocab, const struct word *word, size_t at,
                              size_t *end) {
     size_t most = word->length - at;
+    /* a U+2581 of the text itself: pieces that start with one are those that start words */
+    if (at > 0 && most >= sizeof space_mark &&
+        memcmp(word->text + at, space_mark, sizeof space_mark) == 0)
+        return -1;
     if (most > vocab->longest) most = vocab->longest;
     for (size_t n = most; n > 0; n--) {
         if (at + n < word->length && ((uint8_t)word->text[at + n] & 0xc0) == 0x80) continue;
