@@ -10,7 +10,7 @@ uint64_t sequence_bytes(const struct context_limits *limits, int n_groups) {
     size_t tokens = (size_t)limits->max_sequence_tokens;
     return memory_cost(sizeof(transformer_sequence)) + memory_cost(tokens * sizeof(int32_t)) +
            memory_cost(tokens) + memory_cost((size_t)n_groups * sizeof(struct page_table)) +
-           (uint64_t)n_groups * memory_cost(table_pages(limits) * sizeof(int32_t));
+           memory_cost((size_t)n_groups * table_pages(limits) * sizeof(int32_t));
 }
 
 static void give_memory(transformer_sequence *sequence) {
