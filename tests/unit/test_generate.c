@@ -1,0 +1,321 @@
+/* The ten-line program: what it gives out, when it stops, and what a callback may do. */
+#include "api_fixture.h"
+
+static transformer_model *model;
+static transformer_context *context;
+
+static void set_up(int64_t max_sequence_tokens) {
+    transformer_context_options options = {
+        .max_sequence_tokens = max_sequence_tokens, .n_threads = 1, .max_step_tokens = 16};
+    model = fixture_open("small/llama-gqa");
+    context = fixture_context(model, &options);
+}
+
+static void tear_down(void) {
+    ck_assert_int_eq(fixture_stats(context).n_sequences, 0); /* its sequence is gone */
+    transformer_context_destroy(context);
+    transformer_model_close(model);
+}
+
+struct text {
+    char bytes[65536];
+    uint64_t n, n_calls, stop_at;
+};
+
+static int32_t collect(void *user, const char *text, uint64_t length) {
+    struct text *all = user;
+    ck_assert_uint_gt(length, 0);
+    ck_assert_uint_lt(all->n + length, sizeof all->bytes);
+    memcpy(all->bytes + all->n, text, length);
+    all->n += length;
+    return ++all->n_calls == all->stop_at ? 5 : 0;
+}
+
+static bool is_end(int32_t token) {
+    transformer_model_details details = {.struct_size = sizeof details};
+    ok(transformer_model_info(model, &details));
+    for (int64_t i = 0; i < details.n_end_tokens; i++)
+        if (details.end_tokens[i] == token) return true;
+    return false;
+}
+
+/* The same by hand: tokens, greedy or by a sampler, and their text by a stream. */
+static int64_t by_hand(const int32_t *prompt, int64_t n, int64_t max_tokens,
+                       transformer_sampler_options options, struct text *all, int32_t *finish) {
+    transformer_sequence *sequence = fixture_sequence(context);
+    transformer_sampler *sampler = fixture_sampler(model, options);
+    transformer_text_stream *stream = NULL;
+    transformer_sample_options append = {.struct_size = sizeof append, .append = TRANSFORMER_ON};
+    const char *text;
+    int64_t length, n_generated = 0;
+    ok(transformer_text_stream_create(model, NULL, &stream));
+    fixture_append(sequence, prompt, n, TRANSFORMER_LOGITS_LAST);
+    *all = (struct text){.n = 0};
+    for (*finish = 0; !*finish;) {
+        int32_t token;
+        fixture_decode(context);
+        transformer_status status = transformer_sampler_sample(sampler, sequence, &append, &token);
+        if (status == TRANSFORMER_LIMIT) {
+            ok(transformer_sampler_sample(sampler, sequence, NULL, &token));
+            *finish = TRANSFORMER_FINISH_CONTEXT;
+        } else {
+            ok(status);
+        }
+        if (is_end(token)) {
+            *finish = TRANSFORMER_FINISH_END;
+            break;
+        }
+        if (++n_generated == max_tokens) *finish = TRANSFORMER_FINISH_LENGTH;
+        ok(transformer_text_stream_push(stream, token, &text, &length));
+        if (length) collect(all, text, (uint64_t)length);
+    }
+    ok(transformer_text_stream_finish(stream, &text, &length));
+    if (length) collect(all, text, (uint64_t)length);
+    transformer_text_stream_destroy(stream);
+    transformer_sampler_destroy(sampler);
+    transformer_sequence_destroy(sequence);
+    return n_generated;
+}
+
+static void check_against_hand(transformer_generate_options options, const int32_t *prompt,
+                               int64_t n, transformer_sampler_options sampling) {
+    static struct text hand, all;
+    int32_t finish;
+    int64_t n_generated = by_hand(prompt, n, options.max_tokens, sampling, &hand, &finish);
+    all = (struct text){.n = 0};
+    transformer_generate_result result = {.struct_size = sizeof result};
+    options.struct_size = sizeof options;
+    sampling.struct_size = sizeof sampling;
+    options.sampler = &sampling;
+    ok(transformer_generate(context, &options, collect, &all, &result));
+    ck_assert_int_eq(result.n_prompt_tokens, n);
+    ck_assert_int_eq(result.n_generated_tokens, n_generated);
+    ck_assert_int_eq(result.finish_reason, finish);
+    ck_assert_int_eq(result.reserved, 0);
+    ck_assert_uint_gt(result.prompt_nanoseconds, 0);
+    ck_assert_uint_eq(all.n, hand.n);
+    ck_assert_mem_eq(all.bytes, hand.bytes, hand.n);
+}
+
+START_TEST(as_by_hand) {
+    set_up(512);
+    const int32_t *prompt = fixture_tokens(model, 1, 40);
+    transformer_sampler_options greedy = {0};
+    check_against_hand(
+        (transformer_generate_options){.tokens = prompt, .n_tokens = 40, .max_tokens = 60}, prompt,
+        40, greedy);
+    for (uint64_t seed = 0; seed < 5; seed++) {
+        transformer_sampler_options sampling = {.temperature = 1, .seed = seed, .top_k = 100};
+        check_against_hand(
+            (transformer_generate_options){.tokens = prompt, .n_tokens = 20, .max_tokens = 100},
+            prompt, 20, sampling);
+    }
+    int32_t tokens[64];
+    int64_t n;
+    const char *text = "Hello world, hello";
+    ok(transformer_tokenize(model, text, 18, NULL, tokens, 64, &n));
+    check_against_hand((transformer_generate_options){.prompt = text, .max_tokens = 30}, tokens, n,
+                       greedy);
+    ok(transformer_tokenize(model, text, 5, NULL, tokens, 64, &n));
+    check_against_hand(
+        (transformer_generate_options){.prompt = text, .prompt_length = 5, .max_tokens = 30},
+        tokens, n, greedy);
+    tear_down();
+}
+END_TEST
+
+static transformer_generate_result run(transformer_generate_options options, struct text *all) {
+    transformer_generate_result result = {.struct_size = sizeof result};
+    options.struct_size = sizeof options;
+    ok(transformer_generate(context, &options, all ? collect : NULL, all, &result));
+    return result;
+}
+
+START_TEST(finish_reasons) {
+    static struct text all;
+    set_up(64);
+    const int32_t *prompt = fixture_tokens(model, 1, 64);
+    transformer_model_details details = {.struct_size = sizeof details};
+    ok(transformer_model_info(model, &details));
+    ck_assert_int_gt(details.n_end_tokens, 0);
+    transformer_logit_bias bias = {.token = details.end_tokens[0], .bias = 1e6f};
+    transformer_sampler_options ends = {
+        .struct_size = sizeof ends, .logit_bias = &bias, .n_logit_bias = 1};
+    transformer_generate_result result = run(
+        (transformer_generate_options){.tokens = prompt, .n_tokens = 5, .sampler = &ends}, &all);
+    ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_END);
+    ck_assert_int_eq(result.n_generated_tokens, 0);
+    ck_assert_uint_eq(all.n_calls, 0);
+    /* Never the end: the context fills up. The last token is given out, not computed. */
+    transformer_logit_bias never[8];
+    for (int64_t i = 0; i < details.n_end_tokens; i++)
+        never[i] = (transformer_logit_bias){details.end_tokens[i], -1e30f};
+    transformer_sampler_options goes_on = {
+        .struct_size = sizeof goes_on, .logit_bias = never, .n_logit_bias = details.n_end_tokens};
+    result =
+        run((transformer_generate_options){.tokens = prompt, .n_tokens = 60, .sampler = &goes_on},
+            NULL);
+    ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_CONTEXT);
+    ck_assert_int_eq(result.n_generated_tokens, 5);
+    result =
+        run((transformer_generate_options){.tokens = prompt, .n_tokens = 64, .sampler = &goes_on},
+            NULL);
+    ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_CONTEXT);
+    ck_assert_int_eq(result.n_generated_tokens, 1);
+    result = run(
+        (transformer_generate_options){
+            .tokens = prompt, .n_tokens = 60, .max_tokens = 3, .sampler = &goes_on},
+        NULL);
+    ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_LENGTH);
+    ck_assert_int_eq(result.n_generated_tokens, 3);
+    all = (struct text){.stop_at = 2};
+    result = run(
+        (transformer_generate_options){.tokens = prompt, .n_tokens = 5, .sampler = &goes_on}, &all);
+    ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_STOPPED);
+    ck_assert_uint_eq(all.n_calls, 2); /* and no more */
+    tear_down();
+}
+END_TEST
+
+START_TEST(what_does_not_fit) {
+    set_up(32);
+    const int32_t *prompt = fixture_tokens(model, 1, 33);
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .tokens = prompt, .n_tokens = 33, .max_tokens = 1};
+    transformer_generate_result result = {.struct_size = sizeof result, .finish_reason = -9};
+    expect(TRANSFORMER_LIMIT, transformer_generate(context, &options, NULL, NULL, &result));
+    ck_assert_int_eq(result.finish_reason, -9);
+    int32_t wrong[2] = {3, 9999};
+    options.tokens = wrong;
+    options.n_tokens = 2;
+    invalid(transformer_generate(context, &options, NULL, NULL, &result));
+    /* No page is left for it; the sequence that has them isn't harmed. */
+    transformer_sequence *a = fixture_prompt(context, model, 1, 32, TRANSFORMER_LOGITS_LAST);
+    fixture_decode(context);
+    float *row = fixture_logits(a, -1);
+    options.tokens = prompt;
+    expect(TRANSFORMER_LIMIT, transformer_generate(context, &options, NULL, NULL, &result));
+    fixture_same(fixture_logits(a, -1), row, 380, "another sequence");
+    transformer_sequence_destroy(a);
+    ok(transformer_generate(context, &options, NULL, NULL, &result));
+    tear_down();
+}
+END_TEST
+
+/* ---- what a callback may do ---- */
+
+static transformer_sequence *bystander;
+static int64_t n_allowed;
+
+static int32_t uses_everything(void *user, const char *text, uint64_t length) {
+    (void)user, (void)text, (void)length;
+    transformer_context_statistics statistics = {.struct_size = sizeof statistics};
+    transformer_sequence *created = NULL;
+    int64_t count = -1;
+    int32_t token = 3;
+    transformer_generate_options again = {
+        .struct_size = sizeof again, .tokens = &token, .n_tokens = 1, .max_tokens = 1};
+#define busy(call) expect(TRANSFORMER_BUSY, call)
+    busy(transformer_decode(context, NULL, NULL));
+    busy(transformer_context_stats(context, &statistics));
+    busy(transformer_generate(context, &again, NULL, NULL, NULL));
+    busy(transformer_sequence_create(context, NULL, &created));
+    busy(transformer_sequence_append(bystander, &token, 1, NULL));
+    busy(transformer_sequence_truncate(bystander, 0));
+    busy(transformer_sequence_tokens(bystander, NULL, 0, &count, NULL));
+    ck_assert_ptr_null(created);
+    ck_assert_int_eq(count, -1);
+    ok(transformer_tokenize(model, "a b", 3, NULL, NULL, 0, &count));
+    ok(transformer_token_text(model, 3, NULL, 0, &count));
+    ck_assert_int_eq(fixture_n_vocab(model), 380);
+    n_allowed++;
+    return 0;
+}
+
+START_TEST(callback_is_inside) {
+    set_up(64);
+    bystander = fixture_sequence(context);
+    int32_t prompt[4] = {9, 8, 7, 6};
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .tokens = prompt, .n_tokens = 4, .max_tokens = 10};
+    transformer_context_options two = {.kv_tokens = 256, .n_threads = 1};
+    transformer_context_destroy(context);
+    transformer_sequence_destroy(bystander);
+    context = fixture_context(model, &two);
+    bystander = fixture_sequence(context);
+    ok(transformer_generate(context, &options, uses_everything, NULL, NULL));
+    ck_assert_int_gt(n_allowed, 0);
+    transformer_sequence_destroy(bystander);
+    tear_down();
+}
+END_TEST
+
+static int32_t cancels(void *user, const char *text, uint64_t length) {
+    (void)user, (void)text, (void)length;
+    n_allowed++;
+    transformer_context_cancel(context);
+    return 0;
+}
+
+START_TEST(callback_cancels) {
+    set_up(64);
+    int32_t prompt[4] = {9, 8, 7, 6};
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .tokens = prompt, .n_tokens = 4, .max_tokens = 40};
+    expect(TRANSFORMER_CANCELLED, transformer_generate(context, &options, cancels, NULL, NULL));
+    ck_assert_int_eq(n_allowed, 1);
+    ok(transformer_generate(context, &options, NULL, NULL, NULL));
+    tear_down();
+}
+END_TEST
+
+/* All handles go while it generates: it goes on to its end, then everything is freed. */
+static int32_t destroys(void *user, const char *text, uint64_t length) {
+    (void)user, (void)text, (void)length;
+    if (n_allowed++ > 0) return 0;
+    transformer_sequence_destroy(bystander);
+    transformer_context_destroy(context);
+    transformer_model_close(model);
+    return 0;
+}
+
+START_TEST(callback_destroys) {
+    struct counting counting;
+    counting_init(&counting);
+    transformer_model_options file = {.struct_size = sizeof file,
+                                      .path = fixture_path("small/llama-gqa"),
+                                      .allocator = &counting.allocator};
+    ok(transformer_model_open(&file, &model));
+    transformer_context_options two = {.kv_tokens = 256, .n_threads = 2};
+    context = fixture_context(model, &two);
+    bystander = fixture_sequence(context);
+    int32_t prompt[4] = {9, 8, 7, 6};
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .tokens = prompt, .n_tokens = 4, .max_tokens = 10};
+    transformer_generate_result result = {.struct_size = sizeof result};
+    ok(transformer_generate(context, &options, destroys, NULL, &result));
+    ck_assert_int_gt(n_allowed, 1);
+    ck_assert_int_eq(result.n_generated_tokens, 10);
+    ck_assert_int_eq(counting.n_live, 0);
+    ck_assert_uint_eq(counting.bytes, 0);
+}
+END_TEST
+
+START_TEST(without_tokenizer) {
+    model = fixture_open("small/qwen2-mha");
+    context = fixture_context(model, NULL);
+    int32_t prompt[4] = {9, 8, 7, 6};
+    transformer_generate_options options = {
+        .struct_size = sizeof options, .tokens = prompt, .n_tokens = 4, .max_tokens = 10};
+    transformer_generate_result result = {.struct_size = sizeof result};
+    ok(transformer_generate(context, &options, NULL, NULL, &result));
+    ck_assert_int_eq(result.n_generated_tokens, 10);
+    options = (transformer_generate_options){.struct_size = sizeof options, .prompt = "a"};
+    expect(TRANSFORMER_STATE, transformer_generate(context, &options, NULL, NULL, &result));
+    tear_down();
+}
+END_TEST
+
+FIXTURE_MAIN("generate", 300, CASE(as_by_hand), CASE(finish_reasons), CASE(what_does_not_fit),
+             CASE(callback_is_inside), CASE(callback_cancels), CASE(callback_destroys),
+             CASE(without_tokenizer))
