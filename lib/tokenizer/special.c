@@ -1,11 +1,19 @@
 #include "tokenizer/special.h"
 
+#include "tokenizer/utf8.h"
+
+/* A text with half a character would cut those of the text it is looked for in. */
+static bool is_whole(struct text text) {
+    return text.length > 0 &&
+           utf8_valid_prefix((const uint8_t *)text.data, text.length) == text.length;
+}
+
 static bool is_special(const struct vocab *vocab, uint32_t id) {
     switch (vocab->kinds[id]) {
     case TOKEN_CONTROL:
     case TOKEN_UNKNOWN:
     case TOKEN_USER_DEFINED:
-        return vocab_text(vocab, id).length > 0;
+        return is_whole(vocab_text(vocab, id));
     default:
         return false;
     }

@@ -21,7 +21,8 @@ struct tokenize_flags {
     bool parse_special; /* control tokens written out in the text become those tokens */
 };
 
-/* ids [capacity]; *count is the number of tokens even when that is over capacity (then
+/* Invalid UTF-8 becomes U+FFFD, one a maximal subpart. LIMIT: over 1 GiB of text.
+ * ids [capacity]; *count is the number of tokens even when that is over capacity (then
  * BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
  * logarithm, whatever the text. */
 status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
@@ -33,8 +34,9 @@ struct detokenize_state {
     bool started;
 };
 
-/* Appends the bytes of one token to buffer [capacity]; *length is the number needed. Control tokens
- * give nothing unless special. At most tokenizer_max_token_bytes. id must be in range. */
+/* Writes the bytes of one token to buffer [capacity] and returns how many they are, at most
+ * tokenizer_max_token_bytes; nothing is written if they don't fit. Control tokens give nothing
+ * unless special, nor do ids past the vocabulary (rows that pad the embedding). */
 size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
                              int32_t id, bool special, char *buffer, size_t capacity);
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer);
