@@ -12,6 +12,8 @@ enum {
 };
 /* So that every product of two limits fits. */
 #define MAX_LIMIT (INT64_C(1) << 30)
+/* Positions up to which kernels promise exact angles (cpu/kernels.h, rope_table). */
+#define MAX_POSITIONS (INT64_C(1) << 22)
 
 static status read_limit(const char *name, int64_t given, int64_t fallback, int64_t most,
                          int64_t *limit) {
@@ -25,9 +27,10 @@ status context_limits_read(const transformer_model *model,
                            const transformer_context_options *options,
                            struct context_limits *limits) {
     const struct spec *spec = model->spec;
-    int64_t trained = spec->context_length, tokens = 0;
+    int64_t most = spec->context_length < MAX_POSITIONS ? spec->context_length : MAX_POSITIONS;
+    int64_t tokens = 0;
     TRY(read_limit("max_sequence_tokens", options->max_sequence_tokens,
-                   trained < DEFAULT_CONTEXT ? trained : DEFAULT_CONTEXT, trained,
+                   most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT, most,
                    &limits->max_sequence_tokens));
     TRY(read_limit("kv_tokens", options->kv_tokens, limits->max_sequence_tokens, MAX_LIMIT,
                    &tokens));
@@ -197,7 +200,7 @@ status context_measure(const transformer_model *model, const transformer_context
     int64_t *n_pages = NULL;
     uint64_t backend = 0, kv = 0;
     status result;
-    memory_init(&memory, NULL);
+    memory_init(&memory, options->allocator ? options->allocator : &model->memory.host);
     TRY(context_limits_read(model, options, &limits));
     TRY_OR_EXIT(build_program(&memory, model, &limits, &program, &n_pages));
     struct backend_limits backend_limits = backend_limits_of(&limits, n_pages);
@@ -264,14 +267,15 @@ static void leave(transformer_context *context) {
 }
 
 status context_enter(transformer_context *context) {
-    if (!try_enter(context)) return fail(BUSY, "another call is running on this context");
-    if (context->destroyed || atomic_load(&context->destroy_wanted)) {
-        context_retain(context);
-        leave(context);
+    context_retain(context); /* first: a destroy may come as soon as somebody is inside */
+    if (!try_enter(context)) {
         context_release(context);
+        return fail(BUSY, "another call is running on this context");
+    }
+    if (context->destroyed || atomic_load(&context->destroy_wanted)) {
+        context_leave(context);
         return fail(STATE, "the context was destroyed");
     }
-    context_retain(context);
     return OK;
 }
 

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "base/text_format.h"
 
 static void model_free(transformer_model *model) {
@@ -54,8 +55,10 @@ static status describe(transformer_model *model) {
     for (size_t i = 0; i < checkpoint_tensor_count(model->checkpoint); i++) {
         const struct tensor *tensor = checkpoint_tensor_at(model->checkpoint, i);
         model->weight_bytes += tensor->bytes;
-        model->n_parameters +=
-            tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+        int64_t elements = tensor->dims[0] * tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+        if (add_overflows(model->n_parameters, elements, &model->n_parameters))
+            return fail(FORMAT, "%s: has more elements than 63 bits can count",
+                        checkpoint_name(model->checkpoint));
     }
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
@@ -100,11 +103,10 @@ static status read_weights(transformer_model *model, const transformer_model_opt
     return read_freq_factors(model);
 }
 
-static status create(const transformer_model_options *options,
-                     const transformer_allocator *allocator, transformer_model **created) {
+static status create(const transformer_model_options *options, transformer_model **created) {
     struct memory memory;
     transformer_model *fresh;
-    memory_init(&memory, allocator);
+    memory_init(&memory, options->allocator);
     TRY(memory_take_zeroed(&memory, sizeof *fresh, "a model", (void **)&fresh));
     fresh->memory = memory;
     atomic_init(&fresh->owners, 1);
@@ -121,7 +123,7 @@ static status create(const transformer_model_options *options,
 
 status model_open(const transformer_model_options *options, transformer_model **opened) {
     transformer_model *fresh;
-    TRY(create(options, options->allocator, &fresh));
+    TRY(create(options, &fresh));
     status result = read_weights(fresh, options);
     if (result != OK) {
         model_release(fresh);
@@ -138,7 +140,7 @@ status model_measure(const transformer_model_options *options,
                      transformer_memory_estimate *estimate, transformer_model **described) {
     transformer_model *fresh;
     uint64_t weights = 0;
-    TRY(create(options, NULL, &fresh));
+    TRY(create(options, &fresh));
     status result = fresh->backend->model_bytes(fresh->spec, &weights);
     if (result != OK) {
         model_release(fresh);
