@@ -3,7 +3,7 @@
 #include "arch/family.h"
 
 /* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
-enum { MAX_LAYERS = 4096, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 256 };
+enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 256 };
 #define MAX_CONTEXT (INT64_C(1) << 30)
 
 static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -47,6 +47,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"logit_scale", 1},
                    {"residual_scale", 1},
                    {"embedding_scale", 1},
+                   {"attention.causal", 1},
                    {"attention.clamp_kqv", 0},
                    {"attention.max_alibi_bias", 0},
                    {"rope.scaling.yarn_log_multiplier", 0}};

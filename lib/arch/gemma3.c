@@ -36,11 +36,10 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
 
 /* One layer in `pattern` is global, or an array tells for each whether it slides. */
 static status layer_slides(const struct keys *keys, int64_t layer, bool *slides) {
-    const struct metadata *array =
-        checkpoint_metadata(keys->file, "gemma3.attention.sliding_window_pattern");
+    static const char *const suffix = "attention.sliding_window_pattern";
     int64_t value = 6;
-    TRY(keys_i64_of_layer(keys, "attention.sliding_window_pattern", layer, 0, INT32_MAX, &value));
-    if (array && array->kind == METADATA_ARRAY)
+    TRY(keys_i64_of_layer(keys, suffix, layer, 0, INT32_MAX, &value));
+    if (keys_is_array(keys, suffix))
         *slides = value != 0;
     else
         *slides = value == 0 || (layer + 1) % value != 0;
@@ -52,10 +51,10 @@ status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *
     int64_t window = 0;
     TRY(decoder_read_model(keys, binder, N_ROPES, spec));
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
-    TRY(keys_i64(keys, "attention.sliding_window", 1, INT32_MAX, &window));
+    TRY(keys_i64_or(keys, "attention.sliding_window", 0, INT32_MAX, &window)); /* 0: none slides */
     for (int64_t i = 0; i < spec->n_layers; i++) {
         bool slides = false;
-        TRY(layer_slides(keys, i, &slides));
+        if (window) TRY(layer_slides(keys, i, &slides));
         TRY(read_layer(keys, binder, spec, i, eps, slides ? window : 0));
     }
     struct rope_spec *global = &spec->ropes[ROPE_GLOBAL], *local = &spec->ropes[ROPE_LOCAL];

@@ -113,6 +113,12 @@ status keys_must_be(const struct keys *keys, const char *suffix, float neutral) 
                 checkpoint_name(keys->file), key.text);
 }
 
+bool keys_is_array(const struct keys *keys, const char *suffix) {
+    struct key key = key_of(keys, suffix);
+    const struct metadata *entry = checkpoint_metadata(keys->file, key.text);
+    return entry && entry->kind == METADATA_ARRAY;
+}
+
 bool keys_text_is(struct text text, const char *other) {
     return text.length == strlen(other) && memcmp(text.data, other, text.length) == 0;
 }

@@ -25,6 +25,9 @@ status keys_text_or(const struct keys *keys, const char *suffix, struct text *va
 /* UNSUPPORTED, naming the key, if it is there with another value than this neutral one. */
 status keys_must_be(const struct keys *keys, const char *suffix, float neutral);
 
+/* Whether the key is there with an array. */
+bool keys_is_array(const struct keys *keys, const char *suffix);
+
 bool keys_text_is(struct text text, const char *other);
 
 #endif
