@@ -14,7 +14,7 @@ import random_model
 import reference_tokenizer
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "real")
-N_TOP, N_GREEDY, N_CHUNKS, CHUNK, N_LIKELIEST = 10, 32, 8, 512, 256
+N_TOP, N_GREEDY, N_CHUNKS, CHUNK, N_LIKELIEST = 10, 32, 8, 512, 1024
 
 TEXTS = ("The capital of France is",
          "1, 2, 3, 5, 8, 13, 21,",
@@ -109,6 +109,14 @@ def write_perplexity(path, model, tokens, bos):
     print(f"{os.path.basename(path)}: perplexity {np.exp(np.mean(nll)):.4f}", flush=True)
 
 
+def write_likeliest(path, model, chunk):
+    positions = list(range(256, CHUNK, 4))
+    log_probabilities = torch.log_softmax(rows(model, chunk, CHUNK - 256)[::4].double(), -1)
+    top = torch.topk(log_probabilities, N_LIKELIEST)
+    golden_file.write_distributions(path, chunk, positions, top.indices.numpy(), top.values.numpy())
+    print(f"{os.path.basename(path)}: the {N_LIKELIEST} likeliest tokens have {float(top.values.exp().sum(-1).mean()):.4f} of the mass")
+
+
 def make(name, models, text):
     reader = gguf.GGUFReader(os.path.join(models, name + ".gguf"))
     encode = reference_tokenizer.read(reader)
@@ -133,11 +141,7 @@ def make(name, models, text):
     if begin:
         write_perplexity(path + ".bos-perplexity", model, wiki, begin[0])
         chunk = begin + chunk[1:]
-    positions = list(range(256, CHUNK, 4))
-    log_probabilities = torch.log_softmax(rows(model, chunk, CHUNK - 256)[::4].double(), -1)
-    top = torch.topk(log_probabilities, N_LIKELIEST)
-    golden_file.write_distributions(path + ".distributions", chunk, positions, top.indices.numpy(), top.values.numpy())
-    print(f"{name}: the {N_LIKELIEST} likeliest tokens have {float(top.values.exp().sum(-1).mean()):.4f} of the mass")
+    write_likeliest(path + ".distributions", model, chunk)
 
 
 if __name__ == "__main__":
