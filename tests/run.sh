@@ -126,7 +126,7 @@ fi
 if wants sanitize; then
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-    CC=gcc CXX=g++ build sanitize -Dbuildtype=debugoptimized -Db_sanitize=address,undefined \
+    CC=gcc CXX=g++ build sanitize -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined \
         -Dc_args=-fno-sanitize-recover=all &&
         run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite fault \
             --suite fuzz --suite examples
@@ -136,7 +136,7 @@ if wants threads; then
     fixed=
     setarch "$(uname -m)" -R true 2>/dev/null && fixed="--wrapper setarch\ $(uname -m)\ -R"
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
-    CC=gcc CXX=g++ build threads -Dbuildtype=debugoptimized -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false &&
+    CC=gcc CXX=g++ build threads -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false &&
         eval "run threads --timeout-multiplier 10 --suite threads $fixed"
 fi
 if wants static; then

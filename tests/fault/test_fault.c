@@ -175,7 +175,7 @@ static void fail_each(struct world *world, struct fault *fault,
         }
         ck_assert_msg(status == TRANSFORMER_OUT_OF_MEMORY, "failure %d gave %s: %s", (int)n,
                       transformer_status_name(status), transformer_last_error());
-        ck_assert_int_gt(strlen(transformer_last_error()), 0);
+        ck_assert_uint_gt(strlen(transformer_last_error()), 0);
         ck_assert_int_eq(attempt(world), TRANSFORMER_OK);
         ck_assert_int_eq(world->memory.live, live);
     }

@@ -46,7 +46,7 @@ static void use_sequence(transformer_context *context, const uint8_t *data, size
         transformer_fork_options fork_options;
         take(&data, &size, &append, sizeof append);
         append.keep = append.keep ? keep : NULL;
-        (void)transformer_sequence_append(sequence, tokens, size % 25, &append);
+        (void)transformer_sequence_append(sequence, tokens, (int64_t)(size % 25), &append);
         take(&data, &size, &decode, sizeof decode);
         for (int i = 0; i < 3; i++) (void)transformer_decode(context, &decode, &result);
         if (sampler) (void)transformer_sampler_sample(sampler, sequence, NULL, &token);
