@@ -188,6 +188,10 @@ status context_create(transformer_model *model, const transformer_context_option
         free_struct(fresh);
         return result;
     }
+    log_line(&fresh->log, TRANSFORMER_LOG_INFO,
+             "context: %d threads, %" PRIu64 " bytes, sequences of up to %" PRId64 " tokens",
+             model->backend->n_threads(fresh->backend), atomic_load(&fresh->memory.bytes),
+             limits.max_sequence_tokens);
     *created = fresh;
     return OK;
 }
