@@ -5,7 +5,6 @@
 
 #include "base/checked.h"
 #include "cpu/execution.h"
-#include "cpu/processors.h"
 
 /* A size that saturates instead of wrapping: one that can't be is refused by the allocator. */
 static size_t times(size_t a, size_t b) {
@@ -74,9 +73,9 @@ static status cpu_context_bytes(const struct program *program, const struct back
                                 uint64_t *bytes, uint64_t *kv_bytes) {
     struct kernels kernels;
     struct sizes sizes;
-    int n_threads = limits->n_threads ? limits->n_threads : processors_count();
-    if (limits->executor && limits->executor->n_concurrent < n_threads)
-        n_threads = limits->executor->n_concurrent;
+    struct team_options team = {.n_threads = limits->n_threads, .executor = limits->executor};
+    int n_threads = 0;
+    TRY(team_count_threads(&team, &n_threads));
     TRY(kernels_choose(&kernels));
     measure(&kernels, program, limits, &sizes);
     uint64_t kv = 0;

@@ -37,7 +37,7 @@ static const struct team_kind *choose_kind(const struct team *team,
 #endif
 }
 
-static status count_threads(const struct team_options *options, int n_processors, int *n_threads) {
+status team_count_threads(const struct team_options *options, int *n_threads) {
     const transformer_executor *executor = options->executor;
     int n = options->n_threads;
     if (n < 0) return fail(INVALID_ARGUMENT, "n_threads is %d", n);
@@ -47,7 +47,7 @@ static status count_threads(const struct team_options *options, int n_processors
     if (executor && executor->n_concurrent < 1)
         return fail(INVALID_ARGUMENT, "the executor's n_concurrent is %" PRId32,
                     executor->n_concurrent);
-    if (n == 0) n = executor ? executor->n_concurrent : n_processors;
+    if (n == 0) n = executor ? executor->n_concurrent : processors_count();
     if (executor && n > executor->n_concurrent) n = executor->n_concurrent;
     *n_threads = n > MAX_THREADS ? MAX_THREADS : n;
     return OK;
@@ -96,14 +96,14 @@ static void free_team(struct team *team) {
 }
 
 status team_create(struct memory *memory, const struct team_options *options, struct team **team) {
-    int n_processors = processors_count(), n_threads = 0;
-    TRY(count_threads(options, n_processors, &n_threads));
+    int n_threads = 0;
+    TRY(team_count_threads(options, &n_threads));
     void *block;
     TRY(memory_take_zeroed(memory, sizeof(struct team), "the thread team", &block));
     struct team *made = block;
     made->memory = memory;
     made->n_threads = n_threads;
-    made->patience = (struct patience){n_threads > n_processors ? 0 : N_SPINS, N_YIELDS};
+    made->patience = (struct patience){n_threads > processors_count() ? 0 : N_SPINS, N_YIELDS};
     if (options->executor) made->executor = *options->executor;
     made->kind = choose_kind(made, options);
 

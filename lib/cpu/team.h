@@ -12,6 +12,8 @@ struct team_options {
     const transformer_executor *executor; /* NULL: threads of our own */
 };
 
+/* How many threads a team of these options has. INVALID_ARGUMENT, LIMIT. */
+status team_count_threads(const struct team_options *options, int *n_threads);
 /* OUT_OF_MEMORY  a thread can't be started; nothing is left behind. */
 status team_create(struct memory *memory, const struct team_options *options, struct team **team);
 void team_destroy(struct team *team); /* NULL does nothing. From any thread; not from inside a run.
