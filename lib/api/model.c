@@ -152,7 +152,11 @@ transformer_status transformer_model_metadata(const transformer_model *model, co
         bool found;
         TRY(checkpoint_read_text(model->checkpoint, key, &found, &text));
     } else {
-        TRY(describe_value(model->checkpoint, key, value, number, sizeof number));
+        fenv_t host; /* printf rounds as the environment says */
+        float_environment_enter(&host);
+        status described = describe_value(model->checkpoint, key, value, number, sizeof number);
+        float_environment_leave(&host);
+        TRY(described);
         text.length = strlen(number);
     }
     *length = (int64_t)text.length;

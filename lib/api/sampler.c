@@ -12,7 +12,11 @@ transformer_status transformer_sampler_create(transformer_model *model,
     TRY(options_require("sampler", sampler));
     TRY(OPTIONS_READ(sampler_options, options, &ours));
     TRY(options_check_reserved("transformer_sampler_options", ours.reserved));
-    return sampler_create(model, &ours, sampler);
+    fenv_t host; /* options are compared: a NaN among them must not trap */
+    float_environment_enter(&host);
+    status result = sampler_create(model, &ours, sampler);
+    float_environment_leave(&host);
+    return result;
 }
 
 transformer_status transformer_sampler_clone(const transformer_sampler *sampler,
@@ -30,10 +34,7 @@ static status sample(transformer_sampler *sampler, transformer_sequence *sequenc
                      int32_t *token) {
     int32_t chosen;
     TRY(sampler_enter(sampler));
-    fenv_t host;
-    float_environment_enter(&host);
     status result = sequence_sample(sequence, sampler, &chosen);
-    float_environment_leave(&host);
     sampler_leave(sampler);
     TRY(result);
     if (append) TRY(sequence_append(sequence, &chosen, 1, TRANSFORMER_LOGITS_LAST, NULL));
@@ -54,7 +55,12 @@ transformer_status transformer_sampler_sample(transformer_sampler *sampler,
     TRY(options_check_reserved("transformer_sample_options", ours.reserved));
     transformer_context *context = sequence->context;
     TRY(context_enter(context));
+    sampler_retain(sampler); /* a destroy that comes meanwhile takes effect after this call */
+    fenv_t host;
+    float_environment_enter(&host);
     status result = sample(sampler, sequence, ours.append == TRANSFORMER_ON, token);
+    float_environment_leave(&host);
+    sampler_release(sampler);
     context_leave(context);
     return result;
 }
