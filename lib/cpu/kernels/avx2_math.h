@@ -8,9 +8,17 @@
 #include <stdint.h>
 
 #define INLINE static inline __attribute__((always_inline))
-/* Before a loop of constant length over vectors that must stay in registers. */
+/* Before a loop of constant length over vectors that must stay in registers. Builds with sanitizers
+ * leave the loops alone: their checks, once for every unrolled step, take minutes to compile. */
 #if defined(__clang__)
+#if __has_feature(address_sanitizer) || __has_feature(undefined_behavior_sanitizer) || \
+    __has_feature(memory_sanitizer) || __has_feature(thread_sanitizer)
+#define UNROLL
+#else
 #define UNROLL _Pragma("unroll")
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define UNROLL
 #else
 #define UNROLL _Pragma("GCC unroll 8")
 #endif
