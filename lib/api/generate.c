@@ -123,7 +123,12 @@ static status generate(struct run *run) {
     int32_t finish = 0;
     TRY(begin(run));
     while (!finish) {
-        TRY(compute(run));
+        status computed = compute(run);
+        if (computed == LIMIT && first) { /* no KV page is left */
+            finish = TRANSFORMER_FINISH_CONTEXT;
+            break;
+        }
+        TRY(computed);
         TRY(next_token(run, &finish));
         if (!first) first = now();
     }
