@@ -54,6 +54,8 @@ status context_limits_read(const transformer_model *model,
     limits->executor = options->executor;
     if (options->executor && (!options->executor->run || options->executor->n_concurrent < 1))
         return fail(INVALID_ARGUMENT, "executor: run is NULL or n_concurrent below 1");
+    if (options->executor && options->executor->reserved)
+        return fail(UNSUPPORTED, "executor: the reserved member is set");
     return OK;
 }
 
