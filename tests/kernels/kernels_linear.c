@@ -75,12 +75,13 @@ static void q8_values(const uint8_t *rows, size_t row_bytes, size_t n_x, size_t 
         for (size_t k = 0; k < n_cols; k++) {
             const struct q8_block *block =
                 (const struct q8_block *)(const void *)(rows + i * row_bytes) + k / Q8_BLOCK;
-            x[i * n_cols + k] = (float)block->q[k % Q8_BLOCK] * block->scale;
+            x[i * n_cols + k] =
+                (float)block->q[k % Q8_BLOCK] * block->scale[k % Q8_BLOCK / Q8_HALF];
         }
 }
 
 /* Of the sum of |w x|. f32 sums in k order round once a product, n roundings of 2^-24 at most; int8
- * ones twice a block of 32, with offset terms that are several times the weights. */
+ * ones three times a block of 32, with offset terms that are several times the weights. */
 #define F32_TOLERANCE(n) (6e-8 * (double)(n) + 1e-7)
 #define Q8_ROUNDING 4e-6
 #define Q8_TOLERANCE 0.02 /* of int8 activations, against f32 ones */
@@ -230,12 +231,12 @@ static void test_activation(const struct path *path) {
                   path->kernels.name, format, n);
             for (size_t k = 0; format == ACTIVATION_ROWS_Q8 && k < n; k++) {
                 const struct q8_block *block = (const struct q8_block *)(const void *)row + k / 32;
+                float scale = block->scale[k % 32 / 16];
                 check(block->q[k % 32] >= -127, "%s: a quant of -128", path->kernels.name);
                 if (round < 30)
-                    check(fabsf((float)block->q[k % 32] * block->scale - x[k]) <=
-                              block->scale * 0.5001f,
+                    check(fabsf((float)block->q[k % 32] * scale - x[k]) <= scale * 0.5001f,
                           "%s: Q8 of %g is %d * %g", path->kernels.name, (double)x[k],
-                          block->q[k % 32], (double)block->scale);
+                          block->q[k % 32], (double)scale);
             }
             guarded_free(row, bytes, "activation");
             guarded_free(right, bytes, "activation");

@@ -132,8 +132,9 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
     __m256i first_high = _mm256_slli_epi32(first, 16), second_high = _mm256_slli_epi32(second, 16);
     to->half_scale[0] = _mm256_blend_epi16(first, first_high, 0xaa);
     to->half_scale[1] = _mm256_blend_epi16(second, second_high, 0xaa);
-    to->correction =
-        _mm256_mullo_epi16(_mm256_blend_epi16(first, second_high, 0xaa), _mm256_set1_epi16(-32));
+    const __m256i by = _mm256_set1_epi16(-32), zero = _mm256_setzero_si256();
+    to->correction[0] = _mm256_mullo_epi16(_mm256_blend_epi16(first, zero, 0xaa), by);
+    to->correction[1] = _mm256_mullo_epi16(_mm256_blend_epi16(zero, second_high, 0xaa), by);
     UNROLL
     for (int j = 0; j < 8; j++) {
         __m256i both = load(low + 32 * j), bits = load(high + 32 * j);
@@ -148,7 +149,7 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q4_0
 #define BLOCK offset_block
-#define STEP u4_step
+#define STEP offset_step
 #define TILE 6
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES 144
@@ -157,7 +158,7 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q4_1
 #define BLOCK offset_block
-#define STEP u4_step
+#define STEP offset_step
 #define TILE 6
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES 160
@@ -166,8 +167,8 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q5_0
 #define BLOCK offset_block
-#define STEP u5_step
-#define TILE 4
+#define STEP offset_step
+#define TILE 6
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES 176
 #define UNPACK unpack_q5_0
@@ -175,8 +176,8 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q5_1
 #define BLOCK offset_block
-#define STEP u5_step
-#define TILE 4
+#define STEP offset_step
+#define TILE 6
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES 192
 #define UNPACK unpack_q5_1
@@ -193,7 +194,7 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q4_K
 #define BLOCK offset_block
-#define STEP u4_step
+#define STEP offset_step
 #define TILE 6
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES 1184
@@ -202,8 +203,8 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 #define TYPE Q5_K
 #define BLOCK offset_block
-#define STEP u5_step
-#define TILE 4
+#define STEP offset_step
+#define TILE 6
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES 1440
 #define UNPACK unpack_q5_k
@@ -220,40 +221,45 @@ INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
 
 /* ---- activations ---- */
 
-/* |x| of a NaN loses to the other operand of max; its quant is 0. */
-static void q8_prepare(const float *x, size_t n, void *row) {
+/* One half: 16 columns to 16-bit lanes 0-3, 8-11, 4-7, 12-15. |x| of a NaN loses to the other
+ * operand of max; its quant is 0. */
+INLINE __m256i q8_half(const float *x, float *scale, int16_t *sum) {
     const __m256 sign = _mm256_set1_ps(-0.0f), limit = _mm256_set1_ps(127.0f);
+    __m256 v[2], largest = _mm256_setzero_ps();
+    for (int i = 0; i < 2; i++) {
+        v[i] = _mm256_loadu_ps(x + 8 * i);
+        largest = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), largest);
+    }
+    float absmax = avx2_max(largest), inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+    __m256i q[2];
+    for (int i = 0; i < 2; i++) {
+        __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
+        scaled = _mm256_and_ps(scaled, _mm256_cmp_ps(scaled, scaled, _CMP_ORD_Q));
+        scaled = _mm256_min_ps(_mm256_max_ps(scaled, _mm256_xor_ps(limit, sign)), limit);
+        q[i] = _mm256_cvtps_epi32(scaled);
+    }
+    __m256i packed = _mm256_packs_epi32(q[0], q[1]);
+    __m256i pairs = _mm256_madd_epi16(packed, _mm256_set1_epi16(1));
+    __m128i total =
+        _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
+    total = _mm_hadd_epi32(total, total);
+    total = _mm_hadd_epi32(total, total);
+    *scale = absmax / 127.0f;
+    *sum = (int16_t)_mm_cvtsi128_si32(total);
+    return packed;
+}
+
+static void q8_prepare(const float *x, size_t n, void *row) {
     struct q8_block *block = row;
     for (const float *end = x + n / Q8_BLOCK * Q8_BLOCK; x < end; x += Q8_BLOCK, block++) {
-        __m256 v[4], largest = _mm256_setzero_ps();
-        for (int i = 0; i < 4; i++) {
-            v[i] = _mm256_loadu_ps(x + 8 * i);
-            largest = _mm256_max_ps(_mm256_andnot_ps(sign, v[i]), largest);
-        }
-        float absmax = avx2_max(largest), inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
-        __m256i q[4];
-        for (int i = 0; i < 4; i++) {
-            __m256 scaled = _mm256_mul_ps(v[i], _mm256_set1_ps(inverse));
-            scaled = _mm256_and_ps(scaled, _mm256_cmp_ps(scaled, scaled, _CMP_ORD_Q));
-            scaled = _mm256_min_ps(_mm256_max_ps(scaled, _mm256_xor_ps(limit, sign)), limit);
-            q[i] = _mm256_cvtps_epi32(scaled);
-        }
-        __m256i first = _mm256_packs_epi32(q[0], q[1]), second = _mm256_packs_epi32(q[2], q[3]);
-        /* dwords of the packs by lane: 0, 2 of q[0 ... 3], then 1, 3 */
+        __m256i first = q8_half(x, &block->scale[0], &block->sums[0]);
+        __m256i second = q8_half(x + Q8_HALF, &block->scale[1], &block->sums[1]);
+        /* dwords of the packs by lane: 0, 2 of the four vectors of eight, then 1, 3 */
         __m256i packed = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(first, second),
                                                      _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
         _mm256_storeu_si256((__m256i *)(void *)block->q, packed);
-        const __m256i ones = _mm256_set1_epi16(1);
-        __m256i pairs =
-            _mm256_hadd_epi32(_mm256_madd_epi16(first, ones), _mm256_madd_epi16(second, ones));
-        __m128i sums =
-            _mm_add_epi32(_mm256_castsi256_si128(pairs), _mm256_extracti128_si256(pairs, 1));
-        sums = _mm_hadd_epi32(sums, sums);
-        int sum0 = _mm_cvtsi128_si32(sums), sum1 = _mm_extract_epi32(sums, 1);
-        block->scale = absmax / 127.0f;
-        block->scaled_sum = block->scale * (float)(sum0 + sum1);
-        block->sums[0] = (int16_t)sum0;
-        block->sums[1] = (int16_t)sum1;
+        block->scaled_sum =
+            block->scale[0] * (float)block->sums[0] + block->scale[1] * (float)block->sums[1];
     }
     size_t used = n / Q8_BLOCK * sizeof *block;
     memset(block, 0, q8_row_bytes(n) - used);

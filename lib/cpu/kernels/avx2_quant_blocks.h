@@ -33,9 +33,9 @@ INLINE __m256i broadcast_sums(const struct q8_block *x) {
     return _mm256_set1_epi32(sums);
 }
 
-/* sum += scale * x.scale * dot */
-INLINE __m256 add_scaled(__m256 sum, __m256i dot, __m256 scale, const struct q8_block *x) {
-    __m256 both = _mm256_mul_ps(scale, _mm256_broadcast_ss(&x->scale));
+/* sum += scale * x_scale * dot */
+INLINE __m256 add_scaled(__m256 sum, __m256i dot, __m256 scale, const float *x_scale) {
+    __m256 both = _mm256_mul_ps(scale, _mm256_broadcast_ss(x_scale));
     return _mm256_fmadd_ps(_mm256_cvtepi32_ps(dot), both, sum);
 }
 
@@ -45,64 +45,34 @@ struct offset_block {
     __m256i w[8];
 };
 
-/* 0 ... 15: the eight products of a 16-bit lane's columns are at most 16 * 15 * 127 = 30480. */
-INLINE void u4_step(int n_x, const struct offset_block *w, const struct q8_block *const *x,
-                    __m256 *sum) {
-    __m256i dot[QUANT_MAX_TILE];
+/* 0 ... 31: the eight products of a half in a 16-bit lane are at most 8 * 31 * 127 = 31496. */
+INLINE void offset_step(int n_x, const struct offset_block *w, const struct q8_block *const *x,
+                        __m256 *sum) {
     UNROLL
-    for (int t = 0; t < n_x; t++)
-        dot[t] = _mm256_maddubs_epi16(w->w[0], broadcast_columns(x[t], 0));
-    UNROLL
-    for (int j = 1; j < 8; j++) {
-        __m256i wj = w->w[j];
-        UNROLL
-        for (int t = 0; t < n_x; t++) {
-            dot[t] = _mm256_add_epi16(dot[t], _mm256_maddubs_epi16(wj, broadcast_columns(x[t], j)));
-            pin(&dot[t]);
-        }
-    }
-    UNROLL
-    for (int t = 0; t < n_x; t++) {
-        dot[t] = _mm256_madd_epi16(dot[t], _mm256_set1_epi16(1));
-        sum[t] = add_scaled(sum[t], dot[t], w->scale, x[t]);
-        sum[t] = _mm256_fmadd_ps(w->offset, _mm256_broadcast_ss(&x[t]->scaled_sum), sum[t]);
-    }
-}
-
-/* 0 ... 31: four steps are at most 8 * 31 * 127 = 31496. */
-INLINE void u5_step(int n_x, const struct offset_block *w, const struct q8_block *const *x,
-                    __m256 *sum) {
-    __m256i dot[QUANT_MAX_TILE];
-    UNROLL
-    for (int t = 0; t < n_x; t++) dot[t] = _mm256_setzero_si256();
-    UNROLL
-    for (int half = 0; half < 8; half += 4) {
-        __m256i products[QUANT_MAX_TILE];
+    for (int half = 0; half < 2; half++) {
+        __m256i dot[QUANT_MAX_TILE];
         UNROLL
         for (int t = 0; t < n_x; t++)
-            products[t] = _mm256_maddubs_epi16(w->w[half], broadcast_columns(x[t], half));
+            dot[t] = _mm256_maddubs_epi16(w->w[4 * half], broadcast_columns(x[t], 4 * half));
         UNROLL
-        for (int j = half + 1; j < half + 4; j++) {
+        for (int j = 4 * half + 1; j < 4 * half + 4; j++) {
             __m256i wj = w->w[j];
             UNROLL
             for (int t = 0; t < n_x; t++) {
-                products[t] = _mm256_add_epi16(
-                    products[t], _mm256_maddubs_epi16(wj, broadcast_columns(x[t], j)));
-                pin(&products[t]);
+                dot[t] =
+                    _mm256_add_epi16(dot[t], _mm256_maddubs_epi16(wj, broadcast_columns(x[t], j)));
+                pin(&dot[t]);
             }
         }
         UNROLL
         for (int t = 0; t < n_x; t++) {
-            dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(products[t], _mm256_set1_epi16(1)));
-            pin(&dot[t]);
-            pin(&dot[t]);
+            dot[t] = _mm256_madd_epi16(dot[t], _mm256_set1_epi16(1));
+            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
         }
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) {
-        sum[t] = add_scaled(sum[t], dot[t], w->scale, x[t]);
+    for (int t = 0; t < n_x; t++)
         sum[t] = _mm256_fmadd_ps(w->offset, _mm256_broadcast_ss(&x[t]->scaled_sum), sum[t]);
-    }
 }
 
 /* -128 ... 127. |w| as unsigned times x with w's sign: a pair is at most 2 * 128 * 127 = 32512, so
@@ -114,23 +84,27 @@ struct s8_block {
 
 INLINE void s8_step(int n_x, const struct s8_block *w, const struct q8_block *const *x,
                     __m256 *sum) {
-    __m256i dot[QUANT_MAX_TILE];
     UNROLL
-    for (int t = 0; t < n_x; t++) dot[t] = _mm256_setzero_si256();
-    UNROLL
-    for (int j = 0; j < 8; j++) {
-        __m256i wj = w->w[j], magnitude = _mm256_abs_epi8(wj);
+    for (int half = 0; half < 2; half++) {
+        __m256i dot[QUANT_MAX_TILE];
         UNROLL
-        for (int t = 0; t < n_x; t++) {
-            __m256i signed_x = _mm256_sign_epi8(broadcast_columns(x[t], j), wj);
-            __m256i p = _mm256_maddubs_epi16(magnitude, signed_x);
-            p = _mm256_madd_epi16(p, _mm256_set1_epi16(1));
-            dot[t] = _mm256_add_epi32(dot[t], p);
-            pin(&dot[t]);
+        for (int t = 0; t < n_x; t++) dot[t] = _mm256_setzero_si256();
+        UNROLL
+        for (int j = 4 * half; j < 4 * half + 4; j++) {
+            __m256i wj = w->w[j], magnitude = _mm256_abs_epi8(wj);
+            UNROLL
+            for (int t = 0; t < n_x; t++) {
+                __m256i signed_x = _mm256_sign_epi8(broadcast_columns(x[t], j), wj);
+                __m256i p = _mm256_maddubs_epi16(magnitude, signed_x);
+                p = _mm256_madd_epi16(p, _mm256_set1_epi16(1));
+                dot[t] = _mm256_add_epi32(dot[t], p);
+                pin(&dot[t]);
+            }
         }
+        UNROLL
+        for (int t = 0; t < n_x; t++)
+            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
     }
-    UNROLL
-    for (int t = 0; t < n_x; t++) sum[t] = add_scaled(sum[t], dot[t], w->scale, x[t]);
 }
 
 /* 0 ... 63 less 32, with an int8 scale for each half of the columns. Two steps are at most
@@ -138,28 +112,34 @@ INLINE void s8_step(int n_x, const struct s8_block *w, const struct q8_block *co
 struct u6_block {
     __m256 scale;
     __m256i half_scale[2]; /* 16-bit lanes, both of a row the same */
-    __m256i correction;    /* 16-bit lanes: -32 * scale of the first, of the second half */
+    __m256i correction[2]; /* 16-bit lanes: -32 * scale of the half where its sum is, else 0 */
     __m256i w[8];
 };
 
 INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *const *x,
                     __m256 *sum) {
-    __m256i dot[QUANT_MAX_TILE];
     UNROLL
-    for (int t = 0; t < n_x; t++) dot[t] = _mm256_madd_epi16(w->correction, broadcast_sums(x[t]));
-    UNROLL
-    for (int j = 0; j < 8; j += 2) {
-        __m256i w0 = w->w[j], w1 = w->w[j + 1];
+    for (int half = 0; half < 2; half++) {
+        __m256i dot[QUANT_MAX_TILE];
         UNROLL
-        for (int t = 0; t < n_x; t++) {
-            __m256i p = _mm256_add_epi16(_mm256_maddubs_epi16(w0, broadcast_columns(x[t], j)),
-                                         _mm256_maddubs_epi16(w1, broadcast_columns(x[t], j + 1)));
-            dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(p, w->half_scale[j / 4]));
-            pin(&dot[t]);
+        for (int t = 0; t < n_x; t++)
+            dot[t] = _mm256_madd_epi16(w->correction[half], broadcast_sums(x[t]));
+        UNROLL
+        for (int j = 4 * half; j < 4 * half + 4; j += 2) {
+            __m256i w0 = w->w[j], w1 = w->w[j + 1];
+            UNROLL
+            for (int t = 0; t < n_x; t++) {
+                __m256i p =
+                    _mm256_add_epi16(_mm256_maddubs_epi16(w0, broadcast_columns(x[t], j)),
+                                     _mm256_maddubs_epi16(w1, broadcast_columns(x[t], j + 1)));
+                dot[t] = _mm256_add_epi32(dot[t], _mm256_madd_epi16(p, w->half_scale[half]));
+                pin(&dot[t]);
+            }
         }
+        UNROLL
+        for (int t = 0; t < n_x; t++)
+            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
     }
-    UNROLL
-    for (int t = 0; t < n_x; t++) sum[t] = add_scaled(sum[t], dot[t], w->scale, x[t]);
 }
 
 #endif

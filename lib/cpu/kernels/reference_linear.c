@@ -30,28 +30,33 @@ static int8_t q8_round(float value) {
     return (int8_t)(shifted - to_integer);
 }
 
-static void q8_prepare(const float *x, size_t n, void *row) {
-    struct q8_block *blocks = row;
-    for (size_t b = 0; b < n / Q8_BLOCK; b++, x += Q8_BLOCK) {
-        struct q8_block *block = &blocks[b];
-        float absmax = 0.0f;
-        for (int i = 0; i < Q8_BLOCK; i++) {
-            float magnitude = x[i] < 0.0f ? -x[i] : x[i];
-            if (magnitude > absmax) absmax = magnitude;
-        }
-        float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
-        int sums[2] = {0, 0};
-        for (int i = 0; i < Q8_BLOCK; i++) {
-            block->q[i] = q8_round(x[i] * inverse);
-            sums[i / 16] += block->q[i];
-        }
-        block->scale = absmax / 127.0f;
-        block->scaled_sum = block->scale * (float)(sums[0] + sums[1]);
-        block->sums[0] = (int16_t)sums[0];
-        block->sums[1] = (int16_t)sums[1];
+static void q8_half(const float *x, int8_t *q, float *scale, int16_t *sum) {
+    float absmax = 0.0f;
+    for (int i = 0; i < Q8_HALF; i++) {
+        float magnitude = x[i] < 0.0f ? -x[i] : x[i];
+        if (magnitude > absmax) absmax = magnitude;
     }
-    size_t used = n / Q8_BLOCK * sizeof(struct q8_block);
-    memset((uint8_t *)row + used, 0, q8_row_bytes(n) - used);
+    float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+    int total = 0;
+    for (int i = 0; i < Q8_HALF; i++) {
+        q[i] = q8_round(x[i] * inverse);
+        total += q[i];
+    }
+    *scale = absmax / 127.0f;
+    *sum = (int16_t)total;
+}
+
+static void q8_prepare(const float *x, size_t n, void *row) {
+    struct q8_block *block = row;
+    for (size_t b = 0; b < n / Q8_BLOCK; b++, x += Q8_BLOCK, block++) {
+        for (int half = 0; half < 2; half++)
+            q8_half(x + Q8_HALF * half, block->q + Q8_HALF * half, &block->scale[half],
+                    &block->sums[half]);
+        block->scaled_sum =
+            block->scale[0] * (float)block->sums[0] + block->scale[1] * (float)block->sums[1];
+    }
+    size_t used = n / Q8_BLOCK * sizeof *block;
+    memset(block, 0, q8_row_bytes(n) - used);
 }
 
 static size_t group_bytes(enum weight_type type, size_t n_cols) {
