@@ -574,7 +574,8 @@ typedef struct transformer_generate_result {
 
 /* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
  * destroyed at the end. on_text  NULL, or: gets each piece of whole characters.   result  may be
- * NULL. LIMIT    the prompt doesn't fit the context.  Fails as the calls it stands for do. */
+ * NULL. LIMIT    the prompt doesn't fit the context. STATE  prompt or on_text is
+ * given and the model has no tokenizer. Fails as the calls it stands for do. */
 TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
                                                         const transformer_generate_options *options,
                                                         transformer_text_function on_text,

@@ -62,7 +62,7 @@ static status begin(struct run *run) {
     TRY(tokenize_prompt(run));
     if (run->n_tokens == 0) return fail(INVALID_ARGUMENT, "the prompt has no tokens");
     TRY(transformer_sampler_create(model, run->options->sampler, &run->sampler));
-    if (run->on_text && model->tokenizer)
+    if (run->on_text) /* STATE where there is no text to give */
         TRY(transformer_text_stream_create(model, NULL, &run->stream));
     TRY(sequence_create(run->context, NULL, 0, &run->sequence));
     run->result.n_prompt_tokens = run->n_tokens;
