@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds libtransformer in every way it is meant to be built and runs all tests. On Debian, as root, it
+# Builds libtransformer in every way it is meant to be built, in build-test-*, and runs all tests. On Debian, as root, it
 # installs what is missing. The last line is "N passed, N failed, N skipped"; the exit code is 0 if none failed.
 #
 # usage: sh tests/run.sh [BUILD...]       BUILD: gcc clang sanitize threads static; without any, all of them
@@ -82,34 +82,35 @@ export TEST_MODELS
 
 # ---- builds
 wanted=${*:-gcc clang sanitize threads static}
+mkdir -p build-test-output
 wants() { case " $wanted " in *" $1 "*) true ;; *) false ;; esac }
 
 build() { # NAME SETUP-ARGUMENT...
-    name=$1 folder=$root/build-test-$1
+    name=$1 folder=$root/build-test-$1 output=$root/build-test-output/$1.build
     shift
     say "== $name: $*"
     if [ -e "$folder/build.ninja" ]; then
-        meson setup --reconfigure "$folder" "$@" >"$folder.log" 2>&1 || rm -rf "$folder"
+        meson setup --reconfigure "$folder" "$@" >"$output" 2>&1 || rm -rf "$folder"
     fi
-    [ -e "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$folder.log" 2>&1 || {
-        tail -n 30 "$folder.log"
+    [ -e "$folder/build.ninja" ] || meson setup "$folder" "$@" >"$output" 2>&1 || {
+        tail -n 30 "$output"
         failed "$name: meson setup"
         return 1
     }
-    ninja -C "$folder" >"$folder.log" 2>&1 || {
-        grep -E -A8 'error|warning|FAILED' "$folder.log" | head -n 60
+    ninja -C "$folder" >"$output" 2>&1 || {
+        grep -E -A8 'error|warning|FAILED' "$output" | head -n 60
         failed "$name: the build"
         return 1
     }
 }
 run() { # NAME MESON-TEST-ARGUMENT...
-    name=$1
+    name=$1 output=build-test-output/$1.tests
     shift
     log=build-test-$name/meson-logs/testlog.json
     rm -f "$log"
-    meson test -C "build-test-$name" --no-rebuild --quiet "$@" >"build-test-$name.log" 2>&1
+    meson test -C "build-test-$name" --no-rebuild --quiet "$@" >"$output" 2>&1
     logs="$logs $name=$log"
-    grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|INTERRUPT)' "build-test-$name.log"
+    grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|INTERRUPT)' "$output"
 }
 
 if wants gcc; then
@@ -117,7 +118,7 @@ if wants gcc; then
 fi
 if wants clang; then
     if command -v clang >/dev/null; then
-        CC=clang CXX=clang++ build clang --werror && run clang --no-suite real --no-suite checks --no-suite valgrind
+        CC=clang CXX=clang++ build clang --werror && run clang --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
     else
         skipped "the build with clang: it is not installed"
     fi
@@ -129,7 +130,7 @@ if wants sanitize; then
     CC=gcc CXX=g++ build sanitize -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined \
         -Dc_args=-fno-sanitize-recover=all &&
         run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite fault \
-            --suite fuzz --suite examples
+            --suite fuzz --suite examples --no-suite reference
 fi
 if wants threads; then
     # The sanitizer doesn't know the address layout of newer kernels; without randomization it does.
@@ -137,11 +138,11 @@ if wants threads; then
     setarch "$(uname -m)" -R true 2>/dev/null && fixed="--wrapper setarch\ $(uname -m)\ -R"
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
     CC=gcc CXX=g++ build threads -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false &&
-        eval "run threads --timeout-multiplier 10 --suite threads $fixed"
+        eval "run threads --timeout-multiplier 10 --suite threads --no-suite reference $fixed"
 fi
 if wants static; then
     CC=gcc CXX=g++ build static --werror -Dprefer_static=true --prefix=/opt/transformer --libdir=lib &&
-        run static --no-suite real --no-suite valgrind
+        run static --no-suite real --no-suite reference --no-suite valgrind
 fi
 
 # shellcheck disable=SC2086 # one word for each log
