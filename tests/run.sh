@@ -108,7 +108,8 @@ run() { # NAME MESON-TEST-ARGUMENT...
     shift
     log=build-test-$name/meson-logs/testlog.json
     rm -f "$log"
-    meson test -C "build-test-$name" --no-rebuild --quiet "$@" >"$output" 2>&1
+    # shellcheck disable=SC2086 # words of a command
+    ${around:-} meson test -C "build-test-$name" --no-rebuild --quiet "$@" >"$output" 2>&1
     logs="$logs $name=$log"
     grep -E '^ *[0-9]+/[0-9]+ .*(FAIL|TIMEOUT|ERROR|INTERRUPT)' "$output"
 }
@@ -134,11 +135,12 @@ if wants sanitize; then
 fi
 if wants threads; then
     # The sanitizer doesn't know the address layout of newer kernels; without randomization it does.
-    fixed=
-    setarch "$(uname -m)" -R true 2>/dev/null && fixed="--wrapper setarch\ $(uname -m)\ -R"
+    around="setarch $(uname -m) -R"
+    $around true 2>/dev/null || around=
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
     CC=gcc CXX=g++ build threads -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false &&
-        eval "run threads --timeout-multiplier 10 --suite threads --no-suite reference $fixed"
+        run threads --timeout-multiplier 10 --suite threads --no-suite reference
+    around=
 fi
 if wants static; then
     CC=gcc CXX=g++ build static --werror -Dprefer_static=true --prefix=/opt/transformer --libdir=lib &&
