@@ -3,7 +3,7 @@
 #include "arch/family.h"
 
 /* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
-enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 256 };
+enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
 #define MAX_CONTEXT (INT64_C(1) << 30)
 
 static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -88,10 +88,9 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
         return fail(UNSUPPORTED,
                     "%s: '%s.attention.value_length' is %" PRId64 ", keys have %" PRId64, file,
                     keys->prefix, value_length, a->head_dim);
-    if (a->head_dim % 8 || a->head_dim > MAX_HEAD_DIM)
-        return fail(UNSUPPORTED,
-                    "%s: '%s.attention.key_length': a head has %" PRId64
-                    " dims, must be a multiple of 8 up to %d",
+    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM)
+        return fail(FORMAT,
+                    "%s: '%s.attention.key_length': a head has %" PRId64 " dims, must be 1 to %d",
                     file, keys->prefix, a->head_dim, MAX_HEAD_DIM);
 
     a->scale = 1.0f / sqrtf((float)a->head_dim);

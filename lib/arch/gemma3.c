@@ -16,7 +16,9 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
         return fail(UNSUPPORTED, "%s: '%s.attention.key_length' differs between layers",
                     checkpoint_name(keys->file), keys->prefix);
     /* The 27B model scales by n_embd / n_heads instead; files don't say so, its 62 layers do. */
-    if (spec->n_layers == 62 && n % attention->n_heads == 0)
+    float stated = 0.0f;
+    TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &stated));
+    if (spec->n_layers == 62 && n % attention->n_heads == 0 && stated == 0.0f)
         attention->scale = 1.0f / sqrtf((float)(n / attention->n_heads));
     attention->rope = window ? ROPE_LOCAL : ROPE_GLOBAL;
     attention->window = spec->kv_streams[i].window = window;

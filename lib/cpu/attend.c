@@ -80,20 +80,21 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
         .v_offset = place->v_offset + (size_t)unit->kv_head * place->v_head_bytes,
         .scratch = worker->scratch->attention,
     };
+    const struct kernels *kernels = weights_attention(context->model, dim);
     size_t n_queries = task.n_rows * task.n_heads;
     float *part = worker->scratch->part, *total = worker->scratch->total;
     memset(total, 0, n_queries * stride * sizeof *total); /* sums of 0: nothing seen yet */
     int64_t last = task.position + unit->n_rows - 1;
     int64_t first = a->window && task.position >= a->window ? task.position - a->window + 1 : 0;
     for (int64_t split = first / ATTENTION_SPLIT; split <= last / ATTENTION_SPLIT; split++) {
-        worker->kernels->attention_split(&task, split, part);
-        worker->kernels->attention_merge(n_queries, dim, part, total);
+        kernels->attention_split(&task, split, part);
+        kernels->attention_merge(n_queries, dim, part, total);
     }
     for (size_t query = 0; query < n_queries; query++) {
         size_t row = (size_t)unit->first_row + query / task.n_heads, head = query % task.n_heads;
-        worker->kernels->attention_finish(total + query * stride, dim,
-                                          execution_reg(context, op->out[0]) + row * out_stride +
-                                              column + head * dim);
+        kernels->attention_finish(total + query * stride, dim,
+                                  execution_reg(context, op->out[0]) + row * out_stride + column +
+                                      head * dim);
     }
 }
 

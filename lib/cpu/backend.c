@@ -23,18 +23,27 @@ struct sizes {
     size_t hidden_stride, logits_stride, attention_queries;
 };
 
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
 static void measure_attention(const struct kernels *kernels, const struct spec *spec,
                               struct sizes *sizes) {
-    size_t head_dim = 0;
+    struct kernels reference;
+    kernels_init(&reference, 0);
     sizes->attention_queries = ATTENTION_TILE_QUERIES;
     for (int64_t i = 0; i < spec->n_layers; i++) {
         const struct attention_spec *a = &spec->layers[i].attention;
-        size_t group = (size_t)(a->n_heads / a->n_kv_heads);
-        if (group > sizes->attention_queries) sizes->attention_queries = group;
-        if ((size_t)a->head_dim > head_dim) head_dim = (size_t)a->head_dim;
+        sizes->attention_queries =
+            larger(sizes->attention_queries, (size_t)(a->n_heads / a->n_kv_heads));
     }
-    sizes->attention = kernels->attention_scratch_bytes(sizes->attention_queries, head_dim);
-    sizes->part = sizes->attention_queries * ATTENTION_PART_FLOATS(head_dim) * sizeof(float);
+    for (int64_t i = 0; i < spec->n_layers; i++) {
+        size_t dim = (size_t)spec->layers[i].attention.head_dim, queries = sizes->attention_queries;
+        const struct kernels *of_layer = kernels->attention_fits(dim) ? kernels : &reference;
+        sizes->attention =
+            larger(sizes->attention, of_layer->attention_scratch_bytes(queries, dim));
+        sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
+    }
 }
 
 static void measure(const struct kernels *kernels, const struct program *program,

@@ -71,7 +71,6 @@ struct linear_call {
     const struct op *op;
     const float *in; /* [n_rows][in_stride] */
     size_t in_stride;
-    const int32_t *rows; /* which rows of in; NULL: all in order */
     int64_t n_rows;
     float *out[OP_MAX_WEIGHTS];
     size_t out_stride[OP_MAX_WEIGHTS];

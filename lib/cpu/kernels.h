@@ -54,10 +54,9 @@ enum kv_type { KV_F32, KV_F16, KV_BF16, KV_TYPES };
 
 /* Queries of consecutive positions of one sequence that share one KV head. */
 struct attention_task {
-    const float *q;  /* row i, head h at q + i * q_stride + h * head_dim */
-    size_t q_stride; /* floats */
-    size_t n_rows, n_heads,
-        head_dim; /* n_heads: query heads of this KV head; head_dim any multiple of 8 up to 256 */
+    const float *q;                   /* row i, head h at q + i * q_stride + h * head_dim */
+    size_t q_stride;                  /* floats */
+    size_t n_rows, n_heads, head_dim; /* n_heads: query heads of this KV head */
     int64_t
         position; /* of row 0; row i sees keys max(0, position + i - window + 1) ... position + i */
     int64_t window; /* 0: no window */
@@ -100,6 +99,8 @@ struct kernels {
     void (*scale)(float factor, size_t n, float *y); /* y *= factor */
     void (*softcap)(float cap, size_t n, float *y);  /* y = cap * tanh(y / cap) */
 
+    /* Whether the entries below take heads of this size; the reference's take any. */
+    bool (*attention_fits)(size_t head_dim);
     size_t (*attention_scratch_bytes)(size_t n_queries, size_t head_dim);
     /* Keys [split * ATTENTION_SPLIT, +ATTENTION_SPLIT) of every query:
      * part[query][ATTENTION_PART_FLOATS], query = row * n_heads + head. Blocks of KV_PAGE keys in

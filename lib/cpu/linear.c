@@ -30,8 +30,7 @@ static void prepare_rows(const struct worker *worker, const struct linear_call *
     const struct backend_context *context = worker->context;
     size_t n = (size_t)call->op->linear.weights[0]->weight.tensor->dims[0];
     for (int64_t i = begin; i < end; i++) {
-        int64_t row = call->rows ? call->rows[i] : i;
-        const float *x = call->in + (size_t)row * call->in_stride;
+        const float *x = call->in + (size_t)i * call->in_stride;
         if (call->norm) {
             linear_norm(worker, call->norm, x, n, worker->scratch->row);
             x = worker->scratch->row;

@@ -35,6 +35,8 @@ MODELS = {
     "llama-mqa-biases": (dict(num_attention_heads=3, num_key_value_heads=1, attention_bias=True, mlp_bias=True,
                               rms_norm_eps=0.02), {}, (40,)),
     "llama-head-dim": (dict(num_attention_heads=4, head_dim=24), {}, (40,)),
+    "llama-tiny-heads": (dict(vocab_size=99, hidden_size=20, intermediate_size=37, num_attention_heads=5,
+                              num_key_value_heads=1), {}, (40,)),
     "llama-rope-llama3": (dict(rope_parameters={
         "rope_type": "llama3", "rope_theta": 10000.0, "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
         "original_max_position_embeddings": 64}, num_attention_heads=4, head_dim=16), {}, (200,)),
@@ -46,6 +48,8 @@ MODELS = {
     "llama-window": (dict(sliding_window=20), {"class": "mistral"}, (90,)),
     "qwen2-gqa-tied": (dict(), {}, (40,)),
     "qwen2-mha": (dict(num_attention_heads=6, num_key_value_heads=6, head_dim=16, tie_word_embeddings=False), {}, (40,)),
+    "qwen2-odd-head": (dict(vocab_size=131, hidden_size=36, intermediate_size=41, num_attention_heads=3,
+                            num_key_value_heads=3, head_dim=12), {}, (90,)),
     "qwen2-rope-yarn": (dict(rope_parameters={
         "rope_type": "yarn", "rope_theta": 1000000.0, "factor": 4.0, "original_max_position_embeddings": 64},
         head_dim=32, num_attention_heads=2, num_key_value_heads=1), {}, (200,)),

@@ -194,6 +194,10 @@ static void attend_page(const struct attention_task *task, int64_t page, float *
 }
 
 /* One page of keys and one of values as f32. */
+static bool fits(size_t head_dim) {
+    return head_dim % 8 == 0 && head_dim <= 256;
+}
+
 static size_t scratch_bytes(size_t n_queries, size_t head_dim) {
     (void)n_queries;
     return 2 * KV_PAGE * head_dim * sizeof(float);
@@ -236,6 +240,7 @@ static void finish(const float *total, size_t head_dim, float *out) {
 }
 
 void avx2_attention(struct kernels *kernels) {
+    kernels->attention_fits = fits;
     kernels->attention_scratch_bytes = scratch_bytes;
     kernels->attention_split = split;
     kernels->attention_merge = merge;
