@@ -127,8 +127,8 @@ TRANSFORMER_API transformer_status transformer_device_info(int32_t device,
 /* ---- what a host may hand in ---- */
 
 /* Memory of an instance. allocate returns size bytes at a multiple of alignment (a power of two, 16
- * to 4096), or NULL; release gets back what allocate gave. Both may be called from any thread.
- * Frozen for ever. */
+ * to 4096), or NULL; release gets back what allocate gave. Both may be called from any thread,
+ * and user must outlive every handle that was made with it, and their children. Frozen for ever. */
 typedef struct transformer_allocator {
     void *(*allocate)(void *user, uint64_t size, uint64_t alignment);
     void (*release)(void *user, void *pointer, uint64_t size);
@@ -490,7 +490,8 @@ transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork
 
 /* Keeps the first n tokens, computed or pending; the rest is forgotten. Where n reaches back behind
  * a sliding window whose KV was given up, the tokens that stay are pending again (to the same
- * bits). INVALID_ARGUMENT  n is negative or over the length. */
+ * bits), and which of their logits to keep is forgotten.
+ * INVALID_ARGUMENT  n is negative or over the length. */
 TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
                                                                  int64_t n);
 
@@ -529,8 +530,8 @@ TRANSFORMER_API transformer_status transformer_decode(transformer_context *conte
                                                       transformer_decode_result *result);
 
 /* The logits [count] that follow `position` (0 is the sequence's first token, -1 its last), if the
- * last decode computed and kept them. Owned by the context; valid until its next decode, or until
- * the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
+ * last decode that ran rows computed and kept them. Owned by the context; valid until its next
+ * decode, or until the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
 TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
                                                                int64_t position, const float **row,
                                                                int64_t *count);

@@ -42,15 +42,14 @@ transformer_status transformer_tokenize(const transformer_model *model, const ch
     size_t most = tokens ? (size_t)capacity : 0;
     if ((size_t)length < most / 4) most = 4 * (size_t)length + 16;
     int32_t *ids = NULL;
-    TRY(memory_take_array(memory, most, sizeof *ids, "tokens", (void **)&ids));
+    if (tokens) TRY(memory_take_array(memory, most, sizeof *ids, "tokens", (void **)&ids));
     status result =
         tokenizer_encode(model->tokenizer, memory, (struct text){text ? text : "", (size_t)length},
                          flags, ids, most, &n);
-    bool counting = !tokens && result == BUFFER_TOO_SMALL;
     if (result == OK || result == BUFFER_TOO_SMALL) *count = (int64_t)n;
-    if (result == OK && n) memcpy(tokens, ids, n * sizeof *ids);
+    if (result == OK && tokens && n) memcpy(tokens, ids, n * sizeof *ids);
     memory_give(memory, ids);
-    return counting ? OK : result;
+    return result;
 }
 
 /* Bytes of the tokens' text, which is written as far as it fits. */
@@ -121,6 +120,7 @@ transformer_status transformer_special_token(const transformer_model *model, int
 
 struct transformer_text_stream {
     transformer_model *model;
+    atomic_int owners; /* the handle, and a call that is running */
     atomic_flag busy;
     bool special;
     struct detokenize_state state;
@@ -130,7 +130,8 @@ struct transformer_text_stream {
     char *text; /* [3 * (max_token_bytes + 3)] */
 };
 
-static void free_stream(transformer_text_stream *stream) {
+static void release_stream(transformer_text_stream *stream) {
+    if (atomic_fetch_sub_explicit(&stream->owners, 1, memory_order_acq_rel) != 1) return;
     transformer_model *model = stream->model;
     memory_give(&model->memory, stream->bytes);
     memory_give(&model->memory, stream->text);
@@ -156,11 +157,12 @@ transformer_status transformer_text_stream_create(transformer_model *model,
     fresh->special = ours.special == TRANSFORMER_ON;
     fresh->max_token_bytes = most;
     atomic_flag_clear(&fresh->busy);
+    atomic_init(&fresh->owners, 1);
     status result = memory_take(memory, most + 1, "a text stream", (void **)&fresh->bytes);
     if (result == OK)
         result = memory_take(memory, 3 * (most + 3), "a text stream", (void **)&fresh->text);
     if (result != OK) {
-        free_stream(fresh);
+        release_stream(fresh);
         return result;
     }
     *stream = fresh;
@@ -171,9 +173,17 @@ static status enter_stream(transformer_text_stream *stream, const void *text, co
     TRY(options_require("stream", stream));
     TRY(options_require("text", text));
     TRY(options_require("length", length));
-    if (atomic_flag_test_and_set_explicit(&stream->busy, memory_order_acquire))
+    atomic_fetch_add_explicit(&stream->owners, 1, memory_order_relaxed);
+    if (atomic_flag_test_and_set_explicit(&stream->busy, memory_order_acquire)) {
+        release_stream(stream);
         return fail(BUSY, "another call is using this stream");
+    }
     return OK;
+}
+
+static void leave_stream(transformer_text_stream *stream) {
+    atomic_flag_clear_explicit(&stream->busy, memory_order_release);
+    release_stream(stream);
 }
 
 transformer_status transformer_text_stream_push(transformer_text_stream *stream, int32_t token,
@@ -186,7 +196,7 @@ transformer_status transformer_text_stream_push(transformer_text_stream *stream,
         *length = (int64_t)utf8_stream_push(&stream->utf8, stream->bytes, n, stream->text);
         *text = stream->text;
     }
-    atomic_flag_clear_explicit(&stream->busy, memory_order_release);
+    leave_stream(stream);
     return result;
 }
 
@@ -196,10 +206,10 @@ transformer_status transformer_text_stream_finish(transformer_text_stream *strea
     *length = (int64_t)utf8_stream_finish(&stream->utf8, stream->text);
     *text = stream->text;
     stream->state.started = false;
-    atomic_flag_clear_explicit(&stream->busy, memory_order_release);
+    leave_stream(stream);
     return OK;
 }
 
 void transformer_text_stream_destroy(transformer_text_stream *stream) {
-    if (stream) free_stream(stream);
+    if (stream) release_stream(stream);
 }

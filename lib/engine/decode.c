@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct plan {
-    int64_t n_rows, max_rows, n_sequences, n_logit_rows;
+    int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows;
 };
 
 /* A sampler of the sequence's own needs the last position, also when what asked for logits was
@@ -45,7 +45,7 @@ static void plan_sequence(transformer_context *context, struct plan *plan,
                           transformer_sequence *sequence, transformer_decode_result *result) {
     int64_t pending = sequence->n_tokens - sequence->n_computed;
     int64_t n = pending < plan->max_rows - plan->n_rows ? pending : plan->max_rows - plan->n_rows;
-    n = fit_logit_rows(sequence, n, context->limits.max_logit_rows - plan->n_logit_rows);
+    n = fit_logit_rows(sequence, n, plan->max_logit_rows - plan->n_logit_rows);
     if (n == 0) return;
     n = page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n);
     if (n == 0)
@@ -54,21 +54,45 @@ static void plan_sequence(transformer_context *context, struct plan *plan,
         add_rows(context, plan, sequence, n);
 }
 
-/* Sequences that wait for one token go first, then prompts; who goes first among them takes turns.
- */
-static void plan_step(transformer_context *context, struct plan *plan,
+static int64_t pending_tokens(const transformer_sequence *sequence) {
+    return sequence ? sequence->n_tokens - sequence->n_computed : 0;
+}
+
+/* Sequences that wait for one token (or that have a prompt to go through), as far as there is room;
+ * who goes first takes turns. */
+static void plan_kind(transformer_context *context, struct plan *plan, bool prompts,
                       transformer_decode_result *result) {
     int64_t n = context->limits.max_sequences;
-    for (int prompts = 0; prompts < 2; prompts++) {
-        for (int64_t i = 0; i < n; i++) {
-            transformer_sequence *sequence = context->sequences[(context->next + i) % n];
-            if (!sequence) continue;
-            int64_t pending = sequence->n_tokens - sequence->n_computed;
-            if (pending > 0 && (pending > 1) == prompts)
-                plan_sequence(context, plan, sequence, result);
-        }
+    for (int64_t i = 0; i < n; i++) {
+        transformer_sequence *sequence = context->sequences[(context->next + i) % n];
+        int64_t pending = pending_tokens(sequence);
+        if (pending > 0 && (pending > 1) == prompts) plan_sequence(context, plan, sequence, result);
     }
-    context->next = (context->next + 1) % n;
+}
+
+/* What single tokens leave to prompts, so that these get on in the fullest step: one row, or every
+ * other step. */
+static int64_t kept_back(const transformer_context *context, int64_t most) {
+    return most > 1 ? 1 : (int64_t)(context->steps_done & 1);
+}
+
+static void plan_step(transformer_context *context, struct plan *plan,
+                      transformer_decode_result *result) {
+    int64_t max_rows = plan->max_rows, max_logit_rows = plan->max_logit_rows;
+    bool prompts = false;
+    for (int64_t i = 0; i < context->limits.max_sequences; i++)
+        prompts = prompts || pending_tokens(context->sequences[i]) > 1;
+    if (prompts) {
+        plan->max_rows -= kept_back(context, max_rows);
+        plan->max_logit_rows -= kept_back(context, max_logit_rows);
+    }
+    bool all_kept_back = plan->max_rows == 0 || plan->max_logit_rows == 0;
+    plan_kind(context, plan, false, result);
+    plan->max_rows = max_rows;
+    plan->max_logit_rows = max_logit_rows;
+    plan_kind(context, plan, true, result);
+    if (all_kept_back && plan->n_rows == 0) plan_kind(context, plan, false, result);
+    context->next = (context->next + 1) % context->limits.max_sequences;
 }
 
 static void undo_pages(transformer_context *context, const struct plan *plan) {
@@ -131,7 +155,8 @@ static void count_pending(const transformer_context *context, transformer_decode
 status decode_step(transformer_context *context, int64_t max_rows,
                    transformer_decode_result *result) {
     if (atomic_exchange(&context->cancel, 0)) return fail(CANCELLED, "the decode was cancelled");
-    struct plan plan = {.max_rows = context->limits.max_step_tokens};
+    struct plan plan = {.max_rows = context->limits.max_step_tokens,
+                        .max_logit_rows = context->limits.max_logit_rows};
     if (max_rows && max_rows < plan.max_rows) plan.max_rows = max_rows;
     plan_step(context, &plan, result);
     count_pending(context, result);

@@ -345,7 +345,7 @@ status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory
     TRY_OR_EXIT(encode_text(tokenizer, &encoder, valid, flags.parse_special));
     if (flags.add_special && tokenizer->after >= 0) encoder_push(&encoder, tokenizer->after);
     *count = encoder.count;
-    if (encoder.count > capacity)
+    if (ids && encoder.count > capacity)
         result = fail(BUFFER_TOO_SMALL, "%zu tokens, room for %zu", encoder.count, capacity);
 exit:
     encoder_close(&encoder);

@@ -22,7 +22,7 @@ struct tokenize_flags {
 };
 
 /* Invalid UTF-8 becomes U+FFFD, one a maximal subpart. LIMIT: over 1 GiB of text.
- * ids [capacity]; *count is the number of tokens even when that is over capacity (then
+ * ids [capacity], or NULL to count; *count is the number of tokens even when that is over capacity (then
  * BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
  * logarithm, whatever the text. */
 status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
