@@ -224,7 +224,7 @@ START_TEST(count_is_told_when_there_is_no_room) {
     size_t count = 0;
     ck_assert_int_eq(
         tokenizer_encode(opened.tokenizer, &opened.memory, text, flags, NULL, 0, &count),
-        BUFFER_TOO_SMALL);
+        OK);
     size_t need = count;
     for (size_t room = 1; room < need; room++) {
         ck_assert_int_eq(
