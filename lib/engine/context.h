@@ -25,7 +25,7 @@ struct transformer_context {
 
     transformer_sequence **sequences; /* [max_sequences], NULL where there is none */
     int64_t n_sequences;
-    int64_t next; /* the sequence that plans first, for fairness */
+    int64_t next[2]; /* where planning single tokens, and prompts, begins: so they take turns */
 
     /* Of a step; [max_step_tokens], [max_sequences], [max_logit_rows] */
     int32_t *tokens;

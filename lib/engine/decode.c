@@ -58,16 +58,19 @@ static int64_t pending_tokens(const transformer_sequence *sequence) {
     return sequence ? sequence->n_tokens - sequence->n_computed : 0;
 }
 
-/* Sequences that wait for one token (or that have a prompt to go through), as far as there is room;
- * who goes first takes turns. */
+/* Sequences that wait for one token (or that have a prompt to go through), as far as there is room.
+ * Who went first goes last the next time. */
 static void plan_kind(transformer_context *context, struct plan *plan, bool prompts,
                       transformer_decode_result *result) {
-    int64_t n = context->limits.max_sequences;
+    int64_t n = context->limits.max_sequences, next = context->next[prompts];
+    int64_t n_before = plan->n_sequences;
     for (int64_t i = 0; i < n; i++) {
-        transformer_sequence *sequence = context->sequences[(context->next + i) % n];
+        transformer_sequence *sequence = context->sequences[(next + i) % n];
         int64_t pending = pending_tokens(sequence);
         if (pending > 0 && (pending > 1) == prompts) plan_sequence(context, plan, sequence, result);
     }
+    if (plan->n_sequences > n_before)
+        context->next[prompts] = context->planned_sequences[n_before]->index + 1;
 }
 
 /* What single tokens leave to prompts, so that these get on in the fullest step: one row, or every
@@ -92,7 +95,6 @@ static void plan_step(transformer_context *context, struct plan *plan,
     plan->max_logit_rows = max_logit_rows;
     plan_kind(context, plan, true, result);
     if (all_kept_back && plan->n_rows == 0) plan_kind(context, plan, false, result);
-    context->next = (context->next + 1) % context->limits.max_sequences;
 }
 
 static void undo_pages(transformer_context *context, const struct plan *plan) {

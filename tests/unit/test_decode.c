@@ -456,6 +456,35 @@ START_TEST(windows_give_pages_back) {
 }
 END_TEST
 
+/* Single tokens alone could fill every step; a prompt gets on all the same, and they too. */
+START_TEST(prompt_beside_full_steps) {
+    static const transformer_context_options tight[] = {
+        {.max_step_tokens = 2, .kv_tokens = 640},
+        {.max_step_tokens = 1, .kv_tokens = 640},
+        {.max_step_tokens = 8, .max_logit_rows = 1, .kv_tokens = 640}};
+    transformer_model *model = fixture_open("small/llama-gqa");
+    transformer_context *context = fixture_context(model, &tight[_i]);
+    transformer_sequence *singles[3], *prompt;
+    const int32_t token = 5;
+    for (int i = 0; i < 3; i++) singles[i] = fixture_sequence(context);
+    prompt = fixture_prompt(context, model, 1, 10, TRANSFORMER_LOGITS_LAST);
+    for (int step = 0; step < 40; step++) {
+        for (int i = 0; i < 3; i++) {
+            int64_t n_computed;
+            if (fixture_length(singles[i], &n_computed) == n_computed)
+                fixture_append(singles[i], &token, 1, TRANSFORMER_LOGITS_LAST);
+        }
+        ck_assert_int_gt(fixture_step(context, 0).n_rows, 0);
+    }
+    ck_assert_int_eq(computed(prompt), 10);
+    for (int i = 0; i < 3; i++) ck_assert_int_ge(computed(singles[i]), 3);
+    for (int i = 0; i < 3; i++) transformer_sequence_destroy(singles[i]);
+    transformer_sequence_destroy(prompt);
+    transformer_context_destroy(context);
+    transformer_model_close(model);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("decode");
     TCase *tests = tcase_create("decode");
@@ -472,6 +501,7 @@ int main(void) {
     tcase_add_test(tests, fork_without_pages);
     tcase_add_loop_test(tests, truncation_behind_a_window, 0, 3);
     tcase_add_test(tests, windows_give_pages_back);
+    tcase_add_loop_test(tests, prompt_beside_full_steps, 0, 3);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
