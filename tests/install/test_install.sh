@@ -60,7 +60,7 @@ fi
 # Moved elsewhere, as a package may be.
 mv "$root$prefix" "$work/moved"
 lib=$work/moved/$libdir
-cmake -S "$here" -B "$work/cmake" -DCMAKE_PREFIX_PATH="$work/moved" >"$work/cmake.log" 2>&1 &&
+cmake -S "$here" -B "$work/cmake" -DCMAKE_C_COMPILER="$1" -DCMAKE_PREFIX_PATH="$work/moved" >"$work/cmake.log" 2>&1 &&
     cmake --build "$work/cmake" >>"$work/cmake.log" 2>&1 || { cat "$work/cmake.log"; exit 1; }
 for program in dynamic_c dynamic_cpp static_c; do
     run "cmake/$program"
