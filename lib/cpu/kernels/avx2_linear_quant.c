@@ -89,13 +89,14 @@ INLINE void unpack_q8_0(const uint8_t *from, int sub, struct s8_block *to) {
 }
 
 /* d, dmin [8] f16; scales, minima [8 sub-blocks][8] bytes of six bits. An f16 times six bits is
- * exact in f32. */
+ * exact in f32. The minima are negated as integers: a compiler may move a float's sign past a
+ * product, and a NaN then has another sign for another number of rows. */
 INLINE void unpack_k_scales(const uint8_t *from, int sub, struct offset_block *to) {
     __m256i scale = _mm256_cvtepu8_epi32(load_8_bytes(from + 32 + 8 * sub));
     __m256i minimum = _mm256_cvtepu8_epi32(load_8_bytes(from + 96 + 8 * sub));
-    __m256 negative = _mm256_xor_ps(load_f16(from + 16), _mm256_set1_ps(-0.0f));
+    __m256i negative = _mm256_sub_epi32(_mm256_setzero_si256(), minimum);
     to->scale = _mm256_mul_ps(load_f16(from), _mm256_cvtepi32_ps(scale));
-    to->offset = _mm256_mul_ps(negative, _mm256_cvtepi32_ps(minimum));
+    to->offset = _mm256_mul_ps(load_f16(from + 16), _mm256_cvtepi32_ps(negative));
 }
 
 /* Sub-blocks 2i and 2i + 1 are the low and the high nibbles of the same vectors. */
