@@ -103,13 +103,6 @@ static void compare(const struct path *path, const struct problem *p, const floa
           worst);
 }
 
-/* Hostile weights make NaNs, and which of two an addition passes on is the compiler's choice. */
-static bool same_bits(const float *a, const float *b, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a) != 0 && !(isnan(a[i]) && isnan(b[i]))) return false;
-    return true;
-}
-
 static void multiply_all(const struct path *path, struct problem *p, const uint8_t *groups,
                          size_t n_groups, const uint8_t *x, size_t x_stride, bool finite) {
     const struct linear_kernel *kernel = &path->kernels.linear[p->type];
@@ -129,7 +122,7 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
                          y_stride);
         bool same = true, untouched = true;
         for (size_t i = 0; i < n_x; i++) {
-            same &= same_bits(y + i * y_stride, all + (at + i) * y_stride, width);
+            same &= memcmp(y + i * y_stride, all + (at + i) * y_stride, width * sizeof(float)) == 0;
             for (size_t j = width; j < y_stride; j++)
                 untouched &= ((uint8_t *)(y + i * y_stride + j))[0] == 0x5a;
         }
@@ -143,8 +136,8 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
     kernel->multiply(groups + first * kernel->group_bytes(p->n_cols), n, p->n_cols, x, x_stride,
                      p->n_x, y, y_stride);
     for (size_t i = 0; i < p->n_x; i++)
-        check(same_bits(y + i * y_stride, all + i * y_stride + first * kernel->group,
-                        n * kernel->group),
+        check(memcmp(y + i * y_stride, all + i * y_stride + first * kernel->group,
+                     n * kernel->group * sizeof(float)) == 0,
               "%s %s: other bits for a range of groups", path->kernels.name, name);
     if (finite) {
         bool q8 = kernel->format == ACTIVATION_ROWS_Q8;
