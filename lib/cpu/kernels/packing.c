@@ -8,7 +8,8 @@
  * j where its bytes want them. */
 static uint32_t spread_fifth_bits(uint32_t bits) {
     uint32_t spread = 0;
-    for (unsigned k = 0; k < 32; k++) spread |= (bits >> k & 1u) << (k % 4 * 8 + k / 4);
+    for (unsigned j = 0; j < 8; j++) /* bit i of a nibble to bit 0 of byte i: i + 7i = 8i */
+        spread |= ((bits >> 4 * j & 15u) * 0x00204081u & 0x01010101u) << j;
     return spread;
 }
 
@@ -121,14 +122,12 @@ size_t packing_group_bytes(const struct packing *packing, size_t n_cols) {
 
 /* `count` units from a row's block to its places in the group, or back. */
 static void scatter(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
-    for (size_t u = 0; u < count; u++) {
-        if (unit == 4)
-            memcpy(to + u * stride, from + u * 4, 4);
-        else if (unit == 2)
-            memcpy(to + u * stride, from + u * 2, 2);
-        else
-            to[u * stride] = from[u];
-    }
+    if (unit == 4)
+        for (size_t u = 0; u < count; u++) memcpy(to + u * stride, from + u * 4, 4);
+    else if (unit == 2)
+        for (size_t u = 0; u < count; u++) memcpy(to + u * stride, from + u * 2, 2);
+    else
+        for (size_t u = 0; u < count; u++) to[u * stride] = from[u];
 }
 
 static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
