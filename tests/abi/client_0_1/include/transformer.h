@@ -4,16 +4,19 @@
  * This header is the whole public API and its manual.
  *
  * OBJECTS
- *   transformer_model        immutable weights and tokenizer; any number of threads may use one
- * model at once. transformer_context      KV cache, buffers and threads; one call at a time, others
- * in the meantime get BUSY. Different contexts, of one model too, run in parallel.
- *   transformer_sequence     tokens and their KV pages in a context; its calls are calls on that
- * context. transformer_sampler      turns logits into a token; one call at a time.
- *   transformer_text_stream  turns tokens into UTF-8 that never splits a character; one call at a
- * time. A child keeps the memory of its parent alive, so handles may be destroyed in any order and
- * from any thread; destroying NULL does nothing. A destroy that meets a running call on its context
- * takes effect when that call returns. Calls on a sequence whose context was destroyed return
- * STATE.
+ * - transformer_model: immutable weights and tokenizer; any number of threads may use one at once.
+ * - transformer_context: KV cache, buffers and threads; one call at a time, others in the meantime
+ *   get BUSY. Different contexts, of one model too, run in parallel.
+ * - transformer_sequence: tokens and their KV pages in a context; its calls are calls on that
+ *   context.
+ * - transformer_sampler: turns logits into a token; one call at a time.
+ * - transformer_text_stream: turns tokens into UTF-8 that never splits a character; one call at a
+ *   time.
+ *
+ *   A child keeps the memory of its parent alive, so handles may be destroyed in any order and from
+ *   any thread; destroying NULL does nothing. A destroy that meets a running call on its context
+ *   takes effect when that call returns. Calls on a sequence whose context was destroyed return
+ *   STATE.
  *
  * ERRORS
  *   Every call that can fail returns a transformer_status. On failure outputs are untouched (a
@@ -60,9 +63,7 @@ typedef struct transformer_sequence transformer_sequence;
 typedef struct transformer_sampler transformer_sampler;
 typedef struct transformer_text_stream transformer_text_stream;
 
-/* ---- status
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- status ---- */
 
 /* 0 is success. Codes are never renumbered; later releases may add some. */
 typedef int32_t transformer_status;
@@ -97,9 +98,7 @@ TRANSFORMER_API const char *transformer_status_name(transformer_status status);
  * thread's next failing call; a success leaves it as it is. Never NULL. */
 TRANSFORMER_API const char *transformer_last_error(void);
 
-/* ---- version and devices
- * ---------------------------------------------------------------------------------------------------
- */
+/* ---- version and devices ---- */
 
 /* major << 24 | minor << 16 | patch << 8, of the library that is linked. */
 TRANSFORMER_API uint32_t transformer_version(void);
@@ -121,17 +120,15 @@ typedef struct transformer_device_details {
 
 /* Number of devices. Device 0 is the CPU, so it is at least 1. */
 TRANSFORMER_API int32_t transformer_device_count(void);
-/* NOT_FOUND  no such device. The strings are static. */
+/* NOT_FOUND  no such device. The strings are static, or this thread's as long as it lives. */
 TRANSFORMER_API transformer_status transformer_device_info(int32_t device,
                                                            transformer_device_details *details);
 
-/* ---- what a host may hand in
- * -----------------------------------------------------------------------------------------------
- */
+/* ---- what a host may hand in ---- */
 
 /* Memory of an instance. allocate returns size bytes at a multiple of alignment (a power of two, 16
- * to 4096), or NULL; release gets back what allocate gave. Both may be called from any thread.
- * Frozen for ever. */
+ * to 4096), or NULL; release gets back what allocate gave. Both may be called from any thread,
+ * and user must outlive every handle that was made with it, and their children. Frozen for ever. */
 typedef struct transformer_allocator {
     void *(*allocate)(void *user, uint64_t size, uint64_t alignment);
     void (*release)(void *user, void *pointer, uint64_t size);
@@ -170,9 +167,7 @@ typedef int32_t (*transformer_progress_function)(void *user, uint64_t done, uint
  */
 typedef int32_t (*transformer_text_function)(void *user, const char *text, uint64_t length);
 
-/* ---- model
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- model ---- */
 
 enum { TRANSFORMER_LOAD_MAP = 0, TRANSFORMER_LOAD_READ = 1 };
 
@@ -247,9 +242,7 @@ TRANSFORMER_API transformer_model *transformer_model_retain(transformer_model *m
  * nothing. */
 TRANSFORMER_API void transformer_model_close(transformer_model *model);
 
-/* ---- text and tokens
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- text and tokens ---- */
 
 typedef struct transformer_tokenize_options {
     uint64_t struct_size;
@@ -318,9 +311,7 @@ TRANSFORMER_API transformer_status transformer_text_stream_finish(transformer_te
                                                                   int64_t *length);
 TRANSFORMER_API void transformer_text_stream_destroy(transformer_text_stream *stream);
 
-/* ---- context
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- context ---- */
 
 enum {
     TRANSFORMER_KV_DEFAULT = 0,
@@ -373,8 +364,8 @@ transformer_context_create(transformer_model *model, const transformer_context_o
 TRANSFORMER_API void transformer_context_destroy(transformer_context *context);
 
 /* From any thread or a signal handler. Stops the running decode at the next layer, or else the next
- * decode; that one returns CANCELLED and clears the flag. Rows of earlier steps are kept; the
- * cancelled step's tokens are pending again. */
+ * decode; that one returns CANCELLED and clears the flag. What earlier steps
+ * computed stays computed; the cancelled step's tokens are pending again. */
 TRANSFORMER_API void transformer_context_cancel(transformer_context *context);
 
 typedef struct transformer_context_statistics {
@@ -397,9 +388,7 @@ typedef struct transformer_context_statistics {
 TRANSFORMER_API transformer_status
 transformer_context_stats(transformer_context *context, transformer_context_statistics *statistics);
 
-/* ---- sampler
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- sampler ---- */
 
 /* Frozen for ever. */
 typedef struct transformer_logit_bias {
@@ -450,9 +439,7 @@ TRANSFORMER_API transformer_status
 transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *sequence,
                            const transformer_sample_options *options, int32_t *token);
 
-/* ---- sequence
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- sequence ---- */
 
 typedef struct transformer_sequence_options {
     uint64_t struct_size;
@@ -501,9 +488,10 @@ TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
 
-/* Keeps the first n tokens, computed or pending; the rest is forgotten. INVALID_ARGUMENT  n is
- * negative or over the length. STATE  n reaches back behind a sliding window whose KV was given up;
- * truncate to 0 always works. */
+/* Keeps the first n tokens, computed or pending; the rest is forgotten. Where n reaches back behind
+ * a sliding window whose KV was given up, the tokens that stay are pending again (to the same
+ * bits), and which of their logits to keep is forgotten.
+ * INVALID_ARGUMENT  n is negative or over the length. */
 TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
                                                                  int64_t n);
 
@@ -513,9 +501,7 @@ TRANSFORMER_API transformer_status transformer_sequence_tokens(transformer_seque
                                                                int32_t *tokens, int64_t capacity,
                                                                int64_t *count, int64_t *n_computed);
 
-/* ---- decode
- * ------------------------------------------------------------------------------------------------------------------
- */
+/* ---- decode ---- */
 
 typedef struct transformer_decode_options {
     uint64_t struct_size;
@@ -544,8 +530,8 @@ TRANSFORMER_API transformer_status transformer_decode(transformer_context *conte
                                                       transformer_decode_result *result);
 
 /* The logits [count] that follow `position` (0 is the sequence's first token, -1 its last), if the
- * last decode computed and kept them. Owned by the context; valid until its next decode, or until
- * the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
+ * last decode that ran rows computed and kept them. Owned by the context; valid until its next
+ * decode, or until the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
 TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
                                                                int64_t position, const float **row,
                                                                int64_t *count);
@@ -556,9 +542,7 @@ TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_se
                                                                   const float **row,
                                                                   int64_t *count);
 
-/* ---- the ten-line program
- * ----------------------------------------------------------------------------------------------------
- */
+/* ---- the ten-line program ---- */
 
 typedef struct transformer_generate_options {
     uint64_t struct_size;
@@ -591,7 +575,8 @@ typedef struct transformer_generate_result {
 
 /* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
  * destroyed at the end. on_text  NULL, or: gets each piece of whole characters.   result  may be
- * NULL. LIMIT    the prompt doesn't fit the context.  Fails as the calls it stands for do. */
+ * NULL. LIMIT    the prompt doesn't fit the context. STATE  prompt or on_text is
+ * given and the model has no tokenizer. Fails as the calls it stands for do. */
 TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
                                                         const transformer_generate_options *options,
                                                         transformer_text_function on_text,
