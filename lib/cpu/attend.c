@@ -40,11 +40,11 @@ void attend_store(const struct worker *worker, const struct op *op) {
         const float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
         uint8_t *page = page_of(context, place->group, row);
-        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS) * dim * element;
+        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS) * element;
         uint8_t *k_head = page + place->k_offset + (size_t)head * place->k_head_bytes;
         uint8_t *v_head = page + place->v_offset + (size_t)head * place->v_head_bytes;
-        worker->kernels->kv_store(context->kv_type, k, dim, k_head + slot);
-        worker->kernels->kv_store(context->kv_type, v, dim, v_head + slot);
+        worker->kernels->kv_store_key(context->kv_type, k, dim, k_head + slot);
+        worker->kernels->kv_store(context->kv_type, v, dim, v_head + slot * dim);
     }
 }
 
@@ -80,7 +80,7 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
         .v_offset = place->v_offset + (size_t)unit->kv_head * place->v_head_bytes,
         .scratch = worker->scratch->attention,
     };
-    const struct kernels *kernels = weights_attention(context->model, dim);
+    const struct kernels *kernels = worker->kernels;
     size_t n_queries = task.n_rows * task.n_heads;
     float *part = worker->scratch->part, *total = worker->scratch->total;
     memset(total, 0, n_queries * stride * sizeof *total); /* sums of 0: nothing seen yet */

@@ -29,8 +29,6 @@ static size_t larger(size_t a, size_t b) {
 
 static void measure_attention(const struct kernels *kernels, const struct spec *spec,
                               struct sizes *sizes) {
-    struct kernels reference;
-    kernels_init(&reference, 0);
     sizes->attention_queries = ATTENTION_TILE_QUERIES;
     for (int64_t i = 0; i < spec->n_layers; i++) {
         const struct attention_spec *a = &spec->layers[i].attention;
@@ -39,9 +37,7 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
     }
     for (int64_t i = 0; i < spec->n_layers; i++) {
         size_t dim = (size_t)spec->layers[i].attention.head_dim, queries = sizes->attention_queries;
-        const struct kernels *of_layer = kernels->attention_fits(dim) ? kernels : &reference;
-        sizes->attention =
-            larger(sizes->attention, of_layer->attention_scratch_bytes(queries, dim));
+        sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
     }
 }

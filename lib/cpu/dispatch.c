@@ -14,19 +14,31 @@ static uint32_t saved_states(void) {
 }
 
 uint32_t isa_detect(void) {
-    const uint32_t states_ymm = 1u << 1 | 1u << 2;
-    unsigned a, b, c, d;
-    if (!__get_cpuid(1, &a, &b, &c, &d)) return 0;
-    if (!(c & bit_OSXSAVE) || (saved_states() & states_ymm) != states_ymm) return 0;
+    const uint32_t states_ymm = 1u << 1 | 1u << 2, states_zmm = states_ymm | 7u << 5;
+    const uint32_t avx512 = bit_AVX512F | bit_AVX512BW | bit_AVX512DQ | bit_AVX512VL;
+    unsigned a, b, c, d, a1;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE)) return 0;
+    uint32_t saved = saved_states(), isa = 0;
     bool fma_f16c = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX);
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-    return fma_f16c && (b & bit_AVX2) ? ISA_AVX2 : 0;
+    if ((saved & states_ymm) != states_ymm || !fma_f16c || !(b & bit_AVX2)) return 0;
+    isa |= ISA_AVX2;
+    bool zmm = (saved & states_zmm) == states_zmm && (b & avx512) == avx512;
+    if (zmm) isa |= ISA_AVX512;
+    if (zmm && (c & bit_AVX512VNNI)) isa |= ISA_AVX512_VNNI;
+    if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b, &c, &d) && (a1 & bit_AVXVNNI))
+        isa |= ISA_AVX_VNNI;
+    return isa;
 }
 
+/* Later ones win: wider vectors, then products of four bytes. Each is a path of its own, with its
+ * own bits. */
 void kernels_init(struct kernels *kernels, uint32_t isa) {
     kernels_reference(kernels);
-    if (!(isa & ISA_AVX2)) return;
-    kernels_avx2(kernels);
+    if (isa & ISA_AVX2) kernels_avx2(kernels);
+    if (isa & ISA_AVX_VNNI) kernels_avx_vnni(kernels);
+    if (isa & ISA_AVX512) kernels_avx512(kernels);
+    if (isa & ISA_AVX512_VNNI) kernels_avx512_vnni(kernels);
 }
 #else
 uint32_t isa_detect(void) {
@@ -42,7 +54,13 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
 static const struct {
     const char *name;
     uint32_t isa; /* what it needs */
-} paths[] = {{"reference", 0}, {"avx2", ISA_AVX2}};
+} paths[] = {
+    {"reference", 0},
+    {"avx2", ISA_AVX2},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
+    {"avx512", ISA_AVX2 | ISA_AVX512},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+};
 
 status kernels_choose(struct kernels *kernels) {
     uint32_t isa = isa_detect();
@@ -51,7 +69,7 @@ status kernels_choose(struct kernels *kernels) {
         kernels_init(kernels, isa);
         return OK;
     }
-    char runnable[64] = "";
+    char runnable[128] = "";
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         if ((paths[i].isa & isa) != paths[i].isa) continue;
         if (strcmp(paths[i].name, wanted) == 0) {
@@ -67,7 +85,7 @@ status kernels_choose(struct kernels *kernels) {
 
 const char *kernels_names(void) {
 #if defined(__x86_64__)
-    return "reference, avx2";
+    return "reference, avx2, avx_vnni, avx512, avx512_vnni";
 #else
     return "reference";
 #endif

@@ -43,7 +43,8 @@ struct linear_kernel {
     void (*multiply)(const void *groups, size_t n_groups, size_t n_cols, const void *x,
                      size_t x_stride, size_t n_x, float *y, size_t y_stride);
 };
-#define KERNEL_MAX_GROUP 16
+#define KERNEL_MAX_GROUP 32
+_Static_assert(REG_ALIGNMENT % KERNEL_MAX_GROUP == 0, "a row has room for its last group");
 
 /* ---- attention ---- */
 
@@ -67,7 +68,7 @@ struct attention_task {
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */
     const int32_t *pages; /* those wholly out of the window may be -1 */
     size_t page_bytes, k_offset,
-        v_offset;  /* of this head's [KV_PAGE][head_dim] in a page; 64-byte aligned */
+        v_offset;  /* of this head's keys [head_dim][KV_PAGE] and values [KV_PAGE][head_dim] */
     void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim), 64-byte aligned */
 };
 
@@ -91,7 +92,9 @@ struct kernels {
      * rounded to f32. |angle| < 2^22. */
     void (*rope_table)(int64_t position, const float *frequencies, size_t n, float scale,
                        float *table);
+    /* A value row [n]; a key as a column of [n][KV_PAGE], so that a lane of attention is a key. */
     void (*kv_store)(enum kv_type type, const float *x, size_t n, void *to);
+    void (*kv_store_key)(enum kv_type type, const float *x, size_t n, void *to);
     /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
     void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
                  float *y);
@@ -99,8 +102,6 @@ struct kernels {
     void (*scale)(float factor, size_t n, float *y); /* y *= factor */
     void (*softcap)(float cap, size_t n, float *y);  /* y = cap * tanh(y / cap) */
 
-    /* Whether the entries below take heads of this size; the reference's take any. */
-    bool (*attention_fits)(size_t head_dim);
     size_t (*attention_scratch_bytes)(size_t n_queries, size_t head_dim);
     /* Keys [split * ATTENTION_SPLIT, +ATTENTION_SPLIT) of every query:
      * part[query][ATTENTION_PART_FLOATS], query = row * n_heads + head. Blocks of KV_PAGE keys in
@@ -115,7 +116,12 @@ struct kernels {
 
 /* ---- dispatch.c ---- */
 
-enum isa { ISA_AVX2 = 1 << 0 /* AVX2, FMA, F16C and an OS that saves ymm */ };
+enum isa {
+    ISA_AVX2 = 1 << 0,        /* AVX2, FMA, F16C and an OS that saves ymm */
+    ISA_AVX_VNNI = 1 << 1,    /* vpdpbusd on ymm, VEX encoded */
+    ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
+    ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
+};
 
 uint32_t isa_detect(void);
 /* Every entry up to what isa allows. */
@@ -128,6 +134,10 @@ status kernels_choose(struct kernels *kernels);
 const char *kernels_names(void);
 
 void kernels_reference(struct kernels *kernels);
+/* One set of sources, compiled for each (kernels/vector.c). */
 void kernels_avx2(struct kernels *kernels);
+void kernels_avx_vnni(struct kernels *kernels);
+void kernels_avx512(struct kernels *kernels);
+void kernels_avx512_vnni(struct kernels *kernels);
 
 #endif

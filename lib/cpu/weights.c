@@ -128,7 +128,6 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     fresh->memory = memory;
     fresh->n_weights = spec->n_weights;
     TRY_OR_EXIT(kernels_choose(&fresh->kernels));
-    kernels_init(&fresh->reference, 0);
     TRY_OR_EXIT(memory_take_array(memory, (size_t)spec->n_weights, sizeof *fresh->weights,
                                   "the table of weights", (void **)&fresh->weights));
     loader.model = fresh;
@@ -159,8 +158,4 @@ const struct packed_weight *weights_matrix(const struct backend_model *model,
 
 const float *weights_vector(const struct backend_model *model, const struct weight_ref *ref) {
     return ref->tensor ? model->weights[ref->id].vector : NULL;
-}
-
-const struct kernels *weights_attention(const struct backend_model *model, size_t head_dim) {
-    return model->kernels.attention_fits(head_dim) ? &model->kernels : &model->reference;
 }

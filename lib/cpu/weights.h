@@ -15,7 +15,6 @@ struct packed_weight {
 struct backend_model {
     struct memory *memory;
     struct kernels kernels;
-    struct kernels reference;      /* for heads that the chosen path does not take */
     struct packed_weight *weights; /* [n_weights], indexed by weight_ref.id */
     int n_weights;
 };
@@ -26,8 +25,6 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
                     struct backend_model **model);
 void weights_free(struct backend_model *model); /* NULL does nothing */
 
-/* The table whose attention takes heads of this size. */
-const struct kernels *weights_attention(const struct backend_model *model, size_t head_dim);
 /* NULL: the model has none here. */
 const struct packed_weight *weights_matrix(const struct backend_model *model,
                                            const struct weight_ref *ref);

@@ -1,6 +1,7 @@
 /* Where keys and values lie: streams of equal shape and window form a group, which has pages and
  * page tables of its own. A page of a group holds KV_PAGE_TOKENS positions of every stream in it:
- * [stream][k, v][head][position][dim]. */
+ * [stream][k, v][head], keys as [dim][position], so that attention's lanes are keys, and values as
+ * [position][dim]. */
 #ifndef PROGRAM_KV_LAYOUT_H
 #define PROGRAM_KV_LAYOUT_H
 

@@ -18,7 +18,7 @@ struct reg_plan {
         offset; /* floats of a row before it: the buffer begins at offset * (most rows of a step) */
     int first, last; /* ops that use it */
 };
-#define REG_ALIGNMENT 16
+#define REG_ALIGNMENT 32
 
 enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here

@@ -18,9 +18,9 @@ static size_t element_bytes(enum kv_type type) {
     return type == KV_F32 ? 4 : 2;
 }
 
-static double cache_value(const struct cache *c, size_t offset, size_t position, size_t d) {
+/* Element `at` of the keys or values at `offset` of the position's page. */
+static double cache_element(const struct cache *c, size_t offset, size_t position, size_t at) {
     const uint8_t *page = c->pool + (size_t)c->pages[position / KV_PAGE] * c->page_bytes + offset;
-    size_t at = position % KV_PAGE * c->head_dim + d;
     float value;
     uint16_t bits;
     if (c->type == KV_F32) {
@@ -29,6 +29,14 @@ static double cache_value(const struct cache *c, size_t offset, size_t position,
     }
     memcpy(&bits, page + 2 * at, 2);
     return (double)(c->type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits));
+}
+
+static double cache_key(const struct cache *c, size_t position, size_t d) {
+    return cache_element(c, c->k_offset, position, d * KV_PAGE + position % KV_PAGE);
+}
+
+static double cache_value(const struct cache *c, size_t position, size_t d) {
+    return cache_element(c, c->v_offset, position, position % KV_PAGE * c->head_dim + d);
 }
 
 static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_type type,
@@ -53,11 +61,11 @@ static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_t
     }
     for (size_t p = 0; p < length; p++) {
         uint8_t *page = c->pool + (size_t)c->pages[p / KV_PAGE] * c->page_bytes;
-        size_t at = p % KV_PAGE * head_dim * element_bytes(type);
+        size_t at = p % KV_PAGE * element_bytes(type);
         random_fill(x, head_dim, 1.0f);
-        kernels->kv_store(type, x, head_dim, page + c->k_offset + at);
+        kernels->kv_store_key(type, x, head_dim, page + c->k_offset + at);
         random_fill(x, head_dim, 1.0f);
-        kernels->kv_store(type, x, head_dim, page + c->v_offset + at);
+        kernels->kv_store(type, x, head_dim, page + c->v_offset + at * head_dim);
     }
     free(x);
 }
@@ -78,8 +86,7 @@ static void attend_exact(const struct attention_task *task, const struct cache *
     if (!weights) exit(2);
     for (int64_t k = begin; k <= position; k++) {
         double s = 0.0;
-        for (size_t d = 0; d < task->head_dim; d++)
-            s += (double)q[d] * cache_value(c, c->k_offset, (size_t)k, d);
+        for (size_t d = 0; d < task->head_dim; d++) s += (double)q[d] * cache_key(c, (size_t)k, d);
         s *= (double)task->scale;
         if (task->softcap != 0.0f) s = (double)task->softcap * tanh(s / (double)task->softcap);
         weights[k] = s;
@@ -89,8 +96,7 @@ static void attend_exact(const struct attention_task *task, const struct cache *
     for (int64_t k = begin; k <= position; k++) {
         double w = exp(weights[k] - maximum);
         sum += w;
-        for (size_t d = 0; d < task->head_dim; d++)
-            out[d] += w * cache_value(c, c->v_offset, (size_t)k, d);
+        for (size_t d = 0; d < task->head_dim; d++) out[d] += w * cache_value(c, (size_t)k, d);
     }
     for (size_t d = 0; d < task->head_dim; d++) out[d] /= sum;
     free(weights);
@@ -166,7 +172,8 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
                   "(position %lld, window %lld)",
                   k->name, row, head, n_rows, n_heads, (long long)position, (long long)window);
         }
-    check(worst <= 2e-6,
+    /* A score is a sum of head_dim products in order, each rounded. */
+    check(worst <= 2e-6 + 3e-8 * (double)head_dim,
           "%s: attention type %d, head_dim %zu, %zu rows, %zu heads, position %lld, window %lld, "
           "cap %g: error %g",
           k->name, type, head_dim, n_rows, n_heads, (long long)position, (long long)window,
@@ -217,7 +224,7 @@ static void test_empty_split(const struct path *path) {
 }
 
 void test_attention(const struct path *path) {
-    static const size_t head_dims[] = {8, 16, 24, 64, 72, 80, 96, 128, 256};
+    static const size_t head_dims[] = {1, 8, 16, 20, 24, 64, 72, 80, 96, 128, 192, 256};
     test_empty_split(path);
     for (int type = 0; type < KV_TYPES; type++)
         for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++) {

@@ -192,7 +192,7 @@ static void bench_linear(const struct kernels *kernels, enum weight_type type) {
     size_t y_rows = n_groups > max_x * n_few ? n_groups : max_x * n_few;
     float *y = take(y_rows * kernel->group * sizeof(float));
     struct multiplication m = {kernel, groups, n_groups, n_cols, 1, x_bytes, prepared, y};
-    printf("%-9s %-5s", kernels->name, weight_type_traits[type].name);
+    printf("%-11s %-5s", kernels->name, weight_type_traits[type].name);
     for (int n_threads = 1; n_threads <= 2; n_threads++) {
         double seconds = time_threads(n_threads, multiply_part, &m);
         printf(" | matvec %d: %5.1f GB/s %6.1f GMAC/s", n_threads,
@@ -262,7 +262,7 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
     double seconds = time_threads(1, attention_part, &w) / 20;
     double keys = 0.0;
     for (size_t i = 0; i < n_rows; i++) keys += (double)(ATTENTION_SPLIT - n_rows + i + 1) * HEADS;
-    printf("%-9s attention f16, head_dim 64, 3 heads, %zu rows, 512 keys: %.1f us, %.1f GMAC/s, "
+    printf("%-11s attention f16, head_dim 64, 3 heads, %zu rows, 512 keys: %.1f us, %.1f GMAC/s, "
            "%.1f GB/s of keys and values\n",
            kernels->name, n_rows, 1e6 * seconds, 1e-9 * 2 * HEAD_DIM * keys / seconds,
            1e-9 * (double)(PAGES * 2 * tile) / seconds);
@@ -314,7 +314,7 @@ static void bench_vectors(const struct kernels *kernels) {
                                   "softcap",  "q8",   "kv_store f16"};
     struct vector_work w = {kernels, 0, take(VECTOR * 8), take(VECTOR * 8)};
     random_fill(w.x, VECTOR, 1.0f);
-    printf("%-9s ns an element:", kernels->name);
+    printf("%-11s ns an element:", kernels->name);
     for (w.what = 0; w.what < 7; w.what++)
         printf(" %s %.3f", names[w.what], 1e9 * time_threads(1, vector_part, &w) / (50.0 * VECTOR));
     printf("\n");

@@ -212,6 +212,26 @@ static void test_rope(const struct path *path) {
         }
 }
 
+/* The same bits as the row's, in a column and nowhere else. */
+static void test_kv_store_key(const struct kernels *k, enum kv_type type, const float *x, size_t n,
+                              const uint8_t *row) {
+    size_t element = type == KV_F32 ? 4 : 2, bytes = n * KV_PAGE * element;
+    size_t column = random_below(KV_PAGE);
+    uint8_t *keys = guarded_new(bytes);
+    memset(keys, 0x5a, bytes);
+    k->kv_store_key(type, x, n, keys + column * element);
+    bool same = true, untouched = true;
+    for (size_t i = 0; i < n * KV_PAGE; i++) {
+        const uint8_t *at = keys + i * element;
+        if (i % KV_PAGE == column)
+            same &= memcmp(at, row + i / KV_PAGE * element, element) == 0;
+        else
+            untouched &= at[0] == 0x5a && at[1] == 0x5a;
+    }
+    check(same && untouched, "%s: kv_store_key of type %d, %zu values", k->name, (int)type, n);
+    guarded_free(keys, bytes, "kv_store_key");
+}
+
 static void test_kv_store(const struct path *path) {
     const struct kernels *k = &path->kernels;
     for (int round = 0; round < 300; round++) {
@@ -241,6 +261,7 @@ static void test_kv_store(const struct path *path) {
                              (type == KV_F16 ? half_from_float(x[i]) : bfloat16_from_float(x[i]));
             }
             check(right, "%s: kv_store of type %d, %zu values", k->name, type, n);
+            test_kv_store_key(k, (enum kv_type)type, x, n, to);
             guarded_free(to, bytes, "kv_store");
         }
         guarded_free(x, n * sizeof(float), "kv_store");

@@ -101,21 +101,35 @@ void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, 
     }
 }
 
+/* Every path by the name that TRANSFORMER_CPU gives it, and what it needs. */
+static const struct {
+    const char *name;
+    uint32_t isa;
+} all_paths[] = {
+    {"reference", 0},
+    {"avx2", ISA_AVX2},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
+    {"avx512", ISA_AVX2 | ISA_AVX512},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+};
+#define N_PATHS (sizeof all_paths / sizeof *all_paths)
+
 static void test_dispatch(uint32_t isa) {
     struct kernels kernels;
-    setenv("TRANSFORMER_CPU", "reference", 1);
-    check(kernels_choose(&kernels) == OK && strcmp(kernels.name, "reference") == 0,
-          "TRANSFORMER_CPU=reference gives the reference");
     setenv("TRANSFORMER_CPU", "abacus", 1);
     check(kernels_choose(&kernels) == UNSUPPORTED && strstr(status_text(), "abacus") &&
               strstr(status_text(), "reference"),
           "TRANSFORMER_CPU=abacus is refused by name with what there is");
-    setenv("TRANSFORMER_CPU", "avx2", 1);
-    status code = kernels_choose(&kernels);
-    if (isa & ISA_AVX2)
-        check(code == OK && strcmp(kernels.name, "avx2") == 0, "TRANSFORMER_CPU=avx2 gives avx2");
-    else
-        check(code == UNSUPPORTED, "TRANSFORMER_CPU=avx2 is refused without AVX2");
+    for (size_t i = 0; i < N_PATHS; i++) {
+        const char *name = all_paths[i].name;
+        setenv("TRANSFORMER_CPU", name, 1);
+        status code = kernels_choose(&kernels);
+        if ((all_paths[i].isa & isa) == all_paths[i].isa)
+            check(code == OK && strcmp(kernels.name, name) == 0, "TRANSFORMER_CPU=%s gives %s",
+                  name, code == OK ? kernels.name : status_text());
+        else
+            check(code == UNSUPPORTED, "TRANSFORMER_CPU=%s is refused on this machine", name);
+    }
     unsetenv("TRANSFORMER_CPU");
     check(kernels_choose(&kernels) == OK, "without TRANSFORMER_CPU: %s", status_text());
 }
@@ -137,15 +151,15 @@ int main(int argc, char **argv) {
         }
     }
     uint32_t isa = isa_detect();
-    struct path paths[2] = {{.isa = 0}, {.isa = ISA_AVX2}};
+    struct path paths[N_PATHS];
     size_t n_paths = 0;
-    for (size_t i = 0; i < 2; i++)
-        if ((paths[i].isa & isa) == paths[i].isa) {
-            paths[n_paths] = paths[i];
-            kernels_init(&paths[n_paths].kernels, paths[i].isa);
+    for (size_t i = 0; i < N_PATHS; i++)
+        if ((all_paths[i].isa & isa) == all_paths[i].isa) {
+            paths[n_paths].isa = all_paths[i].isa;
+            kernels_init(&paths[n_paths].kernels, all_paths[i].isa);
             n_paths++;
         } else
-            printf("skipped: path of isa %#x, this machine can't run it\n", (unsigned)paths[i].isa);
+            printf("skipped: %s, this machine can't run it\n", all_paths[i].name);
     if (run_bench) {
         bench(paths, n_paths, only);
         return 0;

@@ -92,32 +92,30 @@ static void q5_k_narrow(const uint8_t *wide, uint8_t *block) {
 }
 
 const struct packing packing_rows[WEIGHT_TYPES] = {
-    [WEIGHT_F32] = {WEIGHT_F32, 16, 4, {{0, 4, 1}}, NULL, NULL},
-    [WEIGHT_F16] = {WEIGHT_F16, 16, 2, {{0, 2, 1}}, NULL, NULL},
-    [WEIGHT_BF16] = {WEIGHT_BF16, 16, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_F32] = {WEIGHT_F32, 4, {{0, 4, 1}}, NULL, NULL},
+    [WEIGHT_F16] = {WEIGHT_F16, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_BF16] = {WEIGHT_BF16, 2, {{0, 2, 1}}, NULL, NULL},
     /* d, quants */
-    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 8, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
-    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 8, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
+    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
     /* d, m, quants */
-    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 8, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
     /* d (and m), fifth bits, low four bits */
-    [WEIGHT_Q5_0] =
-        {WEIGHT_Q5_0, 8, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
-    [WEIGHT_Q5_1] =
-        {WEIGHT_Q5_1, 8, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+    [WEIGHT_Q5_0] = {WEIGHT_Q5_0, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
+    [WEIGHT_Q5_1] = {WEIGHT_Q5_1, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
     /* d and dmin, scales and minima, (fifth bits,) low four bits */
     [WEIGHT_Q4_K] =
-        {WEIGHT_Q4_K, 8, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
+        {WEIGHT_Q4_K, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
     [WEIGHT_Q5_K] =
-        {WEIGHT_Q5_K, 8, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
+        {WEIGHT_Q5_K, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
     /* d, scales, low four bits, high two bits */
     [WEIGHT_Q6_K] =
-        {WEIGHT_Q6_K, 8, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
+        {WEIGHT_Q6_K, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
 };
 
-size_t packing_group_bytes(const struct packing *packing, size_t n_cols) {
+size_t packing_group_bytes(const struct packing *packing, size_t group_rows, size_t n_cols) {
     size_t n_blocks = n_cols / weight_type_traits[packing->type].block;
-    return (n_blocks * packing->block_bytes * packing->group + 63) / 64 * 64;
+    return (n_blocks * packing->block_bytes * group_rows + 63) / 64 * 64;
 }
 
 /* `count` units from a row's block to its places in the group, or back. */
@@ -134,16 +132,16 @@ static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit,
     for (size_t u = 0; u < count; u++) memcpy(to + u * unit, from + u * stride, unit);
 }
 
-void packing_pack(const struct packing *packing, const void *rows, size_t row_bytes, size_t n_rows,
-                  size_t n_cols, void *group) {
+void packing_pack(const struct packing *packing, size_t group_rows, const void *rows,
+                  size_t row_bytes, size_t n_rows, size_t n_cols, void *group) {
     const struct weight_type_traits *type = &weight_type_traits[packing->type];
-    size_t n_blocks = n_cols / type->block, n_lanes = packing->group;
-    assert(n_rows >= 1 && n_rows <= n_lanes && n_cols % type->block == 0);
+    size_t n_blocks = n_cols / type->block;
+    assert(n_rows >= 1 && n_rows <= group_rows && n_cols % type->block == 0);
     /* Zero bits are zero weights in every type. */
-    if (n_rows < n_lanes) memset(group, 0, packing_group_bytes(packing, n_cols));
+    if (n_rows < group_rows) memset(group, 0, packing_group_bytes(packing, group_rows, n_cols));
     uint8_t wide[PACKING_BLOCK_BYTES];
     for (size_t b = 0; b < n_blocks; b++) {
-        uint8_t *to_block = (uint8_t *)group + b * packing->block_bytes * n_lanes;
+        uint8_t *to_block = (uint8_t *)group + b * packing->block_bytes * group_rows;
         for (size_t r = 0; r < n_rows; r++) {
             const uint8_t *block = (const uint8_t *)rows + r * row_bytes + b * type->block_bytes;
             if (packing->widen) {
@@ -152,34 +150,35 @@ void packing_pack(const struct packing *packing, const void *rows, size_t row_by
             }
             uint8_t *to = to_block;
             for (const struct packing_field *f = packing->fields; f->count; f++) {
-                scatter(block + f->offset, to + r * f->unit, f->unit * n_lanes, f->unit, f->count);
-                to += (size_t)f->unit * f->count * n_lanes;
+                scatter(block + f->offset, to + r * f->unit, f->unit * group_rows, f->unit,
+                        f->count);
+                to += (size_t)f->unit * f->count * group_rows;
             }
         }
     }
-    size_t used = n_blocks * packing->block_bytes * n_lanes;
-    memset((uint8_t *)group + used, 0, packing_group_bytes(packing, n_cols) - used);
+    size_t used = n_blocks * packing->block_bytes * group_rows;
+    memset((uint8_t *)group + used, 0, packing_group_bytes(packing, group_rows, n_cols) - used);
 }
 
 /* The row's file blocks again, a few at a time, and the type's own dequantize: its bits by
  * construction. */
-void packing_unpack_row(const struct packing *packing, const void *group, size_t row, size_t n_cols,
-                        float *to) {
+void packing_unpack_row(const struct packing *packing, size_t group_rows, const void *group,
+                        size_t row, size_t n_cols, float *to) {
     const struct weight_type_traits *type = &weight_type_traits[packing->type];
-    size_t n_blocks = n_cols / type->block, n_lanes = packing->group;
+    size_t n_blocks = n_cols / type->block;
     uint8_t wide[PACKING_BLOCK_BYTES], blocks[1024];
     size_t batch = sizeof blocks / type->block_bytes;
     for (size_t first = 0; first < n_blocks; first += batch) {
         size_t n = n_blocks - first < batch ? n_blocks - first : batch;
         for (size_t i = 0; i < n; i++) {
             const uint8_t *from =
-                (const uint8_t *)group + (first + i) * packing->block_bytes * n_lanes;
+                (const uint8_t *)group + (first + i) * packing->block_bytes * group_rows;
             uint8_t *block = blocks + i * type->block_bytes;
             uint8_t *straight = packing->narrow ? wide : block;
             for (const struct packing_field *f = packing->fields; f->count; f++) {
-                gather(from + row * f->unit, straight + f->offset, f->unit * n_lanes, f->unit,
+                gather(from + row * f->unit, straight + f->offset, f->unit * group_rows, f->unit,
                        f->count);
-                from += (size_t)f->unit * f->count * n_lanes;
+                from += (size_t)f->unit * f->count * group_rows;
             }
             if (packing->narrow) packing->narrow(wide, block);
         }

@@ -1,4 +1,4 @@
-/* Weights as the vector kernels read them: `group` rows interleaved, so that a lane owns a row.
+/* Weights as the vector kernels read them: a group of rows interleaved, so that a lane owns a row.
  * A file block is cut into units (a scale, four bytes of quants); unit u of every row of the group
  * lies together, in the order of the packing's fields, block after block of k. */
 #ifndef CPU_KERNELS_PACKING_H
@@ -16,7 +16,6 @@ struct packing_field {
 
 struct packing {
     enum weight_type type;
-    size_t group;
     size_t block_bytes; /* of one row's widened block */
     struct packing_field fields[5];
     /* Where the file's bits lie badly for a vector: file block → widened block, and back without
@@ -25,15 +24,14 @@ struct packing {
     void (*narrow)(const uint8_t *wide, uint8_t *block);
 };
 
-/* The packings of the 8-row integer kernels and of the 16-row float kernels. block_bytes 0: none.
- */
+/* block_bytes 0: none. */
 extern const struct packing packing_rows[WEIGHT_TYPES];
 
-/* The functions of struct linear_kernel (cpu/kernels.h). */
-size_t packing_group_bytes(const struct packing *packing, size_t n_cols);
-void packing_pack(const struct packing *packing, const void *rows, size_t row_bytes, size_t n_rows,
-                  size_t n_cols, void *group);
-void packing_unpack_row(const struct packing *packing, const void *group, size_t row, size_t n_cols,
-                        float *to);
+/* The functions of struct linear_kernel (cpu/kernels.h), for groups of group_rows. */
+size_t packing_group_bytes(const struct packing *packing, size_t group_rows, size_t n_cols);
+void packing_pack(const struct packing *packing, size_t group_rows, const void *rows,
+                  size_t row_bytes, size_t n_rows, size_t n_cols, void *group);
+void packing_unpack_row(const struct packing *packing, size_t group_rows, const void *group,
+                        size_t row, size_t n_cols, float *to);
 
 #endif

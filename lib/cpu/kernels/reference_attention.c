@@ -17,7 +17,7 @@ static float load(enum kv_type type, const void *from, size_t i) {
 static float dot(enum kv_type type, const float *q, const void *keys, size_t key, size_t head_dim) {
     float lane[LANES] = {0};
     for (size_t d = 0; d < head_dim; d++)
-        lane[d % LANES] += q[d] * load(type, keys, key * head_dim + d);
+        lane[d % LANES] += q[d] * load(type, keys, d * KV_PAGE + key);
     return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
            ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
@@ -44,11 +44,6 @@ static void page_attend(const struct attention_task *task, const uint8_t *page, 
             values[d] +=
                 weight * load(task->type, page + task->v_offset, (size_t)k * task->head_dim + d);
     }
-}
-
-static bool fits(size_t head_dim) {
-    (void)head_dim;
-    return true;
 }
 
 static size_t scratch_bytes(size_t n_queries, size_t head_dim) {
@@ -99,7 +94,6 @@ static void finish(const float *total, size_t head_dim, float *out) {
 }
 
 void reference_attention(struct kernels *kernels) {
-    kernels->attention_fits = fits;
     kernels->attention_scratch_bytes = scratch_bytes;
     kernels->attention_split = split;
     kernels->attention_merge = merge;

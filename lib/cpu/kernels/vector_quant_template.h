@@ -1,10 +1,10 @@
 /* The kernel of one quantized weight type. Defined by the file that includes this:
  *
  *   TYPE           Q4_1
- *   BLOCK, STEP    struct and function of avx2_quant_blocks.h
- *   TILE           activation rows multiplied at a time, 4 or 6
+ *   BLOCK, STEP    struct and function of vector_quant_int16.h or _dot4.h
+ *   TILE           activation rows multiplied at a time
  *   SUB_BLOCKS     blocks of 32 columns in a block of the type
- *   BLOCK_BYTES    packed bytes of a block, eight rows together
+ *   BLOCK_BYTES    packed bytes of a block, all lanes' rows together
  *   UNPACK(from, sub, to)   block of 32 columns `sub` of the packed block at `from`
  *
  * All are undefined again at the end. */
@@ -14,27 +14,27 @@
 #define WEIGHT NAME_TYPED(WEIGHT, TYPE)
 
 static size_t NAME(group_bytes)(size_t n_cols) {
-    return packing_group_bytes(&packing_rows[WEIGHT], n_cols);
+    return packing_group_bytes(&packing_rows[WEIGHT], SIMD_LANES, n_cols);
 }
 
 static void NAME(pack)(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,
                        void *group) {
-    packing_pack(&packing_rows[WEIGHT], rows, row_bytes, n_rows, n_cols, group);
+    packing_pack(&packing_rows[WEIGHT], SIMD_LANES, rows, row_bytes, n_rows, n_cols, group);
 }
 
 static void NAME(unpack_row)(const void *group, size_t row, size_t n_cols, float *to) {
-    packing_unpack_row(&packing_rows[WEIGHT], group, row, n_cols, to);
+    packing_unpack_row(&packing_rows[WEIGHT], SIMD_LANES, group, row, n_cols, to);
 }
 
 /* Straight from the packed weights: few rows, bound by reading them. */
 INLINE void NAME(stream)(int n_x, const uint8_t *group, size_t n_blocks, const uint8_t *x,
                          size_t x_stride, float *y, size_t y_stride) {
-    __m256 sum[3];
+    simd_f sum[3];
     UNROLL
-    for (int t = 0; t < n_x; t++) sum[t] = _mm256_setzero_ps();
+    for (int t = 0; t < n_x; t++) sum[t] = simd_zero();
     for (size_t b = 0; b < n_blocks; b += SUB_BLOCKS, group += BLOCK_BYTES) {
         for (size_t line = 0; line < BLOCK_BYTES; line += 64)
-            _mm_prefetch((const char *)group + PREFETCH_BYTES + line, _MM_HINT_T0);
+            simd_prefetch(group + PREFETCH_BYTES + line);
         UNROLL
         for (int sub = 0; sub < SUB_BLOCKS; sub++) {
             struct BLOCK w;
@@ -48,18 +48,18 @@ INLINE void NAME(stream)(int n_x, const uint8_t *group, size_t n_blocks, const u
         x += SUB_BLOCKS * sizeof(struct q8_block);
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) _mm256_storeu_ps(y + (size_t)t * y_stride, sum[t]);
+    for (int t = 0; t < n_x; t++) simd_store(y + (size_t)t * y_stride, sum[t]);
 }
 
 /* n blocks of a strip against n_x rows; later blocks add to what y already holds. */
 INLINE void NAME(tile)(int n_x, const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
                        size_t x_stride, float *y, size_t y_stride) {
-    __m256 sum[TILE];
+    simd_f sum[TILE];
     const struct q8_block *xs[TILE];
     UNROLL
     for (int t = 0; t < n_x; t++) {
         xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride);
-        sum[t] = first ? _mm256_setzero_ps() : _mm256_loadu_ps(y + (size_t)t * y_stride);
+        sum[t] = first ? simd_zero() : simd_load(y + (size_t)t * y_stride);
     }
     for (const struct BLOCK *w = strip; w < strip + n; w++) {
         STEP(n_x, w, xs, sum);
@@ -67,7 +67,7 @@ INLINE void NAME(tile)(int n_x, const struct BLOCK *strip, size_t n, bool first,
         for (int t = 0; t < n_x; t++) xs[t]++;
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) _mm256_storeu_ps(y + (size_t)t * y_stride, sum[t]);
+    for (int t = 0; t < n_x; t++) simd_store(y + (size_t)t * y_stride, sum[t]);
 }
 
 static void NAME(strip_multiply)(const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
@@ -95,11 +95,11 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
         for (size_t g = 0; g < n_groups; g++) {
             const uint8_t *group = (const uint8_t *)groups + g * bytes;
             if (n_x == 1)
-                NAME(stream)(1, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+                NAME(stream)(1, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
             else if (n_x == 2)
-                NAME(stream)(2, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+                NAME(stream)(2, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
             else if (n_x == 3)
-                NAME(stream)(3, group, n_blocks, x, x_stride, y + g * 8, y_stride);
+                NAME(stream)(3, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
         }
         return;
     }
@@ -114,14 +114,16 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
                 const uint8_t *group = (const uint8_t *)groups + g * bytes;
                 NAME(strip_unpack)(group + b / SUB_BLOCKS * BLOCK_BYTES, n, strip);
                 NAME(strip_multiply)
-                (strip, n, b == 0, columns, x_stride, n_rows, y + i * y_stride + g * 8, y_stride);
+                (strip, n, b == 0, columns, x_stride, n_rows, y + i * y_stride + g * SIMD_LANES,
+                 y_stride);
             }
         }
     }
 }
 
-static const struct linear_kernel NAME(kernel) = {
-    ACTIVATION_ROWS_Q8, 8, NAME(group_bytes), NAME(pack), NAME(unpack_row), NAME(multiply)};
+static const struct linear_kernel NAME(kernel) = {ACTIVATION_ROWS_Q8, SIMD_LANES,
+                                                  NAME(group_bytes),  NAME(pack),
+                                                  NAME(unpack_row),   NAME(multiply)};
 
 #undef NAME_OF
 #undef NAME_TYPED
