@@ -4,6 +4,7 @@
 
 /* Rows are read, packed and their pages dropped in pieces of about this size. */
 enum { PIECE_BYTES = 1 << 20 };
+enum { WEIGHT_ALIGNMENT = 64 };
 
 struct loader {
     struct backend_model *model;
@@ -15,7 +16,7 @@ struct loader {
     size_t scratch_bytes;
 };
 
-/* Shape and size of a slot's weight under these kernels. */
+/* Shape of a slot's weight under these kernels, and its bytes in the arena. */
 static status describe(const struct kernels *kernels, const struct weight_slot *slot,
                        struct packed_weight *weight, size_t *bytes) {
     const struct tensor *tensor = slot->tensor;
@@ -30,24 +31,33 @@ static status describe(const struct kernels *kernels, const struct weight_slot *
         weight->n_groups = (weight->n_rows + weight->kernel->group - 1) / weight->kernel->group;
         over = mul_overflows(weight->n_groups, weight->group_bytes, bytes);
     }
-    if (!over) return OK;
+    if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
+        *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
+        return OK;
+    }
     return fail(OUT_OF_MEMORY, "tensor '%.*s' is larger than memory can be",
                 (int)tensor->name.length, tensor->name.data);
 }
 
-status weights_bytes(const struct spec *spec, uint64_t *bytes) {
-    struct kernels kernels;
-    TRY(kernels_choose(&kernels));
-    uint64_t sum = memory_cost(sizeof(struct backend_model)) +
-                   memory_cost((size_t)spec->n_weights * sizeof(struct packed_weight));
+static status measure_arena(const struct kernels *kernels, const struct spec *spec, size_t *bytes) {
+    *bytes = 0;
     for (int i = 0; i < spec->n_weights; i++) {
         struct packed_weight weight;
         size_t size;
-        TRY(describe(&kernels, &spec->weights[i], &weight, &size));
-        if (add_overflows(sum, memory_cost(size), &sum))
+        TRY(describe(kernels, &spec->weights[i], &weight, &size));
+        if (add_overflows(*bytes, size, bytes))
             return fail(OUT_OF_MEMORY, "the weights are larger than memory can be");
     }
-    *bytes = sum;
+    return OK;
+}
+
+status weights_bytes(const struct spec *spec, uint64_t *bytes) {
+    struct kernels kernels;
+    size_t arena;
+    TRY(kernels_choose(&kernels));
+    TRY(measure_arena(&kernels, spec, &arena));
+    *bytes = memory_cost(sizeof(struct backend_model)) + memory_cost(arena) +
+             memory_cost((size_t)spec->n_weights * sizeof(struct packed_weight));
     return OK;
 }
 
@@ -93,15 +103,20 @@ static status load_matrix(struct loader *loader, const struct tensor *tensor,
 
 static status load_all(struct loader *loader, const struct spec *spec) {
     struct backend_model *model = loader->model;
+    uint8_t *at = model->arena;
     for (int i = 0; i < spec->n_weights; i++) {
         const struct weight_slot *slot = &spec->weights[i];
         struct packed_weight *weight = &model->weights[i];
         size_t bytes;
         TRY(describe(&model->kernels, slot, weight, &bytes));
-        TRY(memory_take(model->memory, bytes, "weights",
-                        slot->vector ? (void **)&weight->vector : (void **)&weight->groups));
-        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
-                         : load_matrix(loader, slot->tensor, weight));
+        if (slot->vector) {
+            weight->vector = (float *)(void *)at;
+            TRY(load_vector(loader, slot->tensor, weight));
+        } else {
+            weight->groups = at;
+            TRY(load_matrix(loader, slot->tensor, weight));
+        }
+        at += bytes;
     }
     return OK;
 }
@@ -131,6 +146,9 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     TRY_OR_EXIT(memory_take_array(memory, (size_t)spec->n_weights, sizeof *fresh->weights,
                                   "the table of weights", (void **)&fresh->weights));
     loader.model = fresh;
+    size_t arena_bytes;
+    TRY_OR_EXIT(measure_arena(&fresh->kernels, spec, &arena_bytes));
+    TRY_OR_EXIT(memory_take(memory, arena_bytes, "the weights", &fresh->arena));
     measure(&loader, spec);
     TRY_OR_EXIT(memory_take(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
     TRY_OR_EXIT(load_all(&loader, spec));
@@ -143,10 +161,7 @@ exit:
 
 void weights_free(struct backend_model *model) {
     if (!model) return;
-    for (int i = 0; model->weights && i < model->n_weights; i++) {
-        memory_give(model->memory, model->weights[i].groups);
-        memory_give(model->memory, model->weights[i].vector);
-    }
+    memory_give(model->memory, model->arena);
     memory_give(model->memory, model->weights);
     memory_give(model->memory, model);
 }

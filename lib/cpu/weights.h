@@ -8,7 +8,7 @@
 struct packed_weight {
     const struct linear_kernel *kernel; /* NULL: a vector */
     size_t n_rows, n_cols, n_groups, group_bytes;
-    uint8_t *groups; /* [n_groups][group_bytes] */
+    uint8_t *groups; /* [n_groups][group_bytes], 64-byte aligned */
     float *vector;   /* [n_cols] */
 };
 
@@ -17,6 +17,7 @@ struct backend_model {
     struct kernels kernels;
     struct packed_weight *weights; /* [n_weights], indexed by weight_ref.id */
     int n_weights;
+    void *arena; /* what the weights point into */
 };
 
 status weights_bytes(const struct spec *spec, uint64_t *bytes);

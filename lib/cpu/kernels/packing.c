@@ -118,46 +118,89 @@ size_t packing_group_bytes(const struct packing *packing, size_t group_rows, siz
     return (n_blocks * packing->block_bytes * group_rows + 63) / 64 * 64;
 }
 
-/* `count` units from a row's block to its places in the group, or back. */
-static void scatter(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
-    if (unit == 4)
-        for (size_t u = 0; u < count; u++) memcpy(to + u * stride, from + u * 4, 4);
+/* A field of n blocks of a row, block_bytes apart, to its places in as many blocks of the group. */
+struct field_copy {
+    const uint8_t *from;
+    uint8_t *to;
+    size_t from_step, to_step; /* bytes from block to block */
+    size_t stride;             /* bytes from unit to unit in a block of the group */
+    size_t n_blocks;
+};
+
+static inline __attribute__((always_inline)) void scatter_units(const struct field_copy *copy,
+                                                                size_t unit, size_t count) {
+    const uint8_t *from = copy->from;
+    uint8_t *to = copy->to;
+    for (size_t b = 0; b < copy->n_blocks; b++, from += copy->from_step, to += copy->to_step)
+        for (size_t u = 0; u < count; u++) memcpy(to + u * copy->stride, from + u * unit, unit);
+}
+
+/* The counts that are many get loops of a constant length. */
+static void scatter(const struct field_copy *copy, size_t unit, size_t count) {
+    if (unit == 4 && count == 1)
+        scatter_units(copy, 4, 1);
+    else if (unit == 4 && count == 4)
+        scatter_units(copy, 4, 4);
+    else if (unit == 4 && count == 8)
+        scatter_units(copy, 4, 8);
+    else if (unit == 4)
+        scatter_units(copy, 4, count);
+    else if (unit == 2 && count == 1)
+        scatter_units(copy, 2, 1);
     else if (unit == 2)
-        for (size_t u = 0; u < count; u++) memcpy(to + u * stride, from + u * 2, 2);
+        scatter_units(copy, 2, count);
     else
-        for (size_t u = 0; u < count; u++) to[u * stride] = from[u];
+        scatter_units(copy, 1, count);
 }
 
 static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit, size_t count) {
     for (size_t u = 0; u < count; u++) memcpy(to + u * unit, from + u * stride, unit);
 }
 
+/* Blocks of a row at a time: few enough that their part of the group stays in L1. */
+#define PACK_BYTES 2048
+
+/* Blocks first ... first + n - 1 of one row, at `block`, to lane `row` of the group. */
+static void pack_blocks(const struct packing *packing, size_t group_rows, const uint8_t *block,
+                        size_t n, size_t row, uint8_t *group) {
+    size_t step = weight_type_traits[packing->type].block_bytes;
+    uint8_t wide[PACK_BYTES + PACKING_BLOCK_BYTES];
+    if (packing->widen) {
+        for (size_t b = 0; b < n; b++)
+            packing->widen(block + b * step, wide + b * packing->block_bytes);
+        block = wide;
+        step = packing->block_bytes;
+    }
+    for (const struct packing_field *f = packing->fields; f->count; f++) {
+        struct field_copy copy = {.from = block + f->offset,
+                                  .to = group + row * f->unit,
+                                  .from_step = step,
+                                  .to_step = packing->block_bytes * group_rows,
+                                  .stride = f->unit * group_rows,
+                                  .n_blocks = n};
+        scatter(&copy, f->unit, f->count);
+        group += (size_t)f->unit * f->count * group_rows;
+    }
+}
+
 void packing_pack(const struct packing *packing, size_t group_rows, const void *rows,
                   size_t row_bytes, size_t n_rows, size_t n_cols, void *group) {
     const struct weight_type_traits *type = &weight_type_traits[packing->type];
-    size_t n_blocks = n_cols / type->block;
+    size_t n_blocks = n_cols / type->block,
+           bytes = packing_group_bytes(packing, group_rows, n_cols);
     assert(n_rows >= 1 && n_rows <= group_rows && n_cols % type->block == 0);
     /* Zero bits are zero weights in every type. */
-    if (n_rows < group_rows) memset(group, 0, packing_group_bytes(packing, group_rows, n_cols));
-    uint8_t wide[PACKING_BLOCK_BYTES];
-    for (size_t b = 0; b < n_blocks; b++) {
-        uint8_t *to_block = (uint8_t *)group + b * packing->block_bytes * group_rows;
-        for (size_t r = 0; r < n_rows; r++) {
-            const uint8_t *block = (const uint8_t *)rows + r * row_bytes + b * type->block_bytes;
-            if (packing->widen) {
-                packing->widen(block, wide);
-                block = wide;
-            }
-            uint8_t *to = to_block;
-            for (const struct packing_field *f = packing->fields; f->count; f++) {
-                scatter(block + f->offset, to + r * f->unit, f->unit * group_rows, f->unit,
-                        f->count);
-                to += (size_t)f->unit * f->count * group_rows;
-            }
-        }
+    size_t used = n_rows < group_rows ? 0 : n_blocks * packing->block_bytes * group_rows;
+    memset((uint8_t *)group + used, 0, bytes - used);
+    size_t at_once = PACK_BYTES / packing->block_bytes;
+    if (at_once == 0) at_once = 1;
+    for (size_t first = 0; first < n_blocks; first += at_once) {
+        size_t n = n_blocks - first < at_once ? n_blocks - first : at_once;
+        for (size_t r = 0; r < n_rows; r++)
+            pack_blocks(packing, group_rows,
+                        (const uint8_t *)rows + r * row_bytes + first * type->block_bytes, n, r,
+                        (uint8_t *)group + first * packing->block_bytes * group_rows);
     }
-    size_t used = n_blocks * packing->block_bytes * group_rows;
-    memset((uint8_t *)group + used, 0, packing_group_bytes(packing, group_rows, n_cols) - used);
 }
 
 /* The row's file blocks again, a few at a time, and the type's own dequantize: its bits by
