@@ -52,18 +52,70 @@ struct unit { /* rows of one sequence × some query heads of one KV head */
     const struct step_sequence *sequence;
     int64_t first_row, n_rows; /* of the step */
     int64_t kv_head, first_head, n_heads;
+    int64_t first_split, end_split; /* those with keys that a row sees */
 };
 
-static void attend_unit(const struct worker *worker, const struct op *op, const struct unit *unit) {
+/* Goes through the units of a step, the same for every thread. */
+struct walk {
+    const struct step *step;
+    const struct attention_spec *attention;
+    int64_t tile;          /* rows of a unit, at most */
+    int64_t heads;         /* query heads of a unit, at most */
+    int64_t sequence, row; /* next: row of the sequence, */
+    int64_t head;          /* query head */
+};
+
+/* How many query heads of a KV head go into one unit: all, unless there would be less than a unit
+ * for each thread. */
+static int64_t heads_of_unit(const struct worker *worker, const struct attention_spec *a) {
+    int64_t group = a->n_heads / a->n_kv_heads, pieces = 1;
+    int64_t units = worker->context->step->n_rows * a->n_kv_heads;
+    while (units * pieces < worker->n_threads && pieces < group) pieces++;
+    return (group + pieces - 1) / pieces;
+}
+
+static struct walk walk_begin(const struct worker *worker, const struct attention_spec *a,
+                              int64_t heads) {
+    int64_t group = a->n_heads / a->n_kv_heads, tile = ATTENTION_TILE_QUERIES / group;
+    return (struct walk){
+        .step = worker->context->step, .attention = a, .tile = tile > 0 ? tile : 1, .heads = heads};
+}
+
+static bool walk_next(struct walk *walk, struct unit *unit) {
+    if (walk->sequence == walk->step->n_sequences) return false;
+    const struct attention_spec *a = walk->attention;
+    const struct step_sequence *sequence = &walk->step->sequences[walk->sequence];
+    int64_t group = a->n_heads / a->n_kv_heads, rows = sequence->n_rows - walk->row;
+    int64_t heads = group - walk->head % group;
+    *unit = (struct unit){.sequence = sequence,
+                          .first_row = sequence->first_row + walk->row,
+                          .n_rows = rows < walk->tile ? rows : walk->tile,
+                          .kv_head = walk->head / group,
+                          .first_head = walk->head,
+                          .n_heads = heads < walk->heads ? heads : walk->heads};
+    int64_t position = sequence->position + walk->row, last = position + unit->n_rows - 1;
+    int64_t first_key = a->window && position >= a->window ? position - a->window + 1 : 0;
+    unit->first_split = first_key / ATTENTION_SPLIT;
+    unit->end_split = last / ATTENTION_SPLIT + 1;
+    walk->head += unit->n_heads;
+    if (walk->head < a->n_heads) return true;
+    walk->head = 0;
+    walk->row += unit->n_rows;
+    if (walk->row < sequence->n_rows) return true;
+    walk->row = 0;
+    walk->sequence++;
+    return true;
+}
+
+static struct attention_task task_of(const struct worker *worker, const struct op *op,
+                                     const struct unit *unit) {
     const struct backend_context *context = worker->context;
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
-    size_t q_stride = (size_t)context->program->regs[op->in].width;
-    size_t out_stride = (size_t)context->program->regs[op->out[0]].width;
-    size_t dim = (size_t)a->head_dim, stride = ATTENTION_PART_FLOATS(dim);
-    size_t column = (size_t)unit->first_head * dim;
-    struct attention_task task = {
-        .q = execution_reg(context, op->in) + (size_t)unit->first_row * q_stride + column,
+    size_t q_stride = (size_t)context->program->regs[op->in].width, dim = (size_t)a->head_dim;
+    return (struct attention_task){
+        .q = execution_reg(context, op->in) + (size_t)unit->first_row * q_stride +
+             (size_t)unit->first_head * dim,
         .q_stride = q_stride,
         .n_rows = (size_t)unit->n_rows,
         .n_heads = (size_t)unit->n_heads,
@@ -80,53 +132,94 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
         .v_offset = place->v_offset + (size_t)unit->kv_head * place->v_head_bytes,
         .scratch = worker->scratch->attention,
     };
-    const struct kernels *kernels = worker->kernels;
-    size_t n_queries = task.n_rows * task.n_heads;
-    float *part = worker->scratch->part, *total = worker->scratch->total;
-    memset(total, 0, n_queries * stride * sizeof *total); /* sums of 0: nothing seen yet */
-    int64_t last = task.position + unit->n_rows - 1;
-    int64_t first = a->window && task.position >= a->window ? task.position - a->window + 1 : 0;
-    for (int64_t split = first / ATTENTION_SPLIT; split <= last / ATTENTION_SPLIT; split++) {
-        kernels->attention_split(&task, split, part);
-        kernels->attention_merge(n_queries, dim, part, total);
-    }
-    for (size_t query = 0; query < n_queries; query++) {
-        size_t row = (size_t)unit->first_row + query / task.n_heads, head = query % task.n_heads;
-        kernels->attention_finish(total + query * stride, dim,
-                                  execution_reg(context, op->out[0]) + row * out_stride + column +
-                                      head * dim);
-    }
 }
 
-/* How many query heads of a KV head go into one unit: all, unless there would be less than a unit
- * for each thread. */
-static int64_t heads_of_unit(const struct worker *worker, const struct attention_spec *a) {
-    int64_t group = a->n_heads / a->n_kv_heads, pieces = 1;
-    int64_t units = worker->context->step->n_rows * a->n_kv_heads;
-    while (units * pieces < worker->n_threads && pieces < group) pieces++;
-    return (group + pieces - 1) / pieces;
+static void finish(const struct worker *worker, const struct op *op, const struct unit *unit,
+                   const float *total) {
+    const struct backend_context *context = worker->context;
+    size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
+    size_t stride = (size_t)context->program->regs[op->out[0]].width;
+    float *out = execution_reg(context, op->out[0]) + (size_t)unit->first_row * stride +
+                 (size_t)unit->first_head * dim;
+    for (size_t query = 0; query < (size_t)unit->n_rows * n_heads; query++)
+        worker->kernels->attention_finish(total + query * ATTENTION_PART_FLOATS(dim), dim,
+                                          out + query / n_heads * stride + query % n_heads * dim);
+}
+
+static void attend_unit(const struct worker *worker, const struct op *op, const struct unit *unit) {
+    struct attention_task task = task_of(worker, op, unit);
+    size_t n_queries = task.n_rows * task.n_heads;
+    float *part = worker->scratch->part, *total = worker->scratch->total;
+    worker->kernels->attention_split(&task, unit->first_split, total);
+    for (int64_t split = unit->first_split + 1; split < unit->end_split; split++) {
+        worker->kernels->attention_split(&task, split, part);
+        worker->kernels->attention_merge(n_queries, task.head_dim, part, total);
+    }
+    finish(worker, op, unit, total);
+}
+
+/* Few units with long pasts: the threads share out their splits, each of which leaves its part in
+ * memory that all see; then the parts of a unit are merged, in order, by one thread. Rounds are as
+ * long as that memory reaches. */
+static void attend_by_splits(const struct worker *worker, const struct op *op, int64_t heads,
+                             int64_t n_units, int64_t n_splits) {
+    const struct backend_context *context = worker->context;
+    size_t dim = (size_t)op->attention->head_dim, floats = context->shared_part_floats;
+    int64_t at_once = context->n_shared_parts / n_units - 1;
+    for (int64_t begin = 0; begin < n_splits; begin += at_once) {
+        struct walk walk = walk_begin(worker, op->attention, heads);
+        struct unit unit;
+        int64_t turn = 0;
+        float *parts = context->shared_parts; /* of a unit: its total, then at_once parts */
+        for (; walk_next(&walk, &unit); parts += (size_t)(at_once + 1) * floats) {
+            struct attention_task task = task_of(worker, op, &unit);
+            for (int64_t i = 0; i < at_once; i++) {
+                int64_t split = begin + i;
+                if (split < unit.first_split || split >= unit.end_split) continue;
+                if (turn++ % worker->n_threads == worker->thread)
+                    worker->kernels->attention_split(&task, split,
+                                                     parts + (size_t)(1 + i) * floats);
+            }
+        }
+        team_barrier(context->team, worker->thread);
+        walk = walk_begin(worker, op->attention, heads);
+        parts = context->shared_parts;
+        for (turn = 0; walk_next(&walk, &unit); turn++, parts += (size_t)(at_once + 1) * floats) {
+            if (turn % worker->n_threads != worker->thread) continue;
+            size_t n_queries = (size_t)(unit.n_rows * unit.n_heads);
+            size_t bytes = n_queries * ATTENTION_PART_FLOATS(dim) * sizeof(float);
+            for (int64_t i = 0; i < at_once; i++) {
+                const float *part = parts + (size_t)(1 + i) * floats;
+                if (begin + i == unit.first_split)
+                    memcpy(parts, part, bytes);
+                else if (begin + i > unit.first_split && begin + i < unit.end_split)
+                    worker->kernels->attention_merge(n_queries, dim, part, parts);
+            }
+            if (begin + at_once >= unit.end_split && begin < unit.end_split)
+                finish(worker, op, &unit, parts);
+        }
+        if (begin + at_once < n_splits) team_barrier(context->team, worker->thread);
+    }
 }
 
 void attend_run(const struct worker *worker, const struct op *op) {
-    const struct step *step = worker->context->step;
     const struct attention_spec *a = op->attention;
-    int64_t group = a->n_heads / a->n_kv_heads, heads = heads_of_unit(worker, a);
-    int64_t tile = ATTENTION_TILE_QUERIES / group > 0 ? ATTENTION_TILE_QUERIES / group : 1;
-    int64_t index = 0;
-    for (int64_t s = 0; s < step->n_sequences; s++) {
-        const struct step_sequence *sequence = &step->sequences[s];
-        for (int64_t row = 0; row < sequence->n_rows; row += tile) {
-            for (int64_t head = 0; head < a->n_heads; index++) {
-                struct unit unit = {
-                    .sequence = sequence,
-                    .first_row = sequence->first_row + row,
-                    .n_rows = sequence->n_rows - row < tile ? sequence->n_rows - row : tile,
-                    .kv_head = head / group,
-                    .first_head = head,
-                    .n_heads = group - head % group < heads ? group - head % group : heads};
-                if (index % worker->n_threads == worker->thread) attend_unit(worker, op, &unit);
-                head += unit.n_heads;
-            }
-        }
+    int64_t group = a->n_heads / a->n_kv_heads, n_units = 0, n_splits = 0, most_queries = 0;
+    struct walk walk = walk_begin(worker, a, group);
+    struct unit unit;
+    while (n_units <= MAX_SHARED_UNITS && walk_next(&walk, &unit)) {
+        n_units++;
+        if (unit.end_split > n_splits) n_splits = unit.end_split;
+        if (unit.n_rows * unit.n_heads > most_queries) most_queries = unit.n_rows * unit.n_heads;
     }
+    if (worker->n_threads > 1 && n_units <= MAX_SHARED_UNITS && n_splits > 1 &&
+        most_queries * ATTENTION_PART_FLOATS(a->head_dim) <=
+            (int64_t)worker->context->shared_part_floats) {
+        attend_by_splits(worker, op, group, n_units, n_splits);
+        return;
+    }
+    int64_t index = 0;
+    walk = walk_begin(worker, a, heads_of_unit(worker, a));
+    for (; walk_next(&walk, &unit); index++)
+        if (index % worker->n_threads == worker->thread) attend_unit(worker, op, &unit);
 }

@@ -18,7 +18,7 @@ static size_t padded(size_t n) {
 
 /* Bytes of the parts of a context that grow with its limits. */
 struct sizes {
-    size_t buffers, hidden, logits, outputs, attention, part, row;
+    size_t buffers, hidden, logits, outputs, attention, part, row, shared_part;
     size_t prepared[ACTIVATION_FORMATS], prepared_row[ACTIVATION_FORMATS];
     size_t hidden_stride, logits_stride, attention_queries;
 };
@@ -39,6 +39,10 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
         size_t dim = (size_t)spec->layers[i].attention.head_dim, queries = sizes->attention_queries;
         sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
+        const struct attention_spec *a = &spec->layers[i].attention;
+        sizes->shared_part =
+            larger(sizes->shared_part, (size_t)(a->n_heads / a->n_kv_heads) *
+                                           ATTENTION_PART_FLOATS(dim) * sizeof(float));
     }
 }
 
@@ -88,6 +92,7 @@ static status cpu_context_bytes(const struct program *program, const struct back
         kv += memory_cost(times((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes));
     *bytes = memory_cost(sizeof(struct backend_context)) + kv + memory_cost(sizes.buffers) +
              memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
+             memory_cost(times(SHARED_PARTS, sizes.shared_part)) +
              (uint64_t)n_threads * thread_bytes(&sizes) +
              memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
              memory_cost((size_t)limits->max_rows * sizeof(int32_t));
@@ -131,6 +136,8 @@ static status take_buffers(struct backend_context *context, const struct sizes *
     TRY(memory_take(memory, sizes->buffers, "activations", (void **)&context->buffers));
     TRY(memory_take(memory, sizes->hidden, "hidden states", (void **)&context->hidden));
     TRY(memory_take(memory, sizes->logits, "logits", (void **)&context->logits));
+    TRY(memory_take(memory, times(SHARED_PARTS, sizes->shared_part), "parts of attention",
+                    (void **)&context->shared_parts));
     TRY(memory_take_array(memory, rows, sizeof *context->position, "positions",
                           (void **)&context->position));
     TRY(memory_take_array(memory, rows, sizeof *context->sequence, "positions",
@@ -173,6 +180,7 @@ static void cpu_context_destroy(struct backend_context *context) {
     memory_give(memory, context->position);
     memory_give(memory, context->sequence);
     memory_give(memory, context->hidden);
+    memory_give(memory, context->shared_parts);
     memory_give(memory, context->logits);
     memory_give(memory, context->threads);
     memory_give(memory, context);
@@ -191,6 +199,8 @@ static status fill(struct backend_context *context) {
     context->hidden_stride = sizes.hidden_stride;
     context->logits_stride = sizes.logits_stride;
     context->attention_queries = sizes.attention_queries;
+    context->n_shared_parts = SHARED_PARTS;
+    context->shared_part_floats = sizes.shared_part / sizeof(float);
     memcpy(context->prepared_bytes, sizes.prepared_row, sizeof context->prepared_bytes);
     TRY(take_pools(context));
     return take_buffers(context, &sizes);

@@ -11,6 +11,9 @@ enum { PRIVATE_ROWS = 4 };
 /* Rows that a linear op takes at a time, and floats of a thread's scratch for outputs that are
  * combined. */
 enum { LINEAR_TILE_ROWS = 512, LINEAR_SCRATCH_FLOATS = 1 << 15 };
+/* Up to this many units of attention, their splits are shared out; parts of splits that are kept.
+ */
+enum { MAX_SHARED_UNITS = 32, SHARED_PARTS = 128 };
 /* Queries that an attention kernel call takes at a time, if one KV head has no more. */
 enum { ATTENTION_TILE_QUERIES = 64 };
 
@@ -41,6 +44,10 @@ struct backend_context {
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
     size_t prepared_bytes[ACTIVATION_FORMATS];
     size_t attention_queries;
+    /* [n_shared_parts][shared_part_floats], a part of as many queries as a KV head has heads */
+    float *shared_parts;
+    int64_t n_shared_parts;
+    size_t shared_part_floats;
     struct thread_scratch *threads; /* [n_threads] */
 
     const struct step *step; /* while a step runs */

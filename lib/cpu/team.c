@@ -75,11 +75,12 @@ static bool threads_are_here(const struct team *team) {
 
 static void reset(struct team *team) {
     futex_init(&team->job, 0);
-    futex_init(&team->done, 0);
+    futex_init(&team->started, 0);
     futex_init(&team->generation, 0);
     atomic_init(&team->n_arrived, 0);
     atomic_init(&team->n_running, 0);
     team->stopping = false;
+    team->n_started = team->n_threads;
 }
 
 static status start(struct team *team) {
@@ -172,8 +173,37 @@ void team_barrier(struct team *team, int thread) {
     }
 }
 
-struct patience team_handover_patience(const struct team *team) {
-    return (struct patience){team->patience.n_spins / 4, 0};
+/* Between two steps the caller samples and may do more: a worker stays awake for a while longer
+ * than in a barrier, since waking it takes as long as several ops. */
+static struct patience handover_patience(const struct team *team) {
+    return (struct patience){team->patience.n_spins * 4, team->patience.n_yields};
+}
+
+void team_work(struct team *team, int index) {
+    struct patience patience = handover_patience(team);
+    uint32_t job = 0; /* not read from the team: the first may be set before this thread runs */
+    for (;;) {
+        job = futex_wait(&team->job, job, patience);
+        if (team->stopping) return;
+        team_member(team, index, team->n_started);
+        team_barrier(team, index);
+    }
+}
+
+static void next_job(struct team *team) {
+    uint32_t job = atomic_load_explicit(&team->job.value, memory_order_relaxed);
+    futex_set(&team->job, job + 1);
+}
+
+void team_lead(struct team *team) {
+    next_job(team);
+    team_member(team, 0, team->n_started);
+    team_barrier(team, 0);
+}
+
+void team_dismiss(struct team *team) {
+    team->stopping = true;
+    next_job(team);
 }
 
 int team_thread_start(pthread_t *thread, size_t stack_bytes, void *(*entry)(void *),

@@ -24,7 +24,7 @@ extern const struct team_kind team_direct;   /* one thread: the caller's */
 extern const struct team_kind team_executor; /* the host's threads */
 extern const struct team_kind team_pthread;  /* the caller's thread and workers */
 #if defined(TEAM_OPENMP)
-extern const struct team_kind team_openmp; /* parallel regions of one leader thread */
+extern const struct team_kind team_openmp; /* the caller's thread and a parallel region's */
 #endif
 
 struct team_worker {
@@ -48,8 +48,9 @@ struct team {
     uint32_t *mark;
     pid_t owner;
 
+    int n_started;           /* threads there are, the caller's included */
+    struct futex started;    /* 1: n_started is known; of a leader */
     struct futex job;        /* number of the run */
-    struct futex done;       /* number of the last run that is over; of a leader */
     struct futex generation; /* of the barrier */
     _Alignas(CACHE_LINE) _Atomic int n_arrived;
     _Alignas(CACHE_LINE) _Atomic int n_running; /* threads of this run */
@@ -61,7 +62,10 @@ void team_member(struct team *team, int thread, int n_threads);
  * stack_bytes 0: what the C library gives. 0 or the error number of pthread_create. */
 int team_thread_start(pthread_t *thread, size_t stack_bytes, void *(*entry)(void *),
                       void *argument);
-/* How long a leader or worker stays awake for the next job, and a caller for the end of it. */
-struct patience team_handover_patience(const struct team *team);
+/* What teams do whose thread 0 is the caller and whose workers wait for jobs: a worker's life, a
+ * run, and the order to workers to return. The barrier ends a run. */
+void team_work(struct team *team, int index);
+void team_lead(struct team *team);
+void team_dismiss(struct team *team);
 
 #endif
