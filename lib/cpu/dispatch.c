@@ -2,6 +2,7 @@
 
 #include "base/environment.h"
 #include "cpu/kernels.h"
+#include "cpu/kernels/vector.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
@@ -35,7 +36,10 @@ uint32_t isa_detect(void) {
  * own bits. */
 void kernels_init(struct kernels *kernels, uint32_t isa) {
     kernels_reference(kernels);
-    if (isa & ISA_AVX2) kernels_avx2(kernels);
+    if (isa & ISA_AVX2) {
+        vector_activation(kernels);
+        kernels_avx2(kernels);
+    }
     if (isa & ISA_AVX_VNNI) kernels_avx_vnni(kernels);
     if (isa & ISA_AVX512) kernels_avx512(kernels);
     if (isa & ISA_AVX512_VNNI) kernels_avx512_vnni(kernels);

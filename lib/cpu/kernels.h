@@ -14,13 +14,17 @@
 
 /* How a kernel wants its activations: it depends on the weight type and the path, never on the
  * number of rows. */
-enum activation_format { ACTIVATION_ROWS_F32, ACTIVATION_ROWS_Q8, ACTIVATION_FORMATS };
+enum activation_format {
+    ACTIVATION_F32,
+    ACTIVATION_Q8_INTEGER, /* kernels/activation_q8.h */
+    ACTIVATION_Q8_FLOAT,
+    ACTIVATION_FORMATS
+};
 
 struct activation_kernel {
     /* Bytes of one prepared row of n elements, a multiple of 64. */
     size_t (*row_bytes)(size_t n);
-    /* Q8: int8 in blocks of 16 with one f32 scale each (absmax / 127) and what the weight's offset
-     * needs (the block's sum). row is 64-byte aligned. F32: a copy, the padding zeroed. */
+    /* row is 64-byte aligned. F32: a copy, the padding zeroed. */
     void (*prepare)(const float *x, size_t n, void *row);
 };
 

@@ -70,13 +70,19 @@ static void problem_solve(struct problem *p, const float *x) {
         }
 }
 
-static void q8_values(const uint8_t *rows, size_t row_bytes, size_t n_x, size_t n_cols, float *x) {
+static float q8_scale(enum activation_format format, const struct q8_block *block, size_t part) {
+    if (format == ACTIVATION_Q8_FLOAT) return block->scale[part];
+    return block->block_scale * (float)block->multiple[part][0];
+}
+
+static void q8_values(enum activation_format format, const uint8_t *rows, size_t row_bytes,
+                      size_t n_x, size_t n_cols, float *x) {
     for (size_t i = 0; i < n_x; i++)
         for (size_t k = 0; k < n_cols; k++) {
             const struct q8_block *block =
                 (const struct q8_block *)(const void *)(rows + i * row_bytes) + k / Q8_BLOCK;
             x[i * n_cols + k] =
-                (float)block->q[k % Q8_BLOCK] * block->scale[k % Q8_BLOCK / Q8_HALF];
+                (float)block->q[k % Q8_BLOCK] * q8_scale(format, block, k % Q8_BLOCK / Q8_PART);
         }
 }
 
@@ -140,10 +146,10 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
                      n * kernel->group * sizeof(float)) == 0,
               "%s %s: other bits for a range of groups", path->kernels.name, name);
     if (finite) {
-        bool q8 = kernel->format == ACTIVATION_ROWS_Q8;
+        bool q8 = kernel->format != ACTIVATION_F32;
         if (q8) {
             float *values = take(p->n_x * p->n_cols * sizeof(float));
-            q8_values(x, x_stride, p->n_x, p->n_cols, values);
+            q8_values(kernel->format, x, x_stride, p->n_x, p->n_cols, values);
             problem_solve(p, values);
             compare(path, p, all, y_stride, p->n_x, Q8_ROUNDING, "on its activations");
             free(values);
@@ -214,8 +220,7 @@ static void test_activation(const struct path *path) {
                        INFINITY, -INFINITY, NAN,    1.0f,    127.0f, 0.5f};
     for (int format = 0; format < ACTIVATION_FORMATS; format++)
         for (int round = 0; round < 60; round++) {
-            size_t n =
-                format == ACTIVATION_ROWS_Q8 ? 32 * (1 + random_below(9)) : 1 + random_below(70);
+            size_t n = format != ACTIVATION_F32 ? 32 * (1 + random_below(9)) : 1 + random_below(70);
             float *x = take(n * sizeof(float));
             random_fill(x, n, powf(10.0f, (float)random_below(30) - 15.0f));
             if (round >= 30)
@@ -229,9 +234,10 @@ static void test_activation(const struct path *path) {
                       memcmp(row, right, bytes) == 0,
                   "%s: activations of format %d, n %zu differ from the reference's",
                   path->kernels.name, format, n);
-            for (size_t k = 0; format == ACTIVATION_ROWS_Q8 && k < n; k++) {
+            for (size_t k = 0; format != ACTIVATION_F32 && k < n; k++) {
                 const struct q8_block *block = (const struct q8_block *)(const void *)row + k / 32;
-                float scale = block->scale[k % 32 / 16];
+                float scale =
+                    q8_scale((enum activation_format)format, block, k % Q8_BLOCK / Q8_PART);
                 check(block->q[k % 32] >= -127, "%s: a quant of -128", path->kernels.name);
                 if (round < 30)
                     check(fabsf((float)block->q[k % 32] * scale - x[k]) <= scale * 0.5001f,

@@ -143,9 +143,9 @@ LINEAR(F32)
 LINEAR(F16)
 LINEAR(BF16)
 
-#define ENTRY(T)                                                                            \
-    (struct linear_kernel) {                                                                \
-        ACTIVATION_ROWS_F32, GROUP, group_bytes_##T, pack_##T, unpack_row_##T, multiply_##T \
+#define ENTRY(T)                                                                       \
+    (struct linear_kernel) {                                                           \
+        ACTIVATION_F32, GROUP, group_bytes_##T, pack_##T, unpack_row_##T, multiply_##T \
     }
 
 void vector_linear_float(struct kernels *kernels) {
