@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes the model files that can't be downloaded: the peer's own quantizer makes them from those that can.
 
-usage: PEER_PYTHON make_models.py FOLDER NAME...     exit 1 if one can't be made; what is there is left as it is
+usage: PEER_PYTHON make_models.py FOLDER NAME...     exit 1 if one can't be made; what is there, or isn't made, is left
 
 SmolLM2 is requantized with all matrices of one type, where their shapes allow it. Qwen2-0.5B gets random weights and a
 made-up vocabulary, both of the real one's sizes: it says how fast it is, not what it says.
@@ -54,8 +54,9 @@ def packed(text):
 
 def value(v):
     """The number of a value's type, and its bytes."""
-    if isinstance(v, list):
-        return 9, struct.pack('<IQ', value(v[0])[0], len(v)) + b''.join(value(item)[1] for item in v)
+    if isinstance(v, list):  # of strings or of token types, which are signed
+        element = 8 if isinstance(v[0], str) else 5
+        return 9, struct.pack('<IQ', element, len(v)) + b''.join(value(item)[1] for item in v)
     if isinstance(v, str):
         return 8, packed(v)
     number, code = {bool: (7, '<?'), int: (4, '<I'), float: (6, '<f')}[type(v)]
@@ -154,7 +155,7 @@ def main():
     quiet = llama_cpp.llama_log_callback(lambda level, text, user: None)
     llama_cpp.llama_log_set(quiet, None)
     llama_cpp.llama_backend_init()
-    for name in sys.argv[2:]:
+    for name in QUANTIZED.keys() & sys.argv[2:]:
         try:
             make(folder, name)
         except OSError as error:

@@ -1,6 +1,11 @@
-"""What is measured: the model files and the rows of the comparison."""
+#!/usr/bin/env python3
+"""What is measured: the model files and the rows of the comparison.
+
+usage: rows.py PATTERNS     prints the names of the model files of the rows that match
+"""
 
 import fnmatch
+import sys
 import typing
 
 # Name of the file in the models folder, without .gguf: what the table calls it.
@@ -45,3 +50,7 @@ def chosen(patterns):
     if not rows:
         raise SystemExit('no row is called ' + ', '.join(patterns) + '; there are ' + ', '.join(row.name for row in ROWS))
     return rows
+
+
+if __name__ == '__main__':
+    print(*dict.fromkeys(row.model for row in chosen(sys.argv[1])))
