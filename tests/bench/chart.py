@@ -13,7 +13,7 @@ from statistics import median
 
 from table import lines_of, name_of, ratios, what_of
 
-WIDTH, LEFT, RIGHT, TOP = 900, 400, 70, 78
+WIDTH, LEFT, RIGHT, TOP = 940, 440, 60, 78
 BAR, GAP = 14, 6
 STYLE = '''
 text { font: 12px system-ui, sans-serif; fill: #1f2328 } .title { font-size: 15px; font-weight: 600 }
@@ -53,23 +53,24 @@ def draw(report, bars):
            '<rect class="page" width="100%" height="100%"/>',
            '<text class="title" x="16" y="26">Tokens per second in proportion to llama.cpp</text>',
            f'<text class="soft" x="16" y="46">{escape(notes)}</text>',
-           f'<rect class="prefill" x="{LEFT}" y="36" width="12" height="12"/>'
-           f'<text x="{LEFT + 18}" y="46">prefill</text>',
-           f'<rect class="decode" x="{LEFT + 80}" y="36" width="12" height="12"/>'
-           f'<text x="{LEFT + 98}" y="46">decode</text>']
+           f'<rect class="prefill" x="{WIDTH - 180}" y="16" width="12" height="12"/>'
+           f'<text x="{WIDTH - 162}" y="26">prefill</text>',
+           f'<rect class="decode" x="{WIDTH - 100}" y="16" width="12" height="12"/>'
+           f'<text x="{WIDTH - 82}" y="26">decode</text>']
     for mark in marks:
         out += [f'<line class="grid" x1="{x_of(mark):.1f}" x2="{x_of(mark):.1f}" y1="{TOP - 8}" y2="{bottom}"/>',
                 f'<text class="soft middle" x="{x_of(mark):.1f}" y="{bottom + 16}">{mark:g}×</text>']
     for i, (label, speed, values) in enumerate(bars):
         y, ratio = TOP + i * (BAR + GAP), median(values)
         low, high, centre = x_of(min(values)), x_of(max(values)), y + BAR / 2
+        beside = (x_of(1) if high < x_of(1) < high + 42 else high) + 6  # the line doesn't cross the figure
         out += [f'<text class="end" x="{LEFT - 8}" y="{y + 11}">{escape(label)}</text>',
                 f'<rect class="{speed}" x="{LEFT}" y="{y}" width="{x_of(ratio) - LEFT:.1f}" height="{BAR}"/>',
                 f'<path class="range" d="M{low:.1f} {centre}H{high:.1f}M{low:.1f} {y + 4}v6M{high:.1f} {y + 4}v6"/>',
-                f'<text x="{high + 6:.1f}" y="{y + 11}">{ratio:.2f}×</text>']
+                f'<text x="{beside:.1f}" y="{y + 11}">{ratio:.2f}×</text>']
     out += [f'<line class="one" x1="{x_of(1):.1f}" x2="{x_of(1):.1f}" y1="{TOP - 8}" y2="{bottom}"/>',
-            f'<text class="soft" x="16" y="{bottom + 36}">Medians of {report["rounds"]} paired rounds, whiskers from the '
-            'least to the most. In brackets: the types that a file really has.</text>', '</svg>']
+            f'<text class="soft" x="16" y="{bottom + 36}">Rounds: {report["rounds"]}, in pairs. Bars are medians, whiskers go '
+            'from the least to the most. In brackets: the types that a file really has.</text>', '</svg>']
     return '\n'.join(out) + '\n'
 
 

@@ -12,7 +12,7 @@ import typing
 TITLES = {
     'smollm2': 'SmolLM2-135M Q4_1',
     'gemma3-270m': 'Gemma 3 270M Q4_K_M',
-    'qwen2-0.5b-q4_k_m': 'Qwen2-0.5B Q4_K_M, random weights',
+    'qwen2-0.5b-q4_k_m': 'Random Qwen2-0.5B Q4_K_M',
     'smollm2-q4_0': 'SmolLM2-135M Q4_0',
     'smollm2-q4_k': 'SmolLM2-135M Q4_K',
     'smollm2-q6_k': 'SmolLM2-135M Q6_K',
