@@ -10,6 +10,7 @@
 # PEER_PYTHON  a Python that has llama-cpp-python and numpy, or "none". By default one is made in ~/.cache/libtransformer,
 #              built from source for this processor, which takes 10 to 30 minutes once
 set -u
+here=$PWD
 cd "$(dirname "$0")/../.." || exit 1
 version=0.3.36
 cache=${XDG_CACHE_HOME:-${HOME:-$PWD/build-bench}/.cache}/libtransformer
@@ -21,6 +22,7 @@ fail() {
     printf '%s\n' "$*" >&2
     exit 1
 }
+from_here() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s' "$here/$1" ;; esac }
 while [ $# -gt 0 ]; do
     case $1 in
     --help) usage && exit 0 ;;
@@ -31,8 +33,8 @@ while [ $# -gt 0 ]; do
     --rounds) rounds=$2 ;;
     --threads) threads=$2 ;;
     --rows) rows=$2 ;;
-    --models) models=$2 ;;
-    --out) out=$2 ;;
+    --models) models=$(from_here "$2") ;;
+    --out) out=$(from_here "$2") ;;
     esac
     shift 2
 done
@@ -44,6 +46,7 @@ for program in gcc meson ninja python3; do
     command -v "$program" >/dev/null || fail "$program is missing; sh tests/run.sh installs what a build needs"
 done
 mkdir -p "$build" "$out" || exit 1
+rm -f "$out/compare.json" "$out/compare.svg"
 if [ ! -e "$build/build.ninja" ]; then
     CC=gcc CXX=g++ meson setup "$build" >"$build/setup.log" 2>&1 || fail "meson setup failed: $build/setup.log"
 fi
@@ -53,6 +56,7 @@ ninja -C "$build" examples/bench examples/inspect tests/kernels_test >"$build/bu
 # ---- the peer
 has_peer() { "$1" -c 'import llama_cpp, numpy' >/dev/null 2>&1; }
 peer=${PEER_PYTHON:-$cache/peer-$version/bin/python}
+case $peer in */*) peer=$(from_here "$peer") ;; esac
 if [ -z "${PEER_PYTHON:-}" ] && ! has_peer "$peer"; then
     echo "building llama-cpp-python $version, which takes a while: $cache/peer-$version.log"
     mkdir -p "$cache" && {
