@@ -82,6 +82,12 @@ def weight_types(args, model):
     return next(line.partition('types')[2].strip() for line in text.split('\n') if line.startswith('weight types'))
 
 
+def write(report, out):
+    """After each row, so that a run that is stopped leaves what it has."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / 'compare.json').write_text(json.dumps(report, indent=1) + '\n')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
     parser.add_argument('--build', type=pathlib.Path, required=True)
@@ -96,9 +102,9 @@ def main():
         parser.error('--rounds and --threads are at least 1')
     args.build = args.build.resolve()
 
-    report = machine.describe(args.build) | {'threads': args.threads, 'rounds': args.rounds, 'types': {}, 'rows': []}
     kernels_test = args.build / 'tests' / 'kernels_test'
-    before = machine.peaks(kernels_test)
+    report = machine.describe(args.build) | {'threads': args.threads, 'rounds': args.rounds,
+                                             'machine': machine.peaks(kernels_test), 'types': {}, 'rows': []}
     for row in rows.chosen(args.rows):
         model = args.models / f'{row.model}.gguf'
         if not model.exists():
@@ -110,9 +116,9 @@ def main():
             print(f'{row.name}: libtransformer cannot open {model.name}: {error}', flush=True)
             continue
         report['rows'].append(measure(args, row, model))
-    report['machine'] = machine.best(before, machine.peaks(kernels_test))
-    args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / 'compare.json').write_text(json.dumps(report, indent=1) + '\n')
+        write(report, args.out)
+    report['machine'] = machine.best(report['machine'], machine.peaks(kernels_test))
+    write(report, args.out)
 
 
 if __name__ == '__main__':

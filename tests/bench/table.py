@@ -71,7 +71,8 @@ def show_machine(report):
           f'{report["compiler"]}')
     peer = next((row['sides']['rival'] for row in report['rows'] if 'version' in row['sides'].get('rival', {})), None)
     print(f'{peer["version"]}, built for {peer["features"]}' if peer else 'llama.cpp: absent')
-    print(f'{report["threads"]} threads, {report["rounds"]} round{"s" * (report["rounds"] > 1)}, load average at the start {report["load_average"]:.2f}\n')
+    print(f'threads: {report["threads"]}, rounds: {report["rounds"]}, load average at the start: '
+          f'{report["load_average"]:.2f}\n')
 
 
 def show_speeds(report):
