@@ -194,6 +194,7 @@ static status fill(struct backend_context *context) {
     context->n_threads = team_size(context->team);
     context->kv_type = limits->kv_type == TRANSFORMER_KV_F32    ? KV_F32
                        : limits->kv_type == TRANSFORMER_KV_BF16 ? KV_BF16
+                       : limits->kv_type == TRANSFORMER_KV_Q8_0 ? KV_Q8_0
                                                                 : KV_F16;
     measure(&context->model->kernels, context->program, limits, &sizes);
     context->hidden_stride = sizes.hidden_stride;

@@ -52,7 +52,7 @@ _Static_assert(REG_ALIGNMENT % KERNEL_MAX_GROUP == 0, "a row has room for its la
 
 /* ---- attention ---- */
 
-enum kv_type { KV_F32, KV_F16, KV_BF16, KV_TYPES };
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_Q8_0, KV_TYPES };
 #define KV_PAGE 64 /* positions in a page */
 #define ATTENTION_SPLIT \
     512 /* keys after which the online softmax starts anew; parts are merged in order */
@@ -70,9 +70,8 @@ struct attention_task {
     enum kv_type type;
     const uint8_t
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */
-    const int32_t *pages; /* those wholly out of the window may be -1 */
-    size_t page_bytes, k_offset,
-        v_offset;  /* of this head's keys [head_dim][KV_PAGE] and values [KV_PAGE][head_dim] */
+    const int32_t *pages;                  /* those wholly out of the window may be -1 */
+    size_t page_bytes, k_offset, v_offset; /* of this head's keys and values: see kv_store */
     void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim), 64-byte aligned */
 };
 
@@ -96,9 +95,12 @@ struct kernels {
      * rounded to f32. |angle| < 2^22. */
     void (*rope_table)(int64_t position, const float *frequencies, size_t n, float scale,
                        float *table);
-    /* A value row [n]; a key as a column of [n][KV_PAGE], so that a lane of attention is a key. */
-    void (*kv_store)(enum kv_type type, const float *x, size_t n, void *to);
-    void (*kv_store_key)(enum kv_type type, const float *x, size_t n, void *to);
+    /* One position of a head [n], rounded into the head's place in a page: a value as a row of
+     * [KV_PAGE][n], a key as a column of [n][KV_PAGE], so that a lane of attention is a key. Q8_0:
+     * after the quants the scales as f16, [KV_PAGE][blocks] of values, [blocks][KV_PAGE] of keys,
+     * a block being KV_SCALE_DIMS dims, the last one maybe fewer. */
+    void (*kv_store)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
+    void (*kv_store_key)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
     /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
     void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
                  float *y);

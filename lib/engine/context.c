@@ -43,7 +43,7 @@ status context_limits_read(const transformer_model *model,
                    &limits->max_logit_rows));
     if (limits->max_logit_rows > limits->max_step_tokens)
         limits->max_logit_rows = limits->max_step_tokens; /* a step can't keep more than it runs */
-    if (options->kv_type > TRANSFORMER_KV_BF16)
+    if (options->kv_type > TRANSFORMER_KV_Q8_0)
         return fail(UNSUPPORTED, "kv_type %" PRIu32 " is not known", options->kv_type);
     limits->kv_type = options->kv_type ? options->kv_type : TRANSFORMER_KV_F16;
     if (options->n_threads < 0) return fail(INVALID_ARGUMENT, "n_threads is negative");
@@ -68,8 +68,15 @@ static int64_t pages_of_group(const struct kv_group *group, const struct context
     return most < limits->kv_pages ? most : limits->kv_pages;
 }
 
-static size_t element_bytes(const struct context_limits *limits) {
-    return limits->kv_type == TRANSFORMER_KV_F32 ? 4 : 2;
+static struct kv_format kv_format_of(const struct context_limits *limits) {
+    switch (limits->kv_type) {
+    case TRANSFORMER_KV_F32:
+        return (struct kv_format){.element_bytes = 4};
+    case TRANSFORMER_KV_Q8_0:
+        return (struct kv_format){.element_bytes = 1, .scale_bytes = 2};
+    default:
+        return (struct kv_format){.element_bytes = 2};
+    }
 }
 
 static struct backend_limits backend_limits_of(const struct context_limits *limits,
@@ -86,7 +93,8 @@ static struct backend_limits backend_limits_of(const struct context_limits *limi
 static status build_program(struct memory *memory, const transformer_model *model,
                             const struct context_limits *limits, struct program **program,
                             int64_t **n_pages) {
-    TRY(program_build(memory, model->spec, model->freq_factors, element_bytes(limits), program));
+    struct kv_format format = kv_format_of(limits);
+    TRY(program_build(memory, model->spec, model->freq_factors, &format, program));
     const struct kv_layout *kv = &(*program)->kv;
     TRY(memory_take_array(memory, (size_t)kv->n_groups, sizeof **n_pages, "KV page counts",
                           (void **)n_pages));

@@ -130,7 +130,7 @@ static status make_frequencies(struct program *program, const float *const *freq
 }
 
 static status fill(struct program *program, const float *const *freq_factors,
-                   size_t kv_element_bytes) {
+                   const struct kv_format *kv_format) {
     const struct spec *spec = program->spec;
     size_t n_layers = (size_t)spec->n_layers;
     TRY(memory_take_array(program->memory, n_layers * LAYER_OPS + OTHER_OPS, sizeof *program->ops,
@@ -142,17 +142,17 @@ static status fill(struct program *program, const float *const *freq_factors,
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, freq_factors));
-    return kv_layout_make(program->memory, spec, kv_element_bytes, &program->kv);
+    return kv_layout_make(program->memory, spec, kv_format, &program->kv);
 }
 
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, size_t kv_element_bytes,
+                     const float *const *freq_factors, const struct kv_format *kv_format,
                      struct program **program) {
     struct program *fresh;
     TRY(memory_take_zeroed(memory, sizeof *fresh, "the program", (void **)&fresh));
     fresh->memory = memory;
     fresh->spec = spec;
-    status result = fill(fresh, freq_factors, kv_element_bytes);
+    status result = fill(fresh, freq_factors, kv_format);
     if (result != OK) {
         program_free(fresh);
         return result;

@@ -74,7 +74,7 @@ struct program {
 /* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
  * NULL where there are none. */
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, size_t kv_element_bytes,
+                     const float *const *freq_factors, const struct kv_format *kv_format,
                      struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
 

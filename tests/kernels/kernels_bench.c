@@ -251,9 +251,12 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
     float *q = take(n_rows * HEADS * HEAD_DIM * sizeof(float));
     random_fill(q, n_rows * HEADS * HEAD_DIM, 1.0f);
     uint8_t *pool = take(PAGES * 2 * tile);
-    for (size_t i = 0; i < PAGES * tile; i++) {
-        float v = random_normal();
-        kernels->kv_store(KV_F16, &v, 1, pool + 2 * i);
+    for (size_t i = 0; i < PAGES * KV_PAGE; i++) {
+        uint8_t *page = pool + i / KV_PAGE * 2 * tile;
+        float row[HEAD_DIM];
+        random_fill(row, HEAD_DIM, 1.0f);
+        kernels->kv_store_key(KV_F16, row, HEAD_DIM, i % KV_PAGE, page);
+        kernels->kv_store(KV_F16, row, HEAD_DIM, i % KV_PAGE, page + tile);
     }
     struct attention_work w = {
         kernels,
@@ -317,7 +320,7 @@ static void vector_part(void *argument, int part, int n_parts) {
             k->activation[ACTIVATION_Q8_INTEGER].prepare(w->x, VECTOR, w->y);
             break;
         default:
-            k->kv_store(KV_F16, w->x, VECTOR, w->y);
+            k->kv_store(KV_F16, w->x, VECTOR, 0, w->y);
         }
 }
 

@@ -20,16 +20,6 @@ static void f32_prepare(const float *x, size_t n, void *row) {
     memset((float *)row + n, 0, f32_row_bytes(n) - n * sizeof(float));
 }
 
-/* NaN becomes 0 and infinity leaves an infinite scale: defined, and not hidden from the result. */
-static int8_t q8_round(float value) {
-    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, even */
-    if (!(value == value)) return 0;
-    if (value > 127.0f) value = 127.0f;
-    if (value < -127.0f) value = -127.0f;
-    float shifted = value + to_integer;
-    return (int8_t)(shifted - to_integer);
-}
-
 static float q8_absmax(const float *x) {
     float absmax = 0.0f;
     for (int i = 0; i < Q8_PART; i++) {
@@ -43,7 +33,7 @@ static float q8_absmax(const float *x) {
 static void q8_part(const float *x, int part, float inverse, float scale, struct q8_block *block) {
     int sum = 0;
     for (int i = 0; i < Q8_PART; i++) {
-        int8_t q = q8_round(x[i] * inverse);
+        int8_t q = reference_int8(x[i] * inverse);
         block->q[part * Q8_PART + i] = q;
         sum += q;
     }

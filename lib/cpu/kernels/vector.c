@@ -8,5 +8,6 @@ void kernels_path(struct kernels *kernels) {
     vector_linear_float(kernels);
     vector_linear_quant(kernels);
     vector_elementwise(kernels);
+    vector_kv(kernels);
     vector_attention(kernels);
 }

@@ -14,10 +14,12 @@
 /* Each overrides its entries of the table. */
 #define vector_attention VECTOR_NAME(vector_attention)
 #define vector_elementwise VECTOR_NAME(vector_elementwise)
+#define vector_kv VECTOR_NAME(vector_kv)
 #define vector_linear_float VECTOR_NAME(vector_linear_float)
 #define vector_linear_quant VECTOR_NAME(vector_linear_quant)
 void vector_attention(struct kernels *kernels);
 void vector_elementwise(struct kernels *kernels);
+void vector_kv(struct kernels *kernels);
 void vector_linear_float(struct kernels *kernels);
 void vector_linear_quant(struct kernels *kernels);
 
