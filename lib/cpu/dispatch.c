@@ -27,8 +27,9 @@ uint32_t isa_detect(void) {
     bool zmm = (saved & states_zmm) == states_zmm && (b & avx512) == avx512;
     if (zmm) isa |= ISA_AVX512;
     if (zmm && (c & bit_AVX512VNNI)) isa |= ISA_AVX512_VNNI;
-    if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b, &c, &d) && (a1 & bit_AVXVNNI))
-        isa |= ISA_AVX_VNNI;
+    if (a < 1 || !__get_cpuid_count(7, 1, &a1, &b, &c, &d)) return isa;
+    if (a1 & bit_AVXVNNI) isa |= ISA_AVX_VNNI;
+    if ((isa & ISA_AVX512_VNNI) && (a1 & bit_AVX512BF16)) isa |= ISA_AVX512_BF16;
     return isa;
 }
 
@@ -43,6 +44,10 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
     if (isa & ISA_AVX_VNNI) kernels_avx_vnni(kernels);
     if (isa & ISA_AVX512) kernels_avx512(kernels);
     if (isa & ISA_AVX512_VNNI) kernels_avx512_vnni(kernels);
+    if (isa & ISA_AVX512_BF16) {
+        vector_linear_bf16_avx512_bf16(kernels);
+        kernels->name = "avx512_bf16";
+    }
 }
 #else
 uint32_t isa_detect(void) {
@@ -64,6 +69,7 @@ static const struct {
     {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
     {"avx512", ISA_AVX2 | ISA_AVX512},
     {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
 };
 
 status kernels_choose(struct kernels *kernels) {
@@ -89,7 +95,7 @@ status kernels_choose(struct kernels *kernels) {
 
 const char *kernels_names(void) {
 #if defined(__x86_64__)
-    return "reference, avx2, avx_vnni, avx512, avx512_vnni";
+    return "reference, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16";
 #else
     return "reference";
 #endif

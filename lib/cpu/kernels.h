@@ -16,6 +16,7 @@
  * number of rows. */
 enum activation_format {
     ACTIVATION_F32,
+    ACTIVATION_BF16,       /* kernels/activation_bf16.h */
     ACTIVATION_Q8_INTEGER, /* kernels/activation_q8.h */
     ACTIVATION_Q8_FLOAT,
     ACTIVATION_FORMATS
@@ -127,6 +128,7 @@ enum isa {
     ISA_AVX_VNNI = 1 << 1,    /* vpdpbusd on ymm, VEX encoded */
     ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
     ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
+    ISA_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
 };
 
 uint32_t isa_detect(void);
@@ -145,5 +147,6 @@ void kernels_avx2(struct kernels *kernels);
 void kernels_avx_vnni(struct kernels *kernels);
 void kernels_avx512(struct kernels *kernels);
 void kernels_avx512_vnni(struct kernels *kernels);
+void vector_linear_bf16_avx512_bf16(struct kernels *kernels); /* bf16 weights alone */
 
 #endif

@@ -111,6 +111,7 @@ static const struct {
     {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
     {"avx512", ISA_AVX2 | ISA_AVX512},
     {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
 };
 #define N_PATHS (sizeof all_paths / sizeof *all_paths)
 

@@ -2,6 +2,7 @@
  * activations, k in order. A group is eight rows as the file has them. */
 #include <string.h>
 
+#include "cpu/kernels/activation_bf16.h"
 #include "cpu/kernels/activation_q8.h"
 #include "cpu/kernels/reference.h"
 
@@ -18,6 +19,12 @@ static size_t f32_row_bytes(size_t n) {
 static void f32_prepare(const float *x, size_t n, void *row) {
     memcpy(row, x, n * sizeof(float));
     memset((float *)row + n, 0, f32_row_bytes(n) - n * sizeof(float));
+}
+
+static void bf16_prepare(const float *x, size_t n, void *row) {
+    uint16_t *to = row;
+    for (size_t i = 0; i < n; i++) to[i] = bfloat16_from_float(x[i]);
+    memset(to + n, 0, bf16_row_bytes(n) - n * sizeof *to);
 }
 
 static float q8_absmax(const float *x) {
@@ -179,6 +186,7 @@ static const struct linear_kernel linear_kernels[WEIGHT_TYPES] = {
 
 void reference_linear(struct kernels *kernels) {
     kernels->activation[ACTIVATION_F32] = (struct activation_kernel){f32_row_bytes, f32_prepare};
+    kernels->activation[ACTIVATION_BF16] = (struct activation_kernel){bf16_row_bytes, bf16_prepare};
     kernels->activation[ACTIVATION_Q8_INTEGER] =
         (struct activation_kernel){q8_row_bytes, q8_integer_prepare};
     kernels->activation[ACTIVATION_Q8_FLOAT] =

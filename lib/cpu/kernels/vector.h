@@ -23,6 +23,9 @@ void vector_kv(struct kernels *kernels);
 void vector_linear_float(struct kernels *kernels);
 void vector_linear_quant(struct kernels *kernels);
 
+#define vector_linear_bf16 VECTOR_NAME(vector_linear_bf16)
+void vector_linear_bf16(struct kernels *kernels);
+
 /* The same for all paths of an architecture, compiled for its least. */
 void vector_activation(struct kernels *kernels);
 

@@ -2,6 +2,7 @@
  * for eight lanes, the columns of a scale, and compiled once for an architecture. */
 #include <string.h>
 
+#include "cpu/kernels/activation_bf16.h"
 #include "cpu/kernels/activation_q8.h"
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/vector.h"
@@ -79,7 +80,15 @@ static void integer_prepare(const float *x, size_t n, void *row) {
     }
 }
 
+static void bf16_prepare(const float *x, size_t n, void *row) {
+    uint8_t *to = row;
+    for (size_t i = 0; i < n; i += SIMD_LANES, to += SIMD_HALF_BYTES)
+        simd_store_u16(to, simd_bfloat16_bits(simd_load_n(x + i, n - i)));
+    memset(to, 0, (size_t)((uint8_t *)row + bf16_row_bytes(n) - to));
+}
+
 void vector_activation(struct kernels *kernels) {
+    kernels->activation[ACTIVATION_BF16].prepare = bf16_prepare;
     kernels->activation[ACTIVATION_Q8_FLOAT].prepare = float_prepare;
     kernels->activation[ACTIVATION_Q8_INTEGER].prepare = integer_prepare;
 }
