@@ -30,12 +30,12 @@ def processor():
 
 
 def peaks(kernels_test):
-    """{number of threads: figures}, the best of a moment; nothing where the program can't measure it."""
+    """{number of threads: {what: figure}}, the best of a moment; nothing where the program can't measure it."""
     text = subprocess.run([kernels_test, '--bench', 'machine'], check=True, capture_output=True, text=True).stdout
-    pattern = re.compile(r'machine, (\d+) threads?: read ([\d.]+) GB/s, f32 multiply-add ([\d.]+) GMAC/s, '
-                         r'int8 .*? ([\d.]+) GMAC/s')
-    names = ('read_gb_per_s', 'f32_gmac_per_s', 'int8_gmac_per_s')
-    return {found[0]: dict(zip(names, map(float, found[1:]))) for found in pattern.findall(text)}
+    figures = {}
+    for threads, what, figure in re.findall(r'machine, (\d+) threads?: (.+) ([\d.]+) G(?:B|MAC)/s', text):
+        figures.setdefault(threads, {})[what] = float(figure)
+    return figures
 
 
 def best(before, after):

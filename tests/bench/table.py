@@ -64,8 +64,9 @@ def show_machine(report):
     print(f'{report["date"]}, {processor["name"]} ({processor["kind"]}), {processor["count"]} processors: '
           + ' '.join(processor['features']))
     for threads, peak in report['machine'].items():
-        print(f'{threads} thread{"s" * (threads != "1")}: reads {peak["read_gb_per_s"]} GB/s, multiply-adds '
-              f'{peak["f32_gmac_per_s"]} G/s in f32, {peak["int8_gmac_per_s"]} G/s in int8 (256-bit vectors)')
+        multiplies = ', '.join(f'{what} {figure}' for what, figure in peak.items() if what != 'read')
+        print(f'{threads} thread{"s" * (threads != "1")}: reads {peak["read"]} GB/s'
+              + (f'; G multiply-adds/s: {multiplies}' if multiplies else ''))
     library = report['library']
     print(f'libtransformer {library["version"]} {library["commit"]}, {library["cpu path chosen"]} kernels, '
           f'{report["compiler"]}')
@@ -76,7 +77,7 @@ def show_machine(report):
 
 
 def show_speeds(report):
-    read = report['machine'].get(str(report['threads']), {}).get('read_gb_per_s')
+    read = report['machine'].get(str(report['threads']), {}).get('read')
     lines = [('tokens/s, medians', '', 'ours', 'peer', 'ratio', '[min - max]', 'ours reads', 'peer reads')]
     for row, speed in lines_of(report):
         if row['rival'] != 'peer':
