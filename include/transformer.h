@@ -351,7 +351,8 @@ typedef struct transformer_memory_estimate {
 } transformer_memory_estimate;
 
 /* What transformer_model_open and transformer_context_create with these options would take. Reads
- * the file's head, no weights. Fails as transformer_model_open does. */
+ * the file's head, no weights. Fails as these do; OUT_OF_MEMORY  also: more bytes than 64 bits can
+ * count. */
 TRANSFORMER_API transformer_status transformer_model_estimate(
     const transformer_model_options *model_options,
     const transformer_context_options *context_options, transformer_memory_estimate *estimate);

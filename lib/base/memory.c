@@ -31,11 +31,10 @@ void memory_init(struct memory *memory, const transformer_allocator *host) {
 }
 
 status memory_take(struct memory *memory, size_t size, const char *purpose, void **block) {
-    size_t whole;
-    if (size > SIZE_MAX / 2 || add_overflows(size, sizeof(struct header), &whole))
-        return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
-    whole = memory_cost(size);
-    struct header *header = memory->host.allocate(memory->host.user, whole, MEMORY_ALIGNMENT);
+    size_t whole = memory_cost(size);
+    struct header *header = NULL;
+    if (whole < SIZE_MAX)
+        header = memory->host.allocate(memory->host.user, whole, MEMORY_ALIGNMENT);
     if (!header) return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
     header->size = whole;
     atomic_fetch_add_explicit(&memory->bytes, whole, memory_order_relaxed);
@@ -66,6 +65,7 @@ void memory_give(struct memory *memory, void *block) {
 }
 
 size_t memory_cost(size_t size) {
+    if (size > SIZE_MAX / 2) return SIZE_MAX;
     return (size + sizeof(struct header) + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT *
            MEMORY_ALIGNMENT;
 }

@@ -27,7 +27,8 @@ status memory_take_array(struct memory *memory, size_t count, size_t size, const
                          void **block);
 /* NULL does nothing. */
 void memory_give(struct memory *memory, void *block);
-/* Bytes that memory_take(size) adds to memory.bytes: what estimates add up. */
+/* Bytes that memory_take(size) adds to memory.bytes: what estimates add up. SIZE_MAX: it can't be
+ * had from anybody. */
 size_t memory_cost(size_t size);
 
 #endif

@@ -88,17 +88,21 @@ static status cpu_context_bytes(const struct program *program, const struct back
     TRY(kernels_choose(&kernels));
     measure(&kernels, program, limits, &sizes);
     uint64_t kv = 0;
-    for (int g = 0; g < program->kv.n_groups; g++)
-        kv += memory_cost(times((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes));
-    *bytes = memory_cost(sizeof(struct backend_context)) + kv + memory_cost(sizes.buffers) +
-             memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
-             (uint64_t)n_threads * thread_bytes(&sizes) +
-             memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
-             memory_cost((size_t)limits->max_rows * sizeof(int32_t));
-    for (int f = 0; f < ACTIVATION_FORMATS; f++) *bytes += memory_cost(sizes.prepared[f]);
+    for (int g = 0; g < program->kv.n_groups; g++) {
+        size_t pool = mul_saturating((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes);
+        kv = add_saturating(kv, memory_cost(pool));
+    }
+    /* What the widths and limits of today allow can't wrap here, 2^60 at the very most. */
+    uint64_t others = memory_cost(sizeof(struct backend_context)) + memory_cost(sizes.buffers) +
+                      memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
+                      (uint64_t)n_threads * thread_bytes(&sizes) +
+                      memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
+                      memory_cost((size_t)limits->max_rows * sizeof(int32_t));
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) others += memory_cost(sizes.prepared[f]);
     for (int i = 0; i < program->spec->n_ropes; i++)
-        *bytes += memory_cost(times((size_t)limits->max_rows * sizeof(float),
+        others += memory_cost(times((size_t)limits->max_rows * sizeof(float),
                                     (size_t)program->spec->ropes[i].n_dims));
+    *bytes = add_saturating(kv, others);
     *kv_bytes = kv;
     return OK;
 }

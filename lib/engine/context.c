@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "engine/sequence.h"
 
 enum {
@@ -213,14 +214,19 @@ status context_measure(const transformer_model *model, const transformer_context
     TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, &backend, &kv));
     size_t sequences = (size_t)limits.max_sequences, logits = (size_t)limits.max_logit_rows;
     size_t n_groups = (size_t)program->kv.n_groups;
+    /* Next to the backend's part this is bounded by MAX_LIMIT. */
     uint64_t bytes = memory_cost(sizeof(transformer_context)) + atomic_load(&memory.bytes) +
-                     backend + memory_cost(n_groups * sizeof(struct page_pool)) +
+                     memory_cost(n_groups * sizeof(struct page_pool)) +
                      2 * memory_cost(sequences * sizeof(void *)) +
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
+    bytes = add_saturating(bytes, backend);
+    if (bytes == UINT64_MAX) /* what context_create would say too */
+        TRY_OR_EXIT(
+            fail(OUT_OF_MEMORY, "no memory for a context of more bytes than can be counted"));
     estimate->context_host_bytes = bytes;
     estimate->context_kv_bytes = kv;
     estimate->sequence_host_bytes = sequence_bytes(&limits, program->kv.n_groups);
