@@ -51,8 +51,8 @@ static status tokenize_prompt(struct run *run) {
     int64_t length =
         options->prompt_length ? options->prompt_length : (int64_t)strlen(options->prompt);
     TRY(transformer_tokenize(model, options->prompt, length, &how, NULL, 0, &run->n_tokens));
-    TRY(memory_take_array(&run->context->memory, (size_t)run->n_tokens, sizeof *run->prompt,
-                          "the prompt's tokens", (void **)&run->prompt));
+    TRY(MEMORY_TAKE_ARRAY(&run->context->memory, (size_t)run->n_tokens, "the prompt's tokens",
+                          &run->prompt));
     run->tokens = run->prompt;
     return transformer_tokenize(model, options->prompt, length, &how, run->prompt, run->n_tokens,
                                 &run->n_tokens);

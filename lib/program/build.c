@@ -177,12 +177,12 @@ static status check_spec(const struct spec *spec) {
 
 static status make_frequencies(struct program *program, const float *const *freq_factors) {
     const struct spec *spec = program->spec;
-    TRY(memory_take_array(program->memory, (size_t)spec->n_ropes, sizeof *program->frequencies,
-                          "rope frequencies", (void **)&program->frequencies));
+    TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)spec->n_ropes, "rope frequencies",
+                          &program->frequencies));
     for (int i = 0; i < spec->n_ropes; i++) {
         const struct rope_spec *rope = &spec->ropes[i];
-        TRY(memory_take_array(program->memory, (size_t)rope->n_dims / 2, sizeof(float),
-                              "rope frequencies", (void **)&program->frequencies[i]));
+        TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)rope->n_dims / 2, "rope frequencies",
+                              &program->frequencies[i]));
         rope_frequencies(rope, freq_factors ? freq_factors[i] : NULL, program->frequencies[i]);
     }
     return OK;
@@ -192,11 +192,10 @@ static status fill(struct program *program, const float *const *freq_factors,
                    size_t kv_element_bytes) {
     const struct spec *spec = program->spec;
     size_t n_layers = (size_t)spec->n_layers;
-    TRY(memory_take_array(program->memory, n_layers * LAYER_OPS + OTHER_OPS, sizeof *program->ops,
-                          "the program", (void **)&program->ops));
-    TRY(memory_take_array(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
-                          sizeof *program->regs, "the program's registers",
-                          (void **)&program->regs));
+    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_OPS + OTHER_OPS, "the program",
+                          &program->ops));
+    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
+                          "the program's registers", &program->regs));
     struct builder b = {.program = program};
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
@@ -209,7 +208,7 @@ status program_build(struct memory *memory, const struct spec *spec,
                      struct program **program) {
     struct program *fresh;
     TRY(check_spec(spec));
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "the program", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(memory, "the program", &fresh));
     fresh->memory = memory;
     fresh->spec = spec;
     status result = fill(fresh, freq_factors, kv_element_bytes);
