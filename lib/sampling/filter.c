@@ -10,8 +10,11 @@ static int32_t id_at(const struct candidates *candidates, size_t i) {
     return candidates->ids ? candidates->ids[i] : (int32_t)i;
 }
 
-/* Logits in one go, to see whether any of them is wanted. */
-#define BLOCK 16
+static uint32_t within(const struct candidates *candidates, size_t first, float least,
+                       float beyond) {
+    size_t n = candidates->n - first < WEIGHT_BLOCK ? candidates->n - first : WEIGHT_BLOCK;
+    return weight_within(candidates->logits + first, n, least, beyond);
+}
 
 /* Keeps those whose rank is at least `last`. The scratch that receives them may be what they are
  * read from. */
@@ -19,15 +22,15 @@ static void keep_head(struct sampling_chain *chain, struct candidates *candidate
     float last_logit = rank_logit(last);
     int32_t last_id = rank_token(last);
     size_t n = 0;
-    for (size_t first = 0; first < candidates->n; first += BLOCK) {
-        size_t end = first + BLOCK < candidates->n ? first + BLOCK : candidates->n;
-        if (!weight_any_within(candidates->logits + first, end - first, last_logit, NAN)) continue;
-        for (size_t i = first; i < end; i++) { /* no branch: it could be a coin toss */
+    for (size_t first = 0; first < candidates->n; first += WEIGHT_BLOCK) {
+        uint32_t left = within(candidates, first, last_logit, NAN);
+        for (; left; left &= left - 1) {
+            size_t i = first + (size_t)__builtin_ctz(left);
             float logit = candidates->logits[i];
             int32_t id = id_at(candidates, i);
             chain->logits[n] = logit;
             chain->ids[n] = id;
-            n += (logit > last_logit) | ((logit == last_logit) & (id <= last_id));
+            n += (logit != last_logit) | (id <= last_id);
         }
     }
     candidates->logits = chain->logits;
@@ -92,13 +95,11 @@ static size_t rank_bin(struct sampling_chain *chain, const struct candidates *ca
     float least = weight_least_logit(&candidates->scale, bin);
     float beyond = bin > 0 ? weight_least_logit(&candidates->scale, bin - 1) : NAN;
     size_t n = 0;
-    for (size_t first = 0; first < candidates->n; first += BLOCK) {
-        size_t end = first + BLOCK < candidates->n ? first + BLOCK : candidates->n;
-        if (!weight_any_within(candidates->logits + first, end - first, least, beyond)) continue;
-        for (size_t i = first; i < end; i++) {
-            float logit = candidates->logits[i];
-            if (logit >= least && !(logit >= beyond))
-                chain->ranks[n++] = rank_of(logit, id_at(candidates, i));
+    for (size_t first = 0; first < candidates->n; first += WEIGHT_BLOCK) {
+        uint32_t left = within(candidates, first, least, beyond);
+        for (; left; left &= left - 1) {
+            size_t i = first + (size_t)__builtin_ctz(left);
+            chain->ranks[n++] = rank_of(candidates->logits[i], id_at(candidates, i));
         }
     }
     return n;

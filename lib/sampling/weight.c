@@ -132,14 +132,18 @@ float weight_max(const float *logits, size_t n) {
     return greatest;
 }
 
-static inline ints within(floats logits, float least, float beyond) {
-    return (logits >= all(least)) & ~(logits >= all(beyond));
-}
-
-bool weight_any_within(const float *logits, size_t n, float least, float beyond) {
-    ints some = {0};
-    size_t i = 0;
-    for (; i + N_LANES <= n; i += N_LANES) some |= within(load(logits + i), least, beyond);
-    for (; i < n; i++) some |= within(all(logits[i]), least, beyond);
-    return (some[0] | some[1] | some[2] | some[3]) != 0;
+uint32_t weight_within(const float *logits, size_t n, float least, float beyond) {
+    float padded[WEIGHT_BLOCK];
+    if (n < WEIGHT_BLOCK) {
+        for (size_t i = 0; i < WEIGHT_BLOCK; i++) padded[i] = i < n ? logits[i] : NAN;
+        logits = padded;
+    }
+    const ints lane = {1, 2, 4, 8};
+    ints bit = {0};
+    for (int group = 0; group < WEIGHT_BLOCK / N_LANES; group++) {
+        floats some = load(logits + group * N_LANES);
+        ints in = (some >= all(least)) & ~(some >= all(beyond));
+        bit |= in & (lane << (group * N_LANES));
+    }
+    return (uint32_t)(bit[0] | bit[1] | bit[2] | bit[3]);
 }

@@ -3,7 +3,6 @@
 #ifndef SAMPLING_WEIGHT_H
 #define SAMPLING_WEIGHT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,7 +29,9 @@ float weight_least_logit(const struct weight_scale *scale, int32_t bin);
 
 /* The greatest of logits [n], NaN left out; -inf if there is none. */
 float weight_max(const float *logits, size_t n);
-/* Whether any of logits [n] is at least `least` and not at least `beyond`, which may be NaN. */
-bool weight_any_within(const float *logits, size_t n, float least, float beyond);
+#define WEIGHT_BLOCK 16
+/* Which of logits [n], n <= WEIGHT_BLOCK, are at least `least` and not at least `beyond`, which may
+ * be NaN: bit i is the i-th. */
+uint32_t weight_within(const float *logits, size_t n, float least, float beyond);
 
 #endif
