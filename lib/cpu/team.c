@@ -99,9 +99,8 @@ static void free_team(struct team *team) {
 status team_create(struct memory *memory, const struct team_options *options, struct team **team) {
     int n_threads = 0;
     TRY(team_count_threads(options, &n_threads));
-    void *block;
-    TRY(memory_take_zeroed(memory, sizeof(struct team), "the thread team", &block));
-    struct team *made = block;
+    struct team *made;
+    TRY(MEMORY_TAKE_ONE(memory, "the thread team", &made));
     made->memory = memory;
     made->n_threads = n_threads;
     made->n_spins = n_threads > processors_count() ? 0 : N_SPINS;
@@ -109,16 +108,14 @@ status team_create(struct memory *memory, const struct team_options *options, st
     made->kind = choose_kind(made, options);
 
     status result = OK;
-    TRY_OR_EXIT(memory_take_array(memory, (size_t)n_threads, sizeof(struct waiter),
-                                  "the barrier of a team", &block));
-    made->waiters = block;
+    TRY_OR_EXIT(
+        MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the barrier of a team", &made->waiters));
     for (int i = 0; i < n_threads; i++)
         made->waiters[i].patience =
             (struct patience){.n_spins = made->n_spins, .most = made->n_spins};
     if (made->kind->owns_threads) {
-        TRY_OR_EXIT(memory_take_array(memory, (size_t)n_threads, sizeof(struct team_worker),
-                                      "the threads of a team", &block));
-        made->workers = block;
+        TRY_OR_EXIT(
+            MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the threads of a team", &made->workers));
         TRY_OR_EXIT(mark_create(made));
     }
     TRY_OR_EXIT(start(made));

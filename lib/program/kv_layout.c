@@ -14,10 +14,8 @@ status kv_layout_make(struct memory *memory, const struct spec *spec,
                       const struct kv_format *format, struct kv_layout *layout) {
     size_t n = (size_t)spec->n_kv_streams;
     *layout = (struct kv_layout){0};
-    TRY(memory_take_array(memory, n, sizeof *layout->groups, "KV groups",
-                          (void **)&layout->groups));
-    TRY(memory_take_array(memory, n, sizeof *layout->places, "KV places",
-                          (void **)&layout->places));
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "KV groups", &layout->groups));
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "KV places", &layout->places));
     for (int i = 0; i < spec->n_kv_streams; i++) {
         const struct kv_stream_spec *stream = &spec->kv_streams[i];
         struct kv_place *place = &layout->places[i];

@@ -72,7 +72,7 @@ struct program {
 };
 
 /* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
- * NULL where there are none. */
+ * NULL where there are none. UNSUPPORTED  the spec says something that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
                      const float *const *freq_factors, const struct kv_format *kv_format,
                      struct program **program);
