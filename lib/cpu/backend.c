@@ -71,7 +71,7 @@ static void measure(const struct kernels *kernels, const struct program *program
 }
 
 static size_t thread_bytes(const struct sizes *sizes) {
-    size_t bytes = memory_cost(sizes->row) + memory_cost(sizes->outputs) +
+    size_t bytes = 2 * memory_cost(sizes->row) + memory_cost(sizes->outputs) +
                    memory_cost(sizes->attention) + 2 * memory_cost(sizes->part);
     for (int f = 0; f < ACTIVATION_FORMATS; f++)
         bytes += memory_cost(PRIVATE_ROWS * sizes->prepared_row[f]);
@@ -116,6 +116,7 @@ static status take_thread(struct backend_context *context, const struct sizes *s
         TRY(MEMORY_TAKE(memory, PRIVATE_ROWS * sizes->prepared_row[f], purpose,
                         &scratch->prepared[f]));
     TRY(MEMORY_TAKE(memory, sizes->row, purpose, &scratch->row));
+    TRY(MEMORY_TAKE(memory, sizes->row, purpose, &scratch->sum));
     TRY(MEMORY_TAKE(memory, sizes->outputs, purpose, &scratch->outputs));
     TRY(MEMORY_TAKE(memory, sizes->attention, purpose, &scratch->attention));
     TRY(MEMORY_TAKE(memory, sizes->part, purpose, &scratch->part));
@@ -169,6 +170,7 @@ static void cpu_context_destroy(struct backend_context *context) {
         struct thread_scratch *scratch = &context->threads[i];
         for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, scratch->prepared[f]);
         memory_give(memory, scratch->row);
+        memory_give(memory, scratch->sum);
         memory_give(memory, scratch->outputs);
         memory_give(memory, scratch->attention);
         memory_give(memory, scratch->part);

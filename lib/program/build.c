@@ -4,10 +4,13 @@
 struct builder {
     struct program *program;
     reg residual; /* [rows][n_embd] */
+    /* What is still to be added to it, normed: the op that reads the residual next does so. */
+    reg pending;
+    const struct norm_spec *pending_norm;
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 9, LAYER_REGS = 7, OTHER_OPS = 3, OTHER_REGS = 1 };
+enum { LAYER_OPS = 6, LAYER_REGS = 9, OTHER_OPS = 3, OTHER_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -29,7 +32,12 @@ static struct op *emit(struct builder *b, enum op_kind kind, int layer, reg in, 
     touch(b, out1);
     touch(b, out2);
     struct op *op = &program->ops[program->n_ops++];
-    *op = (struct op){.kind = kind, .layer = layer, .in = in, .out = {out0, out1, out2}};
+    *op = (struct op){.kind = kind,
+                      .layer = layer,
+                      .in = in,
+                      .out = {out0, out1, out2},
+                      .add = REG_NONE,
+                      .sum = REG_NONE};
     return op;
 }
 
@@ -53,7 +61,22 @@ static void emit_linear(struct builder *b, int layer, const struct norm_spec *no
     note_linear(b, weight);
 }
 
-/* x += W a, or where the family norms what a block gives: x += n(W a). */
+/* The op that was emitted last reads the residual: it adds what is pending first. Where others read
+ * the sum, it becomes the residual, in another register: other threads may still read the old one.
+ */
+static void take_pending(struct builder *b, struct op *op, bool others_read_it) {
+    if (b->pending == REG_NONE) return;
+    b->program->regs[b->pending].last = b->program->n_ops - 1;
+    op->add = b->pending;
+    op->add_norm = b->pending_norm;
+    b->pending = REG_NONE;
+    if (!others_read_it) return;
+    b->residual = new_reg(b, b->program->spec->n_embd);
+    b->program->regs[b->residual].first = b->program->n_ops - 1;
+    op->sum = b->residual;
+}
+
+/* x += W a, or where the family norms what a block gives: x += n(W a), pending. */
 static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
                                  reg in, const struct norm_spec *post_norm) {
     if (post_norm->kind == NORM_NONE) {
@@ -62,7 +85,8 @@ static void emit_linear_residual(struct builder *b, int layer, const struct line
     }
     reg y = new_reg(b, weight->weight.tensor->dims[1]);
     emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
-    emit(b, OP_NORM_ADD, layer, y, b->residual, REG_NONE, REG_NONE)->norm = post_norm;
+    b->pending = y;
+    b->pending_norm = post_norm;
 }
 
 static void build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
@@ -72,6 +96,7 @@ static void build_attention(struct builder *b, const struct layer_spec *spec, in
 
     struct op *qkv = emit(b, OP_LINEAR, layer, b->residual, q, k, v);
     qkv->boundary = true;
+    take_pending(b, qkv, true);
     qkv->norm = norm_or_null(&spec->attention_norm);
     qkv->linear.n_weights = 3;
     qkv->linear.combine = COMBINE_STORE;
@@ -91,6 +116,7 @@ static void build_ffn(struct builder *b, const struct layer_spec *spec, int laye
     const struct ffn_spec *ffn = &spec->ffn;
     reg hidden = new_reg(b, ffn->n_ff);
     struct op *op = emit(b, OP_LINEAR, layer, b->residual, hidden, REG_NONE, REG_NONE);
+    take_pending(b, op, true);
     op->norm = norm_or_null(&spec->ffn_norm);
     op->linear.n_weights = 2;
     op->linear.combine = COMBINE_GATE;
@@ -110,6 +136,7 @@ static void build_model(struct builder *b, const struct spec *spec) {
     }
     struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
     head->boundary = true;
+    take_pending(b, head, false);
     head->norm = &spec->output_norm;
     head->linear.n_weights = 1;
     head->linear.weights[0] = &spec->head;
@@ -196,7 +223,7 @@ static status fill(struct program *program, const float *const *freq_factors,
                           &program->ops));
     TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
                           "the program's registers", &program->regs));
-    struct builder b = {.program = program};
+    struct builder b = {.program = program, .pending = REG_NONE};
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, freq_factors));
