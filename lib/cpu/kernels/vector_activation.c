@@ -20,20 +20,22 @@ static simd_f absmax_of_parts(const simd_f *x) {
 /* The quants of the block with the scales and their inverses in lanes 0 ... 3, a NaN's 0; the
  * sums. */
 static void quantize(const simd_f *x, simd_f scale, simd_f inverse, struct q8_block *block) {
-    const simd_f limit = simd_set1(127.0f);
-    float scales[SIMD_LANES], inverses[SIMD_LANES], scaled[Q8_PARTS];
-    simd_store(scales, scale);
+    const simd_f limit = simd_set1(127.0f), least = simd_set1(-127.0f);
+    float inverses[SIMD_LANES], sums[SIMD_LANES];
     simd_store(inverses, inverse);
+    simd_f quants[Q8_PARTS];
     for (int i = 0; i < Q8_PARTS; i++) {
         simd_f v = simd_mul(x[i], simd_set1(inverses[i]));
         v = simd_select(simd_unordered(v), simd_zero(), v);
-        simd_i whole = simd_to_i32(simd_min(simd_max(v, simd_negate(limit)), limit));
+        simd_i whole = simd_to_i32(simd_min(simd_max(v, least), limit));
         simd_store_i8(block->q + Q8_PART * i, whole);
-        scaled[i] = scales[i] * simd_sum(simd_from_i32(whole)); /* of integers: exact */
+        quants[i] = simd_from_i32(whole);
     }
-    block->half_sum[0] = scaled[0] + scaled[1];
-    block->half_sum[1] = scaled[2] + scaled[3];
-    block->scaled_sum = block->half_sum[0] + block->half_sum[1];
+    simd_f scaled = simd_mul(scale, simd_sum_of_four(quants)); /* sums of integers: exact */
+    simd_store(sums, simd_add(scaled, simd_swap_pairs(scaled)));
+    block->half_sum[0] = sums[0];
+    block->half_sum[1] = sums[2];
+    block->scaled_sum = sums[0] + sums[2];
 }
 
 static void load_block(const float *x, simd_f *to) {
