@@ -46,6 +46,28 @@ static void q5_1_narrow(const uint8_t *wide, uint8_t *block) {
     convert_word(gather_fifth_bits, block + 4);
 }
 
+/* Q3_K: sixteen scales of six bits in twelve bytes, low four bits of scale i in byte i % 8, nibble
+ * i / 8, high two in byte 8 + i % 4, bits 2 (i / 4). Widened: d, scales, third bits, two bits. */
+static void q3_k_widen(const uint8_t *block, uint8_t *wide) {
+    const uint8_t *packed = block + 96;
+    memcpy(wide, block + 108, 2);
+    for (unsigned i = 0; i < 16; i++)
+        wide[2 + i] = (uint8_t)((packed[i % 8] >> i / 8 * 4 & 15) |
+                                (packed[8 + i % 4] >> i / 4 * 2 & 3) << 4);
+    memcpy(wide + 18, block, 96);
+}
+
+static void q3_k_narrow(const uint8_t *wide, uint8_t *block) {
+    uint8_t *packed = block + 96;
+    memcpy(block + 108, wide, 2);
+    memset(packed, 0, 12);
+    for (unsigned i = 0; i < 16; i++) {
+        packed[i % 8] = (uint8_t)(packed[i % 8] | (wide[2 + i] & 15) << i / 8 * 4);
+        packed[8 + i % 4] = (uint8_t)(packed[8 + i % 4] | wide[2 + i] >> 4 << i / 4 * 2);
+    }
+    memcpy(block, wide + 18, 96);
+}
+
 /* Q4_K, Q5_K: eight scales and eight minima of six bits in twelve bytes. The first four of each are
  * the low six bits of bytes 0-3 and 4-7; the others have their low four bits in bytes 8-11 (scale
  * low nibble, minimum high nibble) and their high two on top of bytes 0-3 and 4-7. */
@@ -105,6 +127,11 @@ const struct packing packing_rows[WEIGHT_TYPES] = {
         {WEIGHT_Q5_0, 32, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
     [WEIGHT_Q5_1] =
         {WEIGHT_Q5_1, 32, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+    /* d and dmin, scales with minima, two bits */
+    [WEIGHT_Q2_K] = {WEIGHT_Q2_K, 256, 84, {{80, 2, 2}, {0, 1, 16}, {16, 4, 16}}, NULL, NULL},
+    /* d, scales, third bits, two bits */
+    [WEIGHT_Q3_K] =
+        {WEIGHT_Q3_K, 256, 114, {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}}, q3_k_widen, q3_k_narrow},
     /* d and dmin, scales and minima, (fifth bits,) low four bits */
     [WEIGHT_Q4_K] =
         {WEIGHT_Q4_K, 256, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},

@@ -2,7 +2,7 @@
 
 #define kernels_path VECTOR_NAME(kernels)
 
-/* Q2_K, Q3_K and Q8_K keep the reference kernels, and with them f32 activations. */
+/* Q8_K keeps the reference kernel, and with it f32 activations: no file of weights has it. */
 void kernels_path(struct kernels *kernels) {
     kernels->name = VECTOR_TEXT(VECTOR_PATH);
     vector_linear_float(kernels);

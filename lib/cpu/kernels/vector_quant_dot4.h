@@ -10,7 +10,7 @@
 /* Activation rows multiplied at a time: each takes three registers. */
 #define OFFSET_TILE (SIMD_REGISTERS / 4)
 #define S8_TILE OFFSET_TILE
-#define U6_TILE OFFSET_TILE
+#define HALVES_TILE OFFSET_TILE
 #define QUANT_MAX_TILE OFFSET_TILE
 
 /* scaled[t] = (first ? 0 : scaled[t]) + scale * the products of part `part` */
@@ -56,8 +56,8 @@ INLINE void s8_fill(struct s8_block *to, simd_f scale, const simd_i *w) {
     for (int j = 0; j < 8; j++) to->w[j] = simd_xor_bits(w[j], simd_set1_i8((int8_t)S8_MOVED_BY));
 }
 
-INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *const *x,
-                    simd_f *sum) {
+INLINE void halves_step(int n_x, const struct halves_block *w, const struct q8_block *const *x,
+                        simd_f *sum) {
     UNROLL
     for (int half = 0; half < 2; half++) {
         simd_f scaled[QUANT_MAX_TILE];
@@ -67,7 +67,7 @@ INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *co
         for (int t = 0; t < n_x; t++) sum[t] = simd_fma(scaled[t], w->scale[half], sum[t]);
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) sum[t] = u6_add_offsets(w, x[t], sum[t]);
+    for (int t = 0; t < n_x; t++) sum[t] = halves_add_offsets(w, x[t], sum[t]);
 }
 
 #endif

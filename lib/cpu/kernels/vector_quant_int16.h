@@ -10,7 +10,7 @@
 /* Activation rows multiplied at a time: what the registers hold. */
 #define OFFSET_TILE (SIMD_REGISTERS * 3 / 8)
 #define S8_TILE (SIMD_REGISTERS / 4)
-#define U6_TILE (SIMD_REGISTERS / 4)
+#define HALVES_TILE (SIMD_REGISTERS / 4)
 #define QUANT_MAX_TILE OFFSET_TILE
 
 /* dot[t] = (first ? 0 : dot[t]) + multiple * the products of part `part`, whose 16-bit sums are at
@@ -75,8 +75,8 @@ INLINE void s8_step(int n_x, const struct s8_block *w, const struct q8_block *co
     }
 }
 
-INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *const *x,
-                    simd_f *sum) {
+INLINE void halves_step(int n_x, const struct halves_block *w, const struct q8_block *const *x,
+                        simd_f *sum) {
     simd_f scaled[QUANT_MAX_TILE]; /* both halves with the weights' scales */
     UNROLL
     for (int half = 0; half < 2; half++) {
@@ -92,7 +92,7 @@ INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *co
     UNROLL
     for (int t = 0; t < n_x; t++) {
         sum[t] = simd_fma(scaled[t], simd_broadcast(&x[t]->block_scale), sum[t]);
-        sum[t] = u6_add_offsets(w, x[t], sum[t]);
+        sum[t] = halves_add_offsets(w, x[t], sum[t]);
     }
 }
 

@@ -29,21 +29,14 @@ struct offset_block {
     simd_i w[8];
 };
 
-/* 0 ... 63 less 32, with a scale for each half of the columns: offset = -32 * scale. */
-struct u6_block {
+/* Quants of up to six bits, with a scale and an offset for each half of the columns. */
+struct halves_block {
     simd_f scale[2], offset[2];
     simd_i w[8];
 };
 
-/* The product of an f16 and eight bits is exact, 32 times it too. */
-INLINE void u6_fill(struct u6_block *to, simd_f scale, simd_i first, simd_i second) {
-    to->scale[0] = simd_mul(scale, simd_from_i32(first));
-    to->scale[1] = simd_mul(scale, simd_from_i32(second));
-    to->offset[0] = simd_mul(to->scale[0], simd_set1(-32.0f));
-    to->offset[1] = simd_mul(to->scale[1], simd_set1(-32.0f));
-}
-
-INLINE simd_f u6_add_offsets(const struct u6_block *w, const struct q8_block *x, simd_f sum) {
+INLINE simd_f halves_add_offsets(const struct halves_block *w, const struct q8_block *x,
+                                 simd_f sum) {
     sum = simd_fma(w->offset[0], simd_broadcast(&x->half_sum[0]), sum);
     return simd_fma(w->offset[1], simd_broadcast(&x->half_sum[1]), sum);
 }
