@@ -3,9 +3,9 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 static inline void pause_spin(void) {
@@ -38,22 +38,38 @@ static uint32_t sleep_until_changed(struct futex *futex, uint32_t old) {
     return value;
 }
 
-/* A spin that finds nothing halves the next ones. Every now and then a wait spins for as long as
- * may be: if that is enough, the spins are again what it took. */
-#define FEWEST_SPINS 16
-#define WAITS_A_TRIAL 16
+/* The least of a few tries: others may have the processor meanwhile. */
+int futex_spins(double microseconds) {
+    enum { TRIES = 8, PAUSES = 100 };
+    double best = 1e9;
+    for (int try = 0; try < TRIES; try++) {
+        struct timespec begin, end;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        for (int i = 0; i < PAUSES; i++) pause_spin();
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        double seconds =
+            (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
+        if (seconds < best) best = seconds;
+    }
+    double spins = microseconds * PAUSES / (best * 1e6 + 1e-3);
+    return spins < 1e6 ? (int)spins : 1000000;
+}
+
+/* A vain spin costs as much as MISS spins that weren't; below 0 there is no trust. */
+enum { MOST_TRUST = 32, LEAST_TRUST = -8, MISS = 8, WAITS_A_TRIAL = 16 };
 
 uint32_t futex_wait(struct futex *futex, uint32_t old, struct patience *patience) {
     uint32_t value;
-    bool trial = ++patience->n_waits % WAITS_A_TRIAL == 0;
-    int n_spins = trial ? patience->most : patience->n_spins;
-    for (int i = 0; i < n_spins; i++) {
-        if ((value = atomic_load_explicit(&futex->value, memory_order_acquire)) != old) {
-            if (patience->n_spins < 2 * i) patience->n_spins = 2 * i;
-            return value;
+    if (patience->trust >= 0 || ++patience->n_waits % WAITS_A_TRIAL == 0) {
+        for (int i = 0; i < patience->n_spins; i++) {
+            if ((value = atomic_load_explicit(&futex->value, memory_order_acquire)) != old) {
+                if (patience->trust < MOST_TRUST) patience->trust++;
+                return value;
+            }
+            pause_spin();
         }
-        pause_spin();
+        if (patience->n_spins > 0) patience->trust -= MISS;
+        if (patience->trust < LEAST_TRUST) patience->trust = LEAST_TRUST;
     }
-    if (patience->n_spins > FEWEST_SPINS) patience->n_spins /= 2;
     return sleep_until_changed(futex, old);
 }

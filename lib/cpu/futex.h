@@ -13,14 +13,16 @@ struct futex {
     _Atomic uint32_t n_sleeping; /* spares the system call of a wake when nobody sleeps */
 };
 
-/* How long one waiter stays awake, which follows what the waits before came to: spinning pays where
- * the others run, and is the neighbour's time where they don't. */
+/* How long one waiter stays awake. Spinning pays where the others run, and is the neighbour's time
+ * where they don't: waits that spun in vain cost trust, those that didn't win it back, and without
+ * trust a waiter sleeps at once, but for a trial now and then. */
 struct patience {
-    int n_spins; /* with the processor's pause */
-    int most;    /* 0: sleep at once */
-    unsigned n_waits;
+    int n_spins; /* of the processor's pause; 0: sleep at once */
+    int trust, n_waits;
 };
 
+/* Spins that take about so long on this processor. */
+int futex_spins(double microseconds);
 void futex_init(struct futex *futex, uint32_t value);
 /* Everything written before is seen by who sees the value. Wakes all that sleep. */
 void futex_set(struct futex *futex, uint32_t value);

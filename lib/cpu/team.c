@@ -13,9 +13,9 @@
 
 #define MAX_THREADS 1024
 
-/* About 30 µs of pauses: longer than the threads of a balanced op differ, shorter than a time slice
- * of a neighbour who wants the processor. */
-#define N_SPINS 1000
+/* Longer than the threads of a balanced op differ, shorter than a time slice of a neighbour who
+ * wants the processor. */
+#define SPIN_MICROSECONDS 40.0
 
 const char *team_kind(void) {
 #if defined(TEAM_OPENMP)
@@ -103,7 +103,7 @@ status team_create(struct memory *memory, const struct team_options *options, st
     TRY(MEMORY_TAKE_ONE(memory, "the thread team", &made));
     made->memory = memory;
     made->n_threads = n_threads;
-    made->n_spins = n_threads > processors_count() ? 0 : N_SPINS;
+    made->n_spins = n_threads > processors_count() ? 0 : futex_spins(SPIN_MICROSECONDS);
     if (options->executor) made->executor = *options->executor;
     made->kind = choose_kind(made, options);
 
@@ -111,8 +111,7 @@ status team_create(struct memory *memory, const struct team_options *options, st
     TRY_OR_EXIT(
         MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the barrier of a team", &made->waiters));
     for (int i = 0; i < n_threads; i++)
-        made->waiters[i].patience =
-            (struct patience){.n_spins = made->n_spins, .most = made->n_spins};
+        made->waiters[i].patience = (struct patience){.n_spins = made->n_spins};
     if (made->kind->owns_threads) {
         TRY_OR_EXIT(
             MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the threads of a team", &made->workers));
@@ -180,8 +179,7 @@ void team_barrier(struct team *team, int thread) {
 #define HANDOVER_SPINS 4
 
 void team_work(struct team *team, int index) {
-    int most = team->n_spins * HANDOVER_SPINS;
-    struct patience patience = {.n_spins = most, .most = most};
+    struct patience patience = {.n_spins = team->n_spins * HANDOVER_SPINS};
     uint32_t job = 0; /* not read from the team: the first may be set before this thread runs */
     for (;;) {
         job = futex_wait(&team->job, job, &patience);

@@ -45,6 +45,7 @@ static struct scratch scratch_of(const struct attention_task *task) {
 struct page {
     enum gemm_type type;
     const uint8_t *keys, *values;
+    const uint8_t *next_keys;    /* of the page after it, to be prefetched; NULL: none */
     size_t key_step, value_step; /* bytes from one dim, one position to the next */
 };
 
@@ -108,7 +109,13 @@ static struct page open_page(const struct attention_task *task, const struct scr
                         .key_step = KV_PAGE * element,
                         .value_step = dim * element};
     bool few = type == GEMM_F32 || task->n_rows * task->n_heads <= NARROW_ROWS;
-    if (few && dim % SIMD_LANES == 0 && !q8) return page;
+    if (few && dim % SIMD_LANES == 0 && !q8) {
+        bool last = index + 1 >= (task->position + (int64_t)task->n_rows + KV_PAGE - 1) / KV_PAGE;
+        page.next_keys =
+            last ? page.keys
+                 : task->pool + (size_t)task->pages[index + 1] * task->page_bytes + task->k_offset;
+        return page;
+    }
     size_t first = round_down(seen.begin), n = round_up(seen.end) - first;
     if (q8)
         convert_q8_keys(page.keys, dim, first, n, scratch->keys);
@@ -135,6 +142,7 @@ struct product {
     const uint8_t *b;
     size_t b_step, n_k, n_vectors;
     bool fresh;
+    const uint8_t *ahead; /* see gemm_tile */
     float *y;
     size_t y_stride;
 };
@@ -144,13 +152,13 @@ INLINE void multiply_rows(const struct product *p, enum gemm_type type, int n_ro
                           int vectors) {
     const float *a = p->a + first * p->a_stride;
     float *y = p->y + first * p->y_stride;
-    const uint8_t *b = p->b;
+    const uint8_t *b = p->b, *ahead = p->ahead;
     size_t v = 0, step = gemm_vector_bytes(type);
-    for (; v + (size_t)vectors <= p->n_vectors; v += (size_t)vectors)
+    for (; v + (size_t)vectors <= p->n_vectors; v += (size_t)vectors, ahead = NULL)
         gemm_tile(type, n_rows, vectors, a, p->a_stride, b + v * step, p->b_step, p->n_k, p->fresh,
-                  y + v * SIMD_LANES, p->y_stride);
+                  ahead, y + v * SIMD_LANES, p->y_stride);
     for (; v < p->n_vectors; v++)
-        gemm_tile(type, n_rows, 1, a, p->a_stride, b + v * step, p->b_step, p->n_k, p->fresh,
+        gemm_tile(type, n_rows, 1, a, p->a_stride, b + v * step, p->b_step, p->n_k, p->fresh, NULL,
                   y + v * SIMD_LANES, p->y_stride);
 }
 
@@ -235,6 +243,7 @@ static void weigh_values(const struct attention_task *task, const struct page *p
                               .b_step = page->value_step,
                               .n_k = (size_t)(end - begin),
                               .n_vectors = round_up((int64_t)task->head_dim) / SIMD_LANES,
+                              .ahead = page->next_keys,
                               .y = part + 16,
                               .y_stride = ATTENTION_PART_FLOATS(task->head_dim)};
     multiply(page->type, &product, n_rows);

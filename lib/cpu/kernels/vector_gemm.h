@@ -4,6 +4,8 @@
 #ifndef CPU_KERNELS_VECTOR_GEMM_H
 #define CPU_KERNELS_VECTOR_GEMM_H
 
+#include <stdbool.h>
+
 #include "cpu/kernels/simd.h"
 
 enum gemm_type {
@@ -35,10 +37,11 @@ INLINE simd_f gemm_multiply(enum gemm_type type, simd_f a, simd_f b, simd_f sum)
 }
 
 /* y[t] += sum over k of a[t][k] * b[k], n_vectors vectors of y and b; y begins at 0 if fresh. The
- * counts and the type are constants where this is called. b_step: bytes from one k to the next. */
+ * counts and the type are constants where this is called. b_step: bytes from one k to the next;
+ * as many are prefetched from `ahead` on, unless it is NULL. */
 INLINE void gemm_tile(enum gemm_type type, int n_rows, int n_vectors, const float *a,
                       size_t a_stride, const uint8_t *b, size_t b_step, size_t n_k, bool fresh,
-                      float *y, size_t y_stride) {
+                      const uint8_t *ahead, float *y, size_t y_stride) {
     simd_f sum[GEMM_MAX_ROWS][GEMM_MAX_VECTORS];
     UNROLL
     for (int t = 0; t < n_rows; t++) UNROLL
@@ -46,6 +49,10 @@ INLINE void gemm_tile(enum gemm_type type, int n_rows, int n_vectors, const floa
         sum[t][v] =
             fresh ? simd_zero() : simd_load(y + (size_t)t * y_stride + (size_t)v * SIMD_LANES);
     for (size_t k = 0; k < n_k; k++, b += b_step) {
+        if (ahead) {
+            for (size_t line = 0; line < b_step; line += 64) simd_prefetch(ahead + line);
+            ahead += b_step;
+        }
         simd_f bk[GEMM_MAX_VECTORS];
         UNROLL
         for (int v = 0; v < n_vectors; v++)

@@ -70,7 +70,7 @@ INLINE void stream_rows(enum gemm_type type, int n_x, const uint8_t *groups, siz
  * holds. */
 INLINE void tile(enum gemm_type type, int n_x, const uint8_t *strip, size_t n, bool first,
                  const float *x, size_t x_stride, float *y, size_t y_stride) {
-    gemm_tile(type, n_x, 2, x, x_stride, strip, 2 * SIMD_BYTES, n, first, y, y_stride);
+    gemm_tile(type, n_x, 2, x, x_stride, strip, 2 * SIMD_BYTES, n, first, NULL, y, y_stride);
 }
 
 INLINE void strip_multiply(enum gemm_type type, const uint8_t *strip, size_t n, bool first,
