@@ -202,6 +202,16 @@ static void attend_by_splits(const struct worker *worker, const struct op *op, i
     }
 }
 
+static int64_t share_of(int64_t n, int64_t n_threads) {
+    return (n + n_threads - 1) / n_threads;
+}
+
+/* Whether sharing out splits leaves the busiest thread a tenth less, which pays for its barrier. */
+static bool splits_pay(const struct worker *worker, int64_t n_units, int64_t n_splits) {
+    int64_t by_units = share_of(n_units, worker->n_threads) * n_splits;
+    return 10 * share_of(n_units * n_splits, worker->n_threads) <= 9 * by_units;
+}
+
 void attend_run(const struct worker *worker, const struct op *op) {
     const struct attention_spec *a = op->attention;
     int64_t group = a->n_heads / a->n_kv_heads, n_units = 0, n_splits = 0, most_queries = 0;
@@ -212,9 +222,9 @@ void attend_run(const struct worker *worker, const struct op *op) {
         if (unit.end_split > n_splits) n_splits = unit.end_split;
         if (unit.n_rows * unit.n_heads > most_queries) most_queries = unit.n_rows * unit.n_heads;
     }
-    if (worker->n_threads > 1 && n_units <= MAX_SHARED_UNITS && n_splits > 1 &&
-        most_queries * ATTENTION_PART_FLOATS(a->head_dim) <=
-            (int64_t)worker->context->shared_part_floats) {
+    size_t part_floats = (size_t)most_queries * ATTENTION_PART_FLOATS((size_t)a->head_dim);
+    if (n_units <= MAX_SHARED_UNITS && part_floats <= worker->context->shared_part_floats &&
+        splits_pay(worker, n_units, n_splits)) {
         attend_by_splits(worker, op, group, n_units, n_splits);
         return;
     }

@@ -56,7 +56,7 @@ _Static_assert(REG_ALIGNMENT % KERNEL_MAX_GROUP == 0, "a row has room for its la
 enum kv_type { KV_F32, KV_F16, KV_BF16, KV_Q8_0, KV_TYPES };
 #define KV_PAGE 64 /* positions in a page */
 #define ATTENTION_SPLIT \
-    512 /* keys after which the online softmax starts anew; parts are merged in order */
+    256 /* keys after which the online softmax starts anew; parts are merged in order */
 
 /* Queries of consecutive positions of one sequence that share one KV head. */
 struct attention_task {
