@@ -3,6 +3,12 @@
 #include "base/environment.h"
 #include "cpu/kernels.h"
 
+/* For each architecture: what the machine has, the ladder, and the paths by name. */
+struct path {
+    const char *name;
+    uint32_t isa; /* what it needs */
+};
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -40,6 +46,38 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
     if (isa & ISA_AVX512) kernels_avx512(kernels);
     if (isa & ISA_AVX512_VNNI) kernels_avx512_vnni(kernels);
 }
+
+static const struct path paths[] = {
+    {"reference", 0},
+    {"avx2", ISA_AVX2},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
+    {"avx512", ISA_AVX2 | ISA_AVX512},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+};
+static const char names[] = "reference, avx2, avx_vnni, avx512, avx512_vnni";
+
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+uint32_t isa_detect(void) {
+    unsigned long has = getauxval(AT_HWCAP);
+    if (!(has & HWCAP_ASIMD)) return 0;
+    return ISA_NEON | (has & HWCAP_ASIMDDP ? ISA_NEON_DOTPROD : 0);
+}
+
+void kernels_init(struct kernels *kernels, uint32_t isa) {
+    kernels_reference(kernels);
+    if (isa & ISA_NEON) kernels_neon(kernels);
+    if (isa & ISA_NEON_DOTPROD) kernels_neon_dotprod(kernels);
+}
+
+static const struct path paths[] = {
+    {"reference", 0},
+    {"neon", ISA_NEON},
+    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+};
+static const char names[] = "reference, neon, neon_dotprod";
+
 #else
 uint32_t isa_detect(void) {
     return 0;
@@ -49,18 +87,10 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
     (void)isa;
     kernels_reference(kernels);
 }
-#endif
 
-static const struct {
-    const char *name;
-    uint32_t isa; /* what it needs */
-} paths[] = {
-    {"reference", 0},
-    {"avx2", ISA_AVX2},
-    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
-    {"avx512", ISA_AVX2 | ISA_AVX512},
-    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
-};
+static const struct path paths[] = {{"reference", 0}};
+static const char names[] = "reference";
+#endif
 
 status kernels_choose(struct kernels *kernels) {
     uint32_t isa = isa_detect();
@@ -84,9 +114,5 @@ status kernels_choose(struct kernels *kernels) {
 }
 
 const char *kernels_names(void) {
-#if defined(__x86_64__)
-    return "reference, avx2, avx_vnni, avx512, avx512_vnni";
-#else
-    return "reference";
-#endif
+    return names;
 }

@@ -121,6 +121,9 @@ enum isa {
     ISA_AVX_VNNI = 1 << 1,    /* vpdpbusd on ymm, VEX encoded */
     ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
     ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
+
+    ISA_NEON = 1 << 4,         /* Advanced SIMD of ARMv8-A */
+    ISA_NEON_DOTPROD = 1 << 5, /* sdot */
 };
 
 uint32_t isa_detect(void);
@@ -139,5 +142,7 @@ void kernels_avx2(struct kernels *kernels);
 void kernels_avx_vnni(struct kernels *kernels);
 void kernels_avx512(struct kernels *kernels);
 void kernels_avx512_vnni(struct kernels *kernels);
+void kernels_neon(struct kernels *kernels);
+void kernels_neon_dotprod(struct kernels *kernels);
 
 #endif
