@@ -7,7 +7,8 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 build=$PWD/build-test-aarch64
-sysroot=$build/sysroot
+sysroot=$build/sysroot log=$build/log
+mkdir -p "$build" || exit 1
 
 say() { printf '%s\n' "$*"; }
 skip() {
@@ -53,7 +54,7 @@ libraries() (
     for package in *.deb; do dpkg-deb -x "$package" "$sysroot" || exit 1; done
 )
 if [ ! -e "$sysroot/usr/include/utf8proc.h" ] || [ ! -e "$sysroot/usr/include/xxhash.h" ]; then
-    libraries >"$build.log" 2>&1 || skip "no arm64 packages of utf8proc and xxhash, see $build.log"
+    libraries >"$log" 2>&1 || skip "no arm64 packages of utf8proc and xxhash, see $log"
 fi
 cat >"$build/libraries.ini" <<END
 [properties]
@@ -64,14 +65,14 @@ END
 # ---- the build
 if [ ! -e "$build/meson/build.ninja" ]; then
     meson setup "$build/meson" --werror --cross-file tests/cross/aarch64.ini --cross-file "$build/libraries.ini" \
-        >"$build.log" 2>&1 || {
-        tail -n 30 "$build.log"
+        >"$log" 2>&1 || {
+        tail -n 30 "$log"
         say "FAILED: meson setup"
         exit 1
     }
 fi
-ninja -C "$build/meson" >"$build.log" 2>&1 || {
-    grep -E -A8 'error|warning|FAILED' "$build.log" | head -n 60
+ninja -C "$build/meson" >"$log" 2>&1 || {
+    grep -E -A8 'error|warning|FAILED' "$log" | head -n 60
     say "FAILED: the build"
     exit 1
 }
@@ -94,8 +95,8 @@ emulate() { # PROCESSOR PROGRAM ARGUMENT...
     qemu-aarch64 -cpu "$processor" -L /usr/aarch64-linux-gnu "$program" "$@"
 }
 golden() { # PATH
-    TRANSFORMER_CPU=$1 emulate max tests/test_golden small >"$build.log" 2>&1 || {
-        cat "$build.log"
+    TRANSFORMER_CPU=$1 emulate max tests/test_golden small >"$log" 2>&1 || {
+        cat "$log"
         false
     }
 }
