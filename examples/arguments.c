@@ -61,7 +61,8 @@ static uint32_t read_kv_type(const char *name, const char *text) {
     if (strcmp(text, "f32") == 0) return TRANSFORMER_KV_F32;
     if (strcmp(text, "f16") == 0) return TRANSFORMER_KV_F16;
     if (strcmp(text, "bf16") == 0) return TRANSFORMER_KV_BF16;
-    console_usage_error("%s: '%s' is none of f32, f16 and bf16", name, text);
+    if (strcmp(text, "q8_0") == 0) return TRANSFORMER_KV_Q8_0;
+    console_usage_error("%s: '%s' is none of f32, f16, bf16 and q8_0", name, text);
 }
 
 static void read_value(const struct argument *argument, const char *text) {

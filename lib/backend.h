@@ -49,6 +49,8 @@ struct backend {
     /* A vector of the spec as f32, for what is computed at build time. */
     const float *(*model_vector)(const struct backend_model *model, const struct weight_ref *ref);
 
+    /* Bytes that context_create will take, the KV part of them too. UINT64_MAX: more than 64 bits
+     * can count. */
     status (*context_bytes)(const struct program *program, const struct backend_limits *limits,
                             uint64_t *bytes, uint64_t *kv_bytes);
     /* model and program must outlive the context. */

@@ -36,6 +36,8 @@ look() {
     need libc6-dev test -e /usr/include/stdio.h
     need binutils command -v objcopy
     need meson command -v meson
+    # On Debian meson asks it where libraries go; without an answer that is lib64, where nothing looks there.
+    if command -v dpkg >/dev/null; then need dpkg-dev command -v dpkg-architecture; fi
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
     need libutf8proc-dev has_library libutf8proc

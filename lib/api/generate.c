@@ -12,6 +12,7 @@ struct run {
     const transformer_generate_options *options;
     transformer_text_function on_text;
     void *user;
+    fenv_t host; /* the thread's own floating-point environment: on_text runs in it */
     transformer_generate_result result;
     int32_t *prompt; /* ours to free, or NULL */
     const int32_t *tokens;
@@ -50,8 +51,8 @@ static status tokenize_prompt(struct run *run) {
     int64_t length =
         options->prompt_length ? options->prompt_length : (int64_t)strlen(options->prompt);
     TRY(transformer_tokenize(model, options->prompt, length, &how, NULL, 0, &run->n_tokens));
-    TRY(memory_take_array(&run->context->memory, (size_t)run->n_tokens, sizeof *run->prompt,
-                          "the prompt's tokens", (void **)&run->prompt));
+    TRY(MEMORY_TAKE_ARRAY(&run->context->memory, (size_t)run->n_tokens, "the prompt's tokens",
+                          &run->prompt));
     run->tokens = run->prompt;
     return transformer_tokenize(model, options->prompt, length, &how, run->prompt, run->n_tokens,
                                 &run->n_tokens);
@@ -89,7 +90,11 @@ static bool is_end(const transformer_model *model, int32_t token) {
 }
 
 static bool wants_stop(struct run *run, const char *text, int64_t length) {
-    return length > 0 && run->on_text(run->user, text, (uint64_t)length) != 0;
+    if (length == 0) return false;
+    float_environment_leave(&run->host);
+    int32_t stop = run->on_text(run->user, text, (uint64_t)length);
+    float_environment_enter(&run->host); /* with what the callback made of it */
+    return stop != 0;
 }
 
 /* One token: sampled, given out, queued. *finish is set when it is the last. */
@@ -162,10 +167,9 @@ transformer_status transformer_generate(transformer_context *context,
     TRY(check(&ours));
     struct run run = {.context = context, .options = &ours, .on_text = on_text, .user = user};
     TRY(context_enter(context));
-    fenv_t host;
-    float_environment_enter(&host);
+    float_environment_enter(&run.host);
     status generated = generate(&run);
-    float_environment_leave(&host);
+    float_environment_leave(&run.host);
     end(&run);
     context_leave(context);
     if (result && generated == OK) options_write(result, &run.result, sizeof run.result);

@@ -42,7 +42,7 @@ transformer_status transformer_tokenize(const transformer_model *model, const ch
     size_t most = tokens ? (size_t)capacity : 0;
     if ((size_t)length < most / 4) most = 4 * (size_t)length + 16;
     int32_t *ids = NULL;
-    if (tokens) TRY(memory_take_array(memory, most, sizeof *ids, "tokens", (void **)&ids));
+    if (tokens) TRY(MEMORY_TAKE_ARRAY(memory, most, "tokens", &ids));
     status result =
         tokenizer_encode(model->tokenizer, memory, (struct text){text ? text : "", (size_t)length},
                          flags, ids, most, &n);
@@ -151,16 +151,15 @@ transformer_status transformer_text_stream_create(transformer_model *model,
     TRY(options_check_reserved("transformer_text_stream_options", ours.reserved));
     struct memory *memory = &model->memory;
     size_t most = tokenizer_max_token_bytes(model->tokenizer);
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "a text stream", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(memory, "a text stream", &fresh));
     model_retain(model);
     fresh->model = model;
     fresh->special = ours.special == TRANSFORMER_ON;
     fresh->max_token_bytes = most;
     atomic_flag_clear(&fresh->busy);
     atomic_init(&fresh->owners, 1);
-    status result = memory_take(memory, most + 1, "a text stream", (void **)&fresh->bytes);
-    if (result == OK)
-        result = memory_take(memory, 3 * (most + 3), "a text stream", (void **)&fresh->text);
+    status result = MEMORY_TAKE(memory, most + 1, "a text stream", &fresh->bytes);
+    if (result == OK) result = MEMORY_TAKE(memory, 3 * (most + 3), "a text stream", &fresh->text);
     if (result != OK) {
         release_stream(fresh);
         return result;

@@ -23,10 +23,8 @@ status bind_begin(struct memory *memory, const struct checkpoint *file, struct s
                   struct binder *binder) {
     *binder = (struct binder){.file = file, .spec = spec};
     size_t n = checkpoint_tensor_count(file);
-    TRY(memory_take_array(memory, n, sizeof *spec->weights, "the table of weights",
-                          (void **)&spec->weights));
-    return memory_take_array(memory, n, sizeof *binder->bound, "marks of tensors",
-                             (void **)&binder->bound);
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "the table of weights", &spec->weights));
+    return MEMORY_TAKE_ARRAY(memory, n, "marks of tensors", &binder->bound);
 }
 
 void bind_end(struct binder *binder) {

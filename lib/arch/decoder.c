@@ -31,11 +31,9 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     TRY(read_vocabulary(keys, binder, spec));
 
     size_t n = (size_t)spec->n_layers;
-    TRY(memory_take_array(spec->memory, n, sizeof *spec->layers, "layers", (void **)&spec->layers));
-    TRY(memory_take_array(spec->memory, n, sizeof *spec->kv_streams, "KV streams",
-                          (void **)&spec->kv_streams));
-    TRY(memory_take_array(spec->memory, (size_t)n_ropes, sizeof *spec->ropes, "rope tables",
-                          (void **)&spec->ropes));
+    TRY(MEMORY_TAKE_ARRAY(spec->memory, n, "layers", &spec->layers));
+    TRY(MEMORY_TAKE_ARRAY(spec->memory, n, "KV streams", &spec->kv_streams));
+    TRY(MEMORY_TAKE_ARRAY(spec->memory, (size_t)n_ropes, "rope tables", &spec->ropes));
     spec->n_kv_streams = (int)spec->n_layers;
     spec->n_ropes = n_ropes;
     for (int i = 0; i < n_ropes; i++) spec->ropes[i].freq_factors.id = -1;

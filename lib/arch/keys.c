@@ -27,26 +27,27 @@ static status check_f32(const struct keys *keys, const char *key, float value, f
     return fail(FORMAT, "%s: '%s' is out of its range", checkpoint_name(keys->file), key);
 }
 
-status keys_i64(const struct keys *keys, const char *suffix, int64_t least, int64_t most,
-                int64_t *value) {
+/* found: as in checkpoint.h, NULL where the key must be there. */
+static status read_i64(const struct keys *keys, const char *suffix, bool *found, int64_t least,
+                       int64_t most, int64_t *value) {
     struct key key = key_of(keys, suffix);
     int64_t read = 0;
-    TRY(checkpoint_read_i64(keys->file, key.text, NULL, &read));
+    TRY(checkpoint_read_i64(keys->file, key.text, found, &read));
+    if (found && !*found) return OK;
     TRY(check_i64(keys, key.text, read, least, most));
     *value = read;
     return OK;
 }
 
+status keys_i64(const struct keys *keys, const char *suffix, int64_t least, int64_t most,
+                int64_t *value) {
+    return read_i64(keys, suffix, NULL, least, most, value);
+}
+
 status keys_i64_or(const struct keys *keys, const char *suffix, int64_t least, int64_t most,
                    int64_t *value) {
-    struct key key = key_of(keys, suffix);
-    int64_t read = 0;
     bool found = false;
-    TRY(checkpoint_read_i64(keys->file, key.text, &found, &read));
-    if (!found) return OK;
-    TRY(check_i64(keys, key.text, read, least, most));
-    *value = read;
-    return OK;
+    return read_i64(keys, suffix, &found, least, most, value);
 }
 
 status keys_i64_of_layer(const struct keys *keys, const char *suffix, int64_t layer, int64_t least,
@@ -65,26 +66,26 @@ status keys_i64_of_layer(const struct keys *keys, const char *suffix, int64_t la
     return OK;
 }
 
-status keys_f32(const struct keys *keys, const char *suffix, float least, float most,
-                float *value) {
+static status read_f32(const struct keys *keys, const char *suffix, bool *found, float least,
+                       float most, float *value) {
     struct key key = key_of(keys, suffix);
     float read = 0;
-    TRY(checkpoint_read_f32(keys->file, key.text, NULL, &read));
+    TRY(checkpoint_read_f32(keys->file, key.text, found, &read));
+    if (found && !*found) return OK;
     TRY(check_f32(keys, key.text, read, least, most));
     *value = read;
     return OK;
 }
 
+status keys_f32(const struct keys *keys, const char *suffix, float least, float most,
+                float *value) {
+    return read_f32(keys, suffix, NULL, least, most, value);
+}
+
 status keys_f32_or(const struct keys *keys, const char *suffix, float least, float most,
                    float *value) {
-    struct key key = key_of(keys, suffix);
-    float read = 0;
     bool found = false;
-    TRY(checkpoint_read_f32(keys->file, key.text, &found, &read));
-    if (!found) return OK;
-    TRY(check_f32(keys, key.text, read, least, most));
-    *value = read;
-    return OK;
+    return read_f32(keys, suffix, &found, least, most, value);
 }
 
 status keys_text_or(const struct keys *keys, const char *suffix, struct text *value) {

@@ -33,7 +33,7 @@ status spec_read(struct memory *memory, const struct checkpoint *file, struct sp
                     (int)architecture.length, architecture.data);
 
     struct spec *fresh;
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "the model's description", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(memory, "the model's description", &fresh));
     fresh->memory = memory;
     status result = read_family(file, family, fresh);
     if (result != OK) {

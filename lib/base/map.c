@@ -18,9 +18,8 @@ static uint32_t hash_key(const struct map *map, const char *key, size_t length) 
 }
 
 static status rehash(struct map *map, size_t n_slots) {
-    void *block;
-    TRY(memory_take_array(map->memory, n_slots, sizeof(struct map_slot), "a hash table", &block));
-    struct map_slot *slots = block;
+    struct map_slot *slots;
+    TRY(MEMORY_TAKE_ARRAY(map->memory, n_slots, "a hash table", &slots));
     size_t mask = n_slots - 1;
     if (!map->slots) map->seed = (uint64_t)(uintptr_t)slots * 0x9E3779B97F4A7C15u;
     for (size_t i = 0; map->slots && i <= map->mask; i++) {

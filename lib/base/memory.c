@@ -40,32 +40,49 @@ void memory_init(struct memory *memory, const transformer_allocator *host) {
     atomic_init(&memory->bytes, 0);
 }
 
-status memory_take(struct memory *memory, size_t size, const char *purpose, void **block) {
-    size_t whole;
-    if (size > SIZE_MAX / 2 || add_overflows(size, sizeof(struct header), &whole))
-        return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
-    whole = memory_cost(size);
+static void *refuse(const char *purpose, size_t size) {
+    fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
+    return NULL;
+}
+
+void *memory_block(struct memory *memory, size_t size, const char *purpose) {
+    size_t whole = memory_cost(size);
+    if (whole == SIZE_MAX) return refuse(purpose, size);
     struct header *header = memory->host.allocate(memory->host.user, whole, MEMORY_ALIGNMENT);
-    if (!header) return fail(OUT_OF_MEMORY, "no memory for %s: %zu bytes asked for", purpose, size);
+    if (!header) return refuse(purpose, size);
     header->size = whole;
     atomic_fetch_add_explicit(&memory->bytes, whole, memory_order_relaxed);
-    *block = header + 1;
+    return header + 1;
+}
+
+void *memory_block_array(struct memory *memory, size_t n, size_t size, const char *purpose) {
+    size_t bytes;
+    if (mul_overflows(n, size, &bytes)) {
+        fail(OUT_OF_MEMORY, "no memory for %s: %zu times %zu bytes asked for", purpose, n, size);
+        return NULL;
+    }
+    void *block = memory_block(memory, bytes, purpose);
+    if (block) memset(block, 0, bytes);
+    return block;
+}
+
+static status give_out(void *taken, void **block) {
+    if (!taken) return OUT_OF_MEMORY;
+    *block = taken;
     return OK;
 }
 
+status memory_take(struct memory *memory, size_t size, const char *purpose, void **block) {
+    return give_out(memory_block(memory, size, purpose), block);
+}
+
 status memory_take_zeroed(struct memory *memory, size_t size, const char *purpose, void **block) {
-    TRY(memory_take(memory, size, purpose, block));
-    memset(*block, 0, size);
-    return OK;
+    return give_out(memory_block_array(memory, 1, size, purpose), block);
 }
 
 status memory_take_array(struct memory *memory, size_t n, size_t size, const char *purpose,
                          void **block) {
-    size_t bytes;
-    if (mul_overflows(n, size, &bytes))
-        return fail(OUT_OF_MEMORY, "no memory for %s: %zu times %zu bytes asked for", purpose, n,
-                    size);
-    return memory_take_zeroed(memory, bytes, purpose, block);
+    return give_out(memory_block_array(memory, n, size, purpose), block);
 }
 
 void memory_give(struct memory *memory, void *block) {
@@ -76,6 +93,7 @@ void memory_give(struct memory *memory, void *block) {
 }
 
 size_t memory_cost(size_t size) {
+    if (size > SIZE_MAX / 2) return SIZE_MAX;
     return (size + sizeof(struct header) + MEMORY_ALIGNMENT - 1) / MEMORY_ALIGNMENT *
            MEMORY_ALIGNMENT;
 }

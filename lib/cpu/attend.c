@@ -23,7 +23,7 @@ void attend_store(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
-    size_t element = context->program->kv.element_bytes, dim = (size_t)a->head_dim;
+    size_t dim = (size_t)a->head_dim;
     int64_t heads = a->n_heads + a->n_kv_heads;
     int64_t q_width = context->program->regs[op->in].width;
     int64_t kv_width = context->program->regs[op->out[0]].width;
@@ -40,11 +40,11 @@ void attend_store(const struct worker *worker, const struct op *op) {
         const float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
         uint8_t *page = page_of(context, place->group, row);
-        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS) * element;
+        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
         uint8_t *k_head = page + place->k_offset + (size_t)head * place->k_head_bytes;
         uint8_t *v_head = page + place->v_offset + (size_t)head * place->v_head_bytes;
-        worker->kernels->kv_store_key(context->kv_type, k, dim, k_head + slot);
-        worker->kernels->kv_store(context->kv_type, v, dim, v_head + slot * dim);
+        worker->kernels->kv_store_key(context->kv_type, k, dim, slot, k_head);
+        worker->kernels->kv_store(context->kv_type, v, dim, slot, v_head);
     }
 }
 

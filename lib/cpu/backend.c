@@ -71,7 +71,7 @@ static void measure(const struct kernels *kernels, const struct program *program
 }
 
 static size_t thread_bytes(const struct sizes *sizes) {
-    size_t bytes = memory_cost(sizes->row) + memory_cost(sizes->outputs) +
+    size_t bytes = 2 * memory_cost(sizes->row) + memory_cost(sizes->outputs) +
                    memory_cost(sizes->attention) + 2 * memory_cost(sizes->part);
     for (int f = 0; f < ACTIVATION_FORMATS; f++)
         bytes += memory_cost(PRIVATE_ROWS * sizes->prepared_row[f]);
@@ -88,18 +88,22 @@ static status cpu_context_bytes(const struct program *program, const struct back
     TRY(kernels_choose(&kernels));
     measure(&kernels, program, limits, &sizes);
     uint64_t kv = 0;
-    for (int g = 0; g < program->kv.n_groups; g++)
-        kv += memory_cost(times((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes));
-    *bytes = memory_cost(sizeof(struct backend_context)) + kv + memory_cost(sizes.buffers) +
-             memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
-             memory_cost(times(SHARED_PARTS, sizes.shared_part)) +
-             (uint64_t)n_threads * thread_bytes(&sizes) +
-             memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
-             memory_cost((size_t)limits->max_rows * sizeof(int32_t));
-    for (int f = 0; f < ACTIVATION_FORMATS; f++) *bytes += memory_cost(sizes.prepared[f]);
+    for (int g = 0; g < program->kv.n_groups; g++) {
+        size_t pool = mul_saturating((size_t)limits->n_pages[g], program->kv.groups[g].page_bytes);
+        kv = add_saturating(kv, memory_cost(pool));
+    }
+    /* What the widths and limits of today allow can't wrap here, 2^60 at the very most. */
+    uint64_t others = memory_cost(sizeof(struct backend_context)) + memory_cost(sizes.buffers) +
+                      memory_cost(sizes.hidden) + memory_cost(sizes.logits) +
+                      memory_cost(times(SHARED_PARTS, sizes.shared_part)) +
+                      (uint64_t)n_threads * thread_bytes(&sizes) +
+                      memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
+                      memory_cost((size_t)limits->max_rows * sizeof(int32_t));
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) others += memory_cost(sizes.prepared[f]);
     for (int i = 0; i < program->spec->n_ropes; i++)
-        *bytes += memory_cost(times((size_t)limits->max_rows * sizeof(float),
+        others += memory_cost(times((size_t)limits->max_rows * sizeof(float),
                                     (size_t)program->spec->ropes[i].n_dims));
+    *bytes = add_saturating(kv, others);
     *kv_bytes = kv;
     return OK;
 }
@@ -109,23 +113,24 @@ static status take_thread(struct backend_context *context, const struct sizes *s
     struct memory *memory = context->memory;
     const char *purpose = "a thread's scratch";
     for (int f = 0; f < ACTIVATION_FORMATS; f++)
-        TRY(memory_take(memory, PRIVATE_ROWS * sizes->prepared_row[f], purpose,
-                        (void **)&scratch->prepared[f]));
-    TRY(memory_take(memory, sizes->row, purpose, (void **)&scratch->row));
-    TRY(memory_take(memory, sizes->outputs, purpose, (void **)&scratch->outputs));
-    TRY(memory_take(memory, sizes->attention, purpose, &scratch->attention));
-    TRY(memory_take(memory, sizes->part, purpose, (void **)&scratch->part));
-    return memory_take(memory, sizes->part, purpose, (void **)&scratch->total);
+        TRY(MEMORY_TAKE(memory, PRIVATE_ROWS * sizes->prepared_row[f], purpose,
+                        &scratch->prepared[f]));
+    TRY(MEMORY_TAKE(memory, sizes->row, purpose, &scratch->row));
+    TRY(MEMORY_TAKE(memory, sizes->row, purpose, &scratch->sum));
+    TRY(MEMORY_TAKE(memory, sizes->outputs, purpose, &scratch->outputs));
+    TRY(MEMORY_TAKE(memory, sizes->attention, purpose, &scratch->attention));
+    TRY(MEMORY_TAKE(memory, sizes->part, purpose, &scratch->part));
+    return MEMORY_TAKE(memory, sizes->part, purpose, &scratch->total);
 }
 
 static status take_pools(struct backend_context *context) {
     const struct kv_layout *kv = &context->program->kv;
-    TRY(memory_take_array(context->memory, (size_t)kv->n_groups, sizeof *context->pools,
-                          "the table of KV pools", (void **)&context->pools));
+    TRY(MEMORY_TAKE_ARRAY(context->memory, (size_t)kv->n_groups, "the table of KV pools",
+                          &context->pools));
     for (int g = 0; g < kv->n_groups; g++)
-        TRY(memory_take(context->memory,
+        TRY(MEMORY_TAKE(context->memory,
                         times((size_t)context->limits.n_pages[g], kv->groups[g].page_bytes),
-                        "the KV cache", (void **)&context->pools[g]));
+                        "the KV cache", &context->pools[g]));
     return OK;
 }
 
@@ -133,24 +138,21 @@ static status take_buffers(struct backend_context *context, const struct sizes *
     struct memory *memory = context->memory;
     const struct spec *spec = context->program->spec;
     size_t rows = (size_t)context->limits.max_rows;
-    TRY(memory_take(memory, sizes->buffers, "activations", (void **)&context->buffers));
-    TRY(memory_take(memory, sizes->hidden, "hidden states", (void **)&context->hidden));
-    TRY(memory_take(memory, sizes->logits, "logits", (void **)&context->logits));
-    TRY(memory_take(memory, times(SHARED_PARTS, sizes->shared_part), "parts of attention",
-                    (void **)&context->shared_parts));
-    TRY(memory_take_array(memory, rows, sizeof *context->position, "positions",
-                          (void **)&context->position));
-    TRY(memory_take_array(memory, rows, sizeof *context->sequence, "positions",
-                          (void **)&context->sequence));
-    TRY(memory_take_array(memory, (size_t)spec->n_ropes, sizeof *context->rope_tables,
-                          "rope tables", (void **)&context->rope_tables));
+    TRY(MEMORY_TAKE(memory, sizes->buffers, "activations", &context->buffers));
+    TRY(MEMORY_TAKE(memory, sizes->hidden, "hidden states", &context->hidden));
+    TRY(MEMORY_TAKE(memory, sizes->logits, "logits", &context->logits));
+    TRY(MEMORY_TAKE(memory, times(SHARED_PARTS, sizes->shared_part), "parts of attention",
+                    &context->shared_parts));
+    TRY(MEMORY_TAKE_ARRAY(memory, rows, "positions", &context->position));
+    TRY(MEMORY_TAKE_ARRAY(memory, rows, "positions", &context->sequence));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)spec->n_ropes, "rope tables", &context->rope_tables));
     for (int i = 0; i < spec->n_ropes; i++)
-        TRY(memory_take(memory, times(rows * sizeof(float), (size_t)spec->ropes[i].n_dims),
-                        "rope tables", (void **)&context->rope_tables[i]));
+        TRY(MEMORY_TAKE(memory, times(rows * sizeof(float), (size_t)spec->ropes[i].n_dims),
+                        "rope tables", &context->rope_tables[i]));
     for (int f = 0; f < ACTIVATION_FORMATS; f++)
-        TRY(memory_take(memory, sizes->prepared[f], "activations", (void **)&context->prepared[f]));
-    TRY(memory_take_array(memory, (size_t)context->n_threads, sizeof *context->threads,
-                          "threads' scratch", (void **)&context->threads));
+        TRY(MEMORY_TAKE(memory, sizes->prepared[f], "activations", &context->prepared[f]));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)context->n_threads, "threads' scratch",
+                          &context->threads));
     for (int i = 0; i < context->n_threads; i++)
         TRY(take_thread(context, sizes, &context->threads[i]));
     return OK;
@@ -168,6 +170,7 @@ static void cpu_context_destroy(struct backend_context *context) {
         struct thread_scratch *scratch = &context->threads[i];
         for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, scratch->prepared[f]);
         memory_give(memory, scratch->row);
+        memory_give(memory, scratch->sum);
         memory_give(memory, scratch->outputs);
         memory_give(memory, scratch->attention);
         memory_give(memory, scratch->part);
@@ -194,6 +197,7 @@ static status fill(struct backend_context *context) {
     context->n_threads = team_size(context->team);
     context->kv_type = limits->kv_type == TRANSFORMER_KV_F32    ? KV_F32
                        : limits->kv_type == TRANSFORMER_KV_BF16 ? KV_BF16
+                       : limits->kv_type == TRANSFORMER_KV_Q8_0 ? KV_Q8_0
                                                                 : KV_F16;
     measure(&context->model->kernels, context->program, limits, &sizes);
     context->hidden_stride = sizes.hidden_stride;
@@ -210,7 +214,7 @@ static status cpu_context_create(struct memory *memory, const struct backend_mod
                                  const struct program *program, const struct backend_limits *limits,
                                  struct backend_context **context) {
     struct backend_context *fresh;
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "the context's buffers", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(memory, "the context's buffers", &fresh));
     fresh->memory = memory;
     fresh->model = model;
     fresh->program = program;

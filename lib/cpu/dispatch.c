@@ -2,6 +2,7 @@
 
 #include "base/environment.h"
 #include "cpu/kernels.h"
+#include "cpu/kernels/vector.h"
 
 /* For each architecture: what the machine has, the ladder, and the paths by name. */
 struct path {
@@ -32,8 +33,9 @@ uint32_t isa_detect(void) {
     bool zmm = (saved & states_zmm) == states_zmm && (b & avx512) == avx512;
     if (zmm) isa |= ISA_AVX512;
     if (zmm && (c & bit_AVX512VNNI)) isa |= ISA_AVX512_VNNI;
-    if (a >= 1 && __get_cpuid_count(7, 1, &a1, &b, &c, &d) && (a1 & bit_AVXVNNI))
-        isa |= ISA_AVX_VNNI;
+    if (a < 1 || !__get_cpuid_count(7, 1, &a1, &b, &c, &d)) return isa;
+    if (a1 & bit_AVXVNNI) isa |= ISA_AVX_VNNI;
+    if ((isa & ISA_AVX512_VNNI) && (a1 & bit_AVX512BF16)) isa |= ISA_AVX512_BF16;
     return isa;
 }
 
@@ -41,10 +43,17 @@ uint32_t isa_detect(void) {
  * own bits. */
 void kernels_init(struct kernels *kernels, uint32_t isa) {
     kernels_reference(kernels);
-    if (isa & ISA_AVX2) kernels_avx2(kernels);
+    if (isa & ISA_AVX2) {
+        vector_activation(kernels);
+        kernels_avx2(kernels);
+    }
     if (isa & ISA_AVX_VNNI) kernels_avx_vnni(kernels);
     if (isa & ISA_AVX512) kernels_avx512(kernels);
     if (isa & ISA_AVX512_VNNI) kernels_avx512_vnni(kernels);
+    if (isa & ISA_AVX512_BF16) {
+        vector_linear_bf16_avx512_bf16(kernels);
+        kernels->name = "avx512_bf16";
+    }
 }
 
 static const struct path paths[] = {
@@ -53,8 +62,9 @@ static const struct path paths[] = {
     {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
     {"avx512", ISA_AVX2 | ISA_AVX512},
     {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
 };
-static const char names[] = "reference, avx2, avx_vnni, avx512, avx512_vnni";
+static const char names[] = "reference, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16";
 
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
@@ -67,7 +77,10 @@ uint32_t isa_detect(void) {
 
 void kernels_init(struct kernels *kernels, uint32_t isa) {
     kernels_reference(kernels);
-    if (isa & ISA_NEON) kernels_neon(kernels);
+    if (isa & ISA_NEON) {
+        vector_activation(kernels);
+        kernels_neon(kernels);
+    }
     if (isa & ISA_NEON_DOTPROD) kernels_neon_dotprod(kernels);
 }
 

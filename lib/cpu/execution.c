@@ -39,24 +39,16 @@ static void run_linear(const struct worker *worker, const struct op *op) {
                                .in_stride = (size_t)regs[op->in].width,
                                .n_rows = context->step->n_rows,
                                .norm = op->norm};
+    if (op->add != REG_NONE) {
+        call.add = execution_reg(context, op->add);
+        call.add_stride = (size_t)regs[op->add].width;
+        call.sum = execution_reg(context, op->sum);
+    }
     for (int i = 0; i < OP_MAX_WEIGHTS && op->out[i] != REG_NONE; i++) {
         call.out[i] = execution_reg(context, op->out[i]);
         call.out_stride[i] = (size_t)regs[op->out[i]].width;
     }
     linear_run(worker, &call);
-}
-
-static void run_norm_add(const struct worker *worker, const struct op *op) {
-    const struct backend_context *context = worker->context;
-    const struct reg_plan *regs = context->program->regs;
-    size_t n = (size_t)context->program->spec->n_embd;
-    struct range share = execution_share(worker, context->step->n_rows);
-    for (int64_t row = share.begin; row < share.end; row++) {
-        linear_norm(worker, op->norm, execution_reg(context, op->in) + row * regs[op->in].width, n,
-                    worker->scratch->row);
-        worker->kernels->add(worker->scratch->row, n,
-                             execution_reg(context, op->out[0]) + row * regs[op->out[0]].width);
-    }
 }
 
 static void run_head(const struct worker *worker, const struct op *op) {
@@ -65,10 +57,17 @@ static void run_head(const struct worker *worker, const struct op *op) {
     const struct spec *spec = context->program->spec;
     size_t width = (size_t)context->program->regs[op->in].width, n = (size_t)spec->n_embd;
     struct range share = execution_share(worker, step->n_logit_rows);
-    for (int64_t i = share.begin; i < share.end; i++)
-        linear_norm(worker, op->norm,
-                    execution_reg(context, op->in) + (size_t)step->logit_rows[i] * width, n,
-                    context->hidden + (size_t)i * context->hidden_stride);
+    for (int64_t i = share.begin; i < share.end; i++) {
+        size_t row = (size_t)step->logit_rows[i];
+        const float *x = execution_reg(context, op->in) + row * width;
+        if (op->add != REG_NONE) {
+            const float *add = execution_reg(context, op->add) +
+                               row * (size_t)context->program->regs[op->add].width;
+            linear_add_normed(worker, op->add_norm, x, add, n, worker->scratch->sum);
+            x = worker->scratch->sum;
+        }
+        linear_norm(worker, op->norm, x, n, context->hidden + (size_t)i * context->hidden_stride);
+    }
     team_barrier(context->team, worker->thread);
 
     struct linear_call call = {.op = op,
@@ -100,9 +99,6 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_ATTENTION:
         attend_run(worker, op);
-        break;
-    case OP_NORM_ADD:
-        run_norm_add(worker, op);
         break;
     case OP_HEAD:
         run_head(worker, op);

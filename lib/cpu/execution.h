@@ -19,7 +19,7 @@ enum { ATTENTION_TILE_QUERIES = 64 };
 
 struct thread_scratch {
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [PRIVATE_ROWS][prepared_bytes] */
-    float *row;                            /* [max_in] */
+    float *row, *sum;                      /* [max_in] */
     float *outputs;                        /* [LINEAR_SCRATCH_FLOATS] */
     void *attention;
     float *part, *total; /* [attention_queries][ATTENTION_PART_FLOATS(256)] */
@@ -82,11 +82,19 @@ struct linear_call {
     float *out[OP_MAX_WEIGHTS];
     size_t out_stride[OP_MAX_WEIGHTS];
     const struct norm_spec *norm;
+    /* NULL, or [n_rows][add_stride] whose norm is added to the input; the sum goes to `sum` too. */
+    const float *add;
+    size_t add_stride;
+    float *sum; /* [n_rows][in_stride] */
 };
 void linear_run(const struct worker *worker, const struct linear_call *call);
 /* y = n(x), one row. */
 void linear_norm(const struct worker *worker, const struct norm_spec *norm, const float *x,
                  size_t n, float *y);
+
+/* to = x + n(add), one row. */
+void linear_add_normed(const struct worker *worker, const struct norm_spec *norm, const float *x,
+                       const float *add, size_t n, float *to);
 
 /* attend.c */
 void attend_store(const struct worker *worker, const struct op *op);

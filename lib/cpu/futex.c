@@ -3,7 +3,7 @@
 
 #include <limits.h>
 #include <linux/futex.h>
-#include <sched.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -38,17 +38,22 @@ static uint32_t sleep_until_changed(struct futex *futex, uint32_t old) {
     return value;
 }
 
-uint32_t futex_wait(struct futex *futex, uint32_t old, struct patience patience) {
+/* A spin that finds nothing halves the next ones. Every now and then a wait spins for as long as
+ * may be: if that is enough, the spins are again what it took. */
+#define FEWEST_SPINS 16
+#define WAITS_A_TRIAL 16
+
+uint32_t futex_wait(struct futex *futex, uint32_t old, struct patience *patience) {
     uint32_t value;
-    for (int i = 0; i < patience.n_spins; i++) {
-        if ((value = atomic_load_explicit(&futex->value, memory_order_acquire)) != old)
+    bool trial = ++patience->n_waits % WAITS_A_TRIAL == 0;
+    int n_spins = trial ? patience->most : patience->n_spins;
+    for (int i = 0; i < n_spins; i++) {
+        if ((value = atomic_load_explicit(&futex->value, memory_order_acquire)) != old) {
+            if (patience->n_spins < 2 * i) patience->n_spins = 2 * i;
             return value;
+        }
         pause_spin();
     }
-    for (int i = 0; i < patience.n_yields; i++) {
-        if ((value = atomic_load_explicit(&futex->value, memory_order_acquire)) != old)
-            return value;
-        sched_yield();
-    }
+    if (patience->n_spins > FEWEST_SPINS) patience->n_spins /= 2;
     return sleep_until_changed(futex, old);
 }

@@ -1,4 +1,5 @@
-/* A 32-bit word that threads wait on until it changes: they spin, then yield, then sleep. */
+/* A 32-bit word that threads wait on until it changes: they spin, then sleep. They don't yield in
+ * between: Linux takes a yield for the wish to be last, and a neighbour then gets a whole slice. */
 #ifndef CPU_FUTEX_H
 #define CPU_FUTEX_H
 
@@ -12,16 +13,18 @@ struct futex {
     _Atomic uint32_t n_sleeping; /* spares the system call of a wake when nobody sleeps */
 };
 
-/* How long a waiter stays awake. */
+/* How long one waiter stays awake, which follows what the waits before came to: spinning pays where
+ * the others run, and is the neighbour's time where they don't. */
 struct patience {
-    int n_spins;  /* with the processor's pause */
-    int n_yields; /* of the processor to another thread */
+    int n_spins; /* with the processor's pause */
+    int most;    /* 0: sleep at once */
+    unsigned n_waits;
 };
 
 void futex_init(struct futex *futex, uint32_t value);
 /* Everything written before is seen by who sees the value. Wakes all that sleep. */
 void futex_set(struct futex *futex, uint32_t value);
 /* Returns the new value as soon as it isn't `old`. */
-uint32_t futex_wait(struct futex *futex, uint32_t old, struct patience patience);
+uint32_t futex_wait(struct futex *futex, uint32_t old, struct patience *patience);
 
 #endif

@@ -14,13 +14,18 @@
 
 /* How a kernel wants its activations: it depends on the weight type and the path, never on the
  * number of rows. */
-enum activation_format { ACTIVATION_ROWS_F32, ACTIVATION_ROWS_Q8, ACTIVATION_FORMATS };
+enum activation_format {
+    ACTIVATION_F32,
+    ACTIVATION_BF16,       /* kernels/activation_bf16.h */
+    ACTIVATION_Q8_INTEGER, /* kernels/activation_q8.h */
+    ACTIVATION_Q8_FLOAT,
+    ACTIVATION_FORMATS
+};
 
 struct activation_kernel {
     /* Bytes of one prepared row of n elements, a multiple of 64. */
     size_t (*row_bytes)(size_t n);
-    /* Q8: int8 in blocks of 16 with one f32 scale each (absmax / 127) and what the weight's offset
-     * needs (the block's sum). row is 64-byte aligned. F32: a copy, the padding zeroed. */
+    /* row is 64-byte aligned. F32: a copy, the padding zeroed. */
     void (*prepare)(const float *x, size_t n, void *row);
 };
 
@@ -48,7 +53,7 @@ _Static_assert(REG_ALIGNMENT % KERNEL_MAX_GROUP == 0, "a row has room for its la
 
 /* ---- attention ---- */
 
-enum kv_type { KV_F32, KV_F16, KV_BF16, KV_TYPES };
+enum kv_type { KV_F32, KV_F16, KV_BF16, KV_Q8_0, KV_TYPES };
 #define KV_PAGE 64 /* positions in a page */
 #define ATTENTION_SPLIT \
     512 /* keys after which the online softmax starts anew; parts are merged in order */
@@ -66,9 +71,8 @@ struct attention_task {
     enum kv_type type;
     const uint8_t
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */
-    const int32_t *pages; /* those wholly out of the window may be -1 */
-    size_t page_bytes, k_offset,
-        v_offset;  /* of this head's keys [head_dim][KV_PAGE] and values [KV_PAGE][head_dim] */
+    const int32_t *pages;                  /* those wholly out of the window may be -1 */
+    size_t page_bytes, k_offset, v_offset; /* of this head's keys and values: see kv_store */
     void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim), 64-byte aligned */
 };
 
@@ -92,9 +96,12 @@ struct kernels {
      * rounded to f32. |angle| < 2^22. */
     void (*rope_table)(int64_t position, const float *frequencies, size_t n, float scale,
                        float *table);
-    /* A value row [n]; a key as a column of [n][KV_PAGE], so that a lane of attention is a key. */
-    void (*kv_store)(enum kv_type type, const float *x, size_t n, void *to);
-    void (*kv_store_key)(enum kv_type type, const float *x, size_t n, void *to);
+    /* One position of a head [n], rounded into the head's place in a page: a value as a row of
+     * [KV_PAGE][n], a key as a column of [n][KV_PAGE], so that a lane of attention is a key. Q8_0:
+     * after the quants the scales as f16, [KV_PAGE][blocks] of values, [blocks][KV_PAGE] of keys,
+     * a block being KV_SCALE_DIMS dims, the last one maybe fewer. */
+    void (*kv_store)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
+    void (*kv_store_key)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
     /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
     void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
                  float *y);
@@ -121,9 +128,10 @@ enum isa {
     ISA_AVX_VNNI = 1 << 1,    /* vpdpbusd on ymm, VEX encoded */
     ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
     ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
+    ISA_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
 
-    ISA_NEON = 1 << 4,         /* Advanced SIMD of ARMv8-A */
-    ISA_NEON_DOTPROD = 1 << 5, /* sdot */
+    ISA_NEON = 1 << 5,         /* Advanced SIMD of ARMv8-A */
+    ISA_NEON_DOTPROD = 1 << 6, /* sdot */
 };
 
 uint32_t isa_detect(void);
@@ -142,6 +150,7 @@ void kernels_avx2(struct kernels *kernels);
 void kernels_avx_vnni(struct kernels *kernels);
 void kernels_avx512(struct kernels *kernels);
 void kernels_avx512_vnni(struct kernels *kernels);
+void vector_linear_bf16_avx512_bf16(struct kernels *kernels); /* bf16 weights alone */
 void kernels_neon(struct kernels *kernels);
 void kernels_neon_dotprod(struct kernels *kernels);
 

@@ -11,6 +11,12 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
         worker->kernels->norm_rms(x, weight, norm->eps, n, y);
 }
 
+void linear_add_normed(const struct worker *worker, const struct norm_spec *norm, const float *x,
+                       const float *add, size_t n, float *to) {
+    linear_norm(worker, norm, add, n, to);
+    worker->kernels->add(x, n, to);
+}
+
 struct prepared {
     const uint8_t *rows[ACTIVATION_FORMATS];
 };
@@ -24,13 +30,20 @@ static bool needs(const struct worker *worker, const struct linear_call *call,
     return false;
 }
 
-/* Rows begin … end-1 into the buffers whose row `begin` comes first. */
+/* Rows begin … end-1 into the buffers whose row `begin` comes first. Where every thread prepares
+ * all rows, one of them keeps the sum. */
 static void prepare_rows(const struct worker *worker, const struct linear_call *call, int64_t begin,
-                         int64_t end, uint8_t *const *to) {
+                         int64_t end, bool keep_sum, uint8_t *const *to) {
     const struct backend_context *context = worker->context;
     size_t n = (size_t)call->op->linear.weights[0]->weight.tensor->dims[0];
     for (int64_t i = begin; i < end; i++) {
         const float *x = call->in + (size_t)i * call->in_stride;
+        if (call->add) {
+            float *sum = keep_sum ? call->sum + (size_t)i * call->in_stride : worker->scratch->sum;
+            linear_add_normed(worker, call->op->add_norm, x,
+                              call->add + (size_t)i * call->add_stride, n, sum);
+            x = sum;
+        }
         if (call->norm) {
             linear_norm(worker, call->norm, x, n, worker->scratch->row);
             x = worker->scratch->row;
@@ -46,7 +59,7 @@ static struct prepared prepare(const struct worker *worker, const struct linear_
     struct backend_context *context = worker->context;
     struct prepared prepared;
     if (call->n_rows <= PRIVATE_ROWS) {
-        prepare_rows(worker, call, 0, call->n_rows, worker->scratch->prepared);
+        prepare_rows(worker, call, 0, call->n_rows, worker->thread == 0, worker->scratch->prepared);
         for (int f = 0; f < ACTIVATION_FORMATS; f++)
             prepared.rows[f] = worker->scratch->prepared[f];
         return prepared;
@@ -57,7 +70,7 @@ static struct prepared prepare(const struct worker *worker, const struct linear_
         prepared.rows[f] = context->prepared[f];
         to[f] = context->prepared[f] + (size_t)share.begin * context->prepared_bytes[f];
     }
-    prepare_rows(worker, call, share.begin, share.end, to);
+    prepare_rows(worker, call, share.begin, share.end, true, to);
     team_barrier(context->team, worker->thread);
     return prepared;
 }

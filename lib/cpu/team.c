@@ -16,7 +16,6 @@
 /* About 30 µs of pauses: longer than the threads of a balanced op differ, shorter than a time slice
  * of a neighbour who wants the processor. */
 #define N_SPINS 1000
-#define N_YIELDS 16
 
 const char *team_kind(void) {
 #if defined(TEAM_OPENMP)
@@ -93,26 +92,30 @@ static status start(struct team *team) {
 static void free_team(struct team *team) {
     if (team->mark) munmap(team->mark, (size_t)sysconf(_SC_PAGESIZE));
     memory_give(team->memory, team->workers);
+    memory_give(team->memory, team->waiters);
     memory_give(team->memory, team);
 }
 
 status team_create(struct memory *memory, const struct team_options *options, struct team **team) {
     int n_threads = 0;
     TRY(team_count_threads(options, &n_threads));
-    void *block;
-    TRY(memory_take_zeroed(memory, sizeof(struct team), "the thread team", &block));
-    struct team *made = block;
+    struct team *made;
+    TRY(MEMORY_TAKE_ONE(memory, "the thread team", &made));
     made->memory = memory;
     made->n_threads = n_threads;
-    made->patience = (struct patience){n_threads > processors_count() ? 0 : N_SPINS, N_YIELDS};
+    made->n_spins = n_threads > processors_count() ? 0 : N_SPINS;
     if (options->executor) made->executor = *options->executor;
     made->kind = choose_kind(made, options);
 
     status result = OK;
+    TRY_OR_EXIT(
+        MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the barrier of a team", &made->waiters));
+    for (int i = 0; i < n_threads; i++)
+        made->waiters[i].patience =
+            (struct patience){.n_spins = made->n_spins, .most = made->n_spins};
     if (made->kind->owns_threads) {
-        TRY_OR_EXIT(memory_take_array(memory, (size_t)n_threads, sizeof(struct team_worker),
-                                      "the threads of a team", &block));
-        made->workers = block;
+        TRY_OR_EXIT(
+            MEMORY_TAKE_ARRAY(memory, (size_t)n_threads, "the threads of a team", &made->workers));
         TRY_OR_EXIT(mark_create(made));
     }
     TRY_OR_EXIT(start(made));
@@ -160,7 +163,6 @@ void team_member(struct team *team, int thread, int n_threads) {
 }
 
 void team_barrier(struct team *team, int thread) {
-    (void)thread;
     int n = atomic_load_explicit(&team->n_running, memory_order_relaxed);
     if (n == 1) return;
     /* It can't move on before this thread has arrived. */
@@ -169,21 +171,20 @@ void team_barrier(struct team *team, int thread) {
         atomic_store_explicit(&team->n_arrived, 0, memory_order_relaxed);
         futex_set(&team->generation, generation + 1);
     } else {
-        futex_wait(&team->generation, generation, team->patience);
+        futex_wait(&team->generation, generation, &team->waiters[thread].patience);
     }
 }
 
 /* Between two steps the caller samples and may do more: a worker stays awake for a while longer
  * than in a barrier, since waking it takes as long as several ops. */
-static struct patience handover_patience(const struct team *team) {
-    return (struct patience){team->patience.n_spins * 4, team->patience.n_yields};
-}
+#define HANDOVER_SPINS 4
 
 void team_work(struct team *team, int index) {
-    struct patience patience = handover_patience(team);
+    int most = team->n_spins * HANDOVER_SPINS;
+    struct patience patience = {.n_spins = most, .most = most};
     uint32_t job = 0; /* not read from the team: the first may be set before this thread runs */
     for (;;) {
-        job = futex_wait(&team->job, job, patience);
+        job = futex_wait(&team->job, job, &patience);
         if (team->stopping) return;
         team_member(team, index, team->n_started);
         team_barrier(team, index);

@@ -33,12 +33,18 @@ struct team_worker {
     int index; /* its number in a run */
 };
 
+/* What a thread's barriers came to. */
+struct waiter {
+    _Alignas(CACHE_LINE) struct patience patience;
+};
+
 struct team {
     const struct team_kind *kind;
     struct memory *memory;
     int n_threads; /* at most in a run */
     transformer_executor executor;
-    struct patience patience;
+    int n_spins;                 /* of a barrier, at most */
+    struct waiter *waiters;      /* [n_threads] */
     struct team_worker *workers; /* [n_threads] */
     void (*body)(void *argument, int thread, int n_threads);
     void *argument;

@@ -26,7 +26,7 @@ static void *leader_main(void *argument) {
 
 static void *wait_for_go(void *argument) {
     struct team *team = argument;
-    futex_wait(&team->job, 0, (struct patience){0, 0});
+    futex_wait(&team->job, 0, &(struct patience){0});
     return NULL;
 }
 
@@ -50,7 +50,7 @@ static status openmp_start(struct team *team) {
     int error = team_thread_start(&team->workers[0].thread, TEAM_STACK_BYTES, leader_main, team);
     if (error != 0)
         return fail(OUT_OF_MEMORY, "the leader thread can't be started: error %d", error);
-    futex_wait(&team->started, 0, (struct patience){0, 0});
+    futex_wait(&team->started, 0, &(struct patience){0});
     return OK;
 }
 

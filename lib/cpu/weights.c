@@ -139,18 +139,18 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     struct loader loader = {
         .checkpoint = checkpoint, .progress = progress, .progress_user = progress_user};
     status result;
-    TRY_OR_EXIT(memory_take_zeroed(memory, sizeof *fresh, "the model's weights", (void **)&fresh));
+    TRY_OR_EXIT(MEMORY_TAKE_ONE(memory, "the model's weights", &fresh));
     fresh->memory = memory;
     fresh->n_weights = spec->n_weights;
     TRY_OR_EXIT(kernels_choose(&fresh->kernels));
-    TRY_OR_EXIT(memory_take_array(memory, (size_t)spec->n_weights, sizeof *fresh->weights,
-                                  "the table of weights", (void **)&fresh->weights));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, (size_t)spec->n_weights, "the table of weights",
+                                  &fresh->weights));
     loader.model = fresh;
     size_t arena_bytes;
     TRY_OR_EXIT(measure_arena(&fresh->kernels, spec, &arena_bytes));
-    TRY_OR_EXIT(memory_take(memory, arena_bytes, "the weights", &fresh->arena));
+    TRY_OR_EXIT(MEMORY_TAKE(memory, arena_bytes, "the weights", &fresh->arena));
     measure(&loader, spec);
-    TRY_OR_EXIT(memory_take(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
+    TRY_OR_EXIT(MEMORY_TAKE(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
     TRY_OR_EXIT(load_all(&loader, spec));
     *model = fresh;
 exit:

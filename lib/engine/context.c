@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/checked.h"
 #include "engine/sequence.h"
 
 enum {
@@ -43,7 +44,7 @@ status context_limits_read(const transformer_model *model,
                    &limits->max_logit_rows));
     if (limits->max_logit_rows > limits->max_step_tokens)
         limits->max_logit_rows = limits->max_step_tokens; /* a step can't keep more than it runs */
-    if (options->kv_type > TRANSFORMER_KV_BF16)
+    if (options->kv_type > TRANSFORMER_KV_Q8_0)
         return fail(UNSUPPORTED, "kv_type %" PRIu32 " is not known", options->kv_type);
     limits->kv_type = options->kv_type ? options->kv_type : TRANSFORMER_KV_F16;
     if (options->n_threads < 0) return fail(INVALID_ARGUMENT, "n_threads is negative");
@@ -68,8 +69,15 @@ static int64_t pages_of_group(const struct kv_group *group, const struct context
     return most < limits->kv_pages ? most : limits->kv_pages;
 }
 
-static size_t element_bytes(const struct context_limits *limits) {
-    return limits->kv_type == TRANSFORMER_KV_F32 ? 4 : 2;
+static struct kv_format kv_format_of(const struct context_limits *limits) {
+    switch (limits->kv_type) {
+    case TRANSFORMER_KV_F32:
+        return (struct kv_format){.element_bytes = 4};
+    case TRANSFORMER_KV_Q8_0:
+        return (struct kv_format){.element_bytes = 1, .scale_bytes = 2};
+    default:
+        return (struct kv_format){.element_bytes = 2};
+    }
 }
 
 static struct backend_limits backend_limits_of(const struct context_limits *limits,
@@ -86,10 +94,10 @@ static struct backend_limits backend_limits_of(const struct context_limits *limi
 static status build_program(struct memory *memory, const transformer_model *model,
                             const struct context_limits *limits, struct program **program,
                             int64_t **n_pages) {
-    TRY(program_build(memory, model->spec, model->freq_factors, element_bytes(limits), program));
+    struct kv_format format = kv_format_of(limits);
+    TRY(program_build(memory, model->spec, model->freq_factors, &format, program));
     const struct kv_layout *kv = &(*program)->kv;
-    TRY(memory_take_array(memory, (size_t)kv->n_groups, sizeof **n_pages, "KV page counts",
-                          (void **)n_pages));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV page counts", n_pages));
     for (int g = 0; g < kv->n_groups; g++) (*n_pages)[g] = pages_of_group(&kv->groups[g], limits);
     return OK;
 }
@@ -99,23 +107,17 @@ static status take_step_buffers(transformer_context *context) {
     struct memory *memory = &context->memory;
     size_t sequences = (size_t)limits->max_sequences, logits = (size_t)limits->max_logit_rows;
     const char *purpose = "a step's plan";
-    TRY(memory_take_array(memory, sequences, sizeof *context->sequences, "sequences",
-                          (void **)&context->sequences));
-    TRY(memory_take_array(memory, (size_t)limits->max_step_tokens, sizeof *context->tokens, purpose,
-                          (void **)&context->tokens));
-    TRY(memory_take_array(memory, sequences, sizeof *context->planned, purpose,
-                          (void **)&context->planned));
-    TRY(memory_take_array(memory, sequences, sizeof *context->planned_sequences, purpose,
-                          (void **)&context->planned_sequences));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, "sequences", &context->sequences));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->tokens));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned_sequences));
     /* Page tables of the step's sequences by group, as the backend reads them. */
     size_t n_groups = (size_t)context->program->kv.n_groups;
     const int32_t **tables;
-    TRY(memory_take_array(memory, sequences * n_groups, sizeof *tables, purpose, (void **)&tables));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences * n_groups, purpose, &tables));
     for (size_t i = 0; i < sequences; i++) context->planned[i].pages = tables + i * n_groups;
-    TRY(memory_take_array(memory, logits, sizeof *context->logit_rows, purpose,
-                          (void **)&context->logit_rows));
-    return memory_take_array(memory, logits, sizeof *context->logit_positions, purpose,
-                             (void **)&context->logit_positions);
+    TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_rows));
+    return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
 }
 
 static void copy_page(void *user, int group, int32_t from, int32_t to) {
@@ -129,8 +131,8 @@ static status fill(transformer_context *context) {
                       &context->n_pages));
     const struct kv_layout *kv = &context->program->kv;
     context->cache = (struct kv_cache){.layout = kv, .copy = copy_page, .copy_user = context};
-    TRY(memory_take_array(&context->memory, (size_t)kv->n_groups, sizeof *context->cache.pools,
-                          "KV pools", (void **)&context->cache.pools));
+    TRY(MEMORY_TAKE_ARRAY(&context->memory, (size_t)kv->n_groups, "KV pools",
+                          &context->cache.pools));
     for (int g = 0; g < kv->n_groups; g++)
         TRY(page_pool_init(&context->memory, context->n_pages[g], &context->cache.pools[g]));
     TRY(take_step_buffers(context));
@@ -171,7 +173,7 @@ status context_create(transformer_model *model, const transformer_context_option
     transformer_context *fresh;
     TRY(context_limits_read(model, options, &limits));
     memory_init(&memory, options->allocator ? options->allocator : &model->memory.host);
-    TRY(memory_take_zeroed(&memory, sizeof *fresh, "a context", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(&memory, "a context", &fresh));
     fresh->memory = memory;
     fresh->model = model;
     fresh->limits = limits;
@@ -213,14 +215,19 @@ status context_measure(const transformer_model *model, const transformer_context
     TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, &backend, &kv));
     size_t sequences = (size_t)limits.max_sequences, logits = (size_t)limits.max_logit_rows;
     size_t n_groups = (size_t)program->kv.n_groups;
+    /* Next to the backend's part this is bounded by MAX_LIMIT. */
     uint64_t bytes = memory_cost(sizeof(transformer_context)) + atomic_load(&memory.bytes) +
-                     backend + memory_cost(n_groups * sizeof(struct page_pool)) +
+                     memory_cost(n_groups * sizeof(struct page_pool)) +
                      2 * memory_cost(sequences * sizeof(void *)) +
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
+    bytes = add_saturating(bytes, backend);
+    if (bytes == UINT64_MAX) /* what context_create would say too */
+        TRY_OR_EXIT(
+            fail(OUT_OF_MEMORY, "no memory for a context of more bytes than can be counted"));
     estimate->context_host_bytes = bytes;
     estimate->context_kv_bytes = kv;
     estimate->sequence_host_bytes = sequence_bytes(&limits, program->kv.n_groups);

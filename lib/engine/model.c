@@ -31,8 +31,7 @@ static status describe_types(transformer_model *model) {
     enum { LINE = WEIGHT_TYPES * 32 };
     size_t counts[WEIGHT_TYPES] = {0}, n = checkpoint_tensor_count(model->checkpoint), used = 0;
     for (size_t i = 0; i < n; i++) counts[checkpoint_tensor_at(model->checkpoint, i)->type]++;
-    TRY(memory_take_zeroed(&model->memory, LINE, "the list of weight types",
-                           (void **)&model->weight_types));
+    TRY(MEMORY_TAKE_ARRAY(&model->memory, LINE, "the list of weight types", &model->weight_types));
     for (;;) {
         int most = 0;
         for (int type = 1; type < WEIGHT_TYPES; type++)
@@ -49,7 +48,7 @@ static status describe(transformer_model *model) {
     struct text name = {"", 0};
     bool found;
     TRY(checkpoint_read_text(model->checkpoint, "general.name", &found, &name));
-    TRY(memory_take(&model->memory, name.length + 1, "the model's name", (void **)&model->name));
+    TRY(MEMORY_TAKE(&model->memory, name.length + 1, "the model's name", &model->name));
     memcpy(model->name, name.data, name.length);
     model->name[name.length] = 0;
     for (size_t i = 0; i < checkpoint_tensor_count(model->checkpoint); i++) {
@@ -88,8 +87,8 @@ static status read_head(transformer_model *model, const transformer_model_option
 }
 
 static status read_freq_factors(transformer_model *model) {
-    TRY(memory_take_array(&model->memory, (size_t)model->spec->n_ropes, sizeof *model->freq_factors,
-                          "rope factors", (void **)&model->freq_factors));
+    TRY(MEMORY_TAKE_ARRAY(&model->memory, (size_t)model->spec->n_ropes, "rope factors",
+                          &model->freq_factors));
     for (int i = 0; i < model->spec->n_ropes; i++)
         model->freq_factors[i] =
             model->backend->model_vector(model->weights, &model->spec->ropes[i].freq_factors);
@@ -107,7 +106,7 @@ static status create(const transformer_model_options *options, transformer_model
     struct memory memory;
     transformer_model *fresh;
     memory_init(&memory, options->allocator);
-    TRY(memory_take_zeroed(&memory, sizeof *fresh, "a model", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(&memory, "a model", &fresh));
     fresh->memory = memory;
     atomic_init(&fresh->owners, 1);
     fresh->log = (struct log){options->log, options->log_user};

@@ -3,7 +3,7 @@
 static status wrap(transformer_model *model, struct sampling_chain *chain,
                    transformer_sampler **created) {
     transformer_sampler *fresh;
-    status result = memory_take_zeroed(&model->memory, sizeof *fresh, "a sampler", (void **)&fresh);
+    status result = MEMORY_TAKE_ONE(&model->memory, "a sampler", &fresh);
     if (result != OK) {
         sampling_destroy(chain);
         return result;

@@ -32,16 +32,12 @@ static status take_memory(transformer_context *context, transformer_sequence **t
     transformer_sequence *fresh;
     status result;
     int32_t *tables;
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "a sequence", (void **)&fresh));
+    TRY(MEMORY_TAKE_ONE(memory, "a sequence", &fresh));
     fresh->context = context;
-    TRY_OR_EXIT(memory_take_array(memory, tokens, sizeof *fresh->tokens, "a sequence's tokens",
-                                  (void **)&fresh->tokens));
-    TRY_OR_EXIT(memory_take_array(memory, tokens, sizeof *fresh->keep, "a sequence's tokens",
-                                  (void **)&fresh->keep));
-    TRY_OR_EXIT(memory_take_array(memory, n_groups, sizeof *fresh->tables, "a sequence's pages",
-                                  (void **)&fresh->tables));
-    TRY_OR_EXIT(memory_take_array(memory, n_groups * pages, sizeof *tables, "a sequence's pages",
-                                  (void **)&tables));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->tokens));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->keep));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_groups, "a sequence's pages", &fresh->tables));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_groups * pages, "a sequence's pages", &tables));
     for (size_t g = 0; g < n_groups; g++) fresh->tables[g].pages = tables + g * pages;
     *taken = fresh;
 exit:

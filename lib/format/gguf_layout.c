@@ -67,14 +67,13 @@ status gguf_layout_check(const struct part *part, struct memory *memory,
         TRY(check_apart(file, &tensors->items[i - 1], &tensors->items[i]));
     if (ordered) return OK;
 
-    void *block;
-    TRY(memory_take_array(memory, n, sizeof(uint32_t), "the order of tensors", &block));
-    uint32_t *order = block;
+    uint32_t *order;
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "the order of tensors", &order));
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)(first + i);
     sort_by_offset(tensors, order, n);
     status result = OK;
     for (size_t i = 1; result == OK && i < n; i++)
         result = check_apart(file, &tensors->items[order[i - 1]], &tensors->items[order[i]]);
-    memory_give(memory, block);
+    memory_give(memory, order);
     return result;
 }

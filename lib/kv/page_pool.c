@@ -6,10 +6,8 @@ size_t page_pool_bytes(int64_t n_pages) {
 
 status page_pool_init(struct memory *memory, int64_t n_pages, struct page_pool *pool) {
     *pool = (struct page_pool){.n_pages = n_pages};
-    TRY(memory_take_array(memory, (size_t)n_pages, sizeof *pool->claims, "KV page counts",
-                          (void **)&pool->claims));
-    TRY(memory_take_array(memory, (size_t)n_pages, sizeof *pool->free, "free KV pages",
-                          (void **)&pool->free));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)n_pages, "KV page counts", &pool->claims));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)n_pages, "free KV pages", &pool->free));
     for (int64_t page = n_pages - 1; page >= 0; page--) pool->free[pool->n_free++] = (int32_t)page;
     return OK;
 }

@@ -4,10 +4,13 @@
 struct builder {
     struct program *program;
     reg residual; /* [rows][n_embd] */
+    /* What is still to be added to it, normed: the op that reads the residual next does so. */
+    reg pending;
+    const struct norm_spec *pending_norm;
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 9, LAYER_REGS = 7, OTHER_OPS = 3, OTHER_REGS = 1 };
+enum { LAYER_OPS = 6, LAYER_REGS = 9, OTHER_OPS = 3, OTHER_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -29,7 +32,12 @@ static struct op *emit(struct builder *b, enum op_kind kind, int layer, reg in, 
     touch(b, out1);
     touch(b, out2);
     struct op *op = &program->ops[program->n_ops++];
-    *op = (struct op){.kind = kind, .layer = layer, .in = in, .out = {out0, out1, out2}};
+    *op = (struct op){.kind = kind,
+                      .layer = layer,
+                      .in = in,
+                      .out = {out0, out1, out2},
+                      .add = REG_NONE,
+                      .sum = REG_NONE};
     return op;
 }
 
@@ -53,7 +61,22 @@ static void emit_linear(struct builder *b, int layer, const struct norm_spec *no
     note_linear(b, weight);
 }
 
-/* x += W a, or where the family norms what a block gives: x += n(W a). */
+/* The op that was emitted last reads the residual: it adds what is pending first. Where others read
+ * the sum, it becomes the residual, in another register: other threads may still read the old one.
+ */
+static void take_pending(struct builder *b, struct op *op, bool others_read_it) {
+    if (b->pending == REG_NONE) return;
+    b->program->regs[b->pending].last = b->program->n_ops - 1;
+    op->add = b->pending;
+    op->add_norm = b->pending_norm;
+    b->pending = REG_NONE;
+    if (!others_read_it) return;
+    b->residual = new_reg(b, b->program->spec->n_embd);
+    b->program->regs[b->residual].first = b->program->n_ops - 1;
+    op->sum = b->residual;
+}
+
+/* x += W a, or where the family norms what a block gives: x += n(W a), pending. */
 static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
                                  reg in, const struct norm_spec *post_norm) {
     if (post_norm->kind == NORM_NONE) {
@@ -62,7 +85,8 @@ static void emit_linear_residual(struct builder *b, int layer, const struct line
     }
     reg y = new_reg(b, weight->weight.tensor->dims[1]);
     emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
-    emit(b, OP_NORM_ADD, layer, y, b->residual, REG_NONE, REG_NONE)->norm = post_norm;
+    b->pending = y;
+    b->pending_norm = post_norm;
 }
 
 static void build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
@@ -72,6 +96,7 @@ static void build_attention(struct builder *b, const struct layer_spec *spec, in
 
     struct op *qkv = emit(b, OP_LINEAR, layer, b->residual, q, k, v);
     qkv->boundary = true;
+    take_pending(b, qkv, true);
     qkv->norm = norm_or_null(&spec->attention_norm);
     qkv->linear.n_weights = 3;
     qkv->linear.combine = COMBINE_STORE;
@@ -91,6 +116,7 @@ static void build_ffn(struct builder *b, const struct layer_spec *spec, int laye
     const struct ffn_spec *ffn = &spec->ffn;
     reg hidden = new_reg(b, ffn->n_ff);
     struct op *op = emit(b, OP_LINEAR, layer, b->residual, hidden, REG_NONE, REG_NONE);
+    take_pending(b, op, true);
     op->norm = norm_or_null(&spec->ffn_norm);
     op->linear.n_weights = 2;
     op->linear.combine = COMBINE_GATE;
@@ -110,49 +136,109 @@ static void build_model(struct builder *b, const struct spec *spec) {
     }
     struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
     head->boundary = true;
-    head->norm = norm_or_null(&spec->output_norm);
+    take_pending(b, head, false);
+    head->norm = &spec->output_norm;
     head->linear.n_weights = 1;
     head->linear.weights[0] = &spec->head;
     if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
 }
 
+/* ---- what the ops can't do is refused, never left out ---- */
+
+struct place {
+    const struct spec *spec;
+    int64_t layer; /* -1: outside the layers */
+};
+
+static status refuse(const struct place *place, const char *what) {
+    if (place->layer < 0)
+        return fail(UNSUPPORTED, "architecture '%s': %s is not supported",
+                    place->spec->architecture, what);
+    return fail(UNSUPPORTED, "architecture '%s', layer %" PRId64 ": %s is not supported",
+                place->spec->architecture, place->layer, what);
+}
+
+static status check_norm(const struct place *place, const struct norm_spec *norm) {
+    if (norm->kind == NORM_RMS && norm->bias.tensor)
+        return refuse(place, "an RMS norm with a bias");
+    return OK;
+}
+
+/* A layer has a KV stream of its own, of the shape of its heads. */
+static status check_kv_stream(const struct place *place, const struct attention_spec *a) {
+    const struct spec *spec = place->spec;
+    const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+    for (int64_t i = 0; i < place->layer; i++)
+        if (spec->layers[i].attention.kv_stream == a->kv_stream)
+            return refuse(place, "a KV stream that an earlier layer has too");
+    if (stream->value_dim != a->head_dim)
+        return refuse(place, "values of another size than the heads");
+    if (stream->n_heads != a->n_kv_heads || stream->key_dim != a->head_dim ||
+        stream->window != a->window)
+        return refuse(place, "a KV stream of another shape or window than its attention");
+    return OK;
+}
+
+static status check_layer(const struct place *place) {
+    const struct layer_spec *layer = &place->spec->layers[place->layer];
+    const struct norm_spec *norms[] = {&layer->attention_norm,   &layer->post_attention_norm,
+                                       &layer->ffn_norm,         &layer->post_ffn_norm,
+                                       &layer->attention.q_norm, &layer->attention.k_norm};
+    if (layer->residual != RESIDUAL_SEQUENTIAL)
+        return refuse(place, "a residual that attention and FFN take in parallel");
+    if (!layer->ffn.gated) return refuse(place, "an FFN without a gate");
+    for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) TRY(check_norm(place, norms[i]));
+    return check_kv_stream(place, &layer->attention);
+}
+
+static status check_spec(const struct spec *spec) {
+    struct place place = {.spec = spec, .layer = -1};
+    if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
+    if (spec->output_norm.kind == NORM_NONE) return refuse(&place, "no norm before the head");
+    TRY(check_norm(&place, &spec->output_norm));
+    for (place.layer = 0; place.layer < spec->n_layers; place.layer++) TRY(check_layer(&place));
+    return OK;
+}
+
+/* ---- memory ---- */
+
 static status make_frequencies(struct program *program, const float *const *freq_factors) {
     const struct spec *spec = program->spec;
-    TRY(memory_take_array(program->memory, (size_t)spec->n_ropes, sizeof *program->frequencies,
-                          "rope frequencies", (void **)&program->frequencies));
+    TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)spec->n_ropes, "rope frequencies",
+                          &program->frequencies));
     for (int i = 0; i < spec->n_ropes; i++) {
         const struct rope_spec *rope = &spec->ropes[i];
-        TRY(memory_take_array(program->memory, (size_t)rope->n_dims / 2, sizeof(float),
-                              "rope frequencies", (void **)&program->frequencies[i]));
+        TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)rope->n_dims / 2, "rope frequencies",
+                              &program->frequencies[i]));
         rope_frequencies(rope, freq_factors ? freq_factors[i] : NULL, program->frequencies[i]);
     }
     return OK;
 }
 
 static status fill(struct program *program, const float *const *freq_factors,
-                   size_t kv_element_bytes) {
+                   const struct kv_format *kv_format) {
     const struct spec *spec = program->spec;
     size_t n_layers = (size_t)spec->n_layers;
-    TRY(memory_take_array(program->memory, n_layers * LAYER_OPS + OTHER_OPS, sizeof *program->ops,
-                          "the program", (void **)&program->ops));
-    TRY(memory_take_array(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
-                          sizeof *program->regs, "the program's registers",
-                          (void **)&program->regs));
-    struct builder b = {.program = program};
+    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_OPS + OTHER_OPS, "the program",
+                          &program->ops));
+    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
+                          "the program's registers", &program->regs));
+    struct builder b = {.program = program, .pending = REG_NONE};
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, freq_factors));
-    return kv_layout_make(program->memory, spec, kv_element_bytes, &program->kv);
+    return kv_layout_make(program->memory, spec, kv_format, &program->kv);
 }
 
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, size_t kv_element_bytes,
+                     const float *const *freq_factors, const struct kv_format *kv_format,
                      struct program **program) {
     struct program *fresh;
-    TRY(memory_take_zeroed(memory, sizeof *fresh, "the program", (void **)&fresh));
+    TRY(check_spec(spec));
+    TRY(MEMORY_TAKE_ONE(memory, "the program", &fresh));
     fresh->memory = memory;
     fresh->spec = spec;
-    status result = fill(fresh, freq_factors, kv_element_bytes);
+    status result = fill(fresh, freq_factors, kv_format);
     if (result != OK) {
         program_free(fresh);
         return result;

@@ -5,14 +5,17 @@ static bool same_group(const struct kv_stream_spec *a, const struct kv_stream_sp
            a->window == b->window;
 }
 
-status kv_layout_make(struct memory *memory, const struct spec *spec, size_t element_bytes,
-                      struct kv_layout *layout) {
+static size_t head_bytes(const struct kv_format *format, size_t dim) {
+    size_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
+    return KV_PAGE_TOKENS * (dim * format->element_bytes + n_scales * format->scale_bytes);
+}
+
+status kv_layout_make(struct memory *memory, const struct spec *spec,
+                      const struct kv_format *format, struct kv_layout *layout) {
     size_t n = (size_t)spec->n_kv_streams;
-    *layout = (struct kv_layout){.element_bytes = element_bytes};
-    TRY(memory_take_array(memory, n, sizeof *layout->groups, "KV groups",
-                          (void **)&layout->groups));
-    TRY(memory_take_array(memory, n, sizeof *layout->places, "KV places",
-                          (void **)&layout->places));
+    *layout = (struct kv_layout){0};
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "KV groups", &layout->groups));
+    TRY(MEMORY_TAKE_ARRAY(memory, n, "KV places", &layout->places));
     for (int i = 0; i < spec->n_kv_streams; i++) {
         const struct kv_stream_spec *stream = &spec->kv_streams[i];
         struct kv_place *place = &layout->places[i];
@@ -23,8 +26,8 @@ status kv_layout_make(struct memory *memory, const struct spec *spec, size_t ele
             layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window};
 
         struct kv_group *group = &layout->groups[place->group];
-        place->k_head_bytes = KV_PAGE_TOKENS * (size_t)stream->key_dim * element_bytes;
-        place->v_head_bytes = KV_PAGE_TOKENS * (size_t)stream->value_dim * element_bytes;
+        place->k_head_bytes = head_bytes(format, (size_t)stream->key_dim);
+        place->v_head_bytes = head_bytes(format, (size_t)stream->value_dim);
         place->k_offset = group->page_bytes;
         place->v_offset = place->k_offset + (size_t)stream->n_heads * place->k_head_bytes;
         group->page_bytes = place->v_offset + (size_t)stream->n_heads * place->v_head_bytes;

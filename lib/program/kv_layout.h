@@ -1,13 +1,19 @@
 /* Where keys and values lie: streams of equal shape and window form a group, which has pages and
  * page tables of its own. A page of a group holds KV_PAGE_TOKENS positions of every stream in it:
  * [stream][k, v][head], keys as [dim][position], so that attention's lanes are keys, and values as
- * [position][dim]. */
+ * [position][dim]; scales follow a head's elements in the same order. */
 #ifndef PROGRAM_KV_LAYOUT_H
 #define PROGRAM_KV_LAYOUT_H
 
 #include "arch/spec.h"
 
 #define KV_PAGE_TOKENS 64
+#define KV_SCALE_DIMS 32 /* of a head that share a scale */
+
+/* How a position's dims lie in a page. */
+struct kv_format {
+    size_t element_bytes, scale_bytes; /* scale_bytes 0: no scales */
+};
 
 struct kv_group {
     int64_t window; /* positions that are still needed; 0: all */
@@ -24,11 +30,10 @@ struct kv_layout {
     struct kv_group *groups;
     int n_groups;
     struct kv_place *places; /* [spec.n_kv_streams] */
-    size_t element_bytes;
 };
 
-status kv_layout_make(struct memory *memory, const struct spec *spec, size_t element_bytes,
-                      struct kv_layout *layout);
+status kv_layout_make(struct memory *memory, const struct spec *spec,
+                      const struct kv_format *format, struct kv_layout *layout);
 void kv_layout_free(struct memory *memory, struct kv_layout *layout);
 
 #endif

@@ -26,7 +26,6 @@ enum op_kind {
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
-    OP_NORM_ADD,   /* x += n(y) */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
 };
 
@@ -43,6 +42,10 @@ struct op {
     int layer;     /* -1: outside the layers */
     bool boundary; /* a step may stop before this op */
     reg in, out[OP_MAX_WEIGHTS];
+    /* LINEAR and HEAD, where the family norms what a block gives: their input is
+     * in + add_norm(add), which also goes to `sum` unless that is REG_NONE. */
+    reg add, sum;
+    const struct norm_spec *add_norm;
     const struct norm_spec *norm; /* of the input; NULL none */
     union {
         struct {
@@ -72,9 +75,9 @@ struct program {
 };
 
 /* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
- * NULL where there are none. */
+ * NULL where there are none. UNSUPPORTED  the spec says something that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, size_t kv_element_bytes,
+                     const float *const *freq_factors, const struct kv_format *kv_format,
                      struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
 

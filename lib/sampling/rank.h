@@ -6,22 +6,33 @@
 #include <stdint.h>
 #include <string.h>
 
-/* The likelier token has the greater rank: the higher logit, the lower id among equals (-0 is 0).
- * No two tokens of a vocabulary have the same. The logit isn't NaN. */
-static inline uint64_t rank_of(float logit, int32_t token) {
-    float canonical = logit + 0.0f;
+/* Floats that aren't NaN as integers in the same order; -0 is 0. */
+static inline uint32_t rank_order(float value) {
+    float canonical = value + 0.0f;
     uint32_t bits;
     memcpy(&bits, &canonical, sizeof bits);
-    bits = bits & 0x80000000u ? ~bits : bits | 0x80000000u;
-    return (uint64_t)bits << 32 | (0xFFFFFFFFu - (uint32_t)token);
+    return bits & 0x80000000u ? ~bits : bits | 0x80000000u;
+}
+
+static inline float rank_value(uint32_t order) {
+    uint32_t bits = order & 0x80000000u ? order & 0x7FFFFFFFu : ~order;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+/* The likelier token has the greater rank: the higher logit, the lower id among equals. No two
+ * tokens of a vocabulary have the same. The logit isn't NaN. */
+static inline uint64_t rank_of(float logit, int32_t token) {
+    return (uint64_t)rank_order(logit) << 32 | (0xFFFFFFFFu - (uint32_t)token);
 }
 
 static inline float rank_logit(uint64_t rank) {
-    uint32_t bits = (uint32_t)(rank >> 32);
-    bits = bits & 0x80000000u ? bits & 0x7FFFFFFFu : ~bits;
-    float logit;
-    memcpy(&logit, &bits, sizeof logit);
-    return logit;
+    return rank_value((uint32_t)(rank >> 32));
+}
+
+static inline int32_t rank_token(uint64_t rank) {
+    return (int32_t)(0xFFFFFFFFu - (uint32_t)rank);
 }
 
 /* The k-th greatest of ranks [n], 1 <= k <= n; the k greatest are then the first k, in any order.

@@ -80,24 +80,21 @@ static bool cuts_top_p(const struct sampling_chain *chain) {
     return chain->options.top_p > 0 && chain->options.top_p < 1;
 }
 
-static status take(struct sampling_chain *chain, size_t n, size_t size, void *array) {
-    void *block;
-    TRY(memory_take_array(chain->memory, n, size, "a sampler", &block));
-    memcpy(array, &block, sizeof block);
-    return OK;
-}
-
 static status take_scratch(struct sampling_chain *chain) {
+    struct memory *memory = chain->memory;
     const transformer_sampler_options *options = &chain->options;
     size_t n = (size_t)chain->n_vocab;
     bool draws = options->temperature > 0;
     bool cuts = draws && (cuts_top_k(chain) || cuts_top_p(chain));
-    if (adjust_is_needed(options) || cuts) TRY(take(chain, n, sizeof(float), &chain->logits));
-    if (adjust_counts_history(options)) TRY(take(chain, n, sizeof(uint32_t), &chain->counts));
-    if (cuts) TRY(take(chain, n, sizeof(int32_t), &chain->ids));
-    if (cuts) TRY(take(chain, n, sizeof(uint64_t), &chain->ranks));
+    if (adjust_is_needed(options) || cuts)
+        TRY(MEMORY_TAKE_ARRAY(memory, n, "a sampler", &chain->logits));
+    if (adjust_counts_history(options))
+        TRY(MEMORY_TAKE_ARRAY(memory, n, "a sampler", &chain->counts));
+    if (cuts) TRY(MEMORY_TAKE_ARRAY(memory, n, "a sampler", &chain->ids));
+    if (cuts) TRY(MEMORY_TAKE_ARRAY(memory, n, "a sampler", &chain->ranks));
     if (draws)
-        TRY(take(chain, draw_n_chunks(chain->n_vocab), sizeof(double), &chain->chunk_weight));
+        TRY(MEMORY_TAKE_ARRAY(memory, draw_n_chunks(chain->n_vocab), "a sampler",
+                              &chain->chunk_weight));
     return OK;
 }
 
@@ -106,9 +103,8 @@ status sampling_create(struct memory *memory, const transformer_sampler_options 
     if (n_vocab < 1 || n_vocab > INT32_MAX)
         return fail(INVALID_ARGUMENT, "a sampler can't have a vocabulary of %" PRId64, n_vocab);
     TRY(check_options(options, n_vocab));
-    void *block;
-    TRY(memory_take_zeroed(memory, sizeof(struct sampling_chain), "a sampler", &block));
-    struct sampling_chain *made = block;
+    struct sampling_chain *made;
+    TRY(MEMORY_TAKE_ONE(memory, "a sampler", &made));
     made->memory = memory;
     made->options = *options;
     made->n_vocab = n_vocab;
@@ -116,7 +112,7 @@ status sampling_create(struct memory *memory, const transformer_sampler_options 
     status result;
     size_t n_biases = (size_t)options->n_logit_bias;
     if (n_biases > 0) {
-        TRY_OR_EXIT(take(made, n_biases, sizeof *made->biases, &made->biases));
+        TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_biases, "a sampler", &made->biases));
         memcpy(made->biases, options->logit_bias, n_biases * sizeof *made->biases);
     }
     made->options.logit_bias = made->biases;

@@ -2,12 +2,16 @@
  * lane computes what it would alone, so the bits are the same on every machine. */
 #include "sampling/weight.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
+
+#include "sampling/rank.h"
 
 #define N_LANES 4
 typedef float floats __attribute__((vector_size(4 * N_LANES)));
 typedef int32_t ints __attribute__((vector_size(4 * N_LANES)));
+typedef uint32_t bits __attribute__((vector_size(4 * N_LANES))); /* of floats: these may overflow */
 
 static inline floats all(float value) {
     return (floats){value, value, value, value};
@@ -29,12 +33,11 @@ static inline floats either(ints condition, floats then, floats otherwise) {
 /* exp(x) for x <= 0 with a relative error under 2^-22: our own, so that a choice doesn't depend on
  * the C library. */
 static inline floats exp_nonpositive(floats x) {
-    ints counts = x > all(LEAST_EXPONENT); /* not NaN */
-    floats clamped = either(counts, x, all(LEAST_EXPONENT));
+    ints counts = x > all(LEAST_EXPONENT); /* not NaN; whatever else comes out is not kept */
     const floats round = all(12582912.0f); /* 1.5 * 2^23: adding it rounds */
-    floats n = (clamped * 1.44269504f + round) - round;
-    floats r = (clamped - n * 0.693359375f) + n * 2.12194440e-4f; /* n ln 2, in two parts */
-    floats sum = all(1.0f / 5040);                                /* Taylor's, |r| <= ln 2 / 2 */
+    floats rounded = x * 1.44269504f + round, n = rounded - round;
+    floats r = (x - n * 0.693359375f) + n * 2.12194440e-4f; /* n ln 2, in two parts */
+    floats sum = all(1.0f / 5040);                          /* Taylor's, |r| <= ln 2 / 2 */
     sum = sum * r + 1.0f / 720;
     sum = sum * r + 1.0f / 120;
     sum = sum * r + 1.0f / 24;
@@ -42,7 +45,8 @@ static inline floats exp_nonpositive(floats x) {
     sum = sum * r + 0.5f;
     sum = sum * r + 1.0f;
     sum = sum * r + 1.0f;
-    floats power = (floats)((__builtin_convertvector(n, ints) + 127) << 23);
+    /* n is what the last bits of `rounded` are above those of `round`. */
+    floats power = (floats)(((bits)rounded - 0x4B400000u + 127) << 23);
     return either(counts, sum * power, all(0));
 }
 
@@ -71,19 +75,43 @@ void weight_all(const struct weight_scale *scale, const float *logits, size_t n,
     for (; i < n; i++) weights[i] = weigh(scale, all(logits[i]), least)[0];
 }
 
-static inline ints bin(const struct weight_scale *scale, floats logits) {
+static inline ints bins_of(floats exponents) {
     const floats last = all(WEIGHT_N_BINS - 1);
-    floats depth = exponent(scale, logits) * -(float)WEIGHT_BINS_PER_UNIT;
+    floats depth = exponents * -(float)WEIGHT_BINS_PER_UNIT;
     return __builtin_convertvector(either(depth < last, depth, last), ints);
 }
 
-void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, int32_t *bins) {
+static inline floats weigh_and_bin(const struct weight_scale *scale, floats logits, ints *bins) {
+    floats exponents = exponent(scale, logits);
+    *bins = bins_of(exponents);
+    return exp_nonpositive(exponents);
+}
+
+void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, float *weights,
+                 int32_t *bins) {
     size_t i = 0;
+    ints of;
     for (; i + N_LANES <= n; i += N_LANES) {
-        ints some = bin(scale, load(logits + i));
-        memcpy(bins + i, &some, sizeof some);
+        floats some = weigh_and_bin(scale, load(logits + i), &of);
+        memcpy(weights + i, &some, sizeof some);
+        memcpy(bins + i, &of, sizeof of);
     }
-    for (; i < n; i++) bins[i] = bin(scale, all(logits[i]))[0];
+    for (; i < n; i++) {
+        weights[i] = weigh_and_bin(scale, all(logits[i]), &of)[0];
+        bins[i] = of[0];
+    }
+}
+
+float weight_least_logit(const struct weight_scale *scale, int32_t bin) {
+    uint32_t low = rank_order(-FLT_MAX), high = rank_order(scale->max); /* its bin is 0 */
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (bins_of(exponent(scale, all(rank_value(middle))))[0] <= bin)
+            high = middle;
+        else
+            low = middle + 1;
+    }
+    return rank_value(high);
 }
 
 float weight_max(const float *logits, size_t n) {
@@ -102,4 +130,20 @@ float weight_max(const float *logits, size_t n) {
     for (; i < n; i++)
         if (logits[i] > greatest) greatest = logits[i];
     return greatest;
+}
+
+uint32_t weight_within(const float *logits, size_t n, float least, float beyond) {
+    float padded[WEIGHT_BLOCK];
+    if (n < WEIGHT_BLOCK) {
+        for (size_t i = 0; i < WEIGHT_BLOCK; i++) padded[i] = i < n ? logits[i] : NAN;
+        logits = padded;
+    }
+    const ints lane = {1, 2, 4, 8};
+    ints bit = {0};
+    for (int group = 0; group < WEIGHT_BLOCK / N_LANES; group++) {
+        floats some = load(logits + group * N_LANES);
+        ints in = (some >= all(least)) & ~(some >= all(beyond));
+        bit |= in & (lane << (group * N_LANES));
+    }
+    return (uint32_t)(bit[0] | bit[1] | bit[2] | bit[3]);
 }

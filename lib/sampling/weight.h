@@ -20,10 +20,18 @@ void weight_all(const struct weight_scale *scale, const float *logits, size_t n,
 #define WEIGHT_BINS_PER_UNIT 32 /* of the exponent */
 #define WEIGHT_N_BINS 1024      /* down to exp(-32); the last takes all the rest */
 
-/* bins [n] of logits [n]: 0 is the likeliest; a lower logit never has a lower bin. */
-void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, int32_t *bins);
+/* weights [n] and bins [n] of logits [n]: bin 0 is the likeliest; a lower logit never has a lower
+ * bin. */
+void weight_bins(const struct weight_scale *scale, const float *logits, size_t n, float *weights,
+                 int32_t *bins);
+/* The least logit above -inf whose bin is at most `bin`. */
+float weight_least_logit(const struct weight_scale *scale, int32_t bin);
 
 /* The greatest of logits [n], NaN left out; -inf if there is none. */
 float weight_max(const float *logits, size_t n);
+#define WEIGHT_BLOCK 16
+/* Which of logits [n], n <= WEIGHT_BLOCK, are at least `least` and not at least `beyond`, which may
+ * be NaN: bit i is the i-th. */
+uint32_t weight_within(const float *logits, size_t n, float least, float beyond);
 
 #endif

@@ -69,11 +69,10 @@ static status read_merges(const struct checkpoint *checkpoint, struct bpe *bpe) 
                     checkpoint_name(checkpoint), merges_key, INT32_MAX / 2);
     uint64_t n_slots = 16;
     while (n_slots * 3 < merges->count * 4) n_slots *= 2;
-    TRY(memory_take_array(bpe->memory, n_slots, sizeof *bpe->slots, "the merges",
-                          (void **)&bpe->slots));
+    TRY(MEMORY_TAKE_ARRAY(bpe->memory, n_slots, "the merges", &bpe->slots));
     bpe->mask = (uint32_t)(n_slots - 1);
     char *joined;
-    TRY(memory_take(bpe->memory, 2 * (size_t)bpe->vocab->longest, "the merges", (void **)&joined));
+    TRY(MEMORY_TAKE(bpe->memory, 2 * (size_t)bpe->vocab->longest, "the merges", &joined));
     status result = OK;
     const uint8_t *cursor = merges->values;
     for (uint64_t i = 0; i < merges->count && result == OK; i++)

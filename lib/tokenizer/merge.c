@@ -115,8 +115,8 @@ static status merge_long(const struct merge_rules *rules, struct memory *memory,
     uint32_t n = (uint32_t)*count;
     size_t capacity = *count + *count / 4;
     uint64_t *block;
-    TRY(memory_take(memory, capacity * 8 + ((size_t)n * 3 + 1) * 4, "the tokens of a long word",
-                    (void **)&block));
+    TRY(MEMORY_TAKE(memory, capacity * 8 + ((size_t)n * 3 + 1) * 4, "the tokens of a long word",
+                    &block));
     uint32_t *links = (uint32_t *)(block + capacity);
     struct list list = {
         .rules = rules,

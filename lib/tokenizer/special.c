@@ -52,7 +52,7 @@ status special_open(struct memory *memory, const struct vocab *vocab, struct spe
     *special = (struct special){.vocab = vocab, .memory = memory};
     uint32_t n = 0, i = 0;
     for (uint32_t id = 0; id < vocab->n; id++) n += is_special(vocab, id);
-    TRY(memory_take(memory, n * sizeof *special->ids, "special tokens", (void **)&special->ids));
+    TRY(MEMORY_TAKE(memory, n * sizeof *special->ids, "special tokens", &special->ids));
     for (uint32_t id = 0; id < vocab->n; id++)
         if (is_special(vocab, id)) special->ids[i++] = id;
     sort(vocab, special->ids, n);

@@ -266,7 +266,7 @@ status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint
         *tokenizer = NULL;
         return OK;
     }
-    TRY(memory_take_zeroed(memory, sizeof *made, "the tokenizer", (void **)&made));
+    TRY(MEMORY_TAKE_ONE(memory, "the tokenizer", &made));
     made->memory = made->vocab.memory = made->special.memory = made->bpe.memory = memory;
     made->model = model;
     status result = read(checkpoint, n_vocab, made);

@@ -87,16 +87,15 @@ static status read(const struct checkpoint *checkpoint, struct vocab *vocab) {
                     checkpoint_name(checkpoint), tokens_key, tokens->count, INT32_MAX / 2);
     vocab->n = (uint32_t)tokens->count;
     vocab->strings = tokens->values;
-    TRY(memory_take(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
-                    (void **)&vocab->offsets));
-    TRY(memory_take(vocab->memory, vocab->n, "the vocabulary", (void **)&vocab->kinds));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
+                    &vocab->offsets));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n, "the vocabulary", &vocab->kinds));
     TRY(read_offsets(checkpoint, tokens, vocab));
     TRY(read_kinds(checkpoint, vocab));
     TRY(read_scores(checkpoint, vocab));
     uint64_t n_slots = 16;
     while (n_slots * 3 < (uint64_t)vocab->n * 4) n_slots *= 2; /* at most three quarters full */
-    TRY(memory_take_array(vocab->memory, n_slots, sizeof *vocab->slots, "the vocabulary",
-                          (void **)&vocab->slots));
+    TRY(MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots));
     vocab->mask = (uint32_t)(n_slots - 1);
     for (uint32_t id = 0; id < vocab->n; id++) insert(vocab, id);
     return OK;

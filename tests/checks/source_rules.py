@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The rules that the sources keep: who includes whom, lengths, nothing left out of the build.
 
-usage: source_rules.py RULE [ROOT]      RULE: includes, lengths, listed, top
+usage: source_rules.py RULE [ROOT]      RULE: includes, lengths, listed, casts, top
 """
 
 import pathlib
@@ -116,6 +116,15 @@ def check_listed(root):
         name = path.stem.removeprefix('test_').removeprefix('fuzz_')
         if f"'{name}'" not in tests and f'{path.name}\'' not in tests:
             yield f'tests/{relative} is not in tests/meson.build'
+
+
+def check_casts(root):
+    """A pointer to some type of pointer isn't a void **: what is written through it has another type. MEMORY_TAKE."""
+    for path in c_files(root, 'lib', 'cuda'):
+        where = path.relative_to(root).as_posix()
+        for line, found in enumerate(without_comments(path.read_text()).split('\n'), 1):
+            if re.search(r'\(\s*(const\s+)?void\s*\*\s*\*\s*\)', found):
+                yield f'{where}:{line}: a cast to void **'
 
 
 def check_top(root):

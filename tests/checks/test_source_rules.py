@@ -31,7 +31,7 @@ class Rules(unittest.TestCase):
         return list(getattr(source_rules, 'check_' + rule)(self.root))
 
     def test_a_tree_that_keeps_them(self):
-        for rule in ('includes', 'lengths', 'listed', 'top'):
+        for rule in ('includes', 'lengths', 'listed', 'casts', 'top'):
             self.assertEqual(self.found(rule), [], rule)
 
     def test_include_against_the_arrows(self):
@@ -65,6 +65,12 @@ class Rules(unittest.TestCase):
         self.put('lib/base/new.c', '')
         self.put('tests/unit/test_new.c', '')
         self.assertEqual(len(self.found('listed')), 2)
+
+    def test_casts(self):
+        self.put('lib/base/a.c', '/* (void **)&x */\nvoid **x;\ny = (void *)z;\n')
+        self.assertEqual(self.found('casts'), [])
+        self.put('lib/base/a.c', 'take((void **)&x);\ntake((const void**)\n&x);\n')
+        self.assertEqual(len(self.found('casts')), 2)
 
     def test_top_level(self):
         self.put('stray.txt', '')

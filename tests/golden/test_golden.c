@@ -185,7 +185,7 @@ static int run_small(void) {
         const char *folder;
         int n_models;
         double divergence_tolerance;
-    } folders[] = {{DATA "small", 18, UNQUANTIZED_TOLERANCE},
+    } folders[] = {{DATA "small", 25, UNQUANTIZED_TOLERANCE},
                    {DATA "quantized", 13, DIVERGENCE_TOLERANCE}};
     for (size_t f = 0; f < 2; f++) {
         struct dirent **entries = NULL;

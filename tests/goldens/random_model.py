@@ -1,10 +1,13 @@
 """Small random models of each family, made with Hugging Face transformers."""
 
+import copy
+import functools
 import zlib
 
 import numpy as np
 import torch
 import transformers
+import transformers.models.gemma3.modeling_gemma3
 
 FAMILIES = {
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
@@ -12,6 +15,9 @@ FAMILIES = {
     "qwen2": (transformers.Qwen2Config, transformers.Qwen2ForCausalLM),
     "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM),
 }
+
+
+EAGER = transformers.models.gemma3.modeling_gemma3.eager_attention_forward
 
 
 def generator(name):
@@ -29,12 +35,52 @@ def weight_deviation(name, shape, tied):
     return gain / shape[1] ** 0.5
 
 
+def change_layers(model, layers):
+    """Gives each layer heads and a width of its own: what its config changes."""
+    model.config.layer_configs = []
+    for i, (layer, changes) in enumerate(zip(model.model.layers, layers)):
+        config = copy.deepcopy(model.config)
+        for member, value in changes.items():
+            setattr(config, member, value)
+        layer.self_attn = type(layer.self_attn)(config, i)
+        layer.mlp = type(layer.mlp)(config)
+        model.config.layer_configs.append(config)
+
+
+def change_attention(model, options):
+    """Scales and caps that the family's config has no member for, or reads and then leaves out."""
+    for layer in model.model.layers:
+        layer.self_attn.scaling = options.get("attention_scale", layer.self_attn.scaling)
+    gemma3 = transformers.models.gemma3.modeling_gemma3
+    gemma3.eager_attention_forward = functools.partial(EAGER, softcap=options.get("attention_softcap"))
+
+
+def rotate_in_part(model, n):
+    """The file rotates the first n dims of a head in pairs; here these are the pairs (i, i + head_dim/2) of i < n/2. A
+    frequency of 0 leaves the others as they are."""
+    model.config.rope_dims = n
+    half = model.config.head_dim // 2
+    for name, buffer in model.model.rotary_emb.named_buffers():
+        kind = name.removesuffix("inv_freq").removesuffix("original_").rstrip("_")
+        parameters = model.config.rope_parameters
+        base = (parameters[kind] if kind else parameters)["rope_theta"]
+        frequencies = torch.zeros(half)
+        frequencies[: n // 2] = 1.0 / base ** (torch.arange(0, n, 2).float() / n)
+        buffer.copy_(frequencies)
+
+
 def build(name, family, options, **config):
     config_class, model_class = FAMILIES[options.get("class", family)]
     config = config_class(attn_implementation="eager", **config)
     if not hasattr(config, "head_dim") or config.head_dim is None:
         config.head_dim = config.hidden_size // config.num_attention_heads
-    model = model_class(config).eval().float()
+    model = model_class(config)
+    if "layers" in options:
+        change_layers(model, options["layers"])
+    if options.get("head_bias"):
+        model.lm_head = torch.nn.Linear(config.hidden_size, config.vocab_size)
+    model = model.eval().float()
+    change_attention(model, options)
     random = generator(name)
     with torch.no_grad():
         for key, parameter in model.named_parameters():
@@ -49,13 +95,7 @@ def build(name, family, options, **config):
                 values = deviation * random.standard_normal(parameter.shape)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
         if "rope_dims" in options:
-            # The file rotates the first n dims of a head in adjacent pairs; here these are the pairs
-            # (i, i + head_dim/2) of i < n/2. A frequency of 0 leaves the others as they are.
-            n = options["rope_dims"]
-            base = config.rope_parameters["rope_theta"]
-            frequencies = torch.zeros(config.head_dim // 2)
-            frequencies[: n // 2] = 1.0 / base ** (torch.arange(0, n, 2).float() / n)
-            model.model.rotary_emb.inv_freq.copy_(frequencies)
+            rotate_in_part(model, options["rope_dims"])
     return model
 
 

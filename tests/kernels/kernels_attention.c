@@ -14,34 +14,48 @@ struct cache {
     size_t k_offset, v_offset;
 };
 
-static size_t element_bytes(enum kv_type type) {
-    return type == KV_F32 ? 4 : 2;
+static size_t head_bytes(enum kv_type type, size_t head_dim) {
+    size_t n_scales = type == KV_Q8_0 ? (head_dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS : 0;
+    return KV_PAGE * (head_dim * (type == KV_F32 ? 4 : type == KV_Q8_0 ? 1 : 2) + n_scales * 2);
 }
 
-/* Element `at` of the keys or values at `offset` of the position's page. */
-static double cache_element(const struct cache *c, size_t offset, size_t position, size_t at) {
-    const uint8_t *page = c->pool + (size_t)c->pages[position / KV_PAGE] * c->page_bytes + offset;
+static double half_at(const uint8_t *from) {
+    uint16_t bits;
+    memcpy(&bits, from, 2);
+    return (double)half_to_float(bits);
+}
+
+/* Element `at` of the keys or values at `offset` of the position's page, and its scale. */
+static double cache_element(const struct cache *c, size_t offset, size_t position, size_t at,
+                            size_t scale) {
+    const uint8_t *head = c->pool + (size_t)c->pages[position / KV_PAGE] * c->page_bytes + offset;
     float value;
     uint16_t bits;
     if (c->type == KV_F32) {
-        memcpy(&value, page + 4 * at, 4);
+        memcpy(&value, head + 4 * at, 4);
         return (double)value;
     }
-    memcpy(&bits, page + 2 * at, 2);
-    return (double)(c->type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits));
+    if (c->type == KV_Q8_0)
+        return (double)(int8_t)head[at] * half_at(head + KV_PAGE * c->head_dim + 2 * scale);
+    memcpy(&bits, head + 2 * at, 2);
+    return c->type == KV_F16 ? half_at(head + 2 * at) : (double)bfloat16_to_float(bits);
 }
 
 static double cache_key(const struct cache *c, size_t position, size_t d) {
-    return cache_element(c, c->k_offset, position, d * KV_PAGE + position % KV_PAGE);
+    size_t slot = position % KV_PAGE;
+    return cache_element(c, c->k_offset, position, d * KV_PAGE + slot,
+                         d / KV_SCALE_DIMS * KV_PAGE + slot);
 }
 
 static double cache_value(const struct cache *c, size_t position, size_t d) {
-    return cache_element(c, c->v_offset, position, position % KV_PAGE * c->head_dim + d);
+    size_t slot = position % KV_PAGE, n_scales = (c->head_dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
+    return cache_element(c, c->v_offset, position, slot * c->head_dim + d,
+                         slot * n_scales + d / KV_SCALE_DIMS);
 }
 
 static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_type type,
                        size_t head_dim, size_t length) {
-    size_t tile = KV_PAGE * head_dim * element_bytes(type);
+    size_t tile = head_bytes(type, head_dim);
     *c = (struct cache){.type = type, .head_dim = head_dim, .length = length};
     c->n_pages = (length + KV_PAGE - 1) / KV_PAGE;
     c->page_bytes = 4 * tile;
@@ -61,11 +75,10 @@ static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_t
     }
     for (size_t p = 0; p < length; p++) {
         uint8_t *page = c->pool + (size_t)c->pages[p / KV_PAGE] * c->page_bytes;
-        size_t at = p % KV_PAGE * element_bytes(type);
         random_fill(x, head_dim, 1.0f);
-        kernels->kv_store_key(type, x, head_dim, page + c->k_offset + at);
+        kernels->kv_store_key(type, x, head_dim, p % KV_PAGE, page + c->k_offset);
         random_fill(x, head_dim, 1.0f);
-        kernels->kv_store(type, x, head_dim, page + c->v_offset + at * head_dim);
+        kernels->kv_store(type, x, head_dim, p % KV_PAGE, page + c->v_offset);
     }
     free(x);
 }

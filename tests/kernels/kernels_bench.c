@@ -96,54 +96,66 @@ __attribute__((target("avx2"))) static void read_part(void *argument, int part, 
     __atomic_fetch_add(&region->sum, (uint64_t)_mm256_extract_epi64(sum[0], 0), __ATOMIC_RELAXED);
 }
 
+/* Independent chains of one instruction or two: what the processor can multiply and add. */
 #define PEAK_STEPS 200000
 #define CHAINS 10
-
-__attribute__((target("avx2,fma"))) static void fma_part(void *argument, int part, int n_parts) {
-    (void)part;
-    (void)n_parts;
-    __m256 sum[CHAINS], factor = _mm256_set1_ps(0.999f);
-    for (int j = 0; j < CHAINS; j++) sum[j] = _mm256_set1_ps((float)j);
-    for (int i = 0; i < PEAK_STEPS; i++) {
-#pragma GCC unroll 16
-        for (int j = 0; j < CHAINS; j++) sum[j] = _mm256_fmadd_ps(sum[j], factor, factor);
-        __asm__ volatile("" : "+x"(factor));
+#define PEAK(NAME, TARGET, VECTOR, START, FACTOR, STEP, FIRST)                                \
+    __attribute__((target(TARGET))) static void NAME(void *argument, int part, int n_parts) { \
+        (void)part;                                                                           \
+        (void)n_parts;                                                                        \
+        VECTOR sum[CHAINS], w = FACTOR;                                                       \
+        for (int j = 0; j < CHAINS; j++) sum[j] = START;                                      \
+        for (int i = 0; i < PEAK_STEPS; i++) {                                                \
+            _Pragma("GCC unroll 16") for (int j = 0; j < CHAINS; j++) sum[j] = STEP;          \
+            __asm__ volatile("" : "+v"(w));                                                   \
+        }                                                                                     \
+        for (int j = 0; j < CHAINS; j++)                                                      \
+            __atomic_fetch_add((uint64_t *)argument, (uint64_t)(FIRST), __ATOMIC_RELAXED);    \
     }
-    for (int j = 1; j < CHAINS; j++) sum[0] = _mm256_add_ps(sum[0], sum[j]);
-    __atomic_fetch_add((uint64_t *)argument, (uint64_t)_mm256_cvtss_f32(sum[0]), __ATOMIC_RELAXED);
-}
-
+PEAK(fma_256, "avx2,fma", __m256, _mm256_set1_ps((float)j), _mm256_set1_ps(0.999f),
+     _mm256_fmadd_ps(sum[j], w, w), _mm256_cvtss_f32(sum[j]))
+PEAK(fma_512, "avx512f", __m512, _mm512_set1_ps((float)j), _mm512_set1_ps(0.999f),
+     _mm512_fmadd_ps(sum[j], w, w), _mm512_cvtss_f32(sum[j]))
 /* An int8 multiply-add as kernels need it: the products and their int16 sum. */
-__attribute__((target("avx2"))) static void int8_part(void *argument, int part, int n_parts) {
-    (void)part;
-    (void)n_parts;
-    __m256i sum[CHAINS], w = _mm256_set1_epi8(3);
-    for (int j = 0; j < CHAINS; j++) sum[j] = _mm256_set1_epi8((char)j);
-    for (int i = 0; i < PEAK_STEPS; i++) {
-#pragma GCC unroll 16
-        for (int j = 0; j < CHAINS; j++)
-            sum[j] = _mm256_add_epi16(sum[j], _mm256_maddubs_epi16(w, sum[j]));
-        __asm__ volatile("" : "+x"(w));
-    }
-    for (int j = 1; j < CHAINS; j++) sum[0] = _mm256_add_epi16(sum[0], sum[j]);
-    __atomic_fetch_add((uint64_t *)argument, (uint64_t)_mm256_extract_epi64(sum[0], 0),
-                       __ATOMIC_RELAXED);
-}
+PEAK(int8_256, "avx2", __m256i, _mm256_set1_epi8((char)j), _mm256_set1_epi8(3),
+     _mm256_add_epi16(sum[j], _mm256_maddubs_epi16(w, sum[j])), _mm256_extract_epi64(sum[j], 0))
+PEAK(int8_512, "avx512bw", __m512i, _mm512_set1_epi8((char)j), _mm512_set1_epi8(3),
+     _mm512_add_epi16(sum[j], _mm512_maddubs_epi16(w, sum[j])), _mm512_cvtsi512_si32(sum[j]))
+PEAK(dot4_256, "avx2,avxvnni", __m256i, _mm256_set1_epi8((char)j), _mm256_set1_epi8(3),
+     _mm256_dpbusd_avx_epi32(sum[j], w, w), _mm256_extract_epi64(sum[j], 0))
+PEAK(dot4_512, "avx512f,avx512vnni", __m512i, _mm512_set1_epi8((char)j), _mm512_set1_epi8(3),
+     _mm512_dpbusd_epi32(sum[j], w, w), _mm512_cvtsi512_si32(sum[j]))
+
+static const struct {
+    const char *name;
+    uint32_t isa;
+    int n_macs; /* of a step */
+    void (*part)(void *, int, int);
+} peaks[] = {
+    {"f32 multiply-add ymm", ISA_AVX2, 8, fma_256},
+    {"f32 multiply-add zmm", ISA_AVX512, 16, fma_512},
+    {"int8 vpmaddubsw + vpaddw ymm", ISA_AVX2, 32, int8_256},
+    {"int8 vpmaddubsw + vpaddw zmm", ISA_AVX512, 64, int8_512},
+    {"int8 vpdpbusd ymm", ISA_AVX_VNNI, 32, dot4_256},
+    {"int8 vpdpbusd zmm", ISA_AVX512_VNNI, 64, dot4_512},
+};
 
 static void bench_machine(void) {
     uint64_t sink = 0;
+    uint32_t isa = isa_detect();
     for (int n_threads = 1; n_threads <= 2; n_threads++) {
         struct region region = {take(STREAM_BYTES), STREAM_BYTES, 0};
         memset((void *)(uintptr_t)region.bytes, 1, STREAM_BYTES);
         double seconds = time_threads(n_threads, read_part, &region);
-        double fma = time_threads(n_threads, fma_part, &sink);
-        double int8 = time_threads(n_threads, int8_part, &sink);
-        double steps = (double)PEAK_STEPS * CHAINS * n_threads;
-        printf("machine, %d thread%s: read %.1f GB/s, f32 multiply-add %.1f GMAC/s, "
-               "int8 (vpmaddubsw + vpaddw) %.1f GMAC/s\n",
-               n_threads, n_threads > 1 ? "s" : "", 1e-9 * STREAM_BYTES / seconds,
-               1e-9 * steps * 8 / fma, 1e-9 * steps * 32 / int8);
+        printf("machine, %d thread%s: read %.1f GB/s\n", n_threads, n_threads > 1 ? "s" : "",
+               1e-9 * STREAM_BYTES / seconds);
         free((void *)(uintptr_t)region.bytes);
+    }
+    for (size_t i = 0; i < sizeof peaks / sizeof *peaks; i++) {
+        if (!(isa & peaks[i].isa)) continue;
+        double steps = (double)PEAK_STEPS * CHAINS * peaks[i].n_macs;
+        printf("machine, 1 thread: %s %.1f GMAC/s\n", peaks[i].name,
+               1e-9 * steps / time_threads(1, peaks[i].part, &sink));
     }
 }
 #else
@@ -239,9 +251,12 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
     float *q = take(n_rows * HEADS * HEAD_DIM * sizeof(float));
     random_fill(q, n_rows * HEADS * HEAD_DIM, 1.0f);
     uint8_t *pool = take(PAGES * 2 * tile);
-    for (size_t i = 0; i < PAGES * tile; i++) {
-        float v = random_normal();
-        kernels->kv_store(KV_F16, &v, 1, pool + 2 * i);
+    for (size_t i = 0; i < PAGES * KV_PAGE; i++) {
+        uint8_t *page = pool + i / KV_PAGE * 2 * tile;
+        float row[HEAD_DIM];
+        random_fill(row, HEAD_DIM, 1.0f);
+        kernels->kv_store_key(KV_F16, row, HEAD_DIM, i % KV_PAGE, page);
+        kernels->kv_store(KV_F16, row, HEAD_DIM, i % KV_PAGE, page + tile);
     }
     struct attention_work w = {
         kernels,
@@ -302,10 +317,10 @@ static void vector_part(void *argument, int part, int n_parts) {
             k->softcap(30.0f, VECTOR, w->y);
             break;
         case 5:
-            k->activation[ACTIVATION_ROWS_Q8].prepare(w->x, VECTOR, w->y);
+            k->activation[ACTIVATION_Q8_INTEGER].prepare(w->x, VECTOR, w->y);
             break;
         default:
-            k->kv_store(KV_F16, w->x, VECTOR, w->y);
+            k->kv_store(KV_F16, w->x, VECTOR, 0, w->y);
         }
 }
 

@@ -212,28 +212,65 @@ static void test_rope(const struct path *path) {
         }
 }
 
-/* The same bits as the row's, in a column and nowhere else. */
-static void test_kv_store_key(const struct kernels *k, enum kv_type type, const float *x, size_t n,
-                              const uint8_t *row) {
-    size_t element = type == KV_F32 ? 4 : 2, bytes = n * KV_PAGE * element;
-    size_t column = random_below(KV_PAGE);
-    uint8_t *keys = guarded_new(bytes);
-    memset(keys, 0x5a, bytes);
-    k->kv_store_key(type, x, n, keys + column * element);
-    bool same = true, untouched = true;
-    for (size_t i = 0; i < n * KV_PAGE; i++) {
-        const uint8_t *at = keys + i * element;
-        if (i % KV_PAGE == column)
-            same &= memcmp(at, row + i / KV_PAGE * element, element) == 0;
-        else
-            untouched &= at[0] == 0x5a && at[1] == 0x5a;
+/* One position's bytes in a page: as the reference's, nothing else touched; for the float types the
+ * reference's are the conversions of quant/weight_type.h. */
+static void test_kv_place(const struct kernels *k, enum kv_type type, const float *x, size_t n,
+                          bool key) {
+    static const size_t element[] = {4, 2, 2, 1};
+    size_t scales = type == KV_Q8_0 ? (n + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS * 2 : 0;
+    size_t bytes = KV_PAGE * (n * element[type] + scales), position = random_below(KV_PAGE);
+    uint8_t *got = guarded_new(bytes), *right = guarded_new(bytes);
+    struct kernels reference;
+    kernels_init(&reference, 0);
+    memset(got, 0x5a, bytes);
+    memset(right, 0x5a, bytes);
+    if (key) {
+        k->kv_store_key(type, x, n, position, got);
+        reference.kv_store_key(type, x, n, position, right);
+    } else {
+        k->kv_store(type, x, n, position, got);
+        reference.kv_store(type, x, n, position, right);
     }
-    check(same && untouched, "%s: kv_store_key of type %d, %zu values", k->name, (int)type, n);
-    guarded_free(keys, bytes, "kv_store_key");
+    bool same = true;
+    for (size_t i = 0; i < KV_PAGE * n && type != KV_Q8_0; i++) {
+        bool ours = key ? i % KV_PAGE == position : i / n == position;
+        float value = key ? x[i / KV_PAGE] : x[i % n];
+        const uint8_t *at = got + i * element[type];
+        uint16_t bits;
+        memcpy(&bits, at, 2);
+        if (!ours)
+            same &= at[0] == 0x5a && at[1] == 0x5a;
+        else if (type == KV_F32)
+            same &= memcmp(at, &value, 4) == 0;
+        else if (isnan(value))
+            same &= isnan(type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits));
+        else
+            same &= bits == (type == KV_F16 ? half_from_float(value) : bfloat16_from_float(value));
+    }
+    if (type == KV_Q8_0) same = memcmp(got, right, bytes) == 0;
+    check(same, "%s: a %s of type %d, %zu values", k->name, key ? "key" : "value", (int)type, n);
+    guarded_free(got, bytes, "kv_store");
+    guarded_free(right, bytes, "kv_store");
+}
+
+/* What comes back of int8 is within half a step, the scale being f16. */
+static void test_kv_q8(const struct kernels *k) {
+    float x[40];
+    uint8_t head[KV_PAGE * (40 + 4)];
+    random_fill(x, 40, 3.0f);
+    k->kv_store(KV_Q8_0, x, 40, 7, head);
+    for (size_t i = 0; i < 40; i++) {
+        uint16_t bits;
+        memcpy(&bits, head + KV_PAGE * 40 + (7 * 2 + i / 32) * 2, 2);
+        float scale = half_to_float(bits), q = (float)(int8_t)head[7 * 40 + i];
+        check(fabsf(scale * q - x[i]) <= scale * 0.53f, "%s: int8 of %g is %g * %g", k->name,
+              (double)x[i], (double)q, (double)scale);
+    }
 }
 
 static void test_kv_store(const struct path *path) {
     const struct kernels *k = &path->kernels;
+    test_kv_q8(k);
     for (int round = 0; round < 300; round++) {
         size_t n = 1 + random_below(MAX_N);
         float *x = guarded_new(n * sizeof(float));
@@ -243,26 +280,8 @@ static void test_kv_store(const struct path *path) {
             if (round % 2) x[i] = random_normal() * powf(2.0f, (float)random_below(50) - 30.0f);
         }
         for (int type = 0; type < KV_TYPES; type++) {
-            size_t bytes = n * (type == KV_F32 ? 4 : 2);
-            uint8_t *to = guarded_new(bytes);
-            k->kv_store((enum kv_type)type, x, n, to);
-            bool right = true;
-            for (size_t i = 0; i < n; i++) {
-                if (type == KV_F32) {
-                    right &= memcmp(to + 4 * i, x + i, 4) == 0;
-                    continue;
-                }
-                uint16_t bits;
-                memcpy(&bits, to + 2 * i, 2);
-                if (isnan(x[i]))
-                    right &= isnan(type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits));
-                else
-                    right &= bits ==
-                             (type == KV_F16 ? half_from_float(x[i]) : bfloat16_from_float(x[i]));
-            }
-            check(right, "%s: kv_store of type %d, %zu values", k->name, type, n);
-            test_kv_store_key(k, (enum kv_type)type, x, n, to);
-            guarded_free(to, bytes, "kv_store");
+            test_kv_place(k, (enum kv_type)type, x, n, false);
+            test_kv_place(k, (enum kv_type)type, x, n, true);
         }
         guarded_free(x, n * sizeof(float), "kv_store");
     }

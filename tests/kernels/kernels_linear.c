@@ -70,13 +70,23 @@ static void problem_solve(struct problem *p, const float *x) {
         }
 }
 
-static void q8_values(const uint8_t *rows, size_t row_bytes, size_t n_x, size_t n_cols, float *x) {
+static bool format_is_q8(enum activation_format format) {
+    return format == ACTIVATION_Q8_INTEGER || format == ACTIVATION_Q8_FLOAT;
+}
+
+static float q8_scale(enum activation_format format, const struct q8_block *block, size_t part) {
+    if (format == ACTIVATION_Q8_FLOAT) return block->scale[part];
+    return block->block_scale * (float)block->multiple[part][0];
+}
+
+static void q8_values(enum activation_format format, const uint8_t *rows, size_t row_bytes,
+                      size_t n_x, size_t n_cols, float *x) {
     for (size_t i = 0; i < n_x; i++)
         for (size_t k = 0; k < n_cols; k++) {
             const struct q8_block *block =
                 (const struct q8_block *)(const void *)(rows + i * row_bytes) + k / Q8_BLOCK;
             x[i * n_cols + k] =
-                (float)block->q[k % Q8_BLOCK] * block->scale[k % Q8_BLOCK / Q8_HALF];
+                (float)block->q[k % Q8_BLOCK] * q8_scale(format, block, k % Q8_BLOCK / Q8_PART);
         }
 }
 
@@ -84,7 +94,8 @@ static void q8_values(const uint8_t *rows, size_t row_bytes, size_t n_x, size_t 
  * ones three times a block of 32, with offset terms that are several times the weights. */
 #define F32_TOLERANCE(n) (6e-8 * (double)(n) + 1e-7)
 #define Q8_ROUNDING 4e-6
-#define Q8_TOLERANCE 0.02 /* of int8 activations, against f32 ones */
+#define BF16_TOLERANCE 0.006 /* of bf16 activations, against f32 ones */
+#define Q8_TOLERANCE 0.02    /* of int8 activations, against f32 ones */
 
 static void compare(const struct path *path, const struct problem *p, const float *y,
                     size_t y_stride, size_t n_x, double tolerance, const char *what) {
@@ -140,16 +151,19 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
                      n * kernel->group * sizeof(float)) == 0,
               "%s %s: other bits for a range of groups", path->kernels.name, name);
     if (finite) {
-        bool q8 = kernel->format == ACTIVATION_ROWS_Q8;
+        bool q8 = format_is_q8(kernel->format), bf16 = kernel->format == ACTIVATION_BF16;
         if (q8) {
             float *values = take(p->n_x * p->n_cols * sizeof(float));
-            q8_values(x, x_stride, p->n_x, p->n_cols, values);
+            q8_values(kernel->format, x, x_stride, p->n_x, p->n_cols, values);
             problem_solve(p, values);
             compare(path, p, all, y_stride, p->n_x, Q8_ROUNDING, "on its activations");
             free(values);
         }
         problem_solve(p, p->x);
-        compare(path, p, all, y_stride, p->n_x, q8 ? Q8_TOLERANCE : F32_TOLERANCE(p->n_cols),
+        compare(path, p, all, y_stride, p->n_x,
+                q8     ? Q8_TOLERANCE
+                : bf16 ? BF16_TOLERANCE
+                       : F32_TOLERANCE(p->n_cols),
                 "on f32 activations");
         for (size_t i = 0; i < p->n_x; i++)
             for (size_t r = p->n_rows; r < width; r++)
@@ -214,8 +228,8 @@ static void test_activation(const struct path *path) {
                        INFINITY, -INFINITY, NAN,    1.0f,    127.0f, 0.5f};
     for (int format = 0; format < ACTIVATION_FORMATS; format++)
         for (int round = 0; round < 60; round++) {
-            size_t n =
-                format == ACTIVATION_ROWS_Q8 ? 32 * (1 + random_below(9)) : 1 + random_below(70);
+            size_t n = format_is_q8((enum activation_format)format) ? 32 * (1 + random_below(9))
+                                                                    : 1 + random_below(70);
             float *x = take(n * sizeof(float));
             random_fill(x, n, powf(10.0f, (float)random_below(30) - 15.0f));
             if (round >= 30)
@@ -229,9 +243,10 @@ static void test_activation(const struct path *path) {
                       memcmp(row, right, bytes) == 0,
                   "%s: activations of format %d, n %zu differ from the reference's",
                   path->kernels.name, format, n);
-            for (size_t k = 0; format == ACTIVATION_ROWS_Q8 && k < n; k++) {
+            for (size_t k = 0; format_is_q8((enum activation_format)format) && k < n; k++) {
                 const struct q8_block *block = (const struct q8_block *)(const void *)row + k / 32;
-                float scale = block->scale[k % 32 / 16];
+                float scale =
+                    q8_scale((enum activation_format)format, block, k % Q8_BLOCK / Q8_PART);
                 check(block->q[k % 32] >= -127, "%s: a quant of -128", path->kernels.name);
                 if (round < 30)
                     check(fabsf((float)block->q[k % 32] * scale - x[k]) <= scale * 0.5001f,

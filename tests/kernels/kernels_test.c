@@ -112,6 +112,7 @@ static const struct {
     {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
     {"avx512", ISA_AVX2 | ISA_AVX512},
     {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
 #elif defined(__aarch64__)
     {"neon", ISA_NEON},
     {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},

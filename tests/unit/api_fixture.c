@@ -99,6 +99,13 @@ transformer_sampler *fixture_sampler(transformer_model *model,
     return sampler;
 }
 
+void fixture_end_all(transformer_model *model, transformer_context *context,
+                     transformer_sequence *const *sequences, size_t n) {
+    for (size_t i = 0; i < n; i++) transformer_sequence_destroy(sequences[i]);
+    transformer_context_destroy(context);
+    transformer_model_close(model);
+}
+
 int32_t *fixture_tokens(const transformer_model *model, uint64_t seed, int64_t n) {
     uint64_t n_vocab = (uint64_t)fixture_n_vocab(model), state = seed * 2 + 1;
     int32_t *tokens = fixture_take((size_t)n * sizeof *tokens);
@@ -138,6 +145,12 @@ int64_t fixture_length(transformer_sequence *sequence, int64_t *n_computed) {
     int64_t count = -1;
     ok(transformer_sequence_tokens(sequence, NULL, 0, &count, n_computed));
     return count;
+}
+
+int64_t fixture_computed(transformer_sequence *sequence) {
+    int64_t n = -1;
+    fixture_length(sequence, &n);
+    return n;
 }
 
 transformer_context_statistics fixture_stats(transformer_context *context) {
@@ -195,7 +208,7 @@ int fixture_main(const char *suite_name, int seconds, const struct fixture_case 
     for (size_t i = 0; i < n; i++) {
         TCase *tests = tcase_create(cases[i].name);
         tcase_set_timeout(tests, seconds);
-        tcase_add_test(tests, cases[i].test);
+        tcase_add_loop_test(tests, cases[i].test, 0, cases[i].n_loops);
         suite_add_tcase(suite, tests);
     }
     SRunner *runner = srunner_create(suite);

@@ -54,6 +54,15 @@ transformer_context *fixture_context(transformer_model *model,
                                      const transformer_context_options *options);
 transformer_sequence *fixture_sequence(transformer_context *context);
 transformer_sampler *fixture_sampler(transformer_model *model, transformer_sampler_options options);
+/* Destroys n sequences, their context, and the model. */
+void fixture_end_all(transformer_model *model, transformer_context *context,
+                     transformer_sequence *const *sequences, size_t n);
+#define fixture_end(model, context, ...)                               \
+    do {                                                               \
+        transformer_sequence *const end_sequences[] = {__VA_ARGS__};   \
+        fixture_end_all(model, context, end_sequences,                 \
+                        sizeof end_sequences / sizeof *end_sequences); \
+    } while (0)
 
 /* n tokens that only `seed` and the vocabulary decide. */
 int32_t *fixture_tokens(const transformer_model *model, uint64_t seed, int64_t n);
@@ -68,6 +77,7 @@ transformer_decode_result fixture_step(transformer_context *context, int64_t max
 /* Steps until nothing is pending. */
 void fixture_decode(transformer_context *context);
 int64_t fixture_length(transformer_sequence *sequence, int64_t *n_computed);
+int64_t fixture_computed(transformer_sequence *sequence); /* how many of its tokens */
 transformer_context_statistics fixture_stats(transformer_context *context);
 
 /* A copy of the logits after a position. */
@@ -84,10 +94,11 @@ struct counting {
 void counting_init(struct counting *counting);
 
 /* Runs the test cases in order, each for at most `seconds` in a process of its own. The exit code
- * of main. `names` picks test cases: all if there are none. */
+ * of main. */
 struct fixture_case {
     const char *name;
     const TTest *test;
+    int n_loops; /* with _i from 0 on */
 };
 int fixture_main(const char *suite, int seconds, const struct fixture_case *cases, size_t n);
 #define FIXTURE_MAIN(suite, seconds, ...)                                         \
@@ -95,7 +106,8 @@ int fixture_main(const char *suite, int seconds, const struct fixture_case *case
         const struct fixture_case cases[] = {__VA_ARGS__};                        \
         return fixture_main(suite, seconds, cases, sizeof cases / sizeof *cases); \
     }
-#define CASE(test) \
-    { #test, test }
+#define LOOP(test, n_loops) \
+    { #test, test, n_loops }
+#define CASE(test) LOOP(test, 1)
 
 #endif

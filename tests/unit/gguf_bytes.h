@@ -9,7 +9,7 @@
 
 struct bytes {
     size_t n;
-    uint8_t data[16384];
+    uint8_t data[1 << 16];
 };
 
 static inline void put(struct bytes *b, const void *from, size_t n) {

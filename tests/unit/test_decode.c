@@ -31,12 +31,6 @@ static transformer_status read_row(transformer_sequence *sequence, int64_t posit
 #define has_row(sequence, position) ok(read_row(sequence, position))
 #define no_row(sequence, position) expect(TRANSFORMER_NOT_FOUND, read_row(sequence, position))
 
-static int64_t computed(transformer_sequence *sequence) {
-    int64_t n = -1;
-    fixture_length(sequence, &n);
-    return n;
-}
-
 START_TEST(nothing_pending) {
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context = fixture_context(model, NULL);
@@ -45,9 +39,7 @@ START_TEST(nothing_pending) {
     ok(transformer_sequence_append(sequence, NULL, 0, NULL));
     counts(fixture_step(context, 0), 0, 0, 0, 0, 0);
     ck_assert_uint_eq(fixture_stats(context).steps, 0);
-    transformer_sequence_destroy(sequence);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, sequence);
 }
 END_TEST
 
@@ -58,7 +50,7 @@ START_TEST(chunks_and_counts) {
     transformer_sequence *a = fixture_prompt(context, model, 1, 50, TRANSFORMER_LOGITS_LAST);
     ck_assert_int_eq(fixture_stats(context).pending_tokens, 50);
     counts(fixture_step(context, 0), 20, 0, 1, 0, 0);
-    ck_assert_int_eq(computed(a), 20);
+    ck_assert_int_eq(fixture_computed(a), 20);
     no_row(a, 19); /* not asked for */
     no_row(a, -1);
     counts(fixture_step(context, 7), 7, 0, 1, 0, 0);
@@ -69,7 +61,7 @@ START_TEST(chunks_and_counts) {
     has_row(a, -1);
     has_row(a, 49);
     has_row(b, 0);
-    ck_assert_int_eq(computed(a), 50);
+    ck_assert_int_eq(fixture_computed(a), 50);
     /* Single tokens first: the long prompt doesn't hold them up. */
     fixture_append(a, fixture_tokens(model, 3, 200), 200, TRANSFORMER_LOGITS_LAST);
     for (int i = 0; i < 5; i++) {
@@ -83,10 +75,7 @@ START_TEST(chunks_and_counts) {
     ck_assert_int_eq(statistics.pending_tokens, 105);
     ck_assert_int_eq(statistics.n_sequences, 2);
     ck_assert_int_eq(statistics.max_step_tokens, 20);
-    transformer_sequence_destroy(a);
-    transformer_sequence_destroy(b);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, a, b);
 }
 END_TEST
 
@@ -99,7 +88,7 @@ START_TEST(prompts_take_turns) {
     for (int i = 0; i < 3; i++)
         s[i] = fixture_prompt(context, model, (uint64_t)i, 160, TRANSFORMER_LOGITS_LAST);
     for (int i = 0; i < 16; i++) fixture_step(context, 0);
-    for (int i = 0; i < 3; i++) ck_assert_int_gt(computed(s[i]), 16);
+    for (int i = 0; i < 3; i++) ck_assert_int_gt(fixture_computed(s[i]), 16);
     for (int i = 0; i < 3; i++) transformer_sequence_destroy(s[i]);
     transformer_context_destroy(context);
     transformer_model_close(model);
@@ -155,12 +144,7 @@ START_TEST(which_logits) {
     ok(transformer_sequence_truncate(none, 11));
     no_row(none, 10);
     no_row(none, -1);
-    transformer_sequence_destroy(all);
-    transformer_sequence_destroy(none);
-    transformer_sequence_destroy(some);
-    transformer_sequence_destroy(both);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, all, none, some, both);
 }
 END_TEST
 
@@ -281,10 +265,7 @@ START_TEST(context_full) {
            transformer_sequence_append(b, fixture_tokens(model, 3, 11), 11, NULL));
     ck_assert_int_eq(fixture_length(b, NULL), 0);
     transformer_sampler_destroy(sampler);
-    transformer_sequence_destroy(a);
-    transformer_sequence_destroy(b);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, a, b);
 }
 END_TEST
 
@@ -303,7 +284,7 @@ START_TEST(tokens_of_a_sequence) {
     invalid(transformer_sequence_truncate(a, 7));
     invalid(transformer_sequence_truncate(a, -1));
     ok(transformer_sequence_truncate(a, 5));
-    ck_assert_int_eq(computed(a), 4);
+    ck_assert_int_eq(fixture_computed(a), 4);
     ok(transformer_sequence_truncate(a, 2));
     ck_assert_int_eq(fixture_length(a, &n_computed), 2);
     ck_assert_int_eq(n_computed, 2);
@@ -311,9 +292,7 @@ START_TEST(tokens_of_a_sequence) {
     ok(transformer_sequence_truncate(a, 0));
     ck_assert_int_eq(fixture_length(a, &n_computed), 0);
     ck_assert_int_eq(fixture_stats(context).kv_pages_free, fixture_stats(context).kv_pages);
-    transformer_sequence_destroy(a);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, a);
 }
 END_TEST
 
@@ -379,9 +358,7 @@ START_TEST(fork_without_pages) {
     expect(TRANSFORMER_LIMIT, transformer_decode(context, NULL, NULL));
     transformer_sequence_destroy(b);
     counts(fixture_step(context, 0), 1, 1, 0, 0, 0);
-    transformer_sequence_destroy(a);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, a);
 }
 END_TEST
 
@@ -432,10 +409,7 @@ START_TEST(truncation_behind_a_window) {
     fixture_append(fork, tokens + 299, 1, TRANSFORMER_LOGITS_LAST);
     fixture_decode(context);
     fixture_same(fixture_logits(fork, -1), all + 299 * n_vocab, n_vocab, "a fork with a window");
-    transformer_sequence_destroy(fork);
-    transformer_sequence_destroy(whole);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, fork, whole);
 }
 END_TEST
 
@@ -448,7 +422,7 @@ START_TEST(windows_give_pages_back) {
     ck_assert_int_lt(fixture_stats(context).kv_pages, 2 * 16); /* two groups of streams */
     transformer_sequence *a = fixture_prompt(context, model, 1, 1024, TRANSFORMER_LOGITS_LAST);
     fixture_decode(context);
-    ck_assert_int_eq(computed(a), 1024);
+    ck_assert_int_eq(fixture_computed(a), 1024);
     transformer_sequence_destroy(a);
     ck_assert_int_eq(fixture_stats(context).kv_pages_free, fixture_stats(context).kv_pages);
     transformer_context_destroy(context);
@@ -476,36 +450,15 @@ START_TEST(prompt_beside_full_steps) {
         }
         ck_assert_int_gt(fixture_step(context, 0).n_rows, 0);
     }
-    ck_assert_int_eq(computed(prompt), 10);
-    for (int i = 0; i < 3; i++) ck_assert_int_ge(computed(singles[i]), 3);
+    ck_assert_int_eq(fixture_computed(prompt), 10);
+    for (int i = 0; i < 3; i++) ck_assert_int_ge(fixture_computed(singles[i]), 3);
     for (int i = 0; i < 3; i++) transformer_sequence_destroy(singles[i]);
-    transformer_sequence_destroy(prompt);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, prompt);
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("decode");
-    TCase *tests = tcase_create("decode");
-    tcase_set_timeout(tests, 300);
-    tcase_add_test(tests, nothing_pending);
-    tcase_add_test(tests, chunks_and_counts);
-    tcase_add_test(tests, prompts_take_turns);
-    tcase_add_test(tests, which_logits);
-    tcase_add_test(tests, few_logit_rows);
-    tcase_add_test(tests, pages_run_out);
-    tcase_add_test(tests, context_full);
-    tcase_add_test(tests, tokens_of_a_sequence);
-    tcase_add_test(tests, forks);
-    tcase_add_test(tests, fork_without_pages);
-    tcase_add_loop_test(tests, truncation_behind_a_window, 0, 3);
-    tcase_add_test(tests, windows_give_pages_back);
-    tcase_add_loop_test(tests, prompt_beside_full_steps, 0, 3);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
-}
+FIXTURE_MAIN("decode", 300, CASE(nothing_pending), CASE(chunks_and_counts),
+             CASE(prompts_take_turns), CASE(which_logits), CASE(few_logit_rows),
+             CASE(pages_run_out), CASE(context_full), CASE(tokens_of_a_sequence), CASE(forks),
+             CASE(fork_without_pages), LOOP(truncation_behind_a_window, 3),
+             CASE(windows_give_pages_back), LOOP(prompt_beside_full_steps, 3))

@@ -243,8 +243,8 @@ END_TEST
 
 START_TEST(kv_types_differ) {
     transformer_model *opened = fixture_open(names[0]);
-    struct bits of[4];
-    for (uint32_t type = 0; type <= TRANSFORMER_KV_BF16; type++) {
+    struct bits of[5];
+    for (uint32_t type = 0; type <= TRANSFORMER_KV_Q8_0; type++) {
         begin(opened, type);
         of[type] = alone;
     }
@@ -253,6 +253,7 @@ START_TEST(kv_types_differ) {
                  "the default is f16");
     ck_assert_mem_ne(of[TRANSFORMER_KV_F16].rows[0], of[TRANSFORMER_KV_F32].rows[0], bytes);
     ck_assert_mem_ne(of[TRANSFORMER_KV_F16].rows[0], of[TRANSFORMER_KV_BF16].rows[0], bytes);
+    ck_assert_mem_ne(of[TRANSFORMER_KV_F16].rows[0], of[TRANSFORMER_KV_Q8_0].rows[0], bytes);
     transformer_model_close(opened);
 }
 END_TEST

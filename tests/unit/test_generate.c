@@ -1,6 +1,8 @@
 /* The ten-line program: what it gives out, when it stops, and what a callback may do. */
 #include "api_fixture.h"
 
+#include <fenv.h>
+
 static transformer_model *model;
 static transformer_context *context;
 
@@ -269,13 +271,51 @@ START_TEST(callback_cancels) {
 }
 END_TEST
 
+/* The callback is the host's code, in the host's floating-point environment: it finds there what
+ * the host has set, what it does there stays, and the text is the same. */
+static int32_t rounds_up(void *user, const char *text, uint64_t length) {
+    ck_assert_int_eq(fegetround(), n_allowed == 0 ? FE_UPWARD : FE_DOWNWARD);
+    ck_assert_int_eq(fetestexcept(FE_ALL_EXCEPT), n_allowed == 0 ? FE_INVALID : FE_OVERFLOW);
+    fesetround(FE_DOWNWARD);
+    feclearexcept(FE_ALL_EXCEPT);
+    feraiseexcept(FE_OVERFLOW);
+    n_allowed++;
+    return collect(user, text, length);
+}
+
+START_TEST(callback_has_its_environment) {
+    static struct text all, other;
+    set_up(64);
+    int32_t prompt[4] = {9, 8, 7, 6};
+    transformer_sampler_options sampling = {
+        .struct_size = sizeof sampling, .temperature = 1, .top_p = 0.9f, .seed = 1};
+    transformer_generate_options options = {.struct_size = sizeof options,
+                                            .tokens = prompt,
+                                            .n_tokens = 4,
+                                            .max_tokens = 20,
+                                            .sampler = &sampling};
+    ok(transformer_generate(context, &options, collect, &all, NULL));
+    fesetround(FE_UPWARD);
+    feclearexcept(FE_ALL_EXCEPT);
+    feraiseexcept(FE_INVALID);
+    transformer_status generated = transformer_generate(context, &options, rounds_up, &other, NULL);
+    int rounding = fegetround(), raised = fetestexcept(FE_ALL_EXCEPT);
+    fesetround(FE_TONEAREST);
+    ok(generated);
+    ck_assert_int_gt(n_allowed, 1);
+    ck_assert_int_eq(rounding, FE_DOWNWARD);
+    ck_assert_int_eq(raised, FE_OVERFLOW);
+    ck_assert_uint_eq(other.n, all.n);
+    ck_assert_mem_eq(other.bytes, all.bytes, all.n);
+    tear_down();
+}
+END_TEST
+
 /* All handles go while it generates: it goes on to its end, then everything is freed. */
 static int32_t destroys(void *user, const char *text, uint64_t length) {
     (void)user, (void)text, (void)length;
     if (n_allowed++ > 0) return 0;
-    transformer_sequence_destroy(bystander);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, bystander);
     return 0;
 }
 
@@ -317,5 +357,5 @@ START_TEST(without_tokenizer) {
 END_TEST
 
 FIXTURE_MAIN("generate", 300, CASE(as_by_hand), CASE(finish_reasons), CASE(what_does_not_fit),
-             CASE(callback_is_inside), CASE(callback_cancels), CASE(callback_destroys),
-             CASE(without_tokenizer))
+             CASE(callback_is_inside), CASE(callback_cancels), CASE(callback_has_its_environment),
+             CASE(callback_destroys), CASE(without_tokenizer))

@@ -200,6 +200,44 @@ START_TEST(estimates) {
 }
 END_TEST
 
+static void never_run(void *user, int32_t n, void (*task)(void *, int32_t), void *argument) {
+    (void)user, (void)n, (void)task, (void)argument;
+}
+
+static transformer_status estimate_context(transformer_context_options options,
+                                           transformer_memory_estimate *estimate) {
+    transformer_model_options file = {.struct_size = sizeof file,
+                                      .path = fixture_path("small/llama-gqa")};
+    options.struct_size = sizeof options;
+    *estimate = (transformer_memory_estimate){.struct_size = sizeof *estimate};
+    return transformer_model_estimate(&file, &options, estimate);
+}
+
+/* A host's executor counts as the threads it guarantees, and a wrong one is refused as
+ * transformer_context_create does. */
+START_TEST(estimates_with_an_executor) {
+    transformer_executor executor = {.run = never_run, .n_concurrent = 40};
+    transformer_memory_estimate with, without;
+    check_estimate(fixture_path("small/llama-gqa"), TRANSFORMER_LOAD_MAP,
+                   (transformer_context_options){.executor = &executor});
+    ok(estimate_context((transformer_context_options){.executor = &executor}, &with));
+    ok(estimate_context((transformer_context_options){.n_threads = 40}, &without));
+    ck_assert_uint_eq(with.context_host_bytes, without.context_host_bytes);
+    ok(estimate_context((transformer_context_options){.executor = &executor, .n_threads = 3},
+                        &with));
+    ok(estimate_context((transformer_context_options){.n_threads = 3}, &without));
+    ck_assert_uint_eq(with.context_host_bytes, without.context_host_bytes);
+    executor.n_concurrent = 0;
+    invalid(estimate_context((transformer_context_options){.executor = &executor}, &with));
+    executor = (transformer_executor){.n_concurrent = 2};
+    invalid(estimate_context((transformer_context_options){.executor = &executor}, &with));
+    executor = (transformer_executor){.run = never_run, .n_concurrent = 2, .reserved = 1};
+    expect(TRANSFORMER_UNSUPPORTED,
+           estimate_context((transformer_context_options){.executor = &executor}, &with));
+    ck_assert_uint_eq(with.context_host_bytes, 0); /* untouched */
+}
+END_TEST
+
 START_TEST(estimate_of_bad_input) {
     transformer_memory_estimate estimate = {.struct_size = sizeof estimate};
     transformer_model_options file = {.struct_size = sizeof file, .path = "/nonexistent/x.gguf"};
@@ -221,4 +259,4 @@ START_TEST(estimate_of_bad_input) {
 END_TEST
 
 FIXTURE_MAIN("memory", 300, CASE(steps_allocate_nothing), CASE(estimates),
-             CASE(estimate_of_bad_input))
+             CASE(estimates_with_an_executor), CASE(estimate_of_bad_input))

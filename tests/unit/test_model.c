@@ -487,23 +487,6 @@ START_TEST(path_of_kernels) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("model");
-    TCase *tests = tcase_create("model");
-    tcase_set_timeout(tests, 300);
-    tcase_add_loop_test(tests, every_way_of_opening, 0, 2);
-    tcase_add_test(tests, split_files);
-    tcase_add_test(tests, progress_and_cancel);
-    tcase_add_test(tests, log_lines);
-    tcase_add_test(tests, all_through_the_allocator);
-    tcase_add_test(tests, info_fields);
-    tcase_add_test(tests, metadata);
-    tcase_add_test(tests, what_is_no_model);
-    tcase_add_test(tests, path_of_kernels);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
-}
+FIXTURE_MAIN("model", 300, LOOP(every_way_of_opening, 2), CASE(split_files),
+             CASE(progress_and_cancel), CASE(log_lines), CASE(all_through_the_allocator),
+             CASE(info_fields), CASE(metadata), CASE(what_is_no_model), CASE(path_of_kernels))

@@ -330,8 +330,8 @@ START_TEST(reserved_and_unknown_values) {
     unsupported(call_append(STRUCT(append_options, .reserved = 1)));
     unsupported(call_append(STRUCT(append_options, .logits = 3)));
     unsupported(call_open(STRUCT(model_options, LLAMA, .load_mode = 2)));
-    unsupported(call_context(STRUCT(context_options, .kv_type = 4)));
-    unsupported(call_estimate_context(STRUCT(context_options, .kv_type = 4)));
+    unsupported(call_context(STRUCT(context_options, .kv_type = 5)));
+    unsupported(call_estimate_context(STRUCT(context_options, .kv_type = 5)));
     tear_down();
 }
 END_TEST

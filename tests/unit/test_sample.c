@@ -139,9 +139,7 @@ START_TEST(forks_and_streams) {
         transformer_sampler_destroy(clones[i]);
         transformer_sequence_destroy(forks[i]);
     }
-    transformer_sequence_destroy(original);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, original);
 }
 END_TEST
 
@@ -250,9 +248,7 @@ START_TEST(greedy_bias_and_penalties) {
     transformer_sampler_destroy(biased);
     transformer_sampler_destroy(penal);
     transformer_sampler_destroy(windowed);
-    transformer_sequence_destroy(sequence);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, sequence);
 }
 END_TEST
 
@@ -321,20 +317,6 @@ START_TEST(busy_sampler) {
 }
 END_TEST
 
-int main(void) {
-    Suite *suite = suite_create("sample");
-    TCase *tests = tcase_create("sample");
-    tcase_set_timeout(tests, 300);
-    tcase_add_loop_test(tests, same_seed_same_tokens, 0, 2);
-    tcase_add_loop_test(tests, forks_and_streams, 0, 2);
-    tcase_add_test(tests, truncated_while_pending);
-    tcase_add_test(tests, full_sequence);
-    tcase_add_test(tests, greedy_bias_and_penalties);
-    tcase_add_test(tests, busy_sampler);
-    suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed == 0 ? 0 : 1;
-}
+FIXTURE_MAIN("sample", 300, LOOP(same_seed_same_tokens, 2), LOOP(forks_and_streams, 2),
+             CASE(truncated_while_pending), CASE(full_sequence), CASE(greedy_bias_and_penalties),
+             CASE(busy_sampler))

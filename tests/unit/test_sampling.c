@@ -3,6 +3,7 @@
  * no memory. All draws are a function of the seed, so the statistical tests can't flicker. */
 #define _GNU_SOURCE
 #include <fenv.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,6 +402,145 @@ START_TEST(equal_logits) {
 }
 END_TEST
 
+/* ---- top-p of a whole vocabulary against sorting ---- */
+
+enum { N_HUGE = (1 << 18) + 3 };
+
+static float huge[N_HUGE];
+static struct token_logit huge_sorted[N_HUGE];
+
+/* Kinds of logits that a filter may stumble over. */
+enum {
+    HUGE_NORMAL,
+    HUGE_FLAT,
+    HUGE_EQUAL,
+    HUGE_DOMINANT,
+    HUGE_TIES,
+    HUGE_GAPS,
+    HUGE_TWO_VALUES,
+    HUGE_TINY,
+    HUGE_INFINITE,
+    HUGE_KINDS
+};
+
+static float huge_logit(int kind, int i) {
+    float normal = random_logit(77, (uint64_t)i);
+    switch (kind) {
+    case HUGE_NORMAL:
+        return normal;
+    case HUGE_FLAT:
+        return normal / 100;
+    case HUGE_EQUAL:
+        return -7;
+    case HUGE_DOMINANT:
+        return i == N_HUGE - 2 ? 60 : normal;
+    case HUGE_TIES:
+        return rintf(normal);
+    case HUGE_GAPS: /* what is no number or nothing, in between */
+        return i % 3 == 0 ? NAN : i % 3 == 1 ? -INFINITY : normal;
+    case HUGE_TWO_VALUES: /* a little more than one float apart */
+        return i % 2 ? 1 : 1 - 0x1p-22f;
+    case HUGE_TINY: /* around 0, denormals and both zeros */
+        return i % 5 ? (normal > 0 ? 1e-41f : -1e-41f) : (i % 2 ? 0.0f : -0.0f);
+    default:
+        return i % 1000 == 999 ? INFINITY : i % 7 ? normal : 3e38f;
+    }
+}
+
+/* Those that can be drawn, the likeliest first; returns how many. */
+static size_t sort_huge(int kind) {
+    size_t n = 0;
+    for (int i = 0; i < N_HUGE; i++) {
+        huge[i] = huge_logit(kind, i);
+        if (huge[i] > -INFINITY) huge_sorted[n++] = (struct token_logit){huge[i], i};
+    }
+    qsort(huge_sorted, n, sizeof *huge_sorted, likelier_first);
+    return n;
+}
+
+static double huge_weight(size_t i, float divisor) {
+    if (huge_sorted[i].logit == huge_sorted[0].logit) return 1;
+    return exp(((double)huge_sorted[i].logit - (double)huge_sorted[0].logit) / (double)divisor);
+}
+
+/* How many of the likeliest hold `least`. */
+static size_t huge_head(size_t n, float divisor, double least) {
+    double sum = 0;
+    size_t i = 0;
+    while (i < n && sum < least) sum += huge_weight(i++, divisor);
+    return i ? i : 1;
+}
+
+/* No assertion in the loops: Check writes down where each of them is. */
+static void expect_huge_head(const struct candidates *kept) {
+    static bool is_kept[N_HUGE];
+    size_t n_wrong = 0;
+    memset(is_kept, 0, sizeof is_kept);
+    for (size_t i = 0; i < kept->n; i++) {
+        n_wrong += kept->logits[i] != huge[kept->ids[i]];
+        n_wrong += i > 0 && kept->ids[i - 1] >= kept->ids[i];
+        is_kept[kept->ids[i]] = true;
+    }
+    for (size_t i = 0; i < kept->n; i++) n_wrong += !is_kept[huge_sorted[i].token];
+    ck_assert_uint_eq(n_wrong, 0);
+}
+
+START_TEST(top_p_of_a_vocabulary) {
+    static const float temperatures[] = {1, 0.7f, 50}, ps[] = {1e-6f, 0.3f, 0.9f, 0.99f, 0.9999f};
+    transformer_sampler_options options = {.temperature = 1, .top_p = 0.5f};
+    struct sampling_chain *chain = make(&options, N_HUGE);
+    size_t n = sort_huge(_i);
+    for (size_t t = 0; t < SIZE(temperatures); t++) {
+        double total = 0;
+        for (size_t i = 0; i < n; i++) total += huge_weight(i, temperatures[t]);
+        for (size_t i = 0; i < SIZE(ps); i++) {
+            struct candidates kept = {.logits = huge, .n = N_HUGE};
+            kept.scale = (struct weight_scale){huge_sorted[0].logit, 1 / temperatures[t]};
+            filter_top_p(chain, &kept, ps[i]);
+            /* Its weights are right to 2^-22, so is the place of the cut. */
+            double margin = 1e-6;
+            size_t least = huge_head(n, temperatures[t], ((double)ps[i] - margin) * total);
+            size_t most = huge_head(n, temperatures[t], ((double)ps[i] + margin) * total);
+            ck_assert_msg(kept.n >= least && kept.n <= most,
+                          "top_p %g at %g keeps %zu, not %zu to %zu", (double)ps[i],
+                          (double)temperatures[t], kept.n, least, most);
+            expect_huge_head(&kept);
+            if (_i != HUGE_NORMAL || ps[i] < 0.5f) continue;
+            /* Once more, of what is left, in place. */
+            size_t before = kept.n;
+            filter_top_p(chain, &kept, 0.5f);
+            ck_assert_uint_lt(kept.n, before);
+            expect_huge_head(&kept);
+        }
+    }
+    sampling_destroy(chain);
+}
+END_TEST
+
+/* The least logit of a bin is that: the float below it is in a later one. */
+START_TEST(edges_of_bins) {
+    static const struct weight_scale scales[] = {
+        {0, 1},          {17.25f, 1 / 0.7f}, {-3, 1e-3f},      {INFINITY, 1},
+        {3e38f, 1},      {-3e38f, 1},        {5, INFINITY},    {5, 1e-39f},
+        {1e-42f, 1e30f}, {FLT_MAX, 1e-38f},  {-1e-42f, 1e38f}, {100, 30}};
+    for (size_t s = 0; s < SIZE(scales); s++) {
+        for (int32_t bin = 0; bin < WEIGHT_N_BINS; bin++) {
+            float edge = weight_least_logit(&scales[s], bin), weights[5];
+            float logits[] = {edge, nextafterf(edge, -INFINITY), scales[s].max, -INFINITY, NAN};
+            int32_t bins[5];
+            weight_bins(&scales[s], logits, 5, weights, bins);
+            bool right = bins[0] <= bin && (edge == -FLT_MAX || bins[1] > bin) && bins[2] == 0 &&
+                         bins[3] == WEIGHT_N_BINS - 1 && bins[4] == WEIGHT_N_BINS - 1;
+            for (int i = 0; i < 5; i++) {
+                float alone = weight_of(&scales[s], logits[i]);
+                right = right && memcmp(&alone, &weights[i], sizeof alone) == 0;
+            }
+            if (!right) ck_abort_msg("scale %zu, bin %d: %g", s, bin, (double)edge);
+        }
+    }
+}
+END_TEST
+
 /* ---- bias and penalties ---- */
 
 static void expect_adjusted(transformer_sampler_options options, const int32_t *history, int64_t n,
@@ -703,6 +843,8 @@ int main(void) {
     tcase_add_test(tests, filters_against_sorting);
     tcase_add_test(tests, selection_against_sorting);
     tcase_add_test(tests, equal_logits);
+    tcase_add_loop_test(tests, top_p_of_a_vocabulary, 0, HUGE_KINDS);
+    tcase_add_test(tests, edges_of_bins);
     tcase_add_test(tests, penalties);
     tcase_add_test(tests, bias);
     tcase_add_test(tests, same_seed_same_text);

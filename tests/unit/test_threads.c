@@ -235,9 +235,7 @@ START_TEST(process_that_forks) {
     ck_assert_int_eq(waitpid(child, &how, 0), child);
     ck_assert_msg(WIFEXITED(how) && WEXITSTATUS(how) == 0, "the child ended with %x",
                   (unsigned)how);
-    transformer_sequence_destroy(sequence);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
+    fixture_end(model, context, sequence);
 }
 END_TEST
 #endif

@@ -46,6 +46,28 @@ static void q5_1_narrow(const uint8_t *wide, uint8_t *block) {
     convert_word(gather_fifth_bits, block + 4);
 }
 
+/* Q3_K: sixteen scales of six bits in twelve bytes, low four bits of scale i in byte i % 8, nibble
+ * i / 8, high two in byte 8 + i % 4, bits 2 (i / 4). Widened: d, scales, third bits, two bits. */
+static void q3_k_widen(const uint8_t *block, uint8_t *wide) {
+    const uint8_t *packed = block + 96;
+    memcpy(wide, block + 108, 2);
+    for (unsigned i = 0; i < 16; i++)
+        wide[2 + i] = (uint8_t)((packed[i % 8] >> i / 8 * 4 & 15) |
+                                (packed[8 + i % 4] >> i / 4 * 2 & 3) << 4);
+    memcpy(wide + 18, block, 96);
+}
+
+static void q3_k_narrow(const uint8_t *wide, uint8_t *block) {
+    uint8_t *packed = block + 96;
+    memcpy(block + 108, wide, 2);
+    memset(packed, 0, 12);
+    for (unsigned i = 0; i < 16; i++) {
+        packed[i % 8] = (uint8_t)(packed[i % 8] | (wide[2 + i] & 15) << i / 8 * 4);
+        packed[8 + i % 4] = (uint8_t)(packed[8 + i % 4] | wide[2 + i] >> 4 << i / 4 * 2);
+    }
+    memcpy(block, wide + 18, 96);
+}
+
 /* Q4_K, Q5_K: eight scales and eight minima of six bits in twelve bytes. The first four of each are
  * the low six bits of bytes 0-3 and 4-7; the others have their low four bits in bytes 8-11 (scale
  * low nibble, minimum high nibble) and their high two on top of bytes 0-3 and 4-7. */
@@ -92,29 +114,43 @@ static void q5_k_narrow(const uint8_t *wide, uint8_t *block) {
 }
 
 const struct packing packing_rows[WEIGHT_TYPES] = {
-    [WEIGHT_F32] = {WEIGHT_F32, 4, {{0, 4, 1}}, NULL, NULL},
-    [WEIGHT_F16] = {WEIGHT_F16, 2, {{0, 2, 1}}, NULL, NULL},
-    [WEIGHT_BF16] = {WEIGHT_BF16, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_F32] = {WEIGHT_F32, 1, 4, {{0, 4, 1}}, NULL, NULL},
+    [WEIGHT_F16] = {WEIGHT_F16, 1, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_BF16] = {WEIGHT_BF16, 1, 2, {{0, 2, 1}}, NULL, NULL},
     /* d, quants */
-    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
-    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
+    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 32, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 32, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
     /* d, m, quants */
-    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 32, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
     /* d (and m), fifth bits, low four bits */
-    [WEIGHT_Q5_0] = {WEIGHT_Q5_0, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
-    [WEIGHT_Q5_1] = {WEIGHT_Q5_1, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+    [WEIGHT_Q5_0] =
+        {WEIGHT_Q5_0, 32, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
+    [WEIGHT_Q5_1] =
+        {WEIGHT_Q5_1, 32, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+    /* d and dmin, scales with minima, two bits */
+    [WEIGHT_Q2_K] = {WEIGHT_Q2_K, 256, 84, {{80, 2, 2}, {0, 1, 16}, {16, 4, 16}}, NULL, NULL},
+    /* d, scales, third bits, two bits */
+    [WEIGHT_Q3_K] =
+        {WEIGHT_Q3_K, 256, 114, {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}}, q3_k_widen, q3_k_narrow},
     /* d and dmin, scales and minima, (fifth bits,) low four bits */
     [WEIGHT_Q4_K] =
-        {WEIGHT_Q4_K, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
+        {WEIGHT_Q4_K, 256, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
     [WEIGHT_Q5_K] =
-        {WEIGHT_Q5_K, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
+        {WEIGHT_Q5_K, 256, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
     /* d, scales, low four bits, high two bits */
     [WEIGHT_Q6_K] =
-        {WEIGHT_Q6_K, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
+        {WEIGHT_Q6_K, 256, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
 };
 
+const struct packing packing_bf16_pairs = {WEIGHT_BF16, 2, 4, {{0, 4, 1}}, NULL, NULL};
+
+/* Bytes of a packed block's columns in the file. */
+static size_t file_bytes(const struct packing *packing) {
+    return weight_type_row_bytes(packing->type, packing->columns);
+}
+
 size_t packing_group_bytes(const struct packing *packing, size_t group_rows, size_t n_cols) {
-    size_t n_blocks = n_cols / weight_type_traits[packing->type].block;
+    size_t n_blocks = (n_cols + packing->columns - 1) / packing->columns;
     return (n_blocks * packing->block_bytes * group_rows + 63) / 64 * 64;
 }
 
@@ -163,7 +199,7 @@ static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit,
 /* Blocks first ... first + n - 1 of one row, at `block`, to lane `row` of the group. */
 static void pack_blocks(const struct packing *packing, size_t group_rows, const uint8_t *block,
                         size_t n, size_t row, uint8_t *group) {
-    size_t step = weight_type_traits[packing->type].block_bytes;
+    size_t step = file_bytes(packing);
     uint8_t wide[PACK_BYTES + PACKING_BLOCK_BYTES];
     if (packing->widen) {
         for (size_t b = 0; b < n; b++)
@@ -183,40 +219,51 @@ static void pack_blocks(const struct packing *packing, size_t group_rows, const 
     }
 }
 
+/* The columns after the last whole block. */
+static void pack_rest(const struct packing *packing, size_t group_rows, const uint8_t *from,
+                      size_t n_cols, size_t row, uint8_t *group) {
+    uint8_t block[PACKING_BLOCK_BYTES] = {0};
+    memcpy(block, from, weight_type_row_bytes(packing->type, n_cols));
+    pack_blocks(packing, group_rows, block, 1, row, group);
+}
+
 void packing_pack(const struct packing *packing, size_t group_rows, const void *rows,
                   size_t row_bytes, size_t n_rows, size_t n_cols, void *group) {
-    const struct weight_type_traits *type = &weight_type_traits[packing->type];
-    size_t n_blocks = n_cols / type->block,
-           bytes = packing_group_bytes(packing, group_rows, n_cols);
-    assert(n_rows >= 1 && n_rows <= group_rows && n_cols % type->block == 0);
+    size_t n_blocks = n_cols / packing->columns, rest = n_cols % packing->columns;
+    size_t step = file_bytes(packing), group_step = packing->block_bytes * group_rows;
+    size_t bytes = packing_group_bytes(packing, group_rows, n_cols);
+    assert(n_rows >= 1 && n_rows <= group_rows);
+    assert(n_cols % weight_type_traits[packing->type].block == 0);
     /* Zero bits are zero weights in every type. */
-    size_t used = n_rows < group_rows ? 0 : n_blocks * packing->block_bytes * group_rows;
+    size_t used = n_rows < group_rows ? 0 : n_blocks * group_step;
     memset((uint8_t *)group + used, 0, bytes - used);
     size_t at_once = PACK_BYTES / packing->block_bytes;
     if (at_once == 0) at_once = 1;
     for (size_t first = 0; first < n_blocks; first += at_once) {
         size_t n = n_blocks - first < at_once ? n_blocks - first : at_once;
         for (size_t r = 0; r < n_rows; r++)
-            pack_blocks(packing, group_rows,
-                        (const uint8_t *)rows + r * row_bytes + first * type->block_bytes, n, r,
-                        (uint8_t *)group + first * packing->block_bytes * group_rows);
+            pack_blocks(packing, group_rows, (const uint8_t *)rows + r * row_bytes + first * step,
+                        n, r, (uint8_t *)group + first * group_step);
     }
+    for (size_t r = 0; r < n_rows && rest > 0; r++)
+        pack_rest(packing, group_rows, (const uint8_t *)rows + r * row_bytes + n_blocks * step,
+                  rest, r, (uint8_t *)group + n_blocks * group_step);
 }
 
 /* The row's file blocks again, a few at a time, and the type's own dequantize: its bits by
  * construction. */
 void packing_unpack_row(const struct packing *packing, size_t group_rows, const void *group,
                         size_t row, size_t n_cols, float *to) {
-    const struct weight_type_traits *type = &weight_type_traits[packing->type];
-    size_t n_blocks = n_cols / type->block;
+    size_t columns = packing->columns, step = file_bytes(packing);
+    size_t n_blocks = (n_cols + columns - 1) / columns;
     uint8_t wide[PACKING_BLOCK_BYTES], blocks[1024];
-    size_t batch = sizeof blocks / type->block_bytes;
+    size_t batch = sizeof blocks / step;
     for (size_t first = 0; first < n_blocks; first += batch) {
         size_t n = n_blocks - first < batch ? n_blocks - first : batch;
         for (size_t i = 0; i < n; i++) {
             const uint8_t *from =
                 (const uint8_t *)group + (first + i) * packing->block_bytes * group_rows;
-            uint8_t *block = blocks + i * type->block_bytes;
+            uint8_t *block = blocks + i * step;
             uint8_t *straight = packing->narrow ? wide : block;
             for (const struct packing_field *f = packing->fields; f->count; f++) {
                 gather(from + row * f->unit, straight + f->offset, f->unit * group_rows, f->unit,
@@ -225,6 +272,7 @@ void packing_unpack_row(const struct packing *packing, size_t group_rows, const 
             }
             if (packing->narrow) packing->narrow(wide, block);
         }
-        type->dequantize(blocks, to + first * type->block, n * type->block);
+        size_t left = n_cols - first * columns, n_values = n * columns < left ? n * columns : left;
+        weight_type_traits[packing->type].dequantize(blocks, to + first * columns, n_values);
     }
 }

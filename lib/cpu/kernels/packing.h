@@ -16,6 +16,7 @@ struct packing_field {
 
 struct packing {
     enum weight_type type;
+    size_t columns;     /* of a packed block: as many of the type's blocks; the last may be cut */
     size_t block_bytes; /* of one row's widened block */
     struct packing_field fields[5];
     /* Where the file's bits lie badly for a vector: file block → widened block, and back without
@@ -26,6 +27,8 @@ struct packing {
 
 /* block_bytes 0: none. */
 extern const struct packing packing_rows[WEIGHT_TYPES];
+/* bf16 where two columns multiply into one sum. */
+extern const struct packing packing_bf16_pairs;
 
 /* The functions of struct linear_kernel (cpu/kernels.h), for groups of group_rows. */
 size_t packing_group_bytes(const struct packing *packing, size_t group_rows, size_t n_cols);

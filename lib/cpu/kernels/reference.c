@@ -5,4 +5,5 @@ void kernels_reference(struct kernels *kernels) {
     reference_linear(kernels);
     reference_elementwise(kernels);
     reference_attention(kernels);
+    reference_kv(kernels);
 }

@@ -3,21 +3,31 @@
 #include <string.h>
 
 #include "cpu/kernels/attention_range.h"
+#include "cpu/kernels/kv_position.h"
 #include "cpu/kernels/reference.h"
 #include "cpu/kernels/reference_math.h"
 
 #define LANES 8
 
-static float load(enum kv_type type, const void *from, size_t i) {
-    if (type == KV_F32) return ((const float *)from)[i];
-    uint16_t bits = ((const uint16_t *)from)[i];
+/* Dim d of what is stored at a position of a head. */
+static float load(enum kv_type type, const uint8_t *head, size_t head_dim, struct kv_position at,
+                  size_t d) {
+    size_t i = at.first + d * at.step;
+    if (type == KV_F32) return ((const float *)(const void *)head)[i];
+    if (type == KV_Q8_0) {
+        const uint16_t *scales = (const uint16_t *)(const void *)(head + KV_PAGE * head_dim);
+        return half_to_float(scales[at.first_scale + d / KV_SCALE_DIMS * at.scale_step]) *
+               (float)((const int8_t *)head)[i];
+    }
+    uint16_t bits = ((const uint16_t *)(const void *)head)[i];
     return type == KV_F16 ? half_to_float(bits) : bfloat16_to_float(bits);
 }
 
-static float dot(enum kv_type type, const float *q, const void *keys, size_t key, size_t head_dim) {
+static float dot(enum kv_type type, const float *q, const uint8_t *keys, size_t key,
+                 size_t head_dim) {
     float lane[LANES] = {0};
     for (size_t d = 0; d < head_dim; d++)
-        lane[d % LANES] += q[d] * load(type, keys, d * KV_PAGE + key);
+        lane[d % LANES] += q[d] * load(type, keys, head_dim, kv_column(key), d);
     return ((lane[0] + lane[4]) + (lane[1] + lane[5])) +
            ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
@@ -41,8 +51,8 @@ static void page_attend(const struct attention_task *task, const uint8_t *page, 
         float weight = (float)reference_exp((double)(scores[k] - maximum));
         part[1] += weight;
         for (size_t d = 0; d < task->head_dim; d++)
-            values[d] +=
-                weight * load(task->type, page + task->v_offset, (size_t)k * task->head_dim + d);
+            values[d] += weight * load(task->type, page + task->v_offset, task->head_dim,
+                                       kv_row((size_t)k, task->head_dim), d);
     }
 }
 

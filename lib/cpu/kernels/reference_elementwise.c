@@ -64,23 +64,6 @@ static void rope_table(int64_t position, const float *frequencies, size_t n, flo
     }
 }
 
-static void kv_store(enum kv_type type, const float *x, size_t n, void *to) {
-    uint16_t *halves = to;
-    if (type == KV_F32)
-        memcpy(to, x, n * sizeof(float));
-    else if (type == KV_F16)
-        for (size_t i = 0; i < n; i++) halves[i] = half_from_float(x[i]);
-    else
-        for (size_t i = 0; i < n; i++) halves[i] = bfloat16_from_float(x[i]);
-}
-
-static void kv_store_key(enum kv_type type, const float *x, size_t n, void *to) {
-    for (size_t i = 0; i < n; i++) {
-        size_t at = i * KV_PAGE;
-        kv_store(type, x + i, 1, type == KV_F32 ? (void *)((float *)to + at) : (uint16_t *)to + at);
-    }
-}
-
 static float activate(enum activation activation, float x) {
     double d = (double)x;
     switch (activation) {
@@ -124,8 +107,6 @@ void reference_elementwise(struct kernels *kernels) {
     kernels->norm_layer = norm_layer;
     kernels->rope = rope;
     kernels->rope_table = rope_table;
-    kernels->kv_store = kv_store;
-    kernels->kv_store_key = kv_store_key;
     kernels->gate = gate;
     kernels->add = add;
     kernels->scale = scale_by;

@@ -2,6 +2,7 @@
  * activations, k in order. A group is eight rows as the file has them. */
 #include <string.h>
 
+#include "cpu/kernels/activation_bf16.h"
 #include "cpu/kernels/activation_q8.h"
 #include "cpu/kernels/reference.h"
 
@@ -20,43 +21,76 @@ static void f32_prepare(const float *x, size_t n, void *row) {
     memset((float *)row + n, 0, f32_row_bytes(n) - n * sizeof(float));
 }
 
-/* NaN becomes 0 and infinity leaves an infinite scale: defined, and not hidden from the result. */
-static int8_t q8_round(float value) {
-    const float to_integer = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer, even */
-    if (!(value == value)) return 0;
-    if (value > 127.0f) value = 127.0f;
-    if (value < -127.0f) value = -127.0f;
-    float shifted = value + to_integer;
-    return (int8_t)(shifted - to_integer);
+static void bf16_prepare(const float *x, size_t n, void *row) {
+    uint16_t *to = row;
+    for (size_t i = 0; i < n; i++) to[i] = bfloat16_from_float(x[i]);
+    memset(to + n, 0, bf16_row_bytes(n) - n * sizeof *to);
 }
 
-static void q8_half(const float *x, int8_t *q, float *scale, int16_t *sum) {
+static float q8_absmax(const float *x) {
     float absmax = 0.0f;
-    for (int i = 0; i < Q8_HALF; i++) {
+    for (int i = 0; i < Q8_PART; i++) {
         float magnitude = x[i] < 0.0f ? -x[i] : x[i];
         if (magnitude > absmax) absmax = magnitude;
     }
-    float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
-    int total = 0;
-    for (int i = 0; i < Q8_HALF; i++) {
-        q[i] = q8_round(x[i] * inverse);
-        total += q[i];
-    }
-    *scale = absmax / 127.0f;
-    *sum = (int16_t)total;
+    return absmax;
 }
 
-static void q8_prepare(const float *x, size_t n, void *row) {
+/* The quants of part `part` and what its sum adds. */
+static void q8_part(const float *x, int part, float inverse, float scale, struct q8_block *block) {
+    int sum = 0;
+    for (int i = 0; i < Q8_PART; i++) {
+        int8_t q = reference_int8(x[i] * inverse);
+        block->q[part * Q8_PART + i] = q;
+        sum += q;
+    }
+    float scaled = scale * (float)sum;
+    if (part % 2 == 0)
+        block->half_sum[part / 2] = scaled;
+    else
+        block->half_sum[part / 2] += scaled;
+}
+
+static void q8_float_prepare(const float *x, size_t n, void *row) {
     struct q8_block *block = row;
     for (size_t b = 0; b < n / Q8_BLOCK; b++, x += Q8_BLOCK, block++) {
-        for (int half = 0; half < 2; half++)
-            q8_half(x + Q8_HALF * half, block->q + Q8_HALF * half, &block->scale[half],
-                    &block->sums[half]);
-        block->scaled_sum =
-            block->scale[0] * (float)block->sums[0] + block->scale[1] * (float)block->sums[1];
+        for (int part = 0; part < Q8_PARTS; part++) {
+            float absmax = q8_absmax(x + part * Q8_PART);
+            float inverse = absmax > 0.0f ? 127.0f / absmax : 0.0f;
+            block->scale[part] = absmax / 127.0f;
+            q8_part(x + part * Q8_PART, part, inverse, block->scale[part], block);
+        }
+        block->block_scale = 0.0f;
+        block->scaled_sum = block->half_sum[0] + block->half_sum[1];
     }
-    size_t used = n / Q8_BLOCK * sizeof *block;
-    memset(block, 0, q8_row_bytes(n) - used);
+}
+
+/* Rounded up, so that quants stay within 127; an absmax of infinity over itself is a NaN: 64. */
+static int q8_multiple(float absmax, float largest) {
+    float ratio = absmax / largest * (float)Q8_MULTIPLES;
+    for (int m = 1; m < Q8_MULTIPLES; m++)
+        if (ratio <= (float)m) return m;
+    return Q8_MULTIPLES;
+}
+
+static void q8_integer_prepare(const float *x, size_t n, void *row) {
+    struct q8_block *block = row;
+    for (size_t b = 0; b < n / Q8_BLOCK; b++, x += Q8_BLOCK, block++) {
+        float absmax[Q8_PARTS], largest = 0.0f;
+        for (int part = 0; part < Q8_PARTS; part++) {
+            absmax[part] = q8_absmax(x + part * Q8_PART);
+            if (absmax[part] > largest) largest = absmax[part];
+        }
+        block->block_scale = largest / (float)(127 * Q8_MULTIPLES);
+        for (int part = 0; part < Q8_PARTS; part++) {
+            int m = largest > 0.0f ? q8_multiple(absmax[part], largest) : 1;
+            float scale = block->block_scale * (float)m;
+            float inverse = scale > 0.0f ? 1.0f / scale : 0.0f;
+            block->multiple[part][0] = block->multiple[part][1] = (int16_t)m;
+            q8_part(x + part * Q8_PART, part, inverse, scale, block);
+        }
+        block->scaled_sum = block->half_sum[0] + block->half_sum[1];
+    }
 }
 
 static size_t group_bytes(enum weight_type type, size_t n_cols) {
@@ -128,8 +162,7 @@ static void multiply(enum weight_type type, const void *groups, size_t n_groups,
         multiply(WEIGHT_##T, groups, n_groups, n_cols, x, x_stride, n_x, y, y_stride);          \
     }
 #define ENTRY(T) \
-    [WEIGHT_##   \
-        T] = {ACTIVATION_ROWS_F32, GROUP, group_bytes_##T, pack_##T, unpack_row_##T, multiply_##T}
+    [WEIGHT_##T] = {ACTIVATION_F32, GROUP, group_bytes_##T, pack_##T, unpack_row_##T, multiply_##T}
 
 LINEAR(F32)
 LINEAR(F16)
@@ -152,8 +185,11 @@ static const struct linear_kernel linear_kernels[WEIGHT_TYPES] = {
 };
 
 void reference_linear(struct kernels *kernels) {
-    kernels->activation[ACTIVATION_ROWS_F32] =
-        (struct activation_kernel){f32_row_bytes, f32_prepare};
-    kernels->activation[ACTIVATION_ROWS_Q8] = (struct activation_kernel){q8_row_bytes, q8_prepare};
+    kernels->activation[ACTIVATION_F32] = (struct activation_kernel){f32_row_bytes, f32_prepare};
+    kernels->activation[ACTIVATION_BF16] = (struct activation_kernel){bf16_row_bytes, bf16_prepare};
+    kernels->activation[ACTIVATION_Q8_INTEGER] =
+        (struct activation_kernel){q8_row_bytes, q8_integer_prepare};
+    kernels->activation[ACTIVATION_Q8_FLOAT] =
+        (struct activation_kernel){q8_row_bytes, q8_float_prepare};
     memcpy(kernels->linear, linear_kernels, sizeof linear_kernels);
 }

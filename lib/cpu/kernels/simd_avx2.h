@@ -120,6 +120,19 @@ INLINE float simd_largest(simd_f x) {
     m = _mm_max_ps(m, _mm_movehl_ps(m, m));
     return _mm_cvtss_f32(_mm_max_ss(m, _mm_movehdup_ps(m)));
 }
+/* Lane i % 4: the largest of x[i]. */
+INLINE simd_f simd_largest_of_four(const simd_f *x) {
+    __m256 a = _mm256_max_ps(_mm256_unpacklo_ps(x[0], x[1]), _mm256_unpackhi_ps(x[0], x[1]));
+    __m256 b = _mm256_max_ps(_mm256_unpacklo_ps(x[2], x[3]), _mm256_unpackhi_ps(x[2], x[3]));
+    /* a: 0 1 0 1 of the vectors in each half, b: 2 3 2 3 */
+    __m256 m = _mm256_max_ps(_mm256_shuffle_ps(a, b, 0x44), _mm256_shuffle_ps(a, b, 0xee));
+    return _mm256_max_ps(m, _mm256_permute2f128_ps(m, m, 1));
+}
+/* Lane i % 4: the sum of x[i]. */
+INLINE simd_f simd_sum_of_four(const simd_f *x) {
+    __m256 s = _mm256_hadd_ps(_mm256_hadd_ps(x[0], x[1]), _mm256_hadd_ps(x[2], x[3]));
+    return _mm256_add_ps(s, _mm256_permute2f128_ps(s, s, 1));
+}
 /* n <= lanes pairs: the first of each, the second of each. */
 INLINE void simd_load_pairs(const float *x, size_t n, simd_f *first, simd_f *second) {
     __m256 low = simd_load_n(x, 2 * n);

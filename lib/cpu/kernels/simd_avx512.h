@@ -135,6 +135,13 @@ INLINE simd_f simd_swap_pairs(simd_f x) {
 INLINE simd_f simd_fma_alternate(simd_f a, simd_f b, simd_f c) {
     return _mm512_fmaddsub_ps(a, b, c);
 }
+/* Lanes hold two bf16: sum + the odd ones' product + the even ones', f32, denormals as zero. */
+#if defined(__AVX512BF16__)
+#define SIMD_BF16_PAIRS
+INLINE simd_f simd_dot2_bf16(simd_f sum, simd_f a, simd_f b) {
+    return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
+}
+#endif
 
 /* ---- integers ---- */
 INLINE simd_i simd_bits(simd_f x) {

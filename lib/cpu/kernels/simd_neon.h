@@ -245,6 +245,34 @@ INLINE float simd_largest(simd_f x) {
     float first = vget_lane_f32(low, 0), second = vget_lane_f32(low, 1);
     return first > second ? first : second;
 }
+INLINE float32x4_t simd_zip_pairs1(float32x4_t a, float32x4_t b) {
+    return vreinterpretq_f32_f64(vzip1q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+INLINE float32x4_t simd_zip_pairs2(float32x4_t a, float32x4_t b) {
+    return vreinterpretq_f32_f64(vzip2q_f64(vreinterpretq_f64_f32(a), vreinterpretq_f64_f32(b)));
+}
+/* The larger of a vector's lanes i and i + 2, of two vectors side by side. */
+INLINE simd_f simd_largest_interleaved(simd_f a, simd_f b) {
+    return simd_max(simd_f_pair(vzip1q_f32(a.low, b.low), vzip1q_f32(a.high, b.high)),
+                    simd_f_pair(vzip2q_f32(a.low, b.low), vzip2q_f32(a.high, b.high)));
+}
+/* Lane i % 4: the largest of x[i]. */
+INLINE simd_f simd_largest_of_four(const simd_f *x) {
+    simd_f a = simd_largest_interleaved(x[0], x[1]), b = simd_largest_interleaved(x[2], x[3]);
+    /* a: 0 1 0 1 of the vectors in each half, b: 2 3 2 3 */
+    simd_f m =
+        simd_max(simd_f_pair(simd_zip_pairs1(a.low, b.low), simd_zip_pairs1(a.high, b.high)),
+                 simd_f_pair(simd_zip_pairs2(a.low, b.low), simd_zip_pairs2(a.high, b.high)));
+    return simd_max(m, simd_f_pair(m.high, m.low));
+}
+/* Lane i % 4: the sum of x[i]. */
+INLINE simd_f simd_sum_of_four(const simd_f *x) {
+    float32x4_t low = vpaddq_f32(vpaddq_f32(x[0].low, x[1].low), vpaddq_f32(x[2].low, x[3].low));
+    float32x4_t high =
+        vpaddq_f32(vpaddq_f32(x[0].high, x[1].high), vpaddq_f32(x[2].high, x[3].high));
+    float32x4_t sum = vaddq_f32(low, high);
+    return simd_f_pair(sum, sum);
+}
 /* n <= lanes pairs: the first of each, the second of each. */
 INLINE void simd_load_pairs(const float *x, size_t n, simd_f *first, simd_f *second) {
     simd_f low = simd_load_n(x, 2 * n);

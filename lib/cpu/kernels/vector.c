@@ -2,12 +2,12 @@
 
 #define kernels_path VECTOR_NAME(kernels)
 
-/* Q2_K, Q3_K and Q8_K keep the reference kernels, and with them f32 activations. */
+/* Q8_K keeps the reference kernel, and with it f32 activations: no file of weights has it. */
 void kernels_path(struct kernels *kernels) {
     kernels->name = VECTOR_TEXT(VECTOR_PATH);
-    vector_activation(kernels);
     vector_linear_float(kernels);
     vector_linear_quant(kernels);
     vector_elementwise(kernels);
+    vector_kv(kernels);
     vector_attention(kernels);
 }

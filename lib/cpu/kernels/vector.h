@@ -12,15 +12,21 @@
 #define VECTOR_TEXT(path) VECTOR_TEXT_OF(path)
 
 /* Each overrides its entries of the table. */
-#define vector_activation VECTOR_NAME(vector_activation)
 #define vector_attention VECTOR_NAME(vector_attention)
 #define vector_elementwise VECTOR_NAME(vector_elementwise)
+#define vector_kv VECTOR_NAME(vector_kv)
 #define vector_linear_float VECTOR_NAME(vector_linear_float)
 #define vector_linear_quant VECTOR_NAME(vector_linear_quant)
-void vector_activation(struct kernels *kernels);
 void vector_attention(struct kernels *kernels);
 void vector_elementwise(struct kernels *kernels);
+void vector_kv(struct kernels *kernels);
 void vector_linear_float(struct kernels *kernels);
 void vector_linear_quant(struct kernels *kernels);
+
+#define vector_linear_bf16 VECTOR_NAME(vector_linear_bf16)
+void vector_linear_bf16(struct kernels *kernels);
+
+/* The same for all paths of an architecture, compiled for its least. */
+void vector_activation(struct kernels *kernels);
 
 #endif

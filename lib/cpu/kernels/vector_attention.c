@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cpu/kernels/attention_range.h"
+#include "cpu/kernels/kv_position.h"
 #include "cpu/kernels/simd_math.h"
 #include "cpu/kernels/vector.h"
 #include "cpu/kernels/vector_gemm.h"
@@ -65,6 +66,32 @@ static size_t round_up(int64_t key) {
     return ((size_t)key + SIMD_LANES - 1) / SIMD_LANES * SIMD_LANES;
 }
 
+/* Keys as [head_dim][KV_PAGE] from vector `first` on, n of them: their scales are lanes, too. */
+static void convert_q8_keys(const uint8_t *head, size_t head_dim, size_t first, size_t n,
+                            float *to) {
+    const uint8_t *scales = head + KV_PAGE * head_dim;
+    for (size_t d = 0; d < head_dim; d++) {
+        const uint8_t *scale = scales + (d / KV_SCALE_DIMS * KV_PAGE + first) * 2;
+        for (size_t k = 0; k < n; k += SIMD_LANES) {
+            simd_f q = simd_from_i32(simd_load_i8(head + d * KV_PAGE + first + k));
+            simd_store(to + d * KV_PAGE + first + k, simd_mul(simd_load_f16(scale + k * 2), q));
+        }
+    }
+}
+
+static void convert_q8_values(const uint8_t *head, size_t head_dim, size_t position, float *to) {
+    struct kv_position at = kv_row(position, head_dim);
+    const uint8_t *q = head + at.first, *scales = head + KV_PAGE * head_dim + at.first_scale * 2;
+    for (size_t d = 0; d < head_dim; d += SIMD_LANES, q += SIMD_LANES) {
+        uint8_t last[SIMD_LANES] = {0}, scale[SIMD_HALF_BYTES] = {0};
+        if (head_dim - d < SIMD_LANES) memcpy(last, q, head_dim - d);
+        memcpy(scale, scales + d / KV_SCALE_DIMS * 2, 2);
+        float s = simd_first(simd_load_f16(scale));
+        simd_i values = simd_load_i8(head_dim - d < SIMD_LANES ? last : q);
+        simd_store(to + d, simd_mul(simd_set1(s), simd_from_i32(values)));
+    }
+}
+
 /* Few queries convert as they read, unless values end in a part of a vector. seen: keys that any
  * query sees. */
 static struct page open_page(const struct attention_task *task, const struct scratch *scratch,
@@ -72,7 +99,8 @@ static struct page open_page(const struct attention_task *task, const struct scr
     enum gemm_type type = task->type == KV_F32   ? GEMM_F32
                           : task->type == KV_F16 ? GEMM_F16
                                                  : GEMM_BF16;
-    size_t element = type == GEMM_F32 ? 4 : 2, dim = task->head_dim;
+    size_t element = type == GEMM_F32 ? 4 : 2, dim = task->head_dim, padded_dim = padded(dim);
+    bool q8 = task->type == KV_Q8_0;
     const uint8_t *bytes = task->pool + (size_t)task->pages[index] * task->page_bytes;
     struct page page = {.type = type,
                         .keys = bytes + task->k_offset,
@@ -80,18 +108,24 @@ static struct page open_page(const struct attention_task *task, const struct scr
                         .key_step = KV_PAGE * element,
                         .value_step = dim * element};
     bool few = type == GEMM_F32 || task->n_rows * task->n_heads <= NARROW_ROWS;
-    if (few && dim % SIMD_LANES == 0) return page;
+    if (few && dim % SIMD_LANES == 0 && !q8) return page;
     size_t first = round_down(seen.begin), n = round_up(seen.end) - first;
-    for (size_t d = 0; d < dim; d++)
-        convert(type, page.keys + d * page.key_step + first * element, n,
-                scratch->keys + d * KV_PAGE + first);
+    if (q8)
+        convert_q8_keys(page.keys, dim, first, n, scratch->keys);
+    else
+        for (size_t d = 0; d < dim; d++)
+            convert(type, page.keys + d * page.key_step + first * element, n,
+                    scratch->keys + d * KV_PAGE + first);
     for (size_t k = (size_t)seen.begin; k < (size_t)seen.end; k++)
-        convert(type, page.values + k * page.value_step, dim, scratch->values + k * padded(dim));
+        if (q8)
+            convert_q8_values(page.values, dim, k, scratch->values + k * padded_dim);
+        else
+            convert(type, page.values + k * page.value_step, dim, scratch->values + k * padded_dim);
     return (struct page){.type = GEMM_F32,
                          .keys = (const uint8_t *)scratch->keys,
                          .values = (const uint8_t *)scratch->values,
                          .key_step = KV_PAGE * sizeof(float),
-                         .value_step = padded(dim) * sizeof(float)};
+                         .value_step = padded_dim * sizeof(float)};
 }
 
 /* y [rows][n_vectors] += a [rows][n_k] * b [n_k][n_vectors] */

@@ -102,36 +102,6 @@ static void rope(float *x, const float *table, size_t n_dims, enum rope_pairing 
         rope_adjacent(x, table, n_dims / 2 * 2);
 }
 
-static void kv_store(enum kv_type type, const float *x, size_t n, void *to) {
-    if (type == KV_F32) {
-        memcpy(to, x, n * sizeof(float));
-        return;
-    }
-    uint8_t *halves = to, last[SIMD_HALF_BYTES];
-    for (size_t i = 0; i < n; i += SIMD_LANES, halves += SIMD_HALF_BYTES) {
-        simd_f v = simd_load_n(x + i, n - i);
-        uint8_t *at = n - i < SIMD_LANES ? last : halves;
-        if (type == KV_F16)
-            simd_store_f16(at, v);
-        else
-            simd_store_u16(at, simd_bfloat16_bits(v));
-        if (at == last) memcpy(halves, last, (n - i) * 2);
-    }
-}
-
-static void kv_store_key(enum kv_type type, const float *x, size_t n, void *to) {
-    float *column = to;
-    if (type == KV_F32)
-        for (size_t i = 0; i < n; i++) column[i * KV_PAGE] = x[i];
-    if (type == KV_F32) return;
-    uint16_t *half_column = to, halves[64];
-    for (size_t i = 0; i < n; i += 64, half_column += 64 * KV_PAGE) {
-        size_t count = n - i < 64 ? n - i : 64;
-        kv_store(type, x + i, count, halves);
-        for (size_t k = 0; k < count; k++) half_column[k * KV_PAGE] = halves[k];
-    }
-}
-
 static simd_f activate(enum activation activation, simd_f x) {
     const simd_f one = simd_set1(1.0f);
     switch (activation) {
@@ -209,8 +179,6 @@ void vector_elementwise(struct kernels *kernels) {
     kernels->norm_rms = norm_rms;
     kernels->norm_layer = norm_layer;
     kernels->rope = rope;
-    kernels->kv_store = kv_store;
-    kernels->kv_store_key = kv_store_key;
     kernels->gate = gate;
     kernels->add = add;
     kernels->scale = scale_by;

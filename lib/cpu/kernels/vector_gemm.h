@@ -6,17 +6,32 @@
 
 #include "cpu/kernels/simd.h"
 
-enum gemm_type { GEMM_F32, GEMM_F16, GEMM_BF16 };
+enum gemm_type {
+    GEMM_F32,
+    GEMM_F16,
+    GEMM_BF16,
+    GEMM_BF16_PAIRS /* a lane of a and b holds two bf16; k counts pairs */
+};
 #define GEMM_MAX_ROWS 12
 #define GEMM_MAX_VECTORS 8
 
 INLINE size_t gemm_vector_bytes(enum gemm_type type) {
-    return type == GEMM_F32 ? SIMD_BYTES : SIMD_HALF_BYTES;
+    return type == GEMM_F32 || type == GEMM_BF16_PAIRS ? SIMD_BYTES : SIMD_HALF_BYTES;
 }
 
 INLINE simd_f gemm_load(enum gemm_type type, const uint8_t *from) {
-    if (type == GEMM_F32) return simd_load((const float *)(const void *)from);
+    if (type == GEMM_F32 || type == GEMM_BF16_PAIRS)
+        return simd_load((const float *)(const void *)from);
     return type == GEMM_F16 ? simd_load_f16(from) : simd_load_bf16(from);
+}
+
+/* sum + a * b, of pairs the sum of both products. */
+INLINE simd_f gemm_multiply(enum gemm_type type, simd_f a, simd_f b, simd_f sum) {
+#if defined(SIMD_BF16_PAIRS)
+    if (type == GEMM_BF16_PAIRS) return simd_dot2_bf16(sum, a, b);
+#endif
+    (void)type;
+    return simd_fma(a, b, sum);
 }
 
 /* y[t] += sum over k of a[t][k] * b[k], n_vectors vectors of y and b; y begins at 0 if fresh. The
@@ -39,7 +54,8 @@ INLINE void gemm_tile(enum gemm_type type, int n_rows, int n_vectors, const floa
         for (int t = 0; t < n_rows; t++) {
             simd_f ak = simd_broadcast(a + (size_t)t * a_stride + k);
             UNROLL
-            for (int v = 0; v < n_vectors; v++) sum[t][v] = simd_fma(bk[v], ak, sum[t][v]);
+            for (int v = 0; v < n_vectors; v++)
+                sum[t][v] = gemm_multiply(type, bk[v], ak, sum[t][v]);
         }
     }
     UNROLL

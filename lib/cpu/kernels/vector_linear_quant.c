@@ -57,6 +57,24 @@
 #define UNPACK unpack_q8_0
 #include "cpu/kernels/vector_quant_template.h"
 
+#define TYPE Q2_K
+#define BLOCK halves_block
+#define STEP halves_step
+#define TILE HALVES_TILE
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (84 * SIMD_LANES)
+#define UNPACK unpack_q2_k
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE Q3_K
+#define BLOCK halves_block
+#define STEP halves_step
+#define TILE HALVES_TILE
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (114 * SIMD_LANES)
+#define UNPACK unpack_q3_k
+#include "cpu/kernels/vector_quant_template.h"
+
 #define TYPE Q4_K
 #define BLOCK offset_block
 #define STEP offset_step
@@ -76,9 +94,9 @@
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q6_K
-#define BLOCK u6_block
-#define STEP u6_step
-#define TILE U6_TILE
+#define BLOCK halves_block
+#define STEP halves_step
+#define TILE HALVES_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (210 * SIMD_LANES)
 #define UNPACK unpack_q6_k
@@ -90,6 +108,8 @@ void vector_linear_quant(struct kernels *kernels) {
     kernels->linear[WEIGHT_Q5_0] = kernel_Q5_0;
     kernels->linear[WEIGHT_Q5_1] = kernel_Q5_1;
     kernels->linear[WEIGHT_Q8_0] = kernel_Q8_0;
+    kernels->linear[WEIGHT_Q2_K] = kernel_Q2_K;
+    kernels->linear[WEIGHT_Q3_K] = kernel_Q3_K;
     kernels->linear[WEIGHT_Q4_K] = kernel_Q4_K;
     kernels->linear[WEIGHT_Q5_K] = kernel_Q5_K;
     kernels->linear[WEIGHT_Q6_K] = kernel_Q6_K;

@@ -1,50 +1,44 @@
-/* Blocks unpacked for multiplication and their products where bytes multiply into 16-bit sums
- * (vpmaddubsw): one struct and one step per width of quants. Sums inside a block are exact
- * integers, so only the multiply-adds of the block's scales round. */
+/* Blocks of weights times int8 activations where bytes multiply into 16-bit sums (vpmaddubsw): the
+ * sums of eight columns are then multiplied by the integer scale of these columns, so that a block
+ * of 32 is one exact integer. One step per width of quants. */
 #ifndef CPU_KERNELS_VECTOR_QUANT_INT16_H
 #define CPU_KERNELS_VECTOR_QUANT_INT16_H
 
 #include "cpu/kernels/vector_quant_operands.h"
 
+#define QUANT_ACTIVATION ACTIVATION_Q8_INTEGER
 /* Activation rows multiplied at a time: what the registers hold. */
 #define OFFSET_TILE (SIMD_REGISTERS * 3 / 8)
 #define S8_TILE (SIMD_REGISTERS / 4)
-#define U6_TILE (SIMD_REGISTERS / 4)
+#define HALVES_TILE (SIMD_REGISTERS / 4)
 #define QUANT_MAX_TILE OFFSET_TILE
 
-/* sum += scale * x_scale * dot */
-INLINE simd_f add_scaled(simd_f sum, simd_i dot, simd_f scale, const float *x_scale) {
-    simd_f both = simd_mul(scale, simd_broadcast(x_scale));
-    return simd_fma(simd_from_i32(dot), both, sum);
+/* dot[t] = (first ? 0 : dot[t]) + multiple * the products of part `part`, whose 16-bit sums are at
+ * most 4 * 63 * 127 = 32004. */
+INLINE void multiply_part(int n_x, const simd_i *w, const struct q8_block *const *x, int part,
+                          bool first, simd_i *dot) {
+    simd_i w0 = w[2 * part], w1 = w[2 * part + 1];
+    UNROLL
+    for (int t = 0; t < n_x; t++) {
+        simd_i p = simd_add_i16(simd_maddubs(w0, broadcast_columns(x[t], 2 * part)),
+                                simd_maddubs(w1, broadcast_columns(x[t], 2 * part + 1)));
+        p = simd_madd(p, broadcast_multiple(x[t], part));
+        dot[t] = first ? p : simd_add_i32(dot[t], p);
+        simd_pin(&dot[t]);
+    }
 }
 
-/* 0 ... 31: the eight products of a half in a 16-bit lane are at most 8 * 31 * 127 = 31496. */
 INLINE void offset_step(int n_x, const struct offset_block *w, const struct q8_block *const *x,
                         simd_f *sum) {
+    simd_i dot[QUANT_MAX_TILE];
     UNROLL
-    for (int half = 0; half < 2; half++) {
-        simd_i dot[QUANT_MAX_TILE];
-        UNROLL
-        for (int t = 0; t < n_x; t++)
-            dot[t] = simd_maddubs(w->w[4 * half], broadcast_columns(x[t], 4 * half));
-        UNROLL
-        for (int j = 4 * half + 1; j < 4 * half + 4; j++) {
-            simd_i wj = w->w[j];
-            UNROLL
-            for (int t = 0; t < n_x; t++) {
-                dot[t] = simd_add_i16(dot[t], simd_maddubs(wj, broadcast_columns(x[t], j)));
-                simd_pin(&dot[t]);
-            }
-        }
-        UNROLL
-        for (int t = 0; t < n_x; t++) {
-            dot[t] = simd_madd(dot[t], simd_set1_i16(1));
-            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
-        }
-    }
+    for (int part = 0; part < Q8_PARTS; part++) multiply_part(n_x, w->w, x, part, part == 0, dot);
     UNROLL
-    for (int t = 0; t < n_x; t++)
+    for (int t = 0; t < n_x; t++) {
+        simd_f scale = simd_mul(w->scale, simd_broadcast(&x[t]->block_scale));
+        sum[t] = simd_fma(simd_from_i32(dot[t]), scale, sum[t]);
         sum[t] = simd_fma(w->offset, simd_broadcast(&x[t]->scaled_sum), sum[t]);
+    }
 }
 
 /* -128 ... 127. |w| as unsigned times x with w's sign: a pair is at most 2 * 128 * 127 = 32512, so
@@ -62,69 +56,43 @@ INLINE void s8_fill(struct s8_block *to, simd_f scale, const simd_i *w) {
 
 INLINE void s8_step(int n_x, const struct s8_block *w, const struct q8_block *const *x,
                     simd_f *sum) {
+    simd_i dot[QUANT_MAX_TILE];
     UNROLL
-    for (int half = 0; half < 2; half++) {
-        simd_i dot[QUANT_MAX_TILE];
+    for (int j = 0; j < 8; j++) {
+        simd_i wj = w->w[j], magnitude = simd_abs_i8(wj);
         UNROLL
-        for (int t = 0; t < n_x; t++) dot[t] = simd_zero_bits();
-        UNROLL
-        for (int j = 4 * half; j < 4 * half + 4; j++) {
-            simd_i wj = w->w[j], magnitude = simd_abs_i8(wj);
-            UNROLL
-            for (int t = 0; t < n_x; t++) {
-                simd_i signed_x = simd_sign_i8(broadcast_columns(x[t], j), wj);
-                simd_i p = simd_maddubs(magnitude, signed_x);
-                p = simd_madd(p, simd_set1_i16(1));
-                dot[t] = simd_add_i32(dot[t], p);
-                simd_pin(&dot[t]);
-            }
+        for (int t = 0; t < n_x; t++) {
+            simd_i p = simd_maddubs(magnitude, simd_sign_i8(broadcast_columns(x[t], j), wj));
+            p = simd_madd(p, broadcast_multiple(x[t], j / 2));
+            dot[t] = j == 0 ? p : simd_add_i32(dot[t], p);
+            simd_pin(&dot[t]);
         }
-        UNROLL
-        for (int t = 0; t < n_x; t++)
-            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
+    }
+    UNROLL
+    for (int t = 0; t < n_x; t++) {
+        simd_f scale = simd_mul(w->scale, simd_broadcast(&x[t]->block_scale));
+        sum[t] = simd_fma(simd_from_i32(dot[t]), scale, sum[t]);
     }
 }
 
-/* 0 ... 63 less 32, with an int8 scale for each half of the columns. Two steps are at most
- * 4 * 63 * 127 = 32004; the int16 pairs are then multiplied by their scale instead of by ones. */
-struct u6_block {
-    simd_f scale;
-    simd_i half_scale[2]; /* 16-bit lanes, both of a row the same */
-    simd_i correction[2]; /* 16-bit lanes: -32 * scale of the half where its sum is, else 0 */
-    simd_i w[8];
-};
-
-/* The scales of the halves are in 32-bit lanes. */
-INLINE void u6_fill(struct u6_block *to, simd_f scale, simd_i first, simd_i second) {
-    simd_i first_high = simd_slli_i32(first, 16), second_high = simd_slli_i32(second, 16);
-    to->scale = scale;
-    to->half_scale[0] = simd_or_bits(simd_even_i16(first), first_high);
-    to->half_scale[1] = simd_or_bits(simd_even_i16(second), second_high);
-    to->correction[0] = simd_mul_i16(simd_even_i16(first), simd_set1_i16(-32));
-    to->correction[1] = simd_mul_i16(second_high, simd_set1_i16(-32));
-}
-
-INLINE void u6_step(int n_x, const struct u6_block *w, const struct q8_block *const *x,
-                    simd_f *sum) {
+INLINE void halves_step(int n_x, const struct halves_block *w, const struct q8_block *const *x,
+                        simd_f *sum) {
+    simd_f scaled[QUANT_MAX_TILE]; /* both halves with the weights' scales */
     UNROLL
     for (int half = 0; half < 2; half++) {
         simd_i dot[QUANT_MAX_TILE];
+        multiply_part(n_x, w->w, x, 2 * half, true, dot);
+        multiply_part(n_x, w->w, x, 2 * half + 1, false, dot);
         UNROLL
-        for (int t = 0; t < n_x; t++) dot[t] = simd_madd(w->correction[half], broadcast_sums(x[t]));
-        UNROLL
-        for (int j = 4 * half; j < 4 * half + 4; j += 2) {
-            simd_i w0 = w->w[j], w1 = w->w[j + 1];
-            UNROLL
-            for (int t = 0; t < n_x; t++) {
-                simd_i p = simd_add_i16(simd_maddubs(w0, broadcast_columns(x[t], j)),
-                                        simd_maddubs(w1, broadcast_columns(x[t], j + 1)));
-                dot[t] = simd_add_i32(dot[t], simd_madd(p, w->half_scale[half]));
-                simd_pin(&dot[t]);
-            }
+        for (int t = 0; t < n_x; t++) {
+            simd_f d = simd_from_i32(dot[t]);
+            scaled[t] = half == 0 ? simd_mul(d, w->scale[0]) : simd_fma(d, w->scale[1], scaled[t]);
         }
-        UNROLL
-        for (int t = 0; t < n_x; t++)
-            sum[t] = add_scaled(sum[t], dot[t], w->scale, &x[t]->scale[half]);
+    }
+    UNROLL
+    for (int t = 0; t < n_x; t++) {
+        sum[t] = simd_fma(scaled[t], simd_broadcast(&x[t]->block_scale), sum[t]);
+        sum[t] = halves_add_offsets(w, x[t], sum[t]);
     }
 }
 

@@ -121,9 +121,8 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
     }
 }
 
-static const struct linear_kernel NAME(kernel) = {ACTIVATION_ROWS_Q8, SIMD_LANES,
-                                                  NAME(group_bytes),  NAME(pack),
-                                                  NAME(unpack_row),   NAME(multiply)};
+static const struct linear_kernel NAME(kernel) = {
+    QUANT_ACTIVATION, SIMD_LANES, NAME(group_bytes), NAME(pack), NAME(unpack_row), NAME(multiply)};
 
 #undef NAME_OF
 #undef NAME_TYPED

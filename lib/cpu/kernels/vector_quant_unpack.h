@@ -111,24 +111,74 @@ INLINE void unpack_q5_k(const uint8_t *from, int sub, struct offset_block *to) {
             to->w[j], fifth_bit(simd_load_bytes(from + 20 * SIMD_LANES + SIMD_BYTES * j), sub));
 }
 
+/* Scales of the halves d * s, offsets `zero` of them: the product of an f16 and eight bits is
+ * exact. */
+INLINE void fill_halves(struct halves_block *to, simd_f d, const simd_i *s, float zero) {
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        to->scale[half] = simd_mul(d, simd_from_i32(s[half]));
+        to->offset[half] = simd_mul(to->scale[half], simd_set1(zero));
+    }
+}
+
+/* Bits `from` and from + 1 of every byte moved to bits `to` and to + 1, alone. */
+INLINE simd_i two_bits(simd_i x, int from, int to) {
+    simd_i moved = from < to ? simd_slli_i16(x, to - from) : simd_srli_i16(x, from - to);
+    return simd_and_bits(moved, simd_set1_i8((int8_t)(3 << to)));
+}
+
+/* d, dmin [lanes] f16; scale in the low nibble, minimum in the high one [16][lanes]; two bits:
+ * sub-block s of a half is bits 2s, 2s + 1 of the half's eight vectors. */
+INLINE void unpack_q2_k(const uint8_t *from, int sub, struct halves_block *to) {
+    const uint8_t *scales = from + SIMD_LANES * (4 + 2 * sub);
+    const uint8_t *bits = from + SIMD_LANES * 20 + SIMD_BYTES * (8 * (sub / 4));
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        simd_i both = simd_load_u8(scales + SIMD_LANES * half);
+        simd_i scale = simd_and_bits(both, simd_set1_i32(15));
+        simd_i negative = simd_sub_i32(simd_zero_bits(), simd_srli_i32(both, 4));
+        to->scale[half] = simd_mul(simd_load_f16(from), simd_from_i32(scale));
+        to->offset[half] = simd_mul(simd_load_f16(from + SIMD_HALF_BYTES), simd_from_i32(negative));
+    }
+    UNROLL
+    for (int j = 0; j < 8; j++)
+        to->w[j] = two_bits(simd_load_bytes(bits + SIMD_BYTES * j), 2 * (sub % 4), 0);
+}
+
+/* d [lanes] f16; scales [16][lanes], 32 more than they are; third bits: sub-block s is bit s of the
+ * eight vectors; two bits as Q2_K's. The values begin at -4. */
+INLINE void unpack_q3_k(const uint8_t *from, int sub, struct halves_block *to) {
+    const uint8_t *scales = from + SIMD_LANES * (2 + 2 * sub);
+    const uint8_t *third = from + SIMD_LANES * 18;
+    const uint8_t *bits = from + SIMD_LANES * 50 + SIMD_BYTES * (8 * (sub / 4));
+    simd_i s[2];
+    UNROLL
+    for (int half = 0; half < 2; half++)
+        s[half] = simd_sub_i32(simd_load_u8(scales + SIMD_LANES * half), simd_set1_i32(32));
+    fill_halves(to, simd_load_f16(from), s, -4.0f);
+    UNROLL
+    for (int j = 0; j < 8; j++) {
+        simd_i low = two_bits(simd_load_bytes(bits + SIMD_BYTES * j), 2 * (sub % 4), 0);
+        simd_i high = simd_load_bytes(third + SIMD_BYTES * j);
+        high = sub < 2 ? simd_slli_i16(high, 2 - sub) : simd_srli_i16(high, sub - 2);
+        to->w[j] = simd_or_bits(low, simd_and_bits(high, simd_set1_i8(4)));
+    }
+}
+
 /* d [lanes] f16; scales [16][lanes] int8; low four bits: sub-block s of a half in the vectors
- * s % 2 * 8 ... + 7, nibble s / 2; high two bits: bits 2s, 2s + 1 of the half's eight vectors. */
-INLINE void unpack_q6_k(const uint8_t *from, int sub, struct u6_block *to) {
+ * s % 2 * 8 ... + 7, nibble s / 2; high two bits as Q2_K's. The values begin at -32. */
+INLINE void unpack_q6_k(const uint8_t *from, int sub, struct halves_block *to) {
     int half = sub / 4, s = sub % 4;
     const uint8_t *scales = from + SIMD_HALF_BYTES + 2 * SIMD_LANES * sub;
     const uint8_t *low = from + 18 * SIMD_LANES + SIMD_BYTES * (16 * half + 8 * (s % 2));
     const uint8_t *high = from + 146 * SIMD_LANES + SIMD_BYTES * (8 * half);
-    u6_fill(to, simd_load_f16(from), simd_load_i8(scales), simd_load_i8(scales + SIMD_LANES));
+    simd_i both_scales[2] = {simd_load_i8(scales), simd_load_i8(scales + SIMD_LANES)};
+    fill_halves(to, simd_load_f16(from), both_scales, -32.0f);
     UNROLL
     for (int j = 0; j < 8; j++) {
         simd_i both = simd_load_bytes(low + SIMD_BYTES * j);
-        simd_i bits = simd_load_bytes(high + SIMD_BYTES * j);
-        simd_i moved = s == 0   ? simd_slli_i16(bits, 4)
-                       : s == 1 ? simd_slli_i16(bits, 2)
-                       : s == 2 ? bits
-                                : simd_srli_i16(bits, 2);
-        to->w[j] = simd_or_bits(s / 2 ? high_nibbles(both) : low_nibbles(both),
-                                simd_and_bits(moved, simd_set1_i8(0x30)));
+        simd_i bits = two_bits(simd_load_bytes(high + SIMD_BYTES * j), 2 * s, 4);
+        to->w[j] = simd_or_bits(s / 2 ? high_nibbles(both) : low_nibbles(both), bits);
     }
 }
 

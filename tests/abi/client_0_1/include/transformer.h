@@ -39,7 +39,13 @@
  *   The library installs no signal handler, never calls exit or abort, prints nothing, and leaves
  * the process's state alone. Callbacks run in the thread that made the call, and may use the
  * model's read-only calls and transformer_context_cancel; any other call on the context that is
- * running returns BUSY. */
+ * running returns BUSY.
+ *   Calls that compute do so with round to nearest, denormals kept and exceptions masked, and give
+ * the thread back the floating-point environment it had, flags included; so do the tasks of an
+ * executor. on_text runs in the environment that the thread had. Every other callback (allocator,
+ * reader, log, progress, the executor's run) may run in the call's: it may find rounding to nearest
+ * where the host has set something else, must leave what it finds, and flags it raises may be lost.
+ */
 #ifndef TRANSFORMER_H
 #define TRANSFORMER_H
 
@@ -351,7 +357,8 @@ typedef struct transformer_memory_estimate {
 } transformer_memory_estimate;
 
 /* What transformer_model_open and transformer_context_create with these options would take. Reads
- * the file's head, no weights. Fails as transformer_model_open does. */
+ * the file's head, no weights. Fails as these do; OUT_OF_MEMORY  also: more bytes than 64 bits can
+ * count. */
 TRANSFORMER_API transformer_status transformer_model_estimate(
     const transformer_model_options *model_options,
     const transformer_context_options *context_options, transformer_memory_estimate *estimate);
@@ -574,9 +581,10 @@ typedef struct transformer_generate_result {
 } transformer_generate_result;
 
 /* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
- * destroyed at the end. on_text  NULL, or: gets each piece of whole characters.   result  may be
- * NULL. LIMIT    the prompt doesn't fit the context. STATE  prompt or on_text is
- * given and the model has no tokenizer. Fails as the calls it stands for do. */
+ * destroyed at the end. on_text  NULL, or: gets each piece of whole characters, in the thread's own
+ * floating-point environment.   result  may be NULL. LIMIT    the prompt doesn't fit the context.
+ * STATE  prompt or on_text is given and the model has no tokenizer. Fails as the calls it stands
+ * for do. */
 TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
                                                         const transformer_generate_options *options,
                                                         transformer_text_function on_text,
