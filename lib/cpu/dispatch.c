@@ -4,6 +4,12 @@
 #include "cpu/kernels.h"
 #include "cpu/kernels/vector.h"
 
+/* For each architecture: what the machine has, the ladder, and the paths by name. */
+struct path {
+    const char *name;
+    uint32_t isa; /* what it needs */
+};
+
 #if defined(__x86_64__)
 #include <cpuid.h>
 
@@ -49,6 +55,42 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
         kernels->name = "avx512_bf16";
     }
 }
+
+static const struct path paths[] = {
+    {"reference", 0},
+    {"avx2", ISA_AVX2},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
+    {"avx512", ISA_AVX2 | ISA_AVX512},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
+};
+static const char names[] = "reference, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16";
+
+#elif defined(__aarch64__)
+#include <sys/auxv.h>
+
+uint32_t isa_detect(void) {
+    unsigned long has = getauxval(AT_HWCAP);
+    if (!(has & HWCAP_ASIMD)) return 0;
+    return ISA_NEON | (has & HWCAP_ASIMDDP ? ISA_NEON_DOTPROD : 0);
+}
+
+void kernels_init(struct kernels *kernels, uint32_t isa) {
+    kernels_reference(kernels);
+    if (isa & ISA_NEON) {
+        vector_activation(kernels);
+        kernels_neon(kernels);
+    }
+    if (isa & ISA_NEON_DOTPROD) kernels_neon_dotprod(kernels);
+}
+
+static const struct path paths[] = {
+    {"reference", 0},
+    {"neon", ISA_NEON},
+    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+};
+static const char names[] = "reference, neon, neon_dotprod";
+
 #else
 uint32_t isa_detect(void) {
     return 0;
@@ -58,19 +100,10 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
     (void)isa;
     kernels_reference(kernels);
 }
-#endif
 
-static const struct {
-    const char *name;
-    uint32_t isa; /* what it needs */
-} paths[] = {
-    {"reference", 0},
-    {"avx2", ISA_AVX2},
-    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
-    {"avx512", ISA_AVX2 | ISA_AVX512},
-    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
-    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
-};
+static const struct path paths[] = {{"reference", 0}};
+static const char names[] = "reference";
+#endif
 
 status kernels_choose(struct kernels *kernels) {
     uint32_t isa = isa_detect();
@@ -94,9 +127,5 @@ status kernels_choose(struct kernels *kernels) {
 }
 
 const char *kernels_names(void) {
-#if defined(__x86_64__)
-    return "reference, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16";
-#else
-    return "reference";
-#endif
+    return names;
 }

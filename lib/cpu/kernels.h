@@ -129,6 +129,9 @@ enum isa {
     ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
     ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
     ISA_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
+
+    ISA_NEON = 1 << 5,         /* Advanced SIMD of ARMv8-A */
+    ISA_NEON_DOTPROD = 1 << 6, /* sdot */
 };
 
 uint32_t isa_detect(void);
@@ -148,5 +151,7 @@ void kernels_avx_vnni(struct kernels *kernels);
 void kernels_avx512(struct kernels *kernels);
 void kernels_avx512_vnni(struct kernels *kernels);
 void vector_linear_bf16_avx512_bf16(struct kernels *kernels); /* bf16 weights alone */
+void kernels_neon(struct kernels *kernels);
+void kernels_neon_dotprod(struct kernels *kernels);
 
 #endif

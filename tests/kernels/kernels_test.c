@@ -101,17 +101,22 @@ void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, 
     }
 }
 
-/* Every path by the name that TRANSFORMER_CPU gives it, and what it needs. */
+/* Every path of this architecture by the name that TRANSFORMER_CPU gives it, and what it needs. */
 static const struct {
     const char *name;
     uint32_t isa;
 } all_paths[] = {
     {"reference", 0},
+#if defined(__x86_64__)
     {"avx2", ISA_AVX2},
     {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
     {"avx512", ISA_AVX2 | ISA_AVX512},
     {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
     {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
+#elif defined(__aarch64__)
+    {"neon", ISA_NEON},
+    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+#endif
 };
 #define N_PATHS (sizeof all_paths / sizeof *all_paths)
 
