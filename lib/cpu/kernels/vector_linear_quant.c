@@ -8,14 +8,14 @@
 #include "cpu/kernels/vector.h"
 #include "cpu/kernels/vector_quant_unpack.h"
 
-#define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 10 or 20 KiB of L1 */
+#define STRIP_BLOCKS (256 / SIMD_LANES) /* blocks of 32 columns unpacked at a time: 20 KiB of L1 \
+                                         */
 #define TOKEN_BLOCK 240 /* rows whose strip of activations stays in L2 while the groups pass */
 #define PREFETCH_BYTES 2560
 
 #define TYPE Q4_0
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (18 * SIMD_LANES)
 #define UNPACK unpack_q4_0
@@ -24,7 +24,6 @@
 #define TYPE Q4_1
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (20 * SIMD_LANES)
 #define UNPACK unpack_q4_1
@@ -33,7 +32,6 @@
 #define TYPE Q5_0
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (22 * SIMD_LANES)
 #define UNPACK unpack_q5_0
@@ -42,7 +40,6 @@
 #define TYPE Q5_1
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (24 * SIMD_LANES)
 #define UNPACK unpack_q5_1
@@ -51,7 +48,6 @@
 #define TYPE Q8_0
 #define BLOCK s8_block
 #define STEP s8_step
-#define TILE S8_TILE
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (34 * SIMD_LANES)
 #define UNPACK unpack_q8_0
@@ -60,7 +56,6 @@
 #define TYPE Q2_K
 #define BLOCK halves_block
 #define STEP halves_step
-#define TILE HALVES_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (84 * SIMD_LANES)
 #define UNPACK unpack_q2_k
@@ -69,7 +64,6 @@
 #define TYPE Q3_K
 #define BLOCK halves_block
 #define STEP halves_step
-#define TILE HALVES_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_q3_k
@@ -78,7 +72,6 @@
 #define TYPE Q4_K
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (148 * SIMD_LANES)
 #define UNPACK unpack_q4_k
@@ -87,7 +80,6 @@
 #define TYPE Q5_K
 #define BLOCK offset_block
 #define STEP offset_step
-#define TILE OFFSET_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (180 * SIMD_LANES)
 #define UNPACK unpack_q5_k
@@ -96,7 +88,6 @@
 #define TYPE Q6_K
 #define BLOCK halves_block
 #define STEP halves_step
-#define TILE HALVES_TILE
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (210 * SIMD_LANES)
 #define UNPACK unpack_q6_k

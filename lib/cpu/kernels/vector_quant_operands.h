@@ -10,6 +10,12 @@
 #include "cpu/kernels/activation_q8.h"
 #include "cpu/kernels/simd.h"
 
+/* A step multiplies a tile: blocks of n_groups groups of rows, w[g], by blocks of n_x activation
+ * rows, x[t]; both numbers are constants where it is called. What is broadcast of x serves all
+ * groups: with one, loads would be as many as multiplications. */
+#define QUANT_GROUPS 2
+#define QUANT_TILE (SIMD_REGISTERS / 8)
+
 INLINE simd_i broadcast_columns(const struct q8_block *x, int j) {
     int32_t columns;
     memcpy(&columns, x->q + 4 * j, sizeof columns);
@@ -35,10 +41,28 @@ struct halves_block {
     simd_i w[8];
 };
 
-INLINE simd_f halves_add_offsets(const struct halves_block *w, const struct q8_block *x,
-                                 simd_f sum) {
-    sum = simd_fma(w->offset[0], simd_broadcast(&x->half_sum[0]), sum);
-    return simd_fma(w->offset[1], simd_broadcast(&x->half_sum[1]), sum);
+/* sum[g][t] += the offsets' part */
+INLINE void add_offsets(int n_groups, int n_x, const struct offset_block *const *w,
+                        const struct q8_block *const *x, simd_f (*sum)[QUANT_TILE]) {
+    UNROLL
+    for (int t = 0; t < n_x; t++) {
+        simd_f scaled_sum = simd_broadcast(&x[t]->scaled_sum);
+        UNROLL
+        for (int g = 0; g < n_groups; g++)
+            sum[g][t] = simd_fma(w[g]->offset, scaled_sum, sum[g][t]);
+    }
+}
+
+INLINE void halves_add_offsets(int n_groups, int n_x, const struct halves_block *const *w,
+                               const struct q8_block *const *x, simd_f (*sum)[QUANT_TILE]) {
+    UNROLL
+    for (int half = 0; half < 2; half++) UNROLL
+    for (int t = 0; t < n_x; t++) {
+        simd_f half_sum = simd_broadcast(&x[t]->half_sum[half]);
+        UNROLL
+        for (int g = 0; g < n_groups; g++)
+            sum[g][t] = simd_fma(w[g]->offset[half], half_sum, sum[g][t]);
+    }
 }
 
 #endif

@@ -2,7 +2,6 @@
  *
  *   TYPE           Q4_1
  *   BLOCK, STEP    struct and function of vector_quant_int16.h or _dot4.h
- *   TILE           activation rows multiplied at a time
  *   SUB_BLOCKS     blocks of 32 columns in a block of the type
  *   BLOCK_BYTES    packed bytes of a block, all lanes' rows together
  *   UNPACK(from, sub, to)   block of 32 columns `sub` of the packed block at `from`
@@ -27,58 +26,75 @@ static void NAME(unpack_row)(const void *group, size_t row, size_t n_cols, float
 }
 
 /* Straight from the packed weights: few rows, bound by reading them. */
+#define STREAM_ROWS 3
 INLINE void NAME(stream)(int n_x, const uint8_t *group, size_t n_blocks, const uint8_t *x,
                          size_t x_stride, float *y, size_t y_stride) {
-    simd_f sum[3];
+    simd_f sum[STREAM_ROWS][1][QUANT_TILE]; /* a tile has one row here: it may be wider than one */
     UNROLL
-    for (int t = 0; t < n_x; t++) sum[t] = simd_zero();
+    for (int t = 0; t < n_x; t++) sum[t][0][0] = simd_zero();
     for (size_t b = 0; b < n_blocks; b += SUB_BLOCKS, group += BLOCK_BYTES) {
         for (size_t line = 0; line < BLOCK_BYTES; line += 64)
             simd_prefetch(group + PREFETCH_BYTES + line);
         UNROLL
         for (int sub = 0; sub < SUB_BLOCKS; sub++) {
             struct BLOCK w;
+            const struct BLOCK *ws[1] = {&w};
             UNPACK(group, sub, &w);
-            const struct q8_block *xs[3];
             UNROLL
-            for (int t = 0; t < n_x; t++)
-                xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride) + sub;
-            STEP(n_x, &w, xs, sum);
+            for (int t = 0; t < n_x; t++) {
+                const struct q8_block *xs[1] = {
+                    (const struct q8_block *)(const void *)(x + (size_t)t * x_stride) + sub};
+                STEP(1, 1, ws, xs, sum[t]);
+            }
         }
         x += SUB_BLOCKS * sizeof(struct q8_block);
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) simd_store(y + (size_t)t * y_stride, sum[t]);
+    for (int t = 0; t < n_x; t++) simd_store(y + (size_t)t * y_stride, sum[t][0][0]);
 }
 
-/* n blocks of a strip against n_x rows; later blocks add to what y already holds. */
-INLINE void NAME(tile)(int n_x, const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
-                       size_t x_stride, float *y, size_t y_stride) {
-    simd_f sum[TILE];
-    const struct q8_block *xs[TILE];
+/* n blocks of the strips of n_groups groups against n_x rows; later blocks add to what y already
+ * holds. */
+INLINE void NAME(tile)(int n_groups, int n_x, struct BLOCK (*strip)[STRIP_BLOCKS], size_t n,
+                       bool first, const uint8_t *x, size_t x_stride, float *y, size_t y_stride) {
+    simd_f sum[QUANT_GROUPS][QUANT_TILE];
+    const struct q8_block *xs[QUANT_TILE];
     UNROLL
     for (int t = 0; t < n_x; t++) {
         xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride);
-        sum[t] = first ? simd_zero() : simd_load(y + (size_t)t * y_stride);
+        UNROLL
+        for (int g = 0; g < n_groups; g++)
+            sum[g][t] = first ? simd_zero() : simd_load(y + (size_t)t * y_stride + g * SIMD_LANES);
     }
-    for (const struct BLOCK *w = strip; w < strip + n; w++) {
-        STEP(n_x, w, xs, sum);
+    for (size_t b = 0; b < n; b++) {
+        const struct BLOCK *ws[QUANT_GROUPS];
+        UNROLL
+        for (int g = 0; g < n_groups; g++) ws[g] = &strip[g][b];
+        STEP(n_groups, n_x, ws, xs, sum);
         UNROLL
         for (int t = 0; t < n_x; t++) xs[t]++;
     }
     UNROLL
-    for (int t = 0; t < n_x; t++) simd_store(y + (size_t)t * y_stride, sum[t]);
+    for (int t = 0; t < n_x; t++) UNROLL
+    for (int g = 0; g < n_groups; g++)
+        simd_store(y + (size_t)t * y_stride + g * SIMD_LANES, sum[g][t]);
 }
 
-static void NAME(strip_multiply)(const struct BLOCK *strip, size_t n, bool first, const uint8_t *x,
-                                 size_t x_stride, size_t n_x, float *y, size_t y_stride) {
+static void NAME(strip_multiply)(size_t n_groups, struct BLOCK (*strip)[STRIP_BLOCKS], size_t n,
+                                 bool first, const uint8_t *x, size_t x_stride, size_t n_x,
+                                 float *y, size_t y_stride) {
     size_t i = 0;
-    for (; i + TILE <= n_x; i += TILE)
-        NAME(tile)(TILE, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+    for (; i + QUANT_TILE <= n_x && n_groups == QUANT_GROUPS; i += QUANT_TILE)
+        NAME(tile)
+        (QUANT_GROUPS, QUANT_TILE, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride,
+         y_stride);
+    for (; i < n_x && n_groups == QUANT_GROUPS; i++)
+        NAME(tile)
+        (QUANT_GROUPS, 1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
     for (; i + 2 <= n_x; i += 2)
-        NAME(tile)(2, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+        NAME(tile)(1, 2, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
     if (i < n_x)
-        NAME(tile)(1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+        NAME(tile)(1, 1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
 }
 
 static void NAME(strip_unpack)(const uint8_t *group, size_t n_blocks, struct BLOCK *strip) {
@@ -91,7 +107,7 @@ static void NAME(strip_unpack)(const uint8_t *group, size_t n_blocks, struct BLO
 static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, const void *x,
                            size_t x_stride, size_t n_x, float *y, size_t y_stride) {
     size_t bytes = NAME(group_bytes)(n_cols), n_blocks = n_cols / Q8_BLOCK;
-    if (n_x <= 3) {
+    if (n_x <= STREAM_ROWS) {
         for (size_t g = 0; g < n_groups; g++) {
             const uint8_t *group = (const uint8_t *)groups + g * bytes;
             if (n_x == 1)
@@ -103,19 +119,22 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
         }
         return;
     }
-    struct BLOCK strip[STRIP_BLOCKS];
+    struct BLOCK strip[QUANT_GROUPS][STRIP_BLOCKS];
     for (size_t i = 0; i < n_x; i += TOKEN_BLOCK) {
         size_t n_rows = n_x - i < TOKEN_BLOCK ? n_x - i : TOKEN_BLOCK;
         for (size_t b = 0; b < n_blocks; b += STRIP_BLOCKS) {
             size_t n = n_blocks - b < STRIP_BLOCKS ? n_blocks - b : STRIP_BLOCKS;
             const uint8_t *columns =
                 (const uint8_t *)x + i * x_stride + b * sizeof(struct q8_block);
-            for (size_t g = 0; g < n_groups; g++) {
-                const uint8_t *group = (const uint8_t *)groups + g * bytes;
-                NAME(strip_unpack)(group + b / SUB_BLOCKS * BLOCK_BYTES, n, strip);
+            for (size_t g = 0; g < n_groups; g += QUANT_GROUPS) {
+                size_t count = n_groups - g < QUANT_GROUPS ? n_groups - g : QUANT_GROUPS;
+                for (size_t j = 0; j < count; j++)
+                    NAME(strip_unpack)
+                    ((const uint8_t *)groups + (g + j) * bytes + b / SUB_BLOCKS * BLOCK_BYTES, n,
+                     strip[j]);
                 NAME(strip_multiply)
-                (strip, n, b == 0, columns, x_stride, n_rows, y + i * y_stride + g * SIMD_LANES,
-                 y_stride);
+                (count, strip, n, b == 0, columns, x_stride, n_rows,
+                 y + i * y_stride + g * SIMD_LANES, y_stride);
             }
         }
     }
@@ -124,6 +143,7 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
 static const struct linear_kernel NAME(kernel) = {
     QUANT_ACTIVATION, SIMD_LANES, NAME(group_bytes), NAME(pack), NAME(unpack_row), NAME(multiply)};
 
+#undef STREAM_ROWS
 #undef NAME_OF
 #undef NAME_TYPED
 #undef NAME
@@ -131,7 +151,6 @@ static const struct linear_kernel NAME(kernel) = {
 #undef TYPE
 #undef BLOCK
 #undef STEP
-#undef TILE
 #undef SUB_BLOCKS
 #undef BLOCK_BYTES
 #undef UNPACK
