@@ -8,8 +8,7 @@
 #include "cpu/kernels/vector.h"
 #include "cpu/kernels/vector_quant_unpack.h"
 
-#define STRIP_BLOCKS (256 / SIMD_LANES) /* blocks of 32 columns unpacked at a time: 20 KiB of L1 \
-                                         */
+#define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */
 #define TOKEN_BLOCK 240 /* rows whose strip of activations stays in L2 while the groups pass */
 #define PREFETCH_BYTES 2560
 

@@ -120,10 +120,12 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
         return;
     }
     struct BLOCK strip[QUANT_GROUPS][STRIP_BLOCKS];
+    size_t n_strips = (n_blocks + STRIP_BLOCKS - 1) / STRIP_BLOCKS;
+    size_t strip_blocks = (n_blocks / SUB_BLOCKS + n_strips - 1) / n_strips * SUB_BLOCKS;
     for (size_t i = 0; i < n_x; i += TOKEN_BLOCK) {
         size_t n_rows = n_x - i < TOKEN_BLOCK ? n_x - i : TOKEN_BLOCK;
-        for (size_t b = 0; b < n_blocks; b += STRIP_BLOCKS) {
-            size_t n = n_blocks - b < STRIP_BLOCKS ? n_blocks - b : STRIP_BLOCKS;
+        for (size_t b = 0; b < n_blocks; b += strip_blocks) {
+            size_t n = n_blocks - b < strip_blocks ? n_blocks - b : strip_blocks;
             const uint8_t *columns =
                 (const uint8_t *)x + i * x_stride + b * sizeof(struct q8_block);
             for (size_t g = 0; g < n_groups; g += QUANT_GROUPS) {
