@@ -124,11 +124,14 @@ static uint64_t page_size(void) {
     return (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+/* A fault may have mapped the whole of a large folio, with what had been dropped before it. */
+#define DROP_BEFORE ((uint64_t)4 << 20)
+
 void file_drop(const struct file *file, uint64_t offset, uint64_t n) {
     if (offset >= file->mapped) return;
     uint64_t page = page_size();
     uint64_t end = n < file->mapped - offset ? offset + n : file->mapped;
-    uint64_t first = (offset + page - 1) / page * page;
+    uint64_t first = offset > DROP_BEFORE ? (offset - DROP_BEFORE) / page * page : 0;
     uint64_t last = end / page * page;
     if (first < last)
         (void)madvise((void *)(uintptr_t)(file->bytes + first), (size_t)(last - first),

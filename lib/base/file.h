@@ -21,7 +21,8 @@ void file_open_memory(struct file *file, const char *name, const void *data, siz
 status file_open_reader(struct file *file, const char *name, const transformer_reader *reader);
 /* Copies bytes [offset, offset + n), which must be within size. IO names file and offset. */
 status file_read(const struct file *file, uint64_t offset, size_t n, void *buffer);
-/* The whole pages in [offset, offset + n) of a mapped file won't be needed again. */
+/* Bytes [offset, offset + n) of a mapped file won't be needed again, nor soon those a little before
+ * them: their pages leave this process. */
 void file_drop(const struct file *file, uint64_t offset, uint64_t n);
 /* Nothing will be read any more: closes what is open, unmaps; name and size stay. */
 void file_close_data(struct file *file);

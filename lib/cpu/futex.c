@@ -38,21 +38,21 @@ static uint32_t sleep_until_changed(struct futex *futex, uint32_t old) {
     return value;
 }
 
-/* The least of a few tries: others may have the processor meanwhile. */
-int futex_spins(double microseconds) {
+/* The least of a few tries: others may have the processor meanwhile. In integers: it runs in the
+ * host's floating-point environment, whose flags are the host's. */
+int futex_spins(int nanoseconds) {
     enum { TRIES = 8, PAUSES = 100 };
-    double best = 1e9;
+    int64_t best = INT64_MAX;
     for (int try = 0; try < TRIES; try++) {
         struct timespec begin, end;
         clock_gettime(CLOCK_MONOTONIC, &begin);
         for (int i = 0; i < PAUSES; i++) pause_spin();
         clock_gettime(CLOCK_MONOTONIC, &end);
-        double seconds =
-            (double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec);
-        if (seconds < best) best = seconds;
+        int64_t took = (end.tv_sec - begin.tv_sec) * 1000000000 + (end.tv_nsec - begin.tv_nsec);
+        if (took < best) best = took;
     }
-    double spins = microseconds * PAUSES / (best * 1e6 + 1e-3);
-    return spins < 1e6 ? (int)spins : 1000000;
+    int64_t spins = (int64_t)nanoseconds * PAUSES / (best > 0 ? best : 1);
+    return spins < INT_MAX / 8 ? (int)spins : INT_MAX / 8;
 }
 
 /* A vain spin costs as much as MISS spins that weren't; below 0 there is no trust. */

@@ -15,7 +15,7 @@
 
 /* Longer than the threads of a balanced op differ, shorter than a time slice of a neighbour who
  * wants the processor. */
-#define SPIN_MICROSECONDS 40.0
+#define SPIN_NANOSECONDS 40000
 
 const char *team_kind(void) {
 #if defined(TEAM_OPENMP)
@@ -103,7 +103,7 @@ status team_create(struct memory *memory, const struct team_options *options, st
     TRY(MEMORY_TAKE_ONE(memory, "the thread team", &made));
     made->memory = memory;
     made->n_threads = n_threads;
-    made->n_spins = n_threads > processors_count() ? 0 : futex_spins(SPIN_MICROSECONDS);
+    made->n_spins = n_threads > processors_count() ? 0 : futex_spins(SPIN_NANOSECONDS);
     if (options->executor) made->executor = *options->executor;
     made->kind = choose_kind(made, options);
 

@@ -12,6 +12,7 @@ struct loader {
     transformer_progress_function progress;
     void *progress_user;
     uint64_t done, total;
+    int *order;    /* [n_weights] slots as their tensors lie in the file */
     void *scratch; /* [scratch_bytes], for readers */
     size_t scratch_bytes;
 };
@@ -75,6 +76,7 @@ static status load_vector(struct loader *loader, const struct tensor *tensor,
     TRY(checkpoint_data(loader->checkpoint, tensor, 0, (size_t)tensor->bytes, loader->scratch,
                         &data));
     weight_type_traits[tensor->type].dequantize(data, weight->vector, weight->n_cols);
+    checkpoint_drop(loader->checkpoint, tensor, 0, (size_t)tensor->bytes);
     return report(loader, tensor->bytes);
 }
 
@@ -101,22 +103,44 @@ static status load_matrix(struct loader *loader, const struct tensor *tensor,
     return OK;
 }
 
-static status load_all(struct loader *loader, const struct spec *spec) {
-    struct backend_model *model = loader->model;
+static bool lies_before(const struct tensor *a, const struct tensor *b) {
+    return a->part != b->part ? a->part < b->part : a->offset < b->offset;
+}
+
+/* Slots in the order of the file, which nearly is their own: what is read ahead is used, and what
+ * is dropped stays dropped. */
+static void sort_by_place(const struct spec *spec, int *order) {
+    for (int i = 0; i < spec->n_weights; i++) {
+        int at = i;
+        for (; at > 0 && lies_before(spec->weights[i].tensor, spec->weights[order[at - 1]].tensor);
+             at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+}
+
+static status lay_out(struct backend_model *model, const struct spec *spec) {
     uint8_t *at = model->arena;
     for (int i = 0; i < spec->n_weights; i++) {
-        const struct weight_slot *slot = &spec->weights[i];
         struct packed_weight *weight = &model->weights[i];
         size_t bytes;
-        TRY(describe(&model->kernels, slot, weight, &bytes));
-        if (slot->vector) {
+        TRY(describe(&model->kernels, &spec->weights[i], weight, &bytes));
+        if (spec->weights[i].vector)
             weight->vector = (float *)(void *)at;
-            TRY(load_vector(loader, slot->tensor, weight));
-        } else {
+        else
             weight->groups = at;
-            TRY(load_matrix(loader, slot->tensor, weight));
-        }
         at += bytes;
+    }
+    return OK;
+}
+
+static status load_all(struct loader *loader, const struct spec *spec) {
+    for (int i = 0; i < spec->n_weights; i++) {
+        int index = loader->order[i];
+        const struct weight_slot *slot = &spec->weights[index];
+        struct packed_weight *weight = &loader->model->weights[index];
+        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
+                         : load_matrix(loader, slot->tensor, weight));
     }
     return OK;
 }
@@ -151,10 +175,15 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     TRY_OR_EXIT(MEMORY_TAKE(memory, arena_bytes, "the weights", &fresh->arena));
     measure(&loader, spec);
     TRY_OR_EXIT(MEMORY_TAKE(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, (size_t)spec->n_weights, "the order of the weights",
+                                  &loader.order));
+    sort_by_place(spec, loader.order);
+    TRY_OR_EXIT(lay_out(fresh, spec));
     TRY_OR_EXIT(load_all(&loader, spec));
     *model = fresh;
 exit:
     memory_give(memory, loader.scratch);
+    memory_give(memory, loader.order);
     if (result != OK) weights_free(fresh);
     return result;
 }

@@ -193,8 +193,10 @@ static void gather(const uint8_t *from, uint8_t *to, size_t stride, size_t unit,
     for (size_t u = 0; u < count; u++) memcpy(to + u * unit, from + u * stride, unit);
 }
 
-/* Blocks of a row at a time: few enough that their part of the group stays in L1. */
+/* Blocks of a row at a time: what is widened of it, and their part of the group, which stays in L1.
+ */
 #define PACK_BYTES 2048
+#define PACK_GROUP_BYTES 16384
 
 /* Blocks first ... first + n - 1 of one row, at `block`, to lane `row` of the group. */
 static void pack_blocks(const struct packing *packing, size_t group_rows, const uint8_t *block,
@@ -237,7 +239,8 @@ void packing_pack(const struct packing *packing, size_t group_rows, const void *
     /* Zero bits are zero weights in every type. */
     size_t used = n_rows < group_rows ? 0 : n_blocks * group_step;
     memset((uint8_t *)group + used, 0, bytes - used);
-    size_t at_once = PACK_BYTES / packing->block_bytes;
+    size_t at_once = PACK_GROUP_BYTES / group_step;
+    if (at_once > PACK_BYTES / packing->block_bytes) at_once = PACK_BYTES / packing->block_bytes;
     if (at_once == 0) at_once = 1;
     for (size_t first = 0; first < n_blocks; first += at_once) {
         size_t n = n_blocks - first < at_once ? n_blocks - first : at_once;
