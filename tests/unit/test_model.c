@@ -44,6 +44,8 @@ static transformer_model_details info(const transformer_model *model) {
 struct files {
     const char *folder; /* in front of names */
     int64_t n_reads, fail_at, short_at;
+    uint64_t end;        /* of the last read */
+    int64_t n_ascending; /* reads that begin behind the one before */
 };
 
 static FILE *open_file(const struct files *files, const char *name) {
@@ -65,6 +67,8 @@ static int64_t file_read(void *user, const char *name, uint64_t offset, void *bu
     struct files *files = user;
     files->n_reads++;
     if (files->n_reads == files->fail_at) return -1;
+    files->n_ascending += offset >= files->end;
+    files->end = offset + n;
     FILE *file = open_file(files, name);
     ck_assert_ptr_nonnull(file);
     fseek(file, (long)offset, SEEK_SET);
@@ -131,6 +135,21 @@ START_TEST(every_way_of_opening) {
     files = (struct files){.folder = "/nonexistent"};
     expect(TRANSFORMER_NOT_FOUND,
            try_open((transformer_model_options){.path = path, .reader = &reader}));
+}
+END_TEST
+
+/* Once the weights are read, each lies behind the one before: what is read ahead is used, and pages
+ * of a mapped file that are dropped are not wanted again. */
+START_TEST(weights_in_the_order_of_the_file) {
+    const char *path = fixture_path(_i ? "quantized/llama-q4_1" : "small/gemma3-mqa");
+    struct files files = {.folder = ""};
+    transformer_reader reader = {.size = file_size, .read = file_read, .user = &files};
+    transformer_model *model =
+        open_with((transformer_model_options){.path = path, .reader = &reader});
+    ck_assert_int_gt(files.n_ascending, 10);
+    ck_assert_msg(files.n_ascending >= files.n_reads - 4, "%lld of %lld reads lie behind the last",
+                  (long long)files.n_ascending, (long long)files.n_reads);
+    transformer_model_close(model);
 }
 END_TEST
 
@@ -487,6 +506,7 @@ START_TEST(path_of_kernels) {
 }
 END_TEST
 
-FIXTURE_MAIN("model", 300, LOOP(every_way_of_opening, 2), CASE(split_files),
-             CASE(progress_and_cancel), CASE(log_lines), CASE(all_through_the_allocator),
-             CASE(info_fields), CASE(metadata), CASE(what_is_no_model), CASE(path_of_kernels))
+FIXTURE_MAIN("model", 300, LOOP(every_way_of_opening, 2), LOOP(weights_in_the_order_of_the_file, 2),
+             CASE(split_files), CASE(progress_and_cancel), CASE(log_lines),
+             CASE(all_through_the_allocator), CASE(info_fields), CASE(metadata),
+             CASE(what_is_no_model), CASE(path_of_kernels))
