@@ -22,7 +22,8 @@ _Static_assert(sizeof(struct header) == MEMORY_ALIGNMENT, "a block starts at the
 static void *default_allocate(void *user, uint64_t size, uint64_t alignment) {
     (void)user;
     if (size < 2 * HUGE_PAGE) return aligned_alloc(alignment, size);
-    void *block = aligned_alloc(HUGE_PAGE, size);
+    uint64_t whole = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE; /* as aligned_alloc asks for */
+    void *block = aligned_alloc(HUGE_PAGE, whole);
     if (block) madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
     return block;
 }
