@@ -13,7 +13,7 @@ enum { PRIVATE_ROWS = 4 };
 enum { LINEAR_TILE_ROWS = 512, LINEAR_SCRATCH_FLOATS = 1 << 15 };
 /* Up to this many units of attention, their splits are shared out; parts of splits that are kept.
  */
-enum { MAX_SHARED_UNITS = 32, SHARED_PARTS = 128 };
+enum { MAX_SHARED_UNITS = 16, SHARED_PARTS = 64 };
 /* Queries that an attention kernel call takes at a time, if one KV head has no more. */
 enum { ATTENTION_TILE_QUERIES = 64 };
 

@@ -241,6 +241,59 @@ START_TEST(chunks_batches_forks) {
 }
 END_TEST
 
+/* ---- pasts of several splits of the attention, which threads share out ---- */
+
+enum { LONG = 1500, N_LONG = 5, N_STEPS = 3 };
+
+static int64_t long_length(int index) {
+    return LONG - 250 * index;
+}
+
+/* Logits after n_sequences long prompts and N_STEPS single tokens each, together. rows
+ * [n_sequences], of sequences first, first + 1, … */
+static void run_long(int32_t n_threads, int64_t max_step_tokens, int first, int n_sequences,
+                     float **rows) {
+    transformer_context *context =
+        context_with((transformer_context_options){.n_threads = n_threads,
+                                                   .max_step_tokens = max_step_tokens,
+                                                   .max_sequence_tokens = LONG + N_STEPS,
+                                                   .kv_tokens = N_LONG * (LONG + 64)});
+    transformer_sequence *sequences[N_LONG];
+    for (int i = 0; i < n_sequences; i++)
+        sequences[i] = fixture_prompt(context, model, 40 + (uint64_t)(first + i),
+                                      long_length(first + i), TRANSFORMER_LOGITS_LAST);
+    fixture_decode(context);
+    for (int step = 0; step < N_STEPS; step++) {
+        for (int i = 0; i < n_sequences; i++)
+            fixture_append(sequences[i], tokens + step + first + i, 1, TRANSFORMER_LOGITS_LAST);
+        fixture_decode(context);
+    }
+    for (int i = 0; i < n_sequences; i++) {
+        rows[i] = fixture_logits(sequences[i], -1);
+        transformer_sequence_destroy(sequences[i]);
+    }
+    transformer_context_destroy(context);
+}
+
+START_TEST(long_pasts) {
+    static const char *const of[] = {"small/llama-gqa", "small/llama-window", "small/gemma3-mqa",
+                                     "small/qwen2-gqa-tied"};
+    transformer_model *opened = fixture_open(of[_i]);
+    begin(opened, _i % 2 ? TRANSFORMER_KV_Q8_0 : TRANSFORMER_KV_F16);
+    float *right[N_LONG], *rows[N_LONG];
+    for (int i = 0; i < N_LONG; i++) run_long(1, 0, i, 1, right + i);
+    ck_assert_mem_ne(right[0], right[1], (size_t)n_vocab * sizeof(float));
+    for (int32_t n_threads = 2; n_threads <= 5; n_threads++) {
+        run_long(n_threads, 100, 0, 1, rows);
+        fixture_same(rows[0], right[0], n_vocab, "a long past, in chunks, on more threads");
+        run_long(n_threads, 0, 0, N_LONG, rows);
+        for (int i = 0; i < N_LONG; i++)
+            fixture_same(rows[i], right[i], n_vocab, "among other long pasts, on more threads");
+    }
+    transformer_model_close(opened);
+}
+END_TEST
+
 START_TEST(kv_types_differ) {
     transformer_model *opened = fixture_open(names[0]);
     struct bits of[5];
@@ -313,7 +366,8 @@ int main(void) {
     Suite *suite = suite_create("determinism");
     TCase *tests = tcase_create("determinism");
     tcase_set_timeout(tests, 300);
-    tcase_add_loop_test(tests, chunks_batches_forks, 0, 3 * N_MODELS);
+    tcase_add_loop_test(tests, chunks_batches_forks, 0, 4 * N_MODELS);
+    tcase_add_loop_test(tests, long_pasts, 0, 4);
     tcase_add_test(tests, kv_types_differ);
 #if defined(__x86_64__)
     tcase_add_test(tests, floating_point_environment);
