@@ -277,10 +277,10 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
     double seconds = time_threads(1, attention_part, &w) / 20;
     double keys = 0.0;
     for (size_t i = 0; i < n_rows; i++) keys += (double)(ATTENTION_SPLIT - n_rows + i + 1) * HEADS;
-    printf("%-11s attention f16, head_dim 64, 3 heads, %zu rows, 512 keys: %.1f us, %.1f GMAC/s, "
+    printf("%-11s attention f16, head_dim 64, 3 heads, %zu rows, %d keys: %.1f us, %.1f GMAC/s, "
            "%.1f GB/s of keys and values\n",
-           kernels->name, n_rows, 1e6 * seconds, 1e-9 * 2 * HEAD_DIM * keys / seconds,
-           1e-9 * (double)(PAGES * 2 * tile) / seconds);
+           kernels->name, n_rows, ATTENTION_SPLIT, 1e6 * seconds,
+           1e-9 * 2 * HEAD_DIM * keys / seconds, 1e-9 * (double)(PAGES * 2 * tile) / seconds);
     free(q);
     free(pool);
     free(w.task.scratch);

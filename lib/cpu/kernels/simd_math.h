@@ -4,26 +4,40 @@
 
 #include "cpu/kernels/simd.h"
 
-/* Relative error below 1e-7, 0 at -inf, inf above 88.7; denormal results are rounded, not flushed.
- * min and max return their second operand where one is NaN, so a NaN passes through. */
-INLINE simd_f simd_exp(simd_f x) {
-    x = simd_max(simd_set1(-104.0f), simd_min(simd_set1(89.0f), x));
-    simd_f n = simd_round(simd_mul(x, simd_set1(0x1.715476p+0f)));
-    simd_f r = simd_fnma(n, simd_set1(0x1.62e4p-1f), x);
-    r = simd_fnma(n, simd_set1(0x1.7f7d1cp-20f), r);
+/* exp(r) of x = n ln 2 + r, |r| <= ln 2 / 2. */
+INLINE simd_f simd_exp_reduced(simd_f x, simd_i *n) {
+    simd_f whole = simd_round(simd_mul(x, simd_set1(0x1.715476p+0f)));
+    simd_f r = simd_fnma(whole, simd_set1(0x1.62e4p-1f), x);
+    r = simd_fnma(whole, simd_set1(0x1.7f7d1cp-20f), r);
     simd_f p = simd_set1(0x1.6a1a62p-10f);
     p = simd_fma(p, r, simd_set1(0x1.123fc8p-7f));
     p = simd_fma(p, r, simd_set1(0x1.555916p-5f));
     p = simd_fma(p, r, simd_set1(0x1.55548ap-3f));
     p = simd_fma(p, r, simd_set1(0x1.fffffcp-2f));
     p = simd_fma(simd_mul(r, r), p, r);
-    p = simd_add(p, simd_set1(1.0f));
+    *n = simd_to_i32(whole);
+    return simd_add(p, simd_set1(1.0f));
+}
+
+/* Relative error below 1e-7, 0 at -inf, inf above 88.7; denormal results are rounded, not flushed.
+ * min and max return their second operand where one is NaN, so a NaN passes through. */
+INLINE simd_f simd_exp(simd_f x) {
+    simd_i n;
+    x = simd_max(simd_set1(-104.0f), simd_min(simd_set1(89.0f), x));
+    simd_f p = simd_exp_reduced(x, &n);
     /* 2^n in two factors: n reaches from -150 to 128, one exponent field doesn't. */
-    simd_i whole = simd_to_i32(n), half = simd_srai_i32(whole, 1);
-    simd_i rest = simd_sub_i32(whole, half), bias = simd_set1_i32(127);
+    simd_i half = simd_srai_i32(n, 1), rest = simd_sub_i32(n, half), bias = simd_set1_i32(127);
     simd_i a = simd_slli_i32(simd_add_i32(half, bias), 23);
     simd_i b = simd_slli_i32(simd_add_i32(rest, bias), 23);
     return simd_mul(simd_mul(p, simd_from_bits(a)), simd_from_bits(b));
+}
+
+/* The same for x <= 0 where nothing below 1e-37 is told from 1e-37: the exponent is moved as an
+ * integer. */
+INLINE simd_f simd_exp_weight(simd_f x) {
+    simd_i n;
+    simd_f p = simd_exp_reduced(simd_max(simd_set1(-85.0f), x), &n);
+    return simd_from_bits(simd_add_i32(simd_bits(p), simd_slli_i32(n, 23)));
 }
 
 INLINE float simd_exp_scalar(float x) {

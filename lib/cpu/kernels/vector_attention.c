@@ -193,23 +193,24 @@ static void multiply(enum gemm_type type, const struct product *p, size_t n_rows
         multiply_bf16(p, n_rows);
 }
 
-/* Scores → weights of the page relative to the new maximum, exactly 0 for keys out of range; the
- * query's maximum and sum move on, and so does the scale of its values. */
-static void softmax(const struct attention_task *task, float *s, struct key_range range,
-                    float *part) {
+/* whole, a constant: the range is all keys of the page, and nothing need be left out. */
+INLINE float weigh_scores(const struct attention_task *task, float *s, struct key_range range,
+                          bool whole, float *part) {
     const simd_f scale = simd_set1(task->scale), none = simd_set1(-INFINITY);
     simd_f score[PAGE_VECTORS], largest = none;
     simd_m valid[PAGE_VECTORS];
     UNROLL
     for (int i = 0; i < PAGE_VECTORS; i++) {
         int first = i * SIMD_LANES;
-        simd_f v = simd_mul(simd_load(s + first), scale);
+        score[i] = simd_mul(simd_load(s + first), scale);
         if (task->softcap != 0.0f) {
             simd_f cap = simd_set1(task->softcap);
-            v = simd_mul(cap, simd_tanh(simd_div(v, cap)));
+            score[i] = simd_mul(cap, simd_tanh(simd_div(score[i], cap)));
         }
-        valid[i] = simd_between((int)range.begin - first, (int)range.end - first);
-        score[i] = simd_select(valid[i], v, none);
+        if (!whole) {
+            valid[i] = simd_between((int)range.begin - first, (int)range.end - first);
+            score[i] = simd_select(valid[i], score[i], none);
+        }
         largest = simd_max(score[i], largest);
     }
     float maximum = simd_largest(largest);
@@ -218,13 +219,24 @@ static void softmax(const struct attention_task *task, float *s, struct key_rang
     simd_f sum = simd_zero();
     UNROLL
     for (int i = 0; i < PAGE_VECTORS; i++) {
-        simd_f weight = simd_keep(valid[i], simd_exp(simd_sub(score[i], m)));
+        simd_f weight = simd_exp_weight(simd_sub(score[i], m));
+        if (!whole) weight = simd_keep(valid[i], weight);
         simd_store(s + i * SIMD_LANES, weight);
         sum = simd_add(sum, weight);
     }
     float rescale = part[0] == maximum ? 1.0f : simd_first(simd_exp(simd_set1(part[0] - maximum)));
     part[0] = maximum;
     part[1] = part[1] * rescale + simd_sum(sum);
+    return rescale;
+}
+
+/* Scores → weights of the page relative to the new maximum, exactly 0 for keys out of range; the
+ * query's maximum and sum move on, and so does the scale of its values. */
+static void softmax(const struct attention_task *task, float *s, struct key_range range,
+                    float *part) {
+    bool whole = range.begin == 0 && range.end == KV_PAGE;
+    float rescale = whole ? weigh_scores(task, s, range, true, part)
+                          : weigh_scores(task, s, range, false, part);
     if (rescale == 1.0f) return;
     const simd_f by = simd_set1(rescale);
     float *o = part + 16;

@@ -84,13 +84,11 @@ static void NAME(strip_multiply)(size_t n_groups, struct BLOCK (*strip)[STRIP_BL
                                  bool first, const uint8_t *x, size_t x_stride, size_t n_x,
                                  float *y, size_t y_stride) {
     size_t i = 0;
-    for (; i + QUANT_TILE <= n_x && n_groups == QUANT_GROUPS; i += QUANT_TILE)
-        NAME(tile)
-        (QUANT_GROUPS, QUANT_TILE, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride,
-         y_stride);
-    for (; i < n_x && n_groups == QUANT_GROUPS; i++)
-        NAME(tile)
-        (QUANT_GROUPS, 1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
+    for (; i + QUANT_TILE <= n_x && n_groups == QUANT_GROUPS; i += QUANT_TILE) NAME(tile)
+    (QUANT_GROUPS, QUANT_TILE, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride,
+     y_stride);
+    for (; i < n_x && n_groups == QUANT_GROUPS; i++) NAME(tile)
+    (QUANT_GROUPS, 1, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
     for (; i + 2 <= n_x; i += 2)
         NAME(tile)(1, 2, strip, n, first, x + i * x_stride, x_stride, y + i * y_stride, y_stride);
     if (i < n_x)
@@ -130,10 +128,9 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
                 (const uint8_t *)x + i * x_stride + b * sizeof(struct q8_block);
             for (size_t g = 0; g < n_groups; g += QUANT_GROUPS) {
                 size_t count = n_groups - g < QUANT_GROUPS ? n_groups - g : QUANT_GROUPS;
-                for (size_t j = 0; j < count; j++)
-                    NAME(strip_unpack)
-                    ((const uint8_t *)groups + (g + j) * bytes + b / SUB_BLOCKS * BLOCK_BYTES, n,
-                     strip[j]);
+                for (size_t j = 0; j < count; j++) NAME(strip_unpack)
+                ((const uint8_t *)groups + (g + j) * bytes + b / SUB_BLOCKS * BLOCK_BYTES, n,
+                 strip[j]);
                 NAME(strip_multiply)
                 (count, strip, n, b == 0, columns, x_stride, n_rows,
                  y + i * y_stride + g * SIMD_LANES, y_stride);
