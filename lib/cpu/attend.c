@@ -41,8 +41,8 @@ void attend_store(const struct worker *worker, const struct op *op) {
         rotate(worker, a, &a->k_norm, row, k);
         uint8_t *page = page_of(context, place->group, row);
         size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
-        uint8_t *k_head = page + place->k_offset + (size_t)head * place->k_head_bytes;
-        uint8_t *v_head = page + place->v_offset + (size_t)head * place->v_head_bytes;
+        uint8_t *k_head = page + place->k_offset + (size_t)head * place->head_bytes;
+        uint8_t *v_head = page + place->v_offset + (size_t)head * place->head_bytes;
         worker->kernels->kv_store_key(context->kv_type, k, dim, slot, k_head);
         worker->kernels->kv_store(context->kv_type, v, dim, slot, v_head);
     }
@@ -128,8 +128,8 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .pool = context->pools[place->group],
         .pages = unit->sequence->pages[place->group],
         .page_bytes = context->program->kv.groups[place->group].page_bytes,
-        .k_offset = place->k_offset + (size_t)unit->kv_head * place->k_head_bytes,
-        .v_offset = place->v_offset + (size_t)unit->kv_head * place->v_head_bytes,
+        .k_offset = place->k_offset + (size_t)unit->kv_head * place->head_bytes,
+        .v_offset = place->v_offset + (size_t)unit->kv_head * place->head_bytes,
         .scratch = worker->scratch->attention,
     };
 }

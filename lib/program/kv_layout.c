@@ -26,11 +26,11 @@ status kv_layout_make(struct memory *memory, const struct spec *spec,
             layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window};
 
         struct kv_group *group = &layout->groups[place->group];
-        place->k_head_bytes = head_bytes(format, (size_t)stream->key_dim);
-        place->v_head_bytes = head_bytes(format, (size_t)stream->value_dim);
+        size_t k_bytes = head_bytes(format, (size_t)stream->key_dim);
+        place->head_bytes = k_bytes + head_bytes(format, (size_t)stream->value_dim);
         place->k_offset = group->page_bytes;
-        place->v_offset = place->k_offset + (size_t)stream->n_heads * place->k_head_bytes;
-        group->page_bytes = place->v_offset + (size_t)stream->n_heads * place->v_head_bytes;
+        place->v_offset = place->k_offset + k_bytes;
+        group->page_bytes += (size_t)stream->n_heads * place->head_bytes;
         if (!stream->value_dim) place->v_offset = place->k_offset;
     }
     return OK;

@@ -1,6 +1,6 @@
 /* Where keys and values lie: streams of equal shape and window form a group, which has pages and
  * page tables of its own. A page of a group holds KV_PAGE_TOKENS positions of every stream in it:
- * [stream][k, v][head], keys as [dim][position], so that attention's lanes are keys, and values as
+ * [stream][head][k, v], keys as [dim][position], so that attention's lanes are keys, and values as
  * [position][dim]; scales follow a head's elements in the same order. */
 #ifndef PROGRAM_KV_LAYOUT_H
 #define PROGRAM_KV_LAYOUT_H
@@ -23,7 +23,7 @@ struct kv_group {
 struct kv_place { /* of a stream */
     int group;
     size_t k_offset, v_offset; /* of head 0 in a page */
-    size_t k_head_bytes, v_head_bytes;
+    size_t head_bytes;         /* from head to head */
 };
 
 struct kv_layout {

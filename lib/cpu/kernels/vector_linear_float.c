@@ -8,12 +8,12 @@
 #include "cpu/kernels/vector_gemm.h"
 
 #define GROUP (2 * SIMD_LANES)
-#define TILE \
-    (SIMD_REGISTERS * 3 / 8) /* activation rows: two sums each, two weights and a broadcast */
-#define STRIP_COLS 256       /* columns of a group as f32: 16 KiB */
-#define TOKEN_BLOCK                                                                  \
-    240 /* activation rows that stay in L2 while the groups pass; a multiple of TILE \
-         */
+/* Activation rows of a tile: two sums each, two weights and a broadcast fill the registers. */
+#define TILE (SIMD_REGISTERS * 3 / 8)
+/* Columns of a group as f32: 16 or 32 KiB. */
+#define STRIP_COLS 256
+/* Activation rows that stay in L2 while the groups pass; a multiple of TILE. */
+#define TOKEN_BLOCK 240
 #define PREFETCH_BYTES 2560
 
 /* Straight from the packed weights: few rows, bound by reading them. The sums of several groups run
