@@ -194,8 +194,8 @@ static void multiply(enum gemm_type type, const struct product *p, size_t n_rows
 }
 
 /* whole, a constant: the range is all keys of the page, and nothing need be left out. */
-INLINE float weigh_scores(const struct attention_task *task, float *s, struct key_range range,
-                          bool whole, float *part) {
+INLINE simd_f weigh_scores(const struct attention_task *task, float *s, struct key_range range,
+                           bool whole, float *part) {
     const simd_f scale = simd_set1(task->scale), none = simd_set1(-INFINITY);
     simd_f score[PAGE_VECTORS], largest = none;
     simd_m valid[PAGE_VECTORS];
@@ -213,9 +213,10 @@ INLINE float weigh_scores(const struct attention_task *task, float *s, struct ke
         }
         largest = simd_max(score[i], largest);
     }
-    float maximum = simd_largest(largest);
-    if (part[0] > maximum) maximum = part[0];
-    const simd_f m = simd_set1(maximum);
+    /* Whether the maximum moves can't be predicted, so nothing branches on it: where it stays, the
+     * values are multiplied by exactly 1. */
+    const simd_f before = simd_set1(part[0]);
+    const simd_f m = simd_max(before, simd_set1(simd_largest(largest)));
     simd_f sum = simd_zero();
     UNROLL
     for (int i = 0; i < PAGE_VECTORS; i++) {
@@ -224,9 +225,9 @@ INLINE float weigh_scores(const struct attention_task *task, float *s, struct ke
         simd_store(s + i * SIMD_LANES, weight);
         sum = simd_add(sum, weight);
     }
-    float rescale = part[0] == maximum ? 1.0f : simd_first(simd_exp(simd_set1(part[0] - maximum)));
-    part[0] = maximum;
-    part[1] = part[1] * rescale + simd_sum(sum);
+    const simd_f rescale = simd_exp(simd_sub(before, m));
+    part[0] = simd_first(m);
+    part[1] = part[1] * simd_first(rescale) + simd_sum(sum);
     return rescale;
 }
 
@@ -235,13 +236,11 @@ INLINE float weigh_scores(const struct attention_task *task, float *s, struct ke
 static void softmax(const struct attention_task *task, float *s, struct key_range range,
                     float *part) {
     bool whole = range.begin == 0 && range.end == KV_PAGE;
-    float rescale = whole ? weigh_scores(task, s, range, true, part)
-                          : weigh_scores(task, s, range, false, part);
-    if (rescale == 1.0f) return;
-    const simd_f by = simd_set1(rescale);
+    const simd_f rescale = whole ? weigh_scores(task, s, range, true, part)
+                                 : weigh_scores(task, s, range, false, part);
     float *o = part + 16;
     for (size_t d = 0; d < task->head_dim; d += SIMD_LANES)
-        simd_store(o + d, simd_mul(simd_load(o + d), by));
+        simd_store(o + d, simd_mul(simd_load(o + d), rescale));
 }
 
 /* The values of keys begin ... end - 1, weighted, onto those of n_rows queries. */
