@@ -115,7 +115,7 @@ class Generate(programs.Case):
             from_file = self.output("generate", "--model", model(BPE), "--prompt-file", path,
                                     "--max-tokens", 24, "--device", "cpu")
         self.assertEqual(from_file, self.generate())
-        for kv in ("f32", "f16", "bf16"):
+        for kv in ("f32", "f16", "bf16", "q8_0"):
             self.generate("--kv", kv)
         self.output("generate", "--model", model(SENTENCEPIECE), "--max-tokens", 3)
 

@@ -189,6 +189,7 @@ START_TEST(estimates) {
          .max_step_tokens = 64,
          .max_logit_rows = 64,
          .kv_type = TRANSFORMER_KV_BF16},
+        {.n_threads = 2, .kv_type = TRANSFORMER_KV_Q8_0, .kv_tokens = 4096},
     };
     const char *paths[] = {
         fixture_path("small/llama-gqa"),       fixture_path("small/gemma3-mqa"),
@@ -196,7 +197,8 @@ START_TEST(estimates) {
         fixture_path("quantized/llama-q8_0"),  fixture_real_path("smollm2")};
     if (!paths[5]) puts("in part skipped: TEST_MODELS names no folder with smollm2.gguf");
     for (int i = 0; i < 6; i++)
-        for (uint32_t j = 0; paths[i] && j < 4; j++) check_estimate(paths[i], j % 2, all[j]);
+        for (uint32_t j = 0; paths[i] && j < sizeof all / sizeof *all; j++)
+            check_estimate(paths[i], j % 2, all[j]);
 }
 END_TEST
 
