@@ -161,12 +161,20 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
 /* Few units with long pasts: the threads share out their splits, each of which leaves its part in
  * memory that all see; then the parts of a unit are merged, in order, by one thread. Rounds are as
  * long as that memory reaches. */
+/* What there is to share out: units, and from where to where their splits reach. */
+struct extent {
+    int64_t n_units, n_splits; /* of all units together */
+    int64_t first_split, end_split;
+    int64_t busiest;      /* splits of the thread with most, where each unit is one thread's */
+    int64_t most_queries; /* of a unit */
+};
+
 static void attend_by_splits(const struct worker *worker, const struct op *op, int64_t heads,
-                             int64_t n_units, int64_t n_splits) {
+                             const struct extent *extent) {
     const struct backend_context *context = worker->context;
     size_t dim = (size_t)op->attention->head_dim, floats = context->shared_part_floats;
-    int64_t at_once = context->n_shared_parts / n_units - 1;
-    for (int64_t begin = 0; begin < n_splits; begin += at_once) {
+    int64_t at_once = context->n_shared_parts / extent->n_units - 1;
+    for (int64_t begin = extent->first_split; begin < extent->end_split; begin += at_once) {
         struct walk walk = walk_begin(worker, op->attention, heads);
         struct unit unit;
         int64_t turn = 0;
@@ -198,7 +206,7 @@ static void attend_by_splits(const struct worker *worker, const struct op *op, i
             if (begin + at_once >= unit.end_split && begin < unit.end_split)
                 finish(worker, op, &unit, parts);
         }
-        if (begin + at_once < n_splits) team_barrier(context->team, worker->thread);
+        if (begin + at_once < extent->end_split) team_barrier(context->team, worker->thread);
     }
 }
 
@@ -207,29 +215,49 @@ static int64_t share_of(int64_t n, int64_t n_threads) {
 }
 
 /* Whether sharing out splits leaves the busiest thread a tenth less, which pays for its barrier. */
-static bool splits_pay(const struct worker *worker, int64_t n_units, int64_t n_splits) {
-    int64_t by_units = share_of(n_units, worker->n_threads) * n_splits;
-    return 10 * share_of(n_units * n_splits, worker->n_threads) <= 9 * by_units;
+static bool splits_pay(const struct worker *worker, const struct extent *extent) {
+    return 10 * share_of(extent->n_splits, worker->n_threads) <= 9 * extent->busiest;
+}
+
+static int64_t larger(int64_t a, int64_t b) {
+    return a > b ? a : b;
+}
+
+/* false: there are more units than are ever shared out. */
+static bool measure(const struct worker *worker, const struct attention_spec *a, int64_t heads,
+                    struct extent *extent) {
+    struct walk walk = walk_begin(worker, a, heads);
+    struct unit unit;
+    int64_t of_thread[MAX_SHARED_UNITS] = {0};
+    *extent = (struct extent){.first_split = INT64_MAX};
+    while (walk_next(&walk, &unit)) {
+        if (extent->n_units == MAX_SHARED_UNITS) return false;
+        int64_t thread = extent->n_units++ % worker->n_threads;
+        int64_t n_splits = unit.end_split - unit.first_split;
+        extent->n_splits += n_splits;
+        of_thread[thread] += n_splits;
+        extent->busiest = larger(extent->busiest, of_thread[thread]);
+        extent->most_queries = larger(extent->most_queries, unit.n_rows * unit.n_heads);
+        extent->end_split = larger(extent->end_split, unit.end_split);
+        if (unit.first_split < extent->first_split) extent->first_split = unit.first_split;
+    }
+    return true;
 }
 
 void attend_run(const struct worker *worker, const struct op *op) {
     const struct attention_spec *a = op->attention;
-    int64_t group = a->n_heads / a->n_kv_heads, n_units = 0, n_splits = 0, most_queries = 0;
-    struct walk walk = walk_begin(worker, a, group);
-    struct unit unit;
-    while (n_units <= MAX_SHARED_UNITS && walk_next(&walk, &unit)) {
-        n_units++;
-        if (unit.end_split > n_splits) n_splits = unit.end_split;
-        if (unit.n_rows * unit.n_heads > most_queries) most_queries = unit.n_rows * unit.n_heads;
-    }
-    size_t part_floats = (size_t)most_queries * ATTENTION_PART_FLOATS((size_t)a->head_dim);
-    if (n_units <= MAX_SHARED_UNITS && part_floats <= worker->context->shared_part_floats &&
-        splits_pay(worker, n_units, n_splits)) {
-        attend_by_splits(worker, op, group, n_units, n_splits);
+    int64_t group = a->n_heads / a->n_kv_heads;
+    size_t query_floats = ATTENTION_PART_FLOATS((size_t)a->head_dim);
+    struct extent extent;
+    if (measure(worker, a, group, &extent) &&
+        (size_t)extent.most_queries * query_floats <= worker->context->shared_part_floats &&
+        splits_pay(worker, &extent)) {
+        attend_by_splits(worker, op, group, &extent);
         return;
     }
     int64_t index = 0;
-    walk = walk_begin(worker, a, heads_of_unit(worker, a));
+    struct unit unit;
+    struct walk walk = walk_begin(worker, a, heads_of_unit(worker, a));
     for (; walk_next(&walk, &unit); index++)
         if (index % worker->n_threads == worker->thread) attend_unit(worker, op, &unit);
 }

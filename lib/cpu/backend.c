@@ -202,7 +202,6 @@ static status fill(struct backend_context *context) {
     measure(&context->model->kernels, context->program, limits, &sizes);
     context->hidden_stride = sizes.hidden_stride;
     context->logits_stride = sizes.logits_stride;
-    context->attention_queries = sizes.attention_queries;
     context->n_shared_parts = SHARED_PARTS;
     context->shared_part_floats = sizes.shared_part / sizeof(float);
     memcpy(context->prepared_bytes, sizes.prepared_row, sizeof context->prepared_bytes);

@@ -43,7 +43,6 @@ struct backend_context {
     size_t hidden_stride, logits_stride;
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
     size_t prepared_bytes[ACTIVATION_FORMATS];
-    size_t attention_queries;
     /* [n_shared_parts][shared_part_floats], a part of as many queries as a KV head has heads */
     float *shared_parts;
     int64_t n_shared_parts;

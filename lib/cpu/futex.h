@@ -18,7 +18,8 @@ struct futex {
  * trust a waiter sleeps at once, but for a trial now and then. */
 struct patience {
     int n_spins; /* of the processor's pause; 0: sleep at once */
-    int trust, n_waits;
+    int trust;
+    unsigned n_waits;
 };
 
 /* Spins that take about so long on this processor. */
