@@ -22,7 +22,7 @@ struct thread_scratch {
     float *row, *sum;                      /* [max_in] */
     float *outputs;                        /* [LINEAR_SCRATCH_FLOATS] */
     void *attention;
-    float *part, *total; /* [attention_queries][ATTENTION_PART_FLOATS(256)] */
+    float *part, *total; /* [queries of a unit][ATTENTION_PART_FLOATS(head_dim)], the widest */
 };
 
 struct backend_context {
