@@ -59,6 +59,8 @@ INLINE void NAME(tile)(int n_groups, int n_x, struct BLOCK (*strip)[STRIP_BLOCKS
                        bool first, const uint8_t *x, size_t x_stride, float *y, size_t y_stride) {
     simd_f sum[QUANT_GROUPS][QUANT_TILE];
     const struct q8_block *xs[QUANT_TILE];
+    const struct BLOCK *ws[QUANT_GROUPS] = {strip[0], strip[QUANT_GROUPS - 1]};
+    _Static_assert(QUANT_GROUPS == 2, "ws has them all");
     UNROLL
     for (int t = 0; t < n_x; t++) {
         xs[t] = (const struct q8_block *)(const void *)(x + (size_t)t * x_stride);
@@ -66,10 +68,7 @@ INLINE void NAME(tile)(int n_groups, int n_x, struct BLOCK (*strip)[STRIP_BLOCKS
         for (int g = 0; g < n_groups; g++)
             sum[g][t] = first ? simd_zero() : simd_load(y + (size_t)t * y_stride + g * SIMD_LANES);
     }
-    for (size_t b = 0; b < n; b++) {
-        const struct BLOCK *ws[QUANT_GROUPS];
-        UNROLL
-        for (int g = 0; g < n_groups; g++) ws[g] = &strip[g][b];
+    for (const struct BLOCK *end = strip[0] + n; ws[0] < end; ws[0]++, ws[1]++) {
         STEP(n_groups, n_x, ws, xs, sum);
         UNROLL
         for (int t = 0; t < n_x; t++) xs[t]++;
