@@ -23,7 +23,7 @@ sanitizers=address,undefined
     CC=clang meson setup $build -Db_sanitize=$sanitizers -Db_lundef=false -Dbuildtype=debugoptimized -Doptimization=1 \
         -Dopenmp=disabled -Dexamples=false -Dtests=false \
         -Dc_args="-fsanitize=fuzzer-no-link -fno-sanitize-recover=all" >$build/log.txt
-ninja -C $build lib/libtransformer-core.a >>$build/log.txt.txt
+ninja -C $build lib/libtransformer-core.a >>$build/log.txt
 clang -std=c11 -g -O1 -fsanitize=$sanitizers,fuzzer -fno-sanitize-recover=all -DSOURCE_ROOT="\"$PWD\"" -Iinclude -Ilib \
     "tests/fuzz/fuzz_$name.c" -Wl,--whole-archive $build/lib/libtransformer-core.a -Wl,--no-whole-archive \
     -lutf8proc -lm -lpthread -o "$build/fuzz_$name"
