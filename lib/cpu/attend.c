@@ -173,7 +173,7 @@ static void attend_by_splits(const struct worker *worker, const struct op *op, i
                              const struct extent *extent) {
     const struct backend_context *context = worker->context;
     size_t dim = (size_t)op->attention->head_dim, floats = context->shared_part_floats;
-    int64_t at_once = context->n_shared_parts / extent->n_units - 1;
+    int64_t at_once = SHARED_PARTS / extent->n_units - 1;
     for (int64_t begin = extent->first_split; begin < extent->end_split; begin += at_once) {
         struct walk walk = walk_begin(worker, op->attention, heads);
         struct unit unit;

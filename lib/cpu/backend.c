@@ -36,10 +36,10 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
             larger(sizes->attention_queries, (size_t)(a->n_heads / a->n_kv_heads));
     }
     for (int64_t i = 0; i < spec->n_layers; i++) {
-        size_t dim = (size_t)spec->layers[i].attention.head_dim, queries = sizes->attention_queries;
+        const struct attention_spec *a = &spec->layers[i].attention;
+        size_t dim = (size_t)a->head_dim, queries = sizes->attention_queries;
         sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
-        const struct attention_spec *a = &spec->layers[i].attention;
         sizes->shared_part =
             larger(sizes->shared_part, (size_t)(a->n_heads / a->n_kv_heads) *
                                            ATTENTION_PART_FLOATS(dim) * sizeof(float));
@@ -202,7 +202,6 @@ static status fill(struct backend_context *context) {
     measure(&context->model->kernels, context->program, limits, &sizes);
     context->hidden_stride = sizes.hidden_stride;
     context->logits_stride = sizes.logits_stride;
-    context->n_shared_parts = SHARED_PARTS;
     context->shared_part_floats = sizes.shared_part / sizeof(float);
     memcpy(context->prepared_bytes, sizes.prepared_row, sizeof context->prepared_bytes);
     TRY(take_pools(context));

@@ -43,9 +43,8 @@ struct backend_context {
     size_t hidden_stride, logits_stride;
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
     size_t prepared_bytes[ACTIVATION_FORMATS];
-    /* [n_shared_parts][shared_part_floats], a part of as many queries as a KV head has heads */
+    /* [SHARED_PARTS][shared_part_floats], a part of as many queries as a KV head has heads */
     float *shared_parts;
-    int64_t n_shared_parts;
     size_t shared_part_floats;
     struct thread_scratch *threads; /* [n_threads] */
 

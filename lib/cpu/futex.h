@@ -24,6 +24,7 @@ struct patience {
 
 /* Spins that take about so long on this processor. */
 int futex_spins(int nanoseconds);
+
 void futex_init(struct futex *futex, uint32_t value);
 /* Everything written before is seen by who sees the value. Wakes all that sleep. */
 void futex_set(struct futex *futex, uint32_t value);

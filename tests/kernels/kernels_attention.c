@@ -197,6 +197,45 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
     cache_free(&c);
 }
 
+/* What a query must not see may be infinite: the value of a later position, or of one that its
+ * window has passed, though a neighbour in the same call sees it. */
+static void test_out_of_sight(const struct path *path, enum kv_type type, int64_t window) {
+    enum { ROWS = 7, HEADS = 2, DIM = 64, POSITION = 70 };
+    const struct kernels *k = &path->kernels;
+    struct cache c;
+    cache_init(&c, k, type, DIM, POSITION + ROWS);
+    /* seen by the last row alone, or by the first */
+    size_t poisoned = window > 0 ? (size_t)(POSITION - window + 1) : POSITION + ROWS - 1;
+    float infinite[DIM], q[ROWS * HEADS * DIM], out[ROWS * HEADS * DIM];
+    for (int d = 0; d < DIM; d++) infinite[d] = INFINITY;
+    uint8_t *page = c.pool + (size_t)c.pages[poisoned / KV_PAGE] * c.page_bytes;
+    k->kv_store(type, infinite, DIM, poisoned % KV_PAGE, page + c.v_offset);
+    random_fill(q, ROWS * HEADS * DIM, 1.0f);
+    struct attention_task task = {.q = q,
+                                  .q_stride = HEADS * DIM,
+                                  .n_rows = ROWS,
+                                  .n_heads = HEADS,
+                                  .head_dim = DIM,
+                                  .position = POSITION,
+                                  .window = window,
+                                  .scale = 0.125f,
+                                  .type = type,
+                                  .pool = c.pool,
+                                  .pages = c.pages,
+                                  .page_bytes = c.page_bytes,
+                                  .k_offset = c.k_offset,
+                                  .v_offset = c.v_offset};
+    attend(k, &task, out);
+    for (size_t row = 0; row < ROWS; row++) {
+        bool sees = row == (window > 0 ? 0 : ROWS - 1), finite = true;
+        for (size_t i = 0; i < HEADS * DIM; i++)
+            finite &= isfinite(out[row * HEADS * DIM + i]) != 0;
+        check(finite != sees, "%s: attention type %d, window %lld: row %zu and an infinite value",
+              k->name, (int)type, (long long)window, row);
+    }
+    cache_free(&c);
+}
+
 /* A split that nothing of the query lies in: m = -inf, l = 0, o = 0, and merging it does nothing.
  */
 static void test_empty_split(const struct path *path) {
@@ -239,6 +278,10 @@ static void test_empty_split(const struct path *path) {
 void test_attention(const struct path *path) {
     static const size_t head_dims[] = {1, 8, 16, 20, 24, 64, 72, 80, 96, 128, 192, 256};
     test_empty_split(path);
+    for (int type = 0; type < KV_TYPES; type++) {
+        test_out_of_sight(path, (enum kv_type)type, 0);
+        test_out_of_sight(path, (enum kv_type)type, 40);
+    }
     for (int type = 0; type < KV_TYPES; type++)
         for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++) {
             enum kv_type kv = (enum kv_type)type;

@@ -169,9 +169,6 @@ INLINE simd_i simd_zero_bits(void) {
 INLINE simd_i simd_set1_i32(int32_t x) {
     return _mm256_set1_epi32(x);
 }
-INLINE simd_i simd_set1_i16(int16_t x) {
-    return _mm256_set1_epi16(x);
-}
 INLINE simd_i simd_set1_i8(int8_t x) {
     return _mm256_set1_epi8(x);
 }
@@ -196,9 +193,6 @@ INLINE simd_i simd_sub_i32(simd_i a, simd_i b) {
 INLINE simd_i simd_add_i16(simd_i a, simd_i b) {
     return _mm256_add_epi16(a, b);
 }
-INLINE simd_i simd_mul_i16(simd_i a, simd_i b) {
-    return _mm256_mullo_epi16(a, b);
-}
 INLINE simd_i simd_slli_i32(simd_i x, int by) {
     return _mm256_slli_epi32(x, by);
 }
@@ -213,9 +207,6 @@ INLINE simd_i simd_slli_i16(simd_i x, int by) {
 }
 INLINE simd_i simd_srli_i16(simd_i x, int by) {
     return _mm256_srli_epi16(x, by);
-}
-INLINE simd_i simd_even_i16(simd_i x) { /* zero in the upper half of each 32-bit lane */
-    return _mm256_blend_epi16(x, _mm256_setzero_si256(), 0xaa);
 }
 INLINE simd_f simd_from_i32(simd_i x) {
     return _mm256_cvtepi32_ps(x);

@@ -156,9 +156,6 @@ INLINE simd_i simd_zero_bits(void) {
 INLINE simd_i simd_set1_i32(int32_t x) {
     return _mm512_set1_epi32(x);
 }
-INLINE simd_i simd_set1_i16(int16_t x) {
-    return _mm512_set1_epi16(x);
-}
 INLINE simd_i simd_set1_i8(int8_t x) {
     return _mm512_set1_epi8(x);
 }
@@ -183,9 +180,6 @@ INLINE simd_i simd_sub_i32(simd_i a, simd_i b) {
 INLINE simd_i simd_add_i16(simd_i a, simd_i b) {
     return _mm512_add_epi16(a, b);
 }
-INLINE simd_i simd_mul_i16(simd_i a, simd_i b) {
-    return _mm512_mullo_epi16(a, b);
-}
 INLINE simd_i simd_slli_i32(simd_i x, int by) {
     return _mm512_slli_epi32(x, (unsigned)by);
 }
@@ -200,9 +194,6 @@ INLINE simd_i simd_slli_i16(simd_i x, int by) {
 }
 INLINE simd_i simd_srli_i16(simd_i x, int by) {
     return (__m512i)((__v32hu)x >> by);
-}
-INLINE simd_i simd_even_i16(simd_i x) {
-    return _mm512_and_si512(x, _mm512_set1_epi32(0xffff));
 }
 INLINE simd_f simd_from_i32(simd_i x) {
     return _mm512_cvtepi32_ps(x);

@@ -40,10 +40,6 @@ INLINE simd_f simd_exp_weight(simd_f x) {
     return simd_from_bits(simd_add_i32(simd_bits(p), simd_slli_i32(n, 23)));
 }
 
-INLINE float simd_exp_scalar(float x) {
-    return simd_first(simd_exp(simd_set1(x)));
-}
-
 INLINE simd_f simd_tanh(simd_f x) {
     const simd_f one = simd_set1(1.0f), two = simd_set1(2.0f);
     simd_f sign = simd_and(x, simd_set1(-0.0f)), a = simd_abs(x);

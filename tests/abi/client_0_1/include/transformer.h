@@ -323,7 +323,8 @@ enum {
     TRANSFORMER_KV_DEFAULT = 0,
     TRANSFORMER_KV_F32 = 1,
     TRANSFORMER_KV_F16 = 2,
-    TRANSFORMER_KV_BF16 = 3
+    TRANSFORMER_KV_BF16 = 3,
+    TRANSFORMER_KV_Q8_0 = 4 /* int8 with an f16 scale for 32 dims of a head */
 };
 
 typedef struct transformer_context_options {
