@@ -1,0 +1,63 @@
+/* Which kernel runs, with what grid: pure functions of the device, the weight and the number of
+ * rows, apart from the kernels so that they are tested without a GPU. */
+#ifndef CUDA_SELECT_H
+#define CUDA_SELECT_H
+
+#include <stdbool.h>
+
+#include "cuda/kernels/gemm/gemm_args.h"
+#include "quant/weight_type.h"
+
+struct cuda_properties { /* of a device */
+    int major, minor;    /* compute capability */
+    int n_multiprocessors;
+    size_t shared_per_block; /* bytes a block may ask for */
+    size_t shared_per_multiprocessor;
+    size_t l2_bytes;
+};
+
+struct launch_shape {
+    const char *kernel;
+    uint32_t grid, threads;
+    uint32_t shared_bytes;
+};
+
+struct gemm_problem {
+    enum weight_type type;
+    enum gemm_combine combine;
+    uint32_t n_weights;
+    uint32_t n_rows[GEMM_MAX_WEIGHTS];
+    uint32_t n_cols;
+    uint32_t n_x;
+};
+
+struct gemm_choice {
+    struct launch_shape launch;
+    uint32_t split_cols, splits_apart; /* of gemm_args */
+    uint64_t parts_bytes;              /* of gemm_args.parts */
+    uint32_t n_counters;
+};
+
+/* How a weight type wants its activations: enum cuda_activation. */
+int select_activation(enum weight_type type);
+/* Columns after which sums begin anew: of the device and the weight's shape, never of n_x. A
+ * multiple of LAYOUT_COLS. */
+uint32_t select_split_cols(const struct cuda_properties *device, enum weight_type type,
+                           uint32_t n_rows, uint32_t n_cols);
+/* Weights of one launch have one split_cols. */
+struct gemm_choice select_gemm(const struct cuda_properties *device,
+                               const struct gemm_problem *problem);
+
+struct attention_problem {
+    uint32_t kv_type; /* enum cuda_kv_type */
+    uint32_t key_dim, value_dim, n_heads, n_kv_heads;
+};
+struct attention_choice {
+    struct launch_shape launch; /* any number of items: blocks take them in turn */
+    struct launch_shape merge;
+    uint32_t rows_per_item; /* consecutive rows of a sequence in an item, at most */
+};
+struct attention_choice select_attention(const struct cuda_properties *device,
+                                         const struct attention_problem *problem);
+
+#endif
