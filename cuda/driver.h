@@ -123,7 +123,7 @@ struct driver_launch { /* CUlaunchConfig */
 };
 
 struct driver_tensor_map { /* CUtensorMap; toolkits before 13 ask for 64 */
-    _Alignas(128) uint64_t opaque[16];
+    uint64_t opaque[16] __attribute__((aligned(128)));
 };
 enum { /* of tensor maps */
        DRIVER_TENSOR_UINT8 = 0,
