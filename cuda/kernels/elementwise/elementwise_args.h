@@ -11,7 +11,8 @@ enum cuda_activation {
     CUDA_ACTIVATION_BF16,  /* [n_padded] bf16: bf16 weights and every quantized type */
     CUDA_ACTIVATION_F16,   /* [n_padded] f16 of x / scale, scale a power of two for the row so that
                               |x / scale| < 2^15; f16 weights */
-    CUDA_ACTIVATION_SPLIT, /* [n_padded] bf16, then [n_padded] bf16 of what the first left: f32 weights */
+    CUDA_ACTIVATION_SPLIT, /* [n_padded] bf16, then [n_padded] bf16 of what the first left: f32
+                              weights */
     CUDA_ACTIVATIONS
 };
 
@@ -25,8 +26,8 @@ struct embed_args {
     float scale;
 };
 
-/* table[row][n][2] = scale * cos, scale * sin of (float)position * frequency[i] (the product rounded
- * to f32). */
+/* table[row][n][2] = scale * cos, scale * sin of (float)position * frequency[i] (the product
+ * rounded to f32). */
 struct rope_table_args {
     struct step_rows rows;
     const float *frequencies; /* [n] */
@@ -42,15 +43,16 @@ struct norm_weights {
     float eps;
 };
 
-/* x = in[row] (+ add_norm(add[row]), which then goes to sum too); y = norm(x); y goes to `normed` and, prepared, to
- * to[...]; any of these may be NULL. One block for a row of the output; its input is row index[i], or i if index is NULL. */
+/* x = in[row] (+ add_norm(add[row]), which then goes to sum too); y = norm(x); y goes to `normed`
+ * and, prepared, to to[...]; any of these may be NULL. One block for a row of the output; its input
+ * is row index[i], or i if index is NULL. */
 struct norm_args {
     const int32_t *index; /* [n_rows] rows of `in` and `add` */
     const float *in, *add;
     float *sum;    /* may be `in` */
     float *normed; /* [n_rows][normed_stride] */
     struct norm_weights add_norm, norm;
-    void *to[CUDA_ACTIVATIONS];           /* [n_rows][to_stride[...] bytes] */
+    void *to[CUDA_ACTIVATIONS]; /* [n_rows][to_stride[...] bytes] */
     uint32_t to_stride[CUDA_ACTIVATIONS];
     uint32_t in_stride, add_stride, sum_stride, normed_stride;
     uint32_t n_rows, n_cols, n_padded;
@@ -66,7 +68,8 @@ struct gate_args {
     uint32_t activation; /* enum activation of arch/spec.h */
 };
 
-/* One logits row to a token; the same filters in the same order as lib/sampling. One block for a row. */
+/* One logits row to a token; the same filters in the same order as lib/sampling. One block for a
+ * row. */
 struct sample_row {
     uint64_t seed, stream, position; /* of the random number */
     float temperature;               /* 0: greedy */
@@ -76,7 +79,7 @@ struct sample_row {
     int32_t padding;
 };
 struct sample_args {
-    const float *logits; /* [..][logits_stride] */
+    const float *logits;             /* [..][logits_stride] */
     const struct sample_row *sample; /* [n_rows] */
     int32_t *token;                  /* [n_rows] */
     uint32_t n_rows, n_vocab, logits_stride, padding;
