@@ -29,7 +29,7 @@ MAY_INCLUDE = {
     'engine': PROGRAM | {'kv', 'sampling', 'backend.h'},
     'cpu': {'base', 'quant', 'program', 'backend.h'},
     'cuda': {'base', 'quant', 'program', 'backend.h'},
-    'api': PROGRAM | {'kv', 'engine', 'sampling', 'backend.h', 'cpu'},  # cpu: it tells what device 0 is
+    'api': PROGRAM | {'kv', 'engine', 'sampling', 'backend.h'},
     'backend.h': PROGRAM | {'kv'},
 }
 TOP = set('''lib include cuda examples tests pkgconfig meson.build meson_options.txt CHANGELOG.md LICENSE
