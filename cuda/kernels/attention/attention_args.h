@@ -70,8 +70,9 @@ struct attention_item {
     int32_t first_split, end_split;
     int32_t part; /* -1: these are all splits, the result goes to out; else the first slot of parts
                      for it: split s of query i (row * heads of the KV head + head) at part + (s -
-                     first_split) * n_queries + i */
-    int32_t padding;
+                     first_split) * (n_rows * heads) + i */
+    int32_t first_query, n_queries; /* which of the item's n_rows * heads queries; n_queries 0: all
+                                       from first_query on. So that blocks share many heads. */
 };
 /* Queries whose splits several items have: merged in order of the splits. */
 struct attention_merge_item {
@@ -98,13 +99,14 @@ struct attention_args {
     const float *relative_bias; /* T5: [relative_buckets][n_heads], bucket by distance; NULL none */
     uint32_t relative_buckets, relative_max_distance;
     uint32_t relative_bidirectional;
-    uint32_t merge;            /* padding of the launch: unused */
+    uint32_t stages;           /* of the ring in shared memory: attention_tiles.h */
     const int64_t *key_counts; /* [sequence] keys of the sequence; for unmasked */
     const struct attention_item *items;
     const uint32_t *n_items; /* in device memory: a captured launch serves any number */
     const struct attention_merge_item *merges;
     const uint32_t *n_merges;
-    float *parts; /* slots of ATTENTION_PART_FLOATS(value_dim): maximum, sum, values from 4 on */
+    float *parts; /* slots of CUDA_ATTENTION_PART_FLOATS(value_dim): maximum (of scores in bits:
+                     times log2 e), sum, values from 4 on */
 };
 #define CUDA_ATTENTION_PART_FLOATS(value_dim) (4 + (value_dim))
 
