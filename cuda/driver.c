@@ -102,7 +102,7 @@ const char *driver_describe(const struct driver *driver, driver_result result, c
 }
 
 status driver_check(const struct driver *driver, driver_result result, const char *call) {
-    char text[256];
+    char text[1200];
     if (result == DRIVER_SUCCESS) return OK;
     return fail(result == DRIVER_OUT_OF_MEMORY ? OUT_OF_MEMORY : DEVICE, "CUDA %s: %s", call,
                 driver_describe(driver, result, text, sizeof text));

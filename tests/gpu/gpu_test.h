@@ -33,7 +33,8 @@ struct gpu {
     driver_device device;
     driver_context context;
     driver_stream stream;
-    driver_library library;
+    driver_library *libraries;
+    uint32_t n_libraries;
     char name[96];
     int major, minor; /* compute capability */
     bool emulated;
