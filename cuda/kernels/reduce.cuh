@@ -55,6 +55,24 @@ DEVICE uint32_t block_max_u32(shared scratch, uint32_t value) {
     return block_reduce<reduce_max>(scratch, value, 0u);
 }
 
+/* The sum of what the threads before this one bring, exact; total: of all. */
+DEVICE uint64_t block_sum_before(shared scratch, uint64_t value, uint64_t *total) {
+    uint32_t lane = lane_index(), n_warps = thread_count() / 32;
+    uint64_t sum = value; /* of the lanes up to this one */
+    for (uint32_t n = 1; n < 32; n *= 2) {
+        uint64_t before = shuffle(sum, (lane - n) % 32);
+        if (lane >= n) sum += before;
+    }
+    if (lane == 31) store_shared<uint64_t>(scratch + thread_index() / 32 * 8, sum);
+    block_sync();
+    uint64_t of_warp = 0, all = 0;
+    if (lane < n_warps) of_warp = load_shared<uint64_t>(scratch + lane * 8);
+    if (lane < thread_index() / 32) all = of_warp;
+    block_sync();
+    *total = warp_reduce<reduce_sum>(of_warp);
+    return warp_reduce<reduce_sum>(all) + sum - value;
+}
+
 /* ---- the greatest value, the lowest index among equals ---- */
 
 /* Floats that aren't NaN as integers in the same order; -0 is 0. As lib/sampling/rank.h. */
