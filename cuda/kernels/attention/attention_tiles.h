@@ -73,9 +73,10 @@ static const char *const attention_type_names[CUDA_KV_TYPES] = {"f32", "f16", "b
      : (type) == CUDA_KV_Q8_0 ? ATTENTION_PAGE * ((key_dim) + 2 * (((key_dim) + 31) / 32)) \
      : (type) == CUDA_KV_E4M3 ? ATTENTION_PAGE * (key_dim)                                 \
                               : ATTENTION_PAGE * ATTENTION_ROW_BYTES(key_dim))
-/* Powers of two of the queries, maxima and sums among warps, buckets by distance. */
+/* What each query sees, its head and its factor; maxima and sums among warps; buckets by distance.
+ */
 #define ATTENTION_SMALL_BYTES(row_warps, dim_warps) \
-    (4 * ATTENTION_TILE_ROWS(row_warps) * (1 + 2 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
+    (ATTENTION_TILE_ROWS(row_warps) * (32 + 8 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
 
 /* stages 1 ... ATTENTION_MAX_STAGES (attention_args.stages must be the same): pages' halves (keys
  * or values) under way or in use; 1: no overlap of copies and products. The bits don't depend on
