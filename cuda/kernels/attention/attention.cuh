@@ -282,6 +282,7 @@ DEVICE void weights_round(const float s[S::key_tiles][4], shared memory, weights
         shared base = memory + S::at_p;
         shared to = base + S::row_of_lane() * row_bytes +
                     (S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2) * 2;
+#pragma unroll
         for (uint32_t j = 0; j < S::key_tiles; j++) {
             uint32_t w[2], rest[2];
             weights_pack<S>(s[j], &w[0], &w[1], &rest[0], &rest[1]);
@@ -294,7 +295,9 @@ DEVICE void weights_round(const float s[S::key_tiles][4], shared memory, weights
         S::warps_sync();
         shared from =
             base + (S::row_warp() * 16 + lane_index() % 16) * row_bytes + lane_index() / 16 * 16;
+#pragma unroll
         for (uint32_t plane = 0; plane < S::planes; plane++)
+#pragma unroll
             for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++)
                 load_matrix4(p.w[plane][k], from + plane * S::rows * row_bytes + k * 32);
     }
@@ -341,12 +344,13 @@ template <typename S>
 DEVICE void values_add_infinite(float values[S::value_tiles][4], const weights<S> &p,
                                 const page_half &page, uint32_t key, const query_pair &pair) {
     int32_t position = page.first_key + (int32_t)key;
-    uint32_t a[4];
-    for (uint32_t i = 0; i < 4; i++) {
-        a[i] = p.w[0][0][i];
+    /* By masks: registers have no index. */
+    uint32_t a[4] = {0, 0, 0, 0};
 #pragma unroll
-        for (uint32_t k = 1; k < ATTENTION_PAGE / 16; k++)
-            if (key / 16 == k) a[i] = p.w[0][k][i];
+    for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++) {
+        uint32_t chosen = key / 16 == k ? 0xFFFFFFFFu : 0;
+#pragma unroll
+        for (uint32_t i = 0; i < 4; i++) a[i] |= p.w[0][k][i] & chosen;
     }
     /* b[0], b[2] hold keys 0 ... 7 of the 16, two to a lane. */
     bool own = lane_index() % 4 == key % 8 / 2;
