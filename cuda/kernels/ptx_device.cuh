@@ -98,6 +98,10 @@ template <typename T> DEVICE T load_shared(shared from) {
 template <typename T> DEVICE void store_shared(shared to, T value) {
     *reinterpret_cast<T *>(to.at) = value;
 }
+/* Returns what was there. */
+DEVICE uint32_t atomic_add_shared(shared at, uint32_t value) {
+    return atomicAdd(reinterpret_cast<uint32_t *>(at.at), value);
+}
 template <typename T> DEVICE T load_global(const void *from) {
     return *static_cast<const T *>(from);
 }

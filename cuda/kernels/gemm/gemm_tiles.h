@@ -17,7 +17,7 @@ enum { GEMM_SPLIT_MULTIPLE = LAYOUT_HEADER_COLS };
 
 enum {
     GEMM_TILE_NS = 5,
-    GEMM_SHARED_MOST = 96 * 1024,  /* of a block: compute capability 8.6 and 8.9 have 99 KiB */
+    GEMM_SHARED_MOST = 98 * 1024,  /* of a block: compute capability 8.6 and 8.9 have 99 KiB */
     GEMM_SHARED_WANTED = 64 * 1024 /* two blocks and more on a multiprocessor */
 };
 
@@ -27,6 +27,7 @@ struct gemm_tile {
     uint32_t headers;                  /* header slots, each for all row tiles */
     uint32_t unit_bytes, header_bytes; /* of all row tiles of a block, both weights of GATE */
     uint32_t x_bytes;                  /* of the activations in a stage */
+    uint32_t sum_bytes;                /* of the sums on their way out, where the ring was */
     uint32_t shared_bytes;             /* of a launch; 0: there is no such kernel */
 };
 
@@ -46,20 +47,24 @@ LAYOUT_CONSTANT struct gemm_tile gemm_tile_ring(struct gemm_tile tile, uint32_t 
     tile.stages = stages;
     tile.headers = tile.header_bytes ? gemm_tile_headers(stages, stage_units) : 0;
     tile.x_bytes = stage_units * unit_x_bytes;
-    tile.shared_bytes = stages * (stage_units * tile.unit_bytes + tile.x_bytes) +
-                        tile.headers * tile.header_bytes + 16;
+    tile.shared_bytes =
+        stages * (stage_units * tile.unit_bytes + tile.x_bytes) + tile.headers * tile.header_bytes;
+    if (tile.shared_bytes < tile.sum_bytes) tile.shared_bytes = tile.sum_bytes;
+    tile.shared_bytes += 16; /* a flag */
     return tile;
 }
 
 /* gate: 1 for the kernel of GEMM_GATE, else 0. */
 LAYOUT_CONSTANT struct gemm_tile gemm_tile_of(enum weight_type type, uint32_t gate, uint32_t n) {
     const struct weight_format format = weight_layout_format(type);
-    struct gemm_tile tile = {n, n <= 32 ? 64u : 128u, n <= 32 ? 128u : 256u, 0, 0, 0, 0, 0, 0, 0};
+    struct gemm_tile tile = {n, n <= 32 ? 64u : 128u, n <= 32 ? 128u : 256u, 0, 0, 0, 0, 0, 0, 0,
+                             0};
     uint32_t row_tiles = tile.rows / LAYOUT_ROWS * (1 + gate);
     uint32_t unit_x_bytes = n * LAYOUT_COLS * (type == WEIGHT_F32 ? 4 : 2);
     uint32_t stage_units = n <= 16 ? 4 : n <= 32 ? 2 : 1, stages = 4;
     tile.unit_bytes = row_tiles * weight_layout_unit_bytes(format);
     tile.header_bytes = row_tiles * format.header_bytes;
+    tile.sum_bytes = n * (tile.rows + 4) * 4 * (1 + gate);
     if (gate && n > 64) return tile; /* two sums of 128 rows don't fit the registers */
     while (stage_units > 1 && gemm_tile_ring(tile, unit_x_bytes, stage_units, stages).shared_bytes >
                                   GEMM_SHARED_WANTED)
