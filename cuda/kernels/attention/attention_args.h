@@ -105,8 +105,7 @@ struct attention_args {
     const uint32_t *n_items; /* in device memory: a captured launch serves any number */
     const struct attention_merge_item *merges;
     const uint32_t *n_merges;
-    float *parts; /* slots of CUDA_ATTENTION_PART_FLOATS(value_dim): maximum (of scores in bits:
-                     times log2 e), sum, values from 4 on */
+    float *parts; /* slots of CUDA_ATTENTION_PART_FLOATS: maximum, sum, 2 unused, values */
 };
 #define CUDA_ATTENTION_PART_FLOATS(value_dim) (4 + (value_dim))
 

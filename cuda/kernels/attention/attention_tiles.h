@@ -18,30 +18,51 @@
 
 /* Bucket by bucket: name, most dims of a key and of a value, warps along the queries (16 each) and
  * along the dims of a value. The buckets' order is that in which to look for the first that fits.
- */
+ * In mla the values are a prefix of the keys (v_offset = k_offset), in the others they aren't. f32
+ * values take more registers. */
 #define ATTENTION_BUCKETS(X) \
     X(d64, 64, 64, 4, 1)     \
     X(d128, 128, 128, 4, 1)  \
     X(d256, 256, 256, 2, 2)  \
-    X(mla, 576, 512, 1, 4) /* the values are a prefix of the keys */
+    X(mla, 576, 512, 1, 4)
+#define ATTENTION_BUCKETS_F32(X) \
+    X(d64, 64, 64, 2, 2)         \
+    X(d128, 128, 128, 2, 2)      \
+    X(d256, 256, 256, 2, 2)      \
+    X(mla, 576, 512, 1, 4)
 
+#ifndef __CUDACC__
 struct attention_bucket {
     const char *name;
     uint32_t key_dim, value_dim;
     uint32_t row_warps, dim_warps;
-    uint32_t shared_kv; /* 1: a stream with v_offset = k_offset, 0: one without */
+    uint32_t shared_kv; /* 1: the values are a prefix of the keys */
 };
-
-#ifndef __CUDACC__
-#define ATTENTION_BUCKET(name, key_dim, value_dim, row_warps, dim_warps) \
-    {#name, key_dim, value_dim, row_warps, dim_warps, key_dim != value_dim},
-static const struct attention_bucket attention_buckets[] = {ATTENTION_BUCKETS(ATTENTION_BUCKET)};
-#undef ATTENTION_BUCKET
-#define ATTENTION_N_BUCKETS ((int)(sizeof attention_buckets / sizeof attention_buckets[0]))
 
 /* By enum cuda_kv_type. */
 static const char *const attention_type_names[CUDA_KV_TYPES] = {"f32", "f16", "bf16", "q8_0",
                                                                 "e4m3"};
+
+#define ATTENTION_BUCKET(name, key_dim, value_dim, row_warps, dim_warps) \
+    {#name, key_dim, value_dim, row_warps, dim_warps, (key_dim) != (value_dim)},
+static const struct attention_bucket attention_buckets[] = {ATTENTION_BUCKETS(ATTENTION_BUCKET)};
+static const struct attention_bucket attention_buckets_f32[] = {
+    ATTENTION_BUCKETS_F32(ATTENTION_BUCKET)};
+#undef ATTENTION_BUCKET
+#define ATTENTION_N_BUCKETS ((int)(sizeof attention_buckets / sizeof attention_buckets[0]))
+
+/* The bucket of a stream; NULL: none has room. shared_kv: the values are a prefix of the keys. */
+static inline const struct attention_bucket *
+attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint32_t shared_kv) {
+    for (int i = 0; i < ATTENTION_N_BUCKETS; i++) {
+        const struct attention_bucket *bucket =
+            (type == CUDA_KV_F32 ? attention_buckets_f32 : attention_buckets) + i;
+        if (bucket->shared_kv == shared_kv && key_dim <= bucket->key_dim &&
+            value_dim <= bucket->value_dim)
+            return bucket;
+    }
+    return 0;
+}
 #endif
 
 /* Queries of a block at a time. An item may have more, which the block then does one tile after
@@ -73,9 +94,10 @@ static const char *const attention_type_names[CUDA_KV_TYPES] = {"f32", "f16", "b
      : (type) == CUDA_KV_Q8_0 ? ATTENTION_PAGE * ((key_dim) + 2 * (((key_dim) + 31) / 32)) \
      : (type) == CUDA_KV_E4M3 ? ATTENTION_PAGE * (key_dim)                                 \
                               : ATTENTION_PAGE * ATTENTION_ROW_BYTES(key_dim))
-/* Powers of two of the queries, maxima and sums among warps, buckets by distance. */
+/* What each query sees, its head and its factor; maxima and sums among warps; buckets by distance.
+ */
 #define ATTENTION_SMALL_BYTES(row_warps, dim_warps) \
-    (4 * ATTENTION_TILE_ROWS(row_warps) * (1 + 2 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
+    (ATTENTION_TILE_ROWS(row_warps) * (32 + 8 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
 
 /* stages 1 ... ATTENTION_MAX_STAGES (attention_args.stages must be the same): pages' halves (keys
  * or values) under way or in use; 1: no overlap of copies and products. The bits don't depend on
