@@ -9,9 +9,7 @@
 #ifdef GPU_TEST_IMAGE
 #include "cuda/image.h"
 #else /* the library is built without kernels: only the emulator has any */
-static const struct {
-    const void *begin;
-} image_parts[1];
+static const struct { const void *begin; } image_parts[1];
 static const uint32_t image_n_parts = 0;
 #endif
 
@@ -83,7 +81,8 @@ int gpu_close(struct gpu *gpu) {
     check(gpu, gpu->driver.context_pop(&context), "the context");
     check(gpu, gpu->driver.primary_context_release(gpu->device), "the context's end");
     driver_close(&gpu->driver);
-    if (gpu->n_failed) printf("%d failures, seed %llu\n", gpu->n_failed, (unsigned long long)gpu->seed);
+    if (gpu->n_failed)
+        printf("%d failures, seed %llu\n", gpu->n_failed, (unsigned long long)gpu->seed);
     return gpu->n_failed ? 1 : 0;
 }
 

@@ -1,5 +1,5 @@
-/* The emulator itself: right kernels are right, and broken ones are caught by name. On a GPU only the
- * right ones run. */
+/* The emulator itself: right kernels are right, and broken ones are caught by name. On a GPU only
+ * the right ones run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,18 +99,18 @@ static const char *run_product(struct gpu *gpu, const char *kernel, uint32_t m, 
     args.a = on_a;
     args.b = on_b;
     args.y = gpu_alloc(gpu, (size_t)m * n * 4);
-    const unsigned grid = (m + PRODUCT_ROWS - 1) / PRODUCT_ROWS *
-                          ((n + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS);
-    const char *wrong = gpu_launch(gpu, kernel, grid, PRODUCT_THREADS, PRODUCT_SHARED, &args,
-                                   sizeof args);
+    const unsigned grid =
+        (m + PRODUCT_ROWS - 1) / PRODUCT_ROWS * ((n + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS);
+    const char *wrong =
+        gpu_launch(gpu, kernel, grid, PRODUCT_THREADS, PRODUCT_SHARED, &args, sizeof args);
     gpu_download(gpu, y, args.y, (size_t)m * n * 4);
     *worst = 0;
     for (uint32_t row = 0; row < m; row++)
         for (uint32_t column = 0; column < n; column++) {
             double sum = 0, magnitude = 0;
             for (uint32_t i = 0; i < k; i++) {
-                const double product = (double)bf16_value(a[row * k + i]) *
-                                       (double)bf16_value(b[column * k + i]);
+                const double product =
+                    (double)bf16_value(a[row * k + i]) * (double)bf16_value(b[column * k + i]);
                 sum += product;
                 magnitude += fabs(product);
             }
@@ -130,8 +130,8 @@ static void test_products(struct gpu *gpu) {
     static const uint32_t shapes[][3] = {{32, 8, 64}, {1, 1, 8}, {33, 9, 200}, {70, 17, 136}};
     double worst;
     for (int i = 0; i < 4; i++) {
-        const char *wrong = run_product(gpu, "emulator_product", shapes[i][0], shapes[i][1],
-                                        shapes[i][2], &worst);
+        const char *wrong =
+            run_product(gpu, "emulator_product", shapes[i][0], shapes[i][1], shapes[i][2], &worst);
         if (wrong) gpu_fail(gpu, "%s", wrong);
         if (!(worst < 1e-6)) gpu_fail(gpu, "product %d: error %g", i, worst);
     }

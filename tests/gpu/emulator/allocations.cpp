@@ -144,12 +144,14 @@ void emulated_global_read(const void *from, size_t bytes, size_t align, struct s
     struct allocation *in = check_place(from, bytes, align, "reads", site);
     size_t first;
     if (!all_written(in, (size_t)((const unsigned char *)from - in->base), bytes, &first))
-        emulated_fail(site, "reads byte %zu of allocation %llu of %zu bytes, which nothing has "
-                            "written",
+        emulated_fail(site,
+                      "reads byte %zu of allocation %llu of %zu bytes, which nothing has "
+                      "written",
                       first, (unsigned long long)in->number, in->bytes);
     if (!emulated_self->waited_for_previous && in->written_by_kernel)
-        emulated_fail(site, "reads what a kernel may have written before it waited for the previous "
-                            "kernel");
+        emulated_fail(site,
+                      "reads what a kernel may have written before it waited for the previous "
+                      "kernel");
 }
 
 void emulated_global_write(void *to, size_t bytes, size_t align, struct site site) {

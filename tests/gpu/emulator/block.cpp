@@ -96,14 +96,10 @@ void emulated_fail(struct site site, const char *format, ...) {
 }
 
 static const char *const op_names[] = {
-    "nothing",     "warp_sync",    "block_sync",
-    "group_sync",  "cluster_sync", "shuffle",
-    "shuffle_xor", "warp_ballot",  "load_matrix4",
-    "load_matrix4_transposed",     "load_matrix2",
-    "mma_bf16",    "mma_f16",      "store_matrix4",
-    "a change of its registers",   "elect",
-    "wgmma",       "wgmma_fence",  "wgmma_commit",
-    "wgmma_wait",
+    "nothing",      "warp_sync",   "block_sync",  "group_sync",    "cluster_sync",
+    "shuffle",      "shuffle_xor", "warp_ballot", "load_matrix4",  "load_matrix4_transposed",
+    "load_matrix2", "mma_bf16",    "mma_f16",     "store_matrix4", "a change of its registers",
+    "elect",        "wgmma",       "wgmma_fence", "wgmma_commit",  "wgmma_wait",
 };
 
 /* Appends where a thread is, unless the one before it in its block is at the same place. */
@@ -240,8 +236,7 @@ static void shuffle_all(struct emulated_warp *warp) {
 
 static void ballot_all(struct emulated_warp *warp) {
     uint64_t mask = 0;
-    for (uint32_t lane = 0; lane < 32; lane++)
-        mask |= (warp->lanes[lane]->call->value & 1) << lane;
+    for (uint32_t lane = 0; lane < 32; lane++) mask |= (warp->lanes[lane]->call->value & 1) << lane;
     for (uint32_t lane = 0; lane < 32; lane++) warp->lanes[lane]->call->result = mask;
 }
 
@@ -487,8 +482,7 @@ bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t 
     memcpy(copied, args, kernel->args_bytes);
     fegetenv(&environment);
     fesetenv(FE_DFL_ENV);
-    for (uint32_t first = 0; first < grid && !emulated.failed; first += cluster)
-        run_cluster(first);
+    for (uint32_t first = 0; first < grid && !emulated.failed; first += cluster) run_cluster(first);
     fesetenv(&environment);
     if (!emulated.failed && programmatic && !emulated.n_waited) {
         snprintf(emulated.error, sizeof emulated.error,

@@ -5,11 +5,11 @@
 
 enum fault {
     NO_FAULT,
-    NO_BARRIER,     /* the copies of other threads are read before all have waited */
-    WRONG_SWIZZLE,  /* rows are read where the chunk of another one lies */
-    WRONG_PHASE,    /* a wait that leaves the copy under way that is read next */
+    NO_BARRIER,        /* the copies of other threads are read before all have waited */
+    WRONG_SWIZZLE,     /* rows are read where the chunk of another one lies */
+    WRONG_PHASE,       /* a wait that leaves the copy under way that is read next */
     NO_SECOND_BARRIER, /* a stage is copied over while others still read it */
-    PAST_THE_END,   /* the last stage is one too many */
+    PAST_THE_END,      /* the last stage is one too many */
 };
 
 DEVICE uint32_t chunk_at(uint32_t row, uint32_t chunk) {
@@ -42,7 +42,7 @@ template <enum fault fault> DEVICE void product(const struct product_args &args)
         }
         copy_async_commit();
         if (step == 0) continue;
-        copy_async_wait < fault == WRONG_PHASE ? 2 : 1 > ();
+        copy_async_wait<fault == WRONG_PHASE ? 2 : 1>();
         if (fault != NO_BARRIER) block_sync();
         const shared stage = shared_memory() + (step - 1) % 2 * PRODUCT_STAGE;
         for (uint32_t k = 0; k < 4; k++) {
@@ -137,8 +137,10 @@ KERNEL(emulator_shared_bounds, struct scale_args, 256, 1) {
 }
 KERNEL(emulator_divergence, struct scale_args, 256, 1) {
     float x = 1;
-    if (lane_index() != 7) x = shuffle_xor(x, 1);
-    else warp_sync();
+    if (lane_index() != 7)
+        x = shuffle_xor(x, 1);
+    else
+        warp_sync();
     store_global(args.y + thread_index(), x);
 }
 /* The first warp waits for 64 threads, the others have no part in it. */

@@ -93,11 +93,11 @@ struct emulated_thread {
     uint32_t index, lane; /* in its block, in its warp */
     uint32_t id;          /* in its cluster: rank * MAX_THREADS + index */
     bool ended, blocked;
-    bool waited_for_previous; /* kernel, or need not */
-    struct site polling;      /* where it asks again and again; file NULL: nowhere */
-    const char *polls;        /* what for */
-    uint64_t polled_at;       /* progress when it last asked */
-    struct warp_call *call;   /* where its warp waits for the other lanes, or for a barrier */
+    bool waited_for_previous;  /* kernel, or need not */
+    struct site polling;       /* where it asks again and again; file NULL: nowhere */
+    const char *polls;         /* what for */
+    uint64_t polled_at;        /* progress when it last asked */
+    struct warp_call *call;    /* where its warp waits for the other lanes, or for a barrier */
     uint32_t n_groups, n_done; /* copy_async groups committed, complete */
     struct copy_in_flight *copies;
     uint32_t n_copies, max_copies;
@@ -116,12 +116,12 @@ struct barrier {
     uint64_t warps;             /* that have arrived, by their number in the block */
 };
 
-/* Who wrote and read last, as record(): of a word, or of each byte of it. Additions that are one step
- * don't race with each other. */
+/* Who wrote and read last, as record(): of a word, or of each byte of it. Additions that are one
+ * step don't race with each other. */
 struct access {
     uint32_t write, read[2];
 };
-#define ACCESS_ATOMIC 0x80000000u /* in `write` */
+#define ACCESS_ATOMIC 0x80000000u    /* in `write` */
 #define ACCESS_SPLIT 0xffffffffu     /* see the bytes */
 #define ACCESS_IN_FLIGHT 0xfffffffeu /* an asynchronous copy is writing it */
 
@@ -129,8 +129,8 @@ struct mbarrier { /* ptx_hopper.cuh */
     uint32_t at;  /* shared address */
     uint32_t count, pending;
     int64_t transactions;
-    uint32_t phase; /* completed phases */
-    uint32_t clock[MAX_WARPS];     /* of those who arrived in this phase */
+    uint32_t phase;                 /* completed phases */
+    uint32_t clock[MAX_WARPS];      /* of those who arrived in this phase */
     uint32_t done_clock[MAX_WARPS]; /* of the last completed one */
     struct mbarrier *next;
 };
@@ -181,8 +181,8 @@ static inline bool ordered(uint32_t access, const struct emulated_thread *self) 
     __attribute__((format(printf, 2, 3), cold));
 /* Waits for the other lanes, the last of which does it for all. */
 void emulated_warp_call(struct warp_call *call);
-/* What a condition that others make true is asked for: lets them run; that nobody makes any progress
- * is a deadlock. */
+/* What a condition that others make true is asked for: lets them run; that nobody makes any
+ * progress is a deadlock. */
 void emulated_poll(const char *what, struct site site);
 void emulated_wake(struct emulated_thread *thread);
 /* A warp orders what it does from now on after what it did. */
@@ -213,7 +213,7 @@ void emulated_copy_async_wait(uint32_t n);
 struct allocation {
     unsigned char *base;
     size_t bytes;
-    uint64_t *written;    /* a bit for each byte */
+    uint64_t *written; /* a bit for each byte */
     bool written_by_kernel;
     unsigned char *block; /* what malloc gave */
     uint64_t number;

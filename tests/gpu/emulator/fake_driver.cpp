@@ -7,9 +7,7 @@
 
 struct fake_device fake;
 
-static struct CUctx_st {
-    int unused;
-} the_context;
+static struct CUctx_st { int unused; } the_context;
 static thread_local std::vector<driver_context> contexts;
 
 /* ---- options and faults ---- */
@@ -81,8 +79,8 @@ EXPORT void emulated_live(size_t *n, size_t *bytes, size_t *n_host, size_t *n_ha
     LOCKED;
     *n = emulated_memory_live(bytes);
     *n_host = (size_t)fake.n_host;
-    *n_handles = (size_t)(fake.n_streams + fake.n_events + fake.n_graphs + fake.n_execs +
-                          fake.n_libraries);
+    *n_handles =
+        (size_t)(fake.n_streams + fake.n_events + fake.n_graphs + fake.n_execs + fake.n_libraries);
 }
 
 __attribute__((destructor)) static void tell_leaks() {

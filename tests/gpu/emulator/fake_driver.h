@@ -39,8 +39,8 @@ struct CUstream_st {
 };
 struct CUevent_st {
     bool recorded;
-    double at;              /* seconds */
-    driver_stream pending;  /* lazy: where it will be recorded */
+    double at;             /* seconds */
+    driver_stream pending; /* lazy: where it will be recorded */
     driver_graph capture;
     unsigned capture_mode;
 };
@@ -107,11 +107,11 @@ driver_stream fake_stream(driver_stream stream);
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define LOCKED std::lock_guard<std::recursive_mutex> locked(fake.lock)
-#define ENTER(kind)                                           \
-    LOCKED;                                                   \
-    do {                                                      \
-        const driver_result entered_ = fake_enter(kind);      \
-        if (entered_ != DRIVER_SUCCESS) return entered_;      \
+#define ENTER(kind)                                      \
+    LOCKED;                                              \
+    do {                                                 \
+        const driver_result entered_ = fake_enter(kind); \
+        if (entered_ != DRIVER_SUCCESS) return entered_; \
     } while (0)
 
 #endif

@@ -17,7 +17,8 @@ static uint32_t bits_of_f32(float x) {
 }
 
 float emulated_f16_to_f32(uint16_t x) {
-    const uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, mantissa = x & 1023;
+    const uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31,
+                   mantissa = x & 1023;
     if (exponent == 31) return f32_of(sign | 0x7f800000 | mantissa << 13);
     if (exponent) return f32_of(sign | (exponent + 112) << 23 | mantissa << 13);
     const float magnitude = (float)mantissa * 0x1p-24f;

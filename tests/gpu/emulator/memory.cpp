@@ -177,8 +177,7 @@ void emulated_shared_launch(struct emulated_block *block, uint32_t at, uint32_t 
 /* by: the record() under which others see it; from NULL: zeros. */
 void emulated_shared_land(struct emulated_block *block, uint32_t at, const void *from,
                           uint32_t bytes, uint32_t by) {
-    for (uint32_t word = at / 4; word < (at + bytes) / 4; word++)
-        block->words[word] = {by, {0, 0}};
+    for (uint32_t word = at / 4; word < (at + bytes) / 4; word++) block->words[word] = {by, {0, 0}};
     if (from)
         memcpy(block->arena + at, from, bytes);
     else
@@ -191,8 +190,8 @@ void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct sit
     emulated_shared_launch(self->block, to, 16, site);
     if (self->n_copies == self->max_copies) {
         self->max_copies = self->max_copies ? 2 * self->max_copies : 64;
-        self->copies = (struct copy_in_flight *)realloc(
-            self->copies, self->max_copies * sizeof *self->copies);
+        self->copies =
+            (struct copy_in_flight *)realloc(self->copies, self->max_copies * sizeof *self->copies);
         if (!self->copies) abort();
     }
     self->copies[self->n_copies++] = {to, valid ? from : NULL, self->n_groups};
