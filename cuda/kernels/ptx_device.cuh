@@ -213,6 +213,12 @@ DEVICE float f16_to_f32(uint16_t x) {
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x));
     return value;
 }
+/* Two f16 sums, subnormals kept. */
+DEVICE uint32_t add_f16x2(uint32_t a, uint32_t b) {
+    uint32_t sum;
+    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(sum) : "r"(a), "r"(b));
+    return sum;
+}
 DEVICE uint32_t pack_f16(float low, float high) {
     uint32_t packed;
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(packed) : "f"(high), "f"(low));
