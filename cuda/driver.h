@@ -195,6 +195,8 @@ enum { /* of tensor maps */
     CALL(library_unload, cuLibraryUnload, (driver_library library))                                \
     CALL(library_get_kernel, cuLibraryGetKernel,                                                   \
          (driver_kernel * kernel, driver_library library, const char *name))                       \
+    CALL(kernel_get_function, cuKernelGetFunction,                                                 \
+         (driver_function * function, driver_kernel kernel))                                       \
     CALL(kernel_get_attribute, cuKernelGetAttribute,                                               \
          (int *value, unsigned int attribute, driver_kernel kernel, driver_device device))         \
     CALL(kernel_set_attribute, cuKernelSetAttribute,                                               \

@@ -31,8 +31,8 @@ struct gemm_args {
     const float *x_scale; /* [n_x] of ACTIVATION_F16 rows, else NULL */
     uint32_t x_stride;
     uint32_t n_x;
-    /* Sums begin anew every split_cols columns (a multiple of LAYOUT_COLS; n_cols: never), and the
-     * parts are added in order. Part of the weight's bits: the same for every n_x. */
+    /* Sums begin anew every split_cols columns (a multiple of GEMM_SPLIT_MULTIPLE of gemm_tiles.h, or
+     * n_cols: never), and the parts are added in order. Part of the weight's bits: the same for every n_x. */
     uint32_t split_cols;
     uint32_t splits_apart; /* nonzero: a block does one split, the last one to finish adds them up */
     float *parts;          /* splits_apart: workspace, gemm_parts_bytes (cuda/select.h) */
