@@ -8,6 +8,9 @@
 #include "cuda/kernels/gemm/gemm_args.h"
 #include "quant/weight_type.h"
 
+/* More rows than this never have their splits apart. */
+#define SELECT_APART_MAX_ROWS 128
+
 struct cuda_properties { /* of a device */
     int major, minor;    /* compute capability */
     int n_multiprocessors;
