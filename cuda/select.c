@@ -43,9 +43,11 @@ uint32_t select_split_cols(const struct cuda_properties *device, enum weight_typ
     const uint32_t blocks = smaller(most_blocks, ceil_div(bytes_under_way, asked));
     const uint32_t wanted = (uint32_t)device->n_multiprocessors * blocks;
     const uint32_t n_tiles = ceil_div(n_rows, tile.rows), n_pieces = n_cols / GEMM_SPLIT_MULTIPLE;
-    if (n_tiles == 0 || n_tiles >= wanted) return never;
+    if (n_tiles == 0) return never;
+    /* As many as all run side by side: one more, and some multiprocessors would do twice the work.
+     */
     const uint32_t n_splits =
-        smaller(smaller(ceil_div(wanted, n_tiles), most_splits), n_pieces / least_split);
+        smaller(smaller(wanted / n_tiles, most_splits), n_pieces / least_split);
     if (n_splits <= 1) return never;
     return smaller(ceil_div(ceil_div(n_cols, GEMM_SPLIT_MULTIPLE), n_splits) * GEMM_SPLIT_MULTIPLE,
                    never);
@@ -141,12 +143,16 @@ static uint32_t law_rows(const struct gemm_problem *problem) {
     return count_row_blocks(problem, rows) * rows;
 }
 
-static uint32_t blocks_that_fit(const struct cuda_properties *device,
-                                const struct gemm_tile *tile) {
+/* Blocks on a multiprocessor that a kernel's registers are bounded for (gemm.cuh), by gate, by
+ * gemm_tile_n. */
+static const uint8_t bounded_blocks[2][GEMM_TILE_NS] = {{4, 4, 3, 2, 1}, {4, 3, 2, 1, 1}};
+
+static uint32_t blocks_that_fit(const struct cuda_properties *device, const struct gemm_tile *tile,
+                                uint32_t bounded) {
     if (tile->shared_bytes == 0 || tile->shared_bytes > device->shared_per_block) return 0;
-    /* The driver keeps 1 KiB of each block's for itself. Registers: 64 Ki, 255 of a thread. */
+    /* The driver keeps 1 KiB of each block's for itself. */
     const size_t n = device->shared_per_multiprocessor / (tile->shared_bytes + 1024);
-    return smaller((uint32_t)n, 256 / tile->threads);
+    return n < bounded ? (uint32_t)n : bounded;
 }
 
 static struct gemm_choice as_choice(const struct trial *trial, const char *kernel,
@@ -177,13 +183,12 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
     struct trial trial = {.problem = problem, .n_splits = ceil_div(problem->n_cols, split_cols)};
     for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
         trial.tile = gemm_tile_of(problem->type, gate, gemm_tile_n(i));
-        trial.n_resident = blocks_that_fit(device, &trial.tile);
+        trial.n_resident = blocks_that_fit(device, &trial.tile, bounded_blocks[gate][i]);
         if (!trial.n_resident) continue;
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
         trial.n_x_blocks = ceil_div(problem->n_x, trial.tile.n);
         const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
-        const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS &&
-                          n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
+        const bool idle = n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
         for (int apart = 0; apart <= (trial.n_splits > 1 && idle); apart++) {
             trial.apart = apart;
             trial.units = ceil_div(apart ? split_cols : problem->n_cols, LAYOUT_COLS);
