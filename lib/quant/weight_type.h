@@ -3,7 +3,8 @@
 #ifndef QUANT_WEIGHT_TYPE_H
 #define QUANT_WEIGHT_TYPE_H
 
-#include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
 
 enum weight_type {
     WEIGHT_F32,

@@ -1,0 +1,174 @@
+/* Norms of rows, with the sum before them and the preparation for the product after them. A row is
+ * read again for each thing that is computed of it, from L1: then any width will do. */
+#include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/kernels/elementwise/quad.cuh"
+#include "cuda/kernels/reduce.cuh"
+
+#define STEP (4 * NORM_THREADS) /* columns that the block's threads have together */
+
+/* A norm with what it needs to know of the row. */
+struct row_norm {
+    const float *weight, *bias;
+    bool scales;
+    float mean, factor;
+};
+
+DEVICE quad apply_norm(const row_norm &norm, quad x, uint32_t col, uint32_t n) {
+    if (!norm.scales) return x;
+    for (uint32_t i = 0; i < 4; i++) x.v[i] = (x.v[i] - norm.mean) * norm.factor;
+    if (norm.weight) {
+        quad weight = load_quad(norm.weight, col, n);
+        for (uint32_t i = 0; i < 4; i++) x.v[i] *= weight.v[i];
+    }
+    if (norm.bias) {
+        quad bias = load_quad(norm.bias, col, n);
+        for (uint32_t i = 0; i < 4; i++) x.v[i] += bias.v[i];
+    }
+    return x;
+}
+
+/* in, or in + add_norm(add). */
+struct row_source {
+    const float *in, *add;
+    row_norm add_norm;
+    uint32_t n_cols;
+};
+
+DEVICE quad load_source(const row_source &source, uint32_t col) {
+    quad x = load_quad(source.in, col, source.n_cols);
+    if (!source.add) return x;
+    quad added = load_quad(source.add, col, source.n_cols);
+    added = apply_norm(source.add_norm, added, col, source.n_cols);
+    for (uint32_t i = 0; i < 4; i++) x.v[i] += added.v[i];
+    return x;
+}
+
+DEVICE float mean_of(const row_source &source) {
+    float sum = 0.0f;
+    for (uint32_t col = 4 * thread_index(); col < source.n_cols; col += STEP) {
+        quad x = load_source(source, col);
+        sum += (x.v[0] + x.v[1]) + (x.v[2] + x.v[3]);
+    }
+    return block_sum(shared_memory(), sum) / (float)source.n_cols;
+}
+
+DEVICE float variance_of(const row_source &source, float mean) {
+    float sum = 0.0f;
+    for (uint32_t col = 4 * thread_index(); col < source.n_cols; col += STEP) {
+        quad x = load_source(source, col);
+        uint32_t size = quad_size(col, source.n_cols);
+        for (uint32_t i = 0; i < 4; i++) {
+            float deviation = i < size ? x.v[i] - mean : 0.0f;
+            sum = fma_f32(deviation, deviation, sum);
+        }
+    }
+    return block_sum(shared_memory(), sum) / (float)source.n_cols;
+}
+
+DEVICE row_norm measure(const norm_weights &weights, const row_source &source) {
+    row_norm norm = {weights.weight, weights.bias, weights.kind != KIND_NORM_NONE, 0.0f, 1.0f};
+    if (!norm.scales) return norm;
+    if (weights.kind == KIND_NORM_LAYER) norm.mean = mean_of(source);
+    norm.factor = 1.0f / sqrt_f32(variance_of(source, norm.mean) + weights.eps);
+    return norm;
+}
+
+/* The power of two that brings the greatest magnitude of the row to 2^14 ... 2^15, and its inverse;
+ * both are normal numbers. magnitude: its bits. */
+DEVICE float scale_of(uint32_t magnitude, float *inverse) {
+    uint32_t exponent = magnitude >> 23; /* inf and NaN: those of 2^128, whatever the rest is */
+    uint32_t scale = exponent > 14 ? exponent - 14 : 1;
+    *inverse = from_bits((254 - scale) << 23);
+    return from_bits(scale << 23);
+}
+
+/* norm(x), zeros beyond the end of the row: mean and bias would say something there. */
+DEVICE quad load_normed(const row_source &source, const row_norm &norm, uint32_t col) {
+    quad y = apply_norm(norm, load_source(source, col), col, source.n_cols);
+    uint32_t size = quad_size(col, source.n_cols);
+    for (uint32_t i = 0; i < 4; i++) y.v[i] = i < size ? y.v[i] : 0.0f;
+    return y;
+}
+
+DEVICE uint32_t greatest_magnitude(const row_source &source, const row_norm &norm) {
+    uint32_t greatest = 0;
+    for (uint32_t col = 4 * thread_index(); col < source.n_cols; col += STEP) {
+        quad y = load_normed(source, norm, col);
+        for (uint32_t i = 0; i < 4; i++) {
+            uint32_t magnitude = bits_of(y.v[i]) & 0x7FFFFFFFu;
+            greatest = magnitude > greatest ? magnitude : greatest;
+        }
+    }
+    return block_max_u32(shared_memory(), greatest);
+}
+
+/* What bf16 leaves of x; nothing where that is infinite, as inf - inf is no number. */
+DEVICE float rest_of_bf16(float x, uint16_t rounded) {
+    return (rounded & 0x7FFFu) == 0x7F80u ? 0.0f : x - bf16_to_f32(rounded);
+}
+
+DEVICE void store_bf16(char *to, uint32_t col, const quad &y) {
+    store_global<u32x2>(to + 2 * col, u32x2{pack_bf16(y.v[0], y.v[1]), pack_bf16(y.v[2], y.v[3])});
+}
+
+DEVICE void store_split(char *to, uint32_t col, uint32_t n_padded, const quad &y) {
+    u32x2 upper = {pack_bf16(y.v[0], y.v[1]), pack_bf16(y.v[2], y.v[3])};
+    quad rest = {
+        {rest_of_bf16(y.v[0], (uint16_t)upper.x), rest_of_bf16(y.v[1], (uint16_t)(upper.x >> 16)),
+         rest_of_bf16(y.v[2], (uint16_t)upper.y), rest_of_bf16(y.v[3], (uint16_t)(upper.y >> 16))}};
+    store_global<u32x2>(to + 2 * col, upper);
+    store_bf16(to + 2 * n_padded, col, rest);
+}
+
+DEVICE void store_f16(char *to, uint32_t col, float inverse_scale, const quad &y) {
+    store_global<u32x2>(to + 2 * col,
+                        u32x2{pack_f16(y.v[0] * inverse_scale, y.v[1] * inverse_scale),
+                              pack_f16(y.v[2] * inverse_scale, y.v[3] * inverse_scale)});
+}
+
+DEVICE char *prepared_row(const norm_args &args, uint32_t kind, uint32_t row) {
+    char *to = static_cast<char *>(args.to[kind]);
+    return to ? to + (uint64_t)row * args.to_stride[kind] : nullptr;
+}
+
+KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
+    uint32_t row = block_index(), n = args.n_cols;
+    let_next_kernel_begin();
+    wait_for_previous_kernel();
+    uint64_t from = args.index ? (uint64_t)load_global<int32_t>(args.index + row) : row;
+
+    row_source source = {args.in + from * args.in_stride, nullptr, {}, n};
+    if (args.add) {
+        row_source added = {args.add + from * args.add_stride, nullptr, {}, n};
+        source.add_norm = measure(args.add_norm, added);
+        source.add = added.in;
+        if (args.sum) {
+            float *sum = args.sum + (uint64_t)row * args.sum_stride;
+            for (uint32_t col = 4 * thread_index(); col < n; col += STEP)
+                store_quad(sum, col, n, load_source(source, col));
+            source.in = sum; /* a thread reads only what itself has written */
+            source.add = nullptr;
+        }
+    }
+    row_norm norm = measure(args.norm, source);
+
+    float *normed = args.normed ? args.normed + (uint64_t)row * args.normed_stride : nullptr;
+    char *bf16 = prepared_row(args, CUDA_ACTIVATION_BF16, row);
+    char *f16 = prepared_row(args, CUDA_ACTIVATION_F16, row);
+    char *split = prepared_row(args, CUDA_ACTIVATION_SPLIT, row);
+    float inverse_scale = 1.0f;
+    if (f16) {
+        float scale = scale_of(greatest_magnitude(source, norm), &inverse_scale);
+        if (thread_index() == 0) store_global<float>(args.scale + row, scale);
+    }
+    for (uint32_t col = 4 * thread_index(); col < args.n_padded; col += STEP) {
+        quad y = {{0.0f, 0.0f, 0.0f, 0.0f}};
+        if (col < n) {
+            y = load_normed(source, norm, col);
+            if (normed) store_quad(normed, col, n, y);
+        }
+        if (bf16) store_bf16(bf16, col, y);
+        if (f16) store_f16(f16, col, inverse_scale, y);
+        if (split) store_split(split, col, args.n_padded, y);
+    }
+}
