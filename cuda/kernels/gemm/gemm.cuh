@@ -243,23 +243,23 @@ template <int type, int n, int gate> struct gemm {
 
     DEVICE void multiply_stage(const gemm_work &work, uint32_t stage, uint32_t first, x_lane &lane,
                                sums &part) {
-        shared x =
-            shared_memory() + (stage * stage_bytes + tile.stage_units * tile.unit_bytes + lane.at);
-        shared weights = shared_memory() + weights_at(work, stage, 0);
-        shared header = shared_memory() + header_at(work, first, 0);
+        /* Numbers, not addresses: a loop over addresses hides that they are in shared memory. */
+        uint32_t x_at = stage * stage_bytes + tile.stage_units * tile.unit_bytes + lane.at;
+        uint32_t weights = weights_at(work, stage, 0), header = header_at(work, first, 0);
         for (uint32_t unit = 0; unit < tile.stage_units; unit++) {
             if (tile.stage_units > 1 && first + unit >= work.last_unit) break;
             unit_words<type, shared> words[n_weights];
             for (uint32_t w = 0; w < n_weights; w++)
-                words[w] =
-                    unit_load<type>(weights + w * row_tiles * piece_bytes,
-                                    header + w * row_tiles * format.header_bytes, lane_index());
+                words[w] = unit_load<type>(
+                    shared_memory() + (weights + w * row_tiles * piece_bytes),
+                    shared_memory() + (header + w * row_tiles * format.header_bytes), lane_index());
+            shared x = shared_memory() + x_at;
             step<0>(words, x, lane, part);
             step<1>(words, x, lane, part);
             step<2>(words, x, lane, part);
             step<3>(words, x, lane, part);
-            weights = weights + unit_bytes;
-            x = x + LAYOUT_COLS * 2;
+            weights += unit_bytes;
+            x_at += LAYOUT_COLS * 2;
         }
     }
 
