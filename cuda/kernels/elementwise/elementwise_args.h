@@ -19,6 +19,7 @@ enum {
     SOFTCAP_THREADS = 256,
     POOL_THREADS = 256,
     ROUTE_THREADS = 32,
+    EXPERT_GROUP_THREADS = 1024,
     EXPERT_COMBINE_THREADS = 256,
     ADJUST_LOGITS_THREADS = 256,
     SAMPLE_THREADS = 1024
@@ -28,6 +29,7 @@ enum {
     NORM_SHARED = 512,
     POOL_SHARED = 512,
     ROUTE_SHARED = 12 * 1024 + 512,
+    EXPERT_GROUP_SHARED = 512 + 4 * 1024,
     SAMPLE_SHARED = 58464
 };
 
@@ -150,6 +152,16 @@ struct route_args {
     uint32_t renormalize;
     uint32_t n_groups, n_groups_used, group_top; /* n_groups 0 or 1: none */
     float factor;
+};
+
+/* The choices of all rows by expert, those of one expert in the order of the rows: its products are
+ * then of consecutive rows. Choice i of row r is slot r * n_used + i. One block. */
+struct expert_group_args {
+    const int32_t *expert; /* [n_rows][n_used], each 0 ... n_experts - 1 */
+    int32_t *first;        /* [n_experts + 1]: expert e has places first[e] ... first[e + 1] - 1 */
+    int32_t *row;          /* [n_rows * n_used]: the row of each place */
+    int32_t *place;        /* [n_rows][n_used]: of each slot, as expert_combine wants it */
+    uint32_t n_rows, n_used, n_experts, padding;
 };
 
 /* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order. Any grid. */
