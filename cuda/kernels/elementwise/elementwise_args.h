@@ -187,7 +187,7 @@ struct adjust_logits_row {
     const uint32_t *history_count;
     int32_t n_bias, n_history;
     float repetition_penalty, presence_penalty, frequency_penalty;
-    int32_t logits_row, out_row;
+    int32_t logits_row, out_row; /* logits_row -1: nothing is done */
     int32_t padding;
 };
 struct adjust_logits_args {
@@ -206,7 +206,7 @@ struct sample_row {
     float temperature;               /* 0: greedy */
     int32_t top_k;                   /* 0: none */
     float top_p, min_p;              /* 0: none */
-    int32_t logits_row;
+    int32_t logits_row; /* -1: nothing is chosen, as in a captured launch's spare rows */
     int32_t padding;
 };
 struct sample_args {

@@ -220,6 +220,7 @@ KERNEL(sample, sample_args, SAMPLE_THREADS, 1) {
     let_next_kernel_begin();
     wait_for_previous_kernel();
     sample_row sample = load_global<sample_row>(args.sample + block_index());
+    if (sample.logits_row < 0) return;
     logits_row row = {args.logits + (uint64_t)sample.logits_row * args.logits_stride, args.n_vocab};
     int32_t *token = args.token + block_index();
 
