@@ -2,7 +2,7 @@
 #include "backend.h"
 
 #include "cuda/device_list.h"
-#include "cuda/execution.h"
+#include "cuda/launcher.h"
 
 /* Keys and values both as [position][dim]. */
 static status cuda_kv_format(uint32_t kv_type, struct kv_format *format) {

@@ -3,7 +3,7 @@
 
 #include "base/checked.h"
 #include "cuda/device_list.h"
-#include "cuda/execution.h"
+#include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
 
 enum { ARENA_ALIGNMENT = 256 };
@@ -308,7 +308,7 @@ static status take_graphs(struct backend_context *context) {
     for (int64_t n = 1; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {
         struct step_graph *graph = &context->graphs[context->n_graphs];
         graph->n_rows = smaller(n, most);
-        TRY(execution_capture(context, graph->n_rows, &graph->exec));
+        TRY(launcher_capture(context, graph->n_rows, &graph->exec));
         context->n_graphs++;
     }
     return OK;

@@ -1,6 +1,6 @@
 /* Linear ops: one kernel norms and prepares the rows, then products of weights of one type share a
  * launch. */
-#include "cuda/execution.h"
+#include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
 
 /* Consecutive weights of an op that one launch multiplies. */
@@ -100,7 +100,7 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
     const struct reg_plan *regs = context->program->regs;
     const struct backend_model *model = context->model;
     struct norm_args args = {
-        .in = execution_reg(context, op->in),
+        .in = launcher_reg(context, op->in),
         .in_stride = (uint32_t)regs[op->in].width,
         .norm = norm_weights_of(model, op->norm),
         .n_rows = n_rows,
@@ -109,12 +109,12 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         .scale = context->prepared_scale,
     };
     if (op->add != REG_NONE) {
-        args.add = execution_reg(context, op->add);
+        args.add = launcher_reg(context, op->add);
         args.add_stride = (uint32_t)regs[op->add].width;
         args.add_norm = norm_weights_of(model, op->add_norm);
     }
     if (op->sum != REG_NONE) {
-        args.sum = execution_reg(context, op->sum);
+        args.sum = launcher_reg(context, op->sum);
         args.sum_stride = (uint32_t)regs[op->sum].width;
     }
     if (op->kind == OP_HEAD) {
@@ -146,7 +146,7 @@ static void place_output(const struct backend_context *context, const struct op 
         to->y_stride = (uint32_t)context->program->regs[op->out[0]].width;
     } else {
         reg out = op->out[product->problem.combine == GEMM_GATE ? 0 : index];
-        to->y = execution_reg(context, out);
+        to->y = launcher_reg(context, out);
         to->y_stride = (uint32_t)context->program->regs[out].width;
     }
 }
@@ -188,7 +188,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
 static status launch_gate(struct launcher *launcher, const struct op *op, uint32_t n_rows) {
     const struct backend_context *context = launcher->context;
     uint32_t stride = (uint32_t)context->program->regs[op->out[0]].width;
-    float *out = execution_reg(context, op->out[0]);
+    float *out = launcher_reg(context, op->out[0]);
     struct gate_args args = {.gate = out,
                              .up = context->apart,
                              .out = out,

@@ -1,7 +1,7 @@
 /* A step on the device: its data goes up, its launches run, what is asked for of it comes down. */
 #include <stddef.h>
 
-#include "cuda/execution.h"
+#include "cuda/launcher.h"
 
 enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
 
@@ -35,7 +35,7 @@ static status run_on_device(struct backend_context *context, const struct step *
         DEVICE_TRY(context->device, graph_launch, graph->exec, context->stream);
     } else {
         TRY(send_step(context, step, step->n_rows, step->n_logit_rows));
-        TRY(execution_launch(context, step->n_rows, step->n_logit_rows, step->cancel, stopped));
+        TRY(launcher_run(context, step->n_rows, step->n_logit_rows, step->cancel, stopped));
     }
     return OK;
 }

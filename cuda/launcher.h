@@ -1,6 +1,6 @@
 /* The state of a CUDA context, and the program as launches. */
-#ifndef CUDA_EXECUTION_H
-#define CUDA_EXECUTION_H
+#ifndef CUDA_LAUNCHER_H
+#define CUDA_LAUNCHER_H
 
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/step_data.h"
@@ -67,10 +67,10 @@ struct launcher {
 
 /* Puts op after op on the stream, until `cancel` (NULL: never) is set before one with `boundary`:
  * then *stopped. */
-status execution_launch(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
-                        atomic_int *cancel, bool *stopped);
+status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
+                    atomic_int *cancel, bool *stopped);
 /* The same as a graph. */
-status execution_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
+status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
 
 /* linear.c: norm, products and what follows them, of LINEAR and HEAD. */
 status linear_launch(struct launcher *launcher, const struct op *op);
@@ -87,8 +87,8 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
 
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args);
-float *execution_reg(const struct backend_context *context, reg index);
-struct step_rows execution_rows(const struct backend_context *context);
+float *launcher_reg(const struct backend_context *context, reg index);
+struct step_rows launcher_rows(const struct backend_context *context);
 
 /* context.c: the backend's context_... */
 status cuda_context_bytes(const struct program *program, const struct backend_limits *limits,

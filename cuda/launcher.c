@@ -1,5 +1,5 @@
 /* Walks the program and launches it: a kernel or a few for each op, in order on one stream. */
-#include "cuda/execution.h"
+#include "cuda/launcher.h"
 
 #include "cuda/kernels/attention/attention_tiles.h"
 
@@ -11,11 +11,11 @@ status launcher_launch(struct launcher *launcher, const struct launch_shape *sha
     return OK;
 }
 
-float *execution_reg(const struct backend_context *context, reg index) {
+float *launcher_reg(const struct backend_context *context, reg index) {
     return context->buffers + context->program->regs[index].offset * context->limits.max_rows;
 }
 
-struct step_rows execution_rows(const struct backend_context *context) {
+struct step_rows launcher_rows(const struct backend_context *context) {
     const uint8_t *block = context->block;
     return (struct step_rows){
         .token = (const int32_t *)(const void *)(block + context->data.token),
@@ -33,9 +33,9 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct spec *spec = context->program->spec;
     const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
     struct embed_args args = {
-        .rows = execution_rows(context),
+        .rows = launcher_rows(context),
         .tiles = table->tiles,
-        .out = execution_reg(context, op->out[0]),
+        .out = launcher_reg(context, op->out[0]),
         .n_rows = (uint32_t)launcher->n_rows,
         .n_cols = (uint32_t)table->n_cols,
         .n_padded = (uint32_t)table->padded_cols,
@@ -48,7 +48,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     TRY(launcher_launch(launcher, &shape, &args));
     for (int i = 0; i < spec->n_ropes; i++) {
         struct rope_table_args rope = {
-            .rows = execution_rows(context),
+            .rows = launcher_rows(context),
             .frequencies = context->frequencies[i],
             .table = context->rope_tables[i],
             .n_rows = (uint32_t)launcher->n_rows,
@@ -91,11 +91,11 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct rope_spec *rope = a->rope < 0 ? NULL : &context->program->spec->ropes[a->rope];
     const struct backend_model *model = context->model;
     struct rope_store_args args = {
-        .rows = execution_rows(context),
+        .rows = launcher_rows(context),
         .kv = stream_of(context, a),
-        .q = execution_reg(context, op->in),
-        .k = execution_reg(context, op->out[0]),
-        .v = execution_reg(context, op->out[1]),
+        .q = launcher_reg(context, op->in),
+        .k = launcher_reg(context, op->out[0]),
+        .v = launcher_reg(context, op->out[1]),
         .q_stride = width_of(context, op->in),
         .k_stride = width_of(context, op->out[0]),
         .v_stride = width_of(context, op->out[1]),
@@ -130,10 +130,10 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
     const uint8_t *block = context->block;
     const uint32_t *counts = (const uint32_t *)(const void *)(block + work->counts);
     struct attention_args args = {
-        .rows = execution_rows(context),
+        .rows = launcher_rows(context),
         .kv = stream_of(context, a),
-        .q = execution_reg(context, op->in),
-        .out = execution_reg(context, op->out[0]),
+        .q = launcher_reg(context, op->in),
+        .out = launcher_reg(context, op->out[0]),
         .q_stride = width_of(context, op->in),
         .out_stride = width_of(context, op->out[0]),
         .n_heads = (uint32_t)a->n_heads,
@@ -174,8 +174,8 @@ static status keep_pace(struct backend_context *context, int boundary) {
     return device_event_record(context->device, context->stream, context->events[slot]);
 }
 
-status execution_launch(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
-                        atomic_int *cancel, bool *stopped) {
+status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
+                    atomic_int *cancel, bool *stopped) {
     const struct program *program = context->program;
     struct launcher launcher = {.context = context, .n_rows = n_rows, .n_logit_rows = n_logit_rows};
     int boundary = 0;
@@ -193,12 +193,12 @@ status execution_launch(struct backend_context *context, int64_t n_rows, int64_t
     return OK;
 }
 
-status execution_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
+status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
     struct device *device = context->device;
     driver_graph graph = NULL;
     bool stopped;
     DEVICE_TRY(device, stream_begin_capture, context->stream, DRIVER_CAPTURE_THREAD_LOCAL);
-    status launched = execution_launch(context, n_rows, n_rows, NULL, &stopped);
+    status launched = launcher_run(context, n_rows, n_rows, NULL, &stopped);
     /* The capture ends whatever went wrong in it; the first reason is the one to tell. */
     driver_result ended = device->driver.stream_end_capture(context->stream, &graph);
     status result = launched != OK ? launched : device_check(device, ended, "stream_end_capture");
