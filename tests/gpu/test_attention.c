@@ -24,7 +24,7 @@ struct problem {
     enum relative relative;
     int n_sequences;
     int64_t past[MAX_SEQUENCES], n_rows[MAX_SEQUENCES]; /* unmasked: past more keys than rows */
-    float tolerance;                                    /* 0: the type's */
+    bool spread; /* values by powers of two up to 2^11 from key to key */
 };
 
 struct setup {
@@ -52,10 +52,11 @@ static uint32_t stored_bytes(uint32_t type, uint32_t dim) {
 
 /* ---- values as they are stored ---- */
 
-static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uint32_t slot) {
+static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uint32_t slot,
+                float factor) {
     uint32_t n_scales = (dim + 31) / 32;
     for (uint32_t d = 0; d < dim; d++) {
-        float x = gpu_random_float(gpu, -2.0f, 2.0f);
+        float x = factor * gpu_random_float(gpu, -2.0f, 2.0f);
         size_t at = (size_t)slot * dim + d;
         if (type == CUDA_KV_F32) memcpy(head + 4 * at, &x, 4);
         uint16_t bits = type == CUDA_KV_F16 ? half_from_float(x) : bfloat16_from_float(x);
@@ -66,7 +67,7 @@ static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uin
             head[at] = (uint8_t)((gpu_random(gpu) & 0x80) | gpu_random(gpu) % 0x48);
     }
     for (uint32_t i = 0; type == CUDA_KV_Q8_0 && i < n_scales; i++) {
-        uint16_t scale = half_from_float(gpu_random_float(gpu, 0.005f, 0.02f));
+        uint16_t scale = half_from_float(factor * gpu_random_float(gpu, 0.005f, 0.02f));
         memcpy(head + (size_t)ATTENTION_PAGE * dim + 2 * (slot * n_scales + i), &scale, 2);
     }
 }
@@ -136,10 +137,11 @@ static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *
             if (key < begin) continue;
             for (uint32_t h = 0; h < p->n_kv_heads; h++) {
                 uint8_t *head = to + h * (s->k_bytes + s->v_bytes);
-                put(gpu, p->type, head, p->key_dim, (uint32_t)(key % ATTENTION_PAGE));
+                put(gpu, p->type, head, p->key_dim, (uint32_t)(key % ATTENTION_PAGE), 1.0f);
                 if (p->value_dim)
                     put(gpu, p->type, head + s->k_bytes, p->value_dim,
-                        (uint32_t)(key % ATTENTION_PAGE));
+                        (uint32_t)(key % ATTENTION_PAGE),
+                        p->spread ? ldexpf(1.0f, (int)(key * 7 % 12)) : 1.0f);
             }
         }
     }
@@ -436,7 +438,7 @@ static void check(struct gpu *gpu, const struct problem *p, const char *what) {
             double error = error_of(&s, row, head, scores);
             if (!(error <= worst)) worst = error;
         }
-    float tolerance = p->tolerance != 0.0f ? p->tolerance : tolerances[p->type];
+    float tolerance = tolerances[p->type] * (p->spread ? 2048.0f : 1.0f);
     if (getenv("GPU_VERBOSE"))
         printf("%-28s %s %u/%u: %.2g of %.2g\n", what, attention_type_names[p->type], p->key_dim,
                s.value_dim, worst, (double)tolerance);
@@ -505,6 +507,9 @@ static void check_features(struct gpu *gpu, uint32_t type) {
     p.key_dim = 40;
     p.value_dim = 104;
     check(gpu, &p, "longer values");
+    p = base;
+    p.spread = true;
+    check(gpu, &p, "values of all sizes");
 }
 
 /* Prefill and decode together, over several splits, windows that begin in one of them. */

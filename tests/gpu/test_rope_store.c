@@ -49,6 +49,11 @@ static float *values_make(struct gpu *gpu, size_t n) {
         if (kind == 1) x[i] *= 0x1p-22f;
         if (kind == 2) x[i] *= 200.0f;
         if (kind == 3) x[i] = 0.0f;
+        /* half way between two e4m3, or two int8 */
+        if (kind == 4)
+            x[i] = ldexpf((float)(gpu_random(gpu) % 32) - 15.5f, -(int)(gpu_random(gpu) % 10));
+        if (kind == 5)
+            x[i] = ldexpf((float)(gpu_random(gpu) % 32) - 15.0f, -(int)(gpu_random(gpu) % 10));
     }
     return x;
 }

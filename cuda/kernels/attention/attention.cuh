@@ -504,24 +504,29 @@ DEVICE void total_write(const partial<S> &total, const attention_args &args, con
 
 /* ---- a tile of queries ---- */
 
+/* A warp without queries only takes part in copies. */
 template <typename S>
 DEVICE void page_attend(const attention_args &args, const tile &t, shared memory, ring &loads,
                         uint32_t page, partial<S> &part) {
-    float s[S::key_tiles][4];
+    bool active = S::row_warp() * 16 < t.n_queries;
+    weights<S> p = {};
     page_half half = ring_next<S>(args, t, memory, loads, page, false);
-    int32_t key =
-        half.first_key + (int32_t)(S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2);
-    scores<S>(s, args, memory, half);
-    scores_finish<S>(s, args, memory, key);
     bool edge = half.first_key < t.all_begin || half.first_key + ATTENTION_PAGE > t.all_end;
-    if (edge) scores_mask<S>(s, queries_of_lane<S>(memory), key);
-    softmax<S>(s, memory, part.softmax, part.values);
-    weights<S> p;
-    weights_round<S>(s, memory, p);
+    if (active) {
+        float s[S::key_tiles][4];
+        int32_t key =
+            half.first_key + (int32_t)(S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2);
+        scores<S>(s, args, memory, half);
+        scores_finish<S>(s, args, memory, key);
+        if (edge) scores_mask<S>(s, queries_of_lane<S>(memory), key);
+        softmax<S>(s, memory, part.softmax, part.values);
+        weights_round<S>(s, memory, p);
+    }
     if (S::shared_kv)
         half.dim = args.kv.value_dim;
     else
         half = ring_next<S>(args, t, memory, loads, page, true);
+    if (!active) return;
     if (edge)
         values_add_edge<S>(part.values, p, half, queries_of_lane<S>(memory));
     else

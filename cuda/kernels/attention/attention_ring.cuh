@@ -56,7 +56,10 @@ struct attention_shape {
     }
     /* The warps that share 16 queries. */
     DEVICE void warps_sync() {
-        group_sync(1 + row_warp(), DIM_WARPS * 32);
+        if constexpr (ROW_WARPS == 1)
+            block_sync();
+        else
+            group_sync(1 + row_warp(), DIM_WARPS * 32);
     }
     DEVICE void multiply(float d[4], const uint32_t a[4], const uint32_t b[2]) {
         if constexpr (f16)
@@ -233,7 +236,7 @@ DEVICE void half_convert(const tile &t, shared from, shared to, uint32_t page, u
     uint32_t pieces = dim / 8, padded = (pieces + 1) / 2 * 2, begin, end;
     uint32_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
     page_range(t, page, &begin, &end);
-#pragma unroll 4
+#pragma unroll 2
     for (uint32_t i = thread_index(); i < ATTENTION_PAGE * S::row_pieces; i += ATTENTION_THREADS) {
         uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
         if (piece >= padded) continue;
