@@ -173,7 +173,7 @@ enum { /* of tensor maps */
          (driver_address to, unsigned char value, size_t n, driver_stream stream))                 \
     CALL(set_u32, cuMemsetD32Async,                                                                \
          (driver_address to, unsigned int value, size_t n, driver_stream stream))                  \
-    CALL(stream_create, cuStreamCreate, (driver_stream *stream, unsigned int flags))              \
+    CALL(stream_create, cuStreamCreate, (driver_stream * stream, unsigned int flags))              \
     CALL(stream_destroy, cuStreamDestroy_v2, (driver_stream stream))                               \
     CALL(stream_synchronize, cuStreamSynchronize, (driver_stream stream))                          \
     CALL(stream_query, cuStreamQuery, (driver_stream stream))                                      \

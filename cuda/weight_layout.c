@@ -187,26 +187,26 @@ static void store_4_bits(const struct row_pair *pair, size_t g, uint8_t *plane) 
 static void store_2_bits(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
     uint32_t words[4];
     for (size_t s = 0; s < STEPS; s += 2) {
-        uint64_t step[2];
+        uint64_t half[2]; /* registers 0 and 1, registers 2 and 3 */
         for (size_t j = 0; j < 2; j++) {
-            const uint64_t *r = pair->r[s + j];
-            step[j] = two_bits(r[0], first) | two_bits(r[1], first) << 2 |
-                      two_bits(r[2], first) << 4 | two_bits(r[3], first) << 6;
+            const uint64_t *r = pair->r[s] + 2 * j, *next = pair->r[s + 1] + 2 * j;
+            half[j] = two_bits(r[0], first) | two_bits(next[0], first) << 2 |
+                      two_bits(r[1], first) << 4 | two_bits(next[1], first) << 6;
         }
-        interleave(step[0], step[1], words);
+        interleave(half[0], half[1], words);
         store_words(words, plane + g * 32 + s / 2 * 4, 8);
     }
 }
 
 static void store_1_bit(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
-    uint64_t steps[STEPS];
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t half[2] = {0, 0};
     uint32_t words[4];
-    for (size_t s = 0; s < STEPS; s++) {
-        steps[s] = 0;
-        for (size_t i = 0; i < 4; i++)
-            steps[s] |= (pair->r[s][i] >> first & 0x0101010101010101u) << i;
-    }
-    interleave(steps[0] | steps[1] << 4, steps[2] | steps[3] << 4, words);
+    for (size_t s = 0; s < STEPS; s++)
+        for (size_t j = 0; j < 2; j++)
+            half[j] |= (pair->r[s][2 * j] >> first & ones) << s |
+                       (pair->r[s][2 * j + 1] >> first & ones) << (4 + s);
+    interleave(half[0], half[1], words);
     store_words(words, plane + g * 16, 4);
 }
 
@@ -352,6 +352,7 @@ static uint32_t word_at(const uint8_t *from) {
 }
 
 static uint32_t bits_at(const uint8_t *plane, uint32_t bits, const struct place *p) {
+    uint32_t word;
     switch (bits) {
     case 8:
         return plane[p->s / 2 * 512 + p->lane * 16 + p->s % 2 * 8 + p->i / 2 * 4 + p->h * 2 +
@@ -359,11 +360,10 @@ static uint32_t bits_at(const uint8_t *plane, uint32_t bits, const struct place 
     case 4:
         return word_at(plane + p->lane * 16 + p->s * 4) >> (4 * p->i + 16 * p->h) & 15;
     case 2:
-        return word_at(plane + p->lane * 8 + p->s / 2 * 4) >>
-                   (p->s % 2 * 8 + 2 * p->i + 16 * p->h) &
-               3;
+        word = word_at(plane + p->lane * 8 + p->s / 2 * 4);
+        return word >> (p->s % 2 * 2 + 4 * p->i + 16 * p->h) & 3;
     case 1:
-        return word_at(plane + p->lane * 4) >> (4 * p->s + p->i + 16 * p->h) & 1;
+        return word_at(plane + p->lane * 4) >> (p->s + 4 * p->i + 16 * p->h) & 1;
     default:
         return 0;
     }

@@ -9,21 +9,22 @@
  * h), i in 0 ... 3, h in 0 ... 1: row g + 8 (i % 2), column 16 s + 2 t + 8 (i / 2) + h, which is
  * the order of the A fragment of m16n8k16. A unit's parts, one after the other:
  *
- *   low plane   32 bits  [s][i / 2][lane]: 4 words, those of (i % 2, h)
- *               16 bits  [s][lane]: 8 halves, those of (i, h)
- *                8 bits  [s / 2][lane]: 16 bytes, those of (s % 2, i / 2, h, i % 2)
- *                4 bits  [lane][s]: a word, (i, h) from bit 4 i + 16 h on
- *                2 bits  [lane][s / 2]: a word, (s % 2, i, h) from bit 8 (s % 2) + 2 i + 16 h on
- *   high plane   2 bits  as above: bits 4 and 5 of a code (Q6_K)
- *                1 bit   [lane]: a word, (s, i, h) at bit 4 s + i + 16 h: the bit above the low
- * ones scales      [g] of rows g and g + 8: BLOCK_SCALE      f16 d [row][2] of the unit's two
- * blocks of 32 columns: 8 bytes BLOCK_SCALE_MIN  the same, then f16 m [row][2]: 16 bytes
- *     SUB_SCALE_16     a byte for each 16 columns [row][4] (Q2_K: scale in the low nibble, minimum
- *                      in the high one)
- *     SUB_SCALE_MIN_32 [row][4]: two scales, two minima, of 32 columns each
+ * - low plane, of 32-bit values [s][i / 2][lane]: 4 words, those of (i % 2, h);
+ *   of 16 bits [s][lane]: 8 halves, those of (i, h);
+ *   of 8 bits [s / 2][lane]: 16 bytes, those of (s % 2, i / 2, h, i % 2);
+ *   of 4 bits [lane][s]: a word, (i, h) from bit 4 i + 16 h on;
+ *   of 2 bits [lane][s / 2]: a word, (s % 2, i, h) from bit 2 (s % 2) + 4 i + 16 h on;
  *
- * and the header is [g]: f16 d [row], f16 d and dmin [row][2], or f32 d [row]. A code is unsigned;
- * the value is code - code_offset, a sub-scale is its byte - sub_offset. */
+ * - high plane: the bits above the low ones. 2 bits as above; 1 bit [lane]: a word, (s, i, h) at
+ * bit s + 4 i + 16 h;
+ *
+ * - scales, [g] of rows g and g + 8. BLOCK_SCALE: f16 d [row][2] of the unit's two blocks of 32
+ *   columns, 8 bytes; BLOCK_SCALE_MIN: the same, then f16 m [row][2], 16 bytes; SUB_SCALE_16: a
+ * byte for each 16 columns [row][4] (Q2_K: scale in the low nibble, minimum in the high one);
+ *   SUB_SCALE_MIN_32 [row][4]: two scales, two minima, of 32 columns each.
+ *
+ * The header is [g]: f16 d [row], f16 d and dmin [row][2], or f32 d [row]. A code is unsigned; the
+ * value is code - code_offset, a sub-scale is its byte - sub_offset. */
 #ifndef CUDA_WEIGHT_LAYOUT_H
 #define CUDA_WEIGHT_LAYOUT_H
 

@@ -13,6 +13,7 @@ struct backend_limits {
     int64_t max_rows;                     /* of a step */
     int64_t max_sequences;                /* of a step */
     int64_t max_logit_rows;               /* of a step */
+    int64_t max_sequence_tokens;
     const int64_t *n_pages;               /* [program.kv.n_groups] */
     uint32_t kv_type;                     /* TRANSFORMER_KV_F32 … */
     int n_threads;                        /* 0: as many as there are processors */

@@ -74,6 +74,7 @@ static struct backend_limits backend_limits_of(const struct context_limits *limi
     return (struct backend_limits){.max_rows = limits->max_step_tokens,
                                    .max_sequences = limits->max_sequences,
                                    .max_logit_rows = limits->max_logit_rows,
+                                   .max_sequence_tokens = limits->max_sequence_tokens,
                                    .n_pages = n_pages,
                                    .kv_type = limits->kv_type,
                                    .n_threads = limits->n_threads,

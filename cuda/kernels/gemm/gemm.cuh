@@ -23,6 +23,7 @@ struct gemm_work {
     uint32_t first_unit, last_unit; /* of this block's columns: first ... last - 1 */
     uint32_t tile;                  /* of the grid without its splits */
     uint32_t split;
+    uint32_t warp;
 };
 
 template <int type, int n, int gate> struct gemm {
@@ -64,6 +65,7 @@ template <int type, int n, int gate> struct gemm {
         work.split_units = args.split_cols / LAYOUT_COLS;
         work.n_splits = (work.n_units + work.split_units - 1) / work.split_units;
         work.split = split;
+        work.warp = warp_index();
         work.first_unit = args.splits_apart ? split * work.split_units : 0;
         work.last_unit = args.splits_apart ? work.first_unit + work.split_units : work.n_units;
         if (work.last_unit > work.n_units) work.last_unit = work.n_units;
@@ -72,89 +74,118 @@ template <int type, int n, int gate> struct gemm {
 
     /* ---- global memory to the ring ---- */
 
-    /* This warp's row tiles. A row tile that isn't there is zero weights. */
-    struct sources {
-        const unsigned char *weight[n_weights];
+    /* What a thread copies next: of its warp's row tiles, and of x. A row tile that isn't there is
+     * zero weights. */
+    struct weight_cursor {
+        const unsigned char *from[n_weights]; /* this lane's first 16 bytes of the unit */
+        uint32_t unit, last;
         bool present;
-        const unsigned char *x;
     };
+    struct x_cursor {
+        const unsigned char *from; /* this thread's 16 bytes of its first row */
+        uint32_t unit, last;
+        uint32_t row, piece;
+        uint32_t n_rows; /* of x, from the block's first on */
+    };
+    static constexpr uint32_t x_pieces =
+        tile.stage_units * 8; /* of 16 bytes, in a row of a stage */
+    static constexpr uint32_t x_row_step = tile.threads / x_pieces;
+    static constexpr uint32_t x_copies = (n + x_row_step - 1) / x_row_step;
 
-    DEVICE sources find_sources(const gemm_args &args, const gemm_work &work) {
-        sources from;
-        uint32_t row_tile = work.first_row / LAYOUT_ROWS + warp_index();
+    DEVICE weight_cursor first_weights(const gemm_args &args, const gemm_work &work) {
+        weight_cursor cursor;
+        uint32_t row_tile = work.first_row / LAYOUT_ROWS + work.warp;
         uint32_t headers = (work.n_units + header_units - 1) / header_units;
         size_t tile_bytes = (size_t)work.n_units * unit_bytes + headers * format.header_bytes;
-        from.present = row_tile * LAYOUT_ROWS < args.weights[work.weight].n_rows;
+        size_t at = row_tile * tile_bytes + (size_t)work.first_unit * unit_bytes +
+                    (work.first_unit / header_units + 1) * format.header_bytes;
+        cursor.present = row_tile * LAYOUT_ROWS < args.weights[work.weight].n_rows;
+        cursor.unit = work.first_unit;
+        cursor.last = work.last_unit;
         for (uint32_t w = 0; w < n_weights; w++)
-            from.weight[w] =
-                static_cast<const unsigned char *>(args.weights[work.weight + w].tiles) +
-                row_tile * tile_bytes;
-        from.x = static_cast<const unsigned char *>(args.x);
-        return from;
+            cursor.from[w] =
+                static_cast<const unsigned char *>(args.weights[work.weight + w].tiles) + at +
+                lane_index() * 16;
+        return cursor;
     }
 
-    DEVICE shared weight_piece(uint32_t stage, uint32_t w) {
-        return shared_memory() +
-               (stage * stage_bytes + (w * row_tiles + warp_index()) * piece_bytes);
+    DEVICE x_cursor first_x(const gemm_args &args, const gemm_work &work) {
+        x_cursor cursor;
+        cursor.row = thread_index() / x_pieces;
+        cursor.piece = thread_index() % x_pieces;
+        cursor.unit = work.first_unit;
+        cursor.last = work.last_unit;
+        cursor.n_rows = args.n_x - work.first_x;
+        cursor.from = static_cast<const unsigned char *>(args.x) +
+                      (size_t)(work.first_x + cursor.row) * args.x_stride +
+                      work.first_unit * (LAYOUT_COLS * 2) + cursor.piece * 16;
+        return cursor;
     }
-    DEVICE shared header_piece(uint32_t unit, uint32_t w) {
+
+    DEVICE uint32_t weights_at(const gemm_work &work, uint32_t stage, uint32_t w) {
+        return stage * stage_bytes + (w * row_tiles + work.warp) * piece_bytes;
+    }
+    DEVICE uint32_t header_at(const gemm_work &work, uint32_t unit, uint32_t w) {
+        if constexpr (tile.headers == 0) return 0;
         uint32_t slot = unit / header_units % (tile.headers ? tile.headers : 1);
-        return shared_memory() + (headers_at + slot * tile.header_bytes +
-                                  (w * row_tiles + warp_index()) * format.header_bytes);
+        return headers_at + slot * tile.header_bytes +
+               (w * row_tiles + work.warp) * format.header_bytes;
     }
 
-    /* Units first ... first + tile.stage_units - 1 as far as they are before `last`. */
-    DEVICE void copy_weights(const sources &from, uint32_t stage, uint32_t first, uint32_t last) {
-        uint32_t bytes = (last - first) * unit_bytes;
-        size_t at = (size_t)first * unit_bytes + (first / header_units + 1) * format.header_bytes;
+    DEVICE void copy_weights(const gemm_work &work, weight_cursor &cursor, uint32_t stage) {
+        if (cursor.unit >= cursor.last) return;
+        uint32_t bytes = (cursor.last - cursor.unit) * unit_bytes, lane_at = lane_index() * 16;
         for (uint32_t w = 0; w < n_weights; w++) {
-            shared to = weight_piece(stage, w);
+            shared to = shared_memory() + (weights_at(work, stage, w) + lane_at);
             for (uint32_t done = 0; done < piece_bytes; done += 512) {
-                uint32_t i = done + lane_index() * 16;
-                if (i < piece_bytes && i < bytes)
-                    copy_async16(to + i, from.weight[w] + at + i, from.present);
+                bool inside = done + 512 <= piece_bytes || done + lane_at < piece_bytes;
+                if (inside && (tile.stage_units == 1 || done + lane_at < bytes))
+                    copy_async16(to + done, cursor.from[w] + done, cursor.present);
             }
-            if (tile.headers && first % header_units == 0 &&
-                lane_index() * 16 < format.header_bytes)
-                copy_async16(header_piece(first, w) + lane_index() * 16,
-                             from.weight[w] + at - format.header_bytes + lane_index() * 16,
-                             from.present);
+            if (tile.headers && cursor.unit % header_units == 0 && lane_at < format.header_bytes)
+                copy_async16(shared_memory() + (header_at(work, cursor.unit, w) + lane_at),
+                             cursor.from[w] - format.header_bytes, cursor.present);
         }
+        cursor.unit += tile.stage_units;
+        uint32_t step = piece_bytes;
+        if (cursor.unit % header_units == 0) step += format.header_bytes;
+        for (uint32_t w = 0; w < n_weights; w++) cursor.from[w] += step;
     }
 
     /* A row of a stage is stage_units * 128 bytes; its 16-byte pieces are exchanged by the row's
      * number, so that the eight rows of a matrix lie in different banks. */
-    DEVICE uint32_t x_place(uint32_t plane, uint32_t row, uint32_t piece) {
-        return (plane * n + row) * x_pitch + (piece ^ row % 8) * 16;
-    }
-    DEVICE void copy_x(const gemm_args &args, const gemm_work &work, const sources &from,
-                       uint32_t stage, uint32_t first, uint32_t last) {
-        constexpr uint32_t pieces = tile.stage_units * 8; /* of a row */
-        shared to = shared_memory() + (stage * stage_bytes + tile.stage_units * tile.unit_bytes);
-        for (uint32_t plane = 0; plane < x_planes; plane++)
-            for (uint32_t done = 0; done < n * pieces; done += tile.threads) {
-                uint32_t i = done + thread_index(), row = i / pieces, piece = i % pieces;
-                if (n * pieces % tile.threads != 0 && i >= n * pieces) break;
-                if (piece >= (last - first) * 8) continue;
-                size_t at = (size_t)(work.first_x + row) * args.x_stride + plane * args.n_cols * 2 +
-                            first * (LAYOUT_COLS * 2) + piece * 16;
-                copy_async16(to + x_place(plane, row, piece), from.x + at,
-                             work.first_x + row < args.n_x);
-            }
+    DEVICE void copy_x(const gemm_args &args, x_cursor &cursor, uint32_t stage) {
+        bool inside = tile.stage_units == 1 || cursor.piece < (cursor.last - cursor.unit) * 8;
+        if (cursor.unit < cursor.last && inside) {
+            shared to =
+                shared_memory() + (stage * stage_bytes + tile.stage_units * tile.unit_bytes);
+            for (uint32_t plane = 0; plane < x_planes; plane++)
+                for (uint32_t k = 0; k < x_copies; k++) {
+                    uint32_t row = cursor.row + k * x_row_step;
+                    if (n % x_row_step != 0 && row >= n) continue;
+                    copy_async16(to + ((plane * n + row) * x_pitch + (cursor.piece ^ row % 8) * 16),
+                                 cursor.from + (size_t)(k * x_row_step) * args.x_stride +
+                                     plane * args.n_cols * 2,
+                                 row < cursor.n_rows);
+                }
+        }
+        cursor.unit += tile.stage_units;
+        cursor.from += tile.stage_units * LAYOUT_COLS * 2;
     }
 
     /* ---- the products of one unit ---- */
 
-    /* B operands of all of x for step s. */
-    DEVICE void load_x(shared x, uint32_t unit, uint32_t plane, int s, uint32_t b[n_tiles][2]) {
-        uint32_t matrix = lane_index() / 8, row = lane_index() % 8;
+    /* B operands of all of x for step s of the unit at x. `ahead` is of N = 8, whose four matrices
+     * are those of two steps. */
+    template <int s>
+    DEVICE void load_x(shared x, uint32_t exchange, uint32_t b[n_tiles][2], uint32_t ahead[4]) {
         if constexpr (n_tiles == 1) {
-            load_matrix2(b[0], x + x_place(plane, row, unit * 8 + s * 2 + matrix % 2));
+            if constexpr (s % 2 == 0) load_matrix4(ahead, x + (exchange ^ s * 32));
+            b[0][0] = ahead[s % 2 * 2], b[0][1] = ahead[s % 2 * 2 + 1];
         } else {
             for (uint32_t pair = 0; pair < n_tiles; pair += 2) {
                 uint32_t r[4];
-                load_matrix4(r, x + x_place(plane, (pair + matrix / 2) * 8 + row,
-                                            unit * 8 + s * 2 + matrix % 2));
+                load_matrix4(r, x + (pair * 8 * x_pitch + (exchange ^ s * 32)));
                 b[pair][0] = r[0], b[pair][1] = r[1];
                 b[pair + 1][0] = r[2], b[pair + 1][1] = r[3];
             }
@@ -172,20 +203,34 @@ template <int type, int n, int gate> struct gemm {
 
     typedef float sums[n_weights][n_tiles][4];
 
+    /* Where a lane's row of a matrix is, and how its pieces are exchanged. */
+    struct x_lane {
+        uint32_t at, exchange;
+        uint32_t ahead[x_planes][4];
+    };
+    DEVICE x_lane find_x_lane() {
+        x_lane lane;
+        uint32_t matrix = lane_index() / 8, row = lane_index() % 8;
+        lane.at = (n_tiles == 1 ? row : matrix / 2 * 8 + row) * x_pitch;
+        lane.exchange = ((n_tiles == 1 ? matrix : matrix % 2) ^ row) * 16;
+        return lane;
+    }
+
     template <int s>
-    DEVICE void step(unit_words<type, shared> words[n_weights], shared x, uint32_t unit,
+    DEVICE void step(unit_words<type, shared> words[n_weights], shared x, x_lane &lane,
                      sums &part) {
         uint32_t b[n_tiles][2];
-        load_x(x, unit, 0, s, b);
+        load_x<s>(x, lane.exchange, b, lane.ahead[0]);
         if constexpr (type == WEIGHT_F32) {
             /* (wh + wl) (xh + xl) without wl xl: the smaller products first */
-            uint32_t high[n_weights][4], low[n_weights][4], rest[n_tiles][2];
-            load_x(x, unit, 1, s, rest);
+            uint32_t rest[n_tiles][2];
+            load_x<s>(x + n * x_pitch, lane.exchange, rest, lane.ahead[1]);
             for (uint32_t w = 0; w < n_weights; w++) {
-                unit_operand_split<s>(words[w], high[w], low[w]);
-                multiply(part[w], low[w], b);
-                multiply(part[w], high[w], rest);
-                multiply(part[w], high[w], b);
+                uint32_t high[4], low[4];
+                unit_operand_split<s>(words[w], high, low);
+                multiply(part[w], low, b);
+                multiply(part[w], high, rest);
+                multiply(part[w], high, b);
             }
         } else {
             for (uint32_t w = 0; w < n_weights; w++) {
@@ -196,18 +241,25 @@ template <int type, int n, int gate> struct gemm {
         }
     }
 
-    DEVICE void multiply_stage(uint32_t stage, uint32_t first, uint32_t last, sums &part) {
-        shared x = shared_memory() + (stage * stage_bytes + tile.stage_units * tile.unit_bytes);
+    DEVICE void multiply_stage(const gemm_work &work, uint32_t stage, uint32_t first, x_lane &lane,
+                               sums &part) {
+        /* Numbers, not addresses: a loop over addresses hides that they are in shared memory. */
+        uint32_t x_at = stage * stage_bytes + tile.stage_units * tile.unit_bytes + lane.at;
+        uint32_t weights = weights_at(work, stage, 0), header = header_at(work, first, 0);
         for (uint32_t unit = 0; unit < tile.stage_units; unit++) {
-            if (first + unit >= last) break;
+            if (tile.stage_units > 1 && first + unit >= work.last_unit) break;
             unit_words<type, shared> words[n_weights];
             for (uint32_t w = 0; w < n_weights; w++)
-                words[w] = unit_load<type>(weight_piece(stage, w) + unit * unit_bytes,
-                                           header_piece(first, w), lane_index());
-            step<0>(words, x, unit, part);
-            step<1>(words, x, unit, part);
-            step<2>(words, x, unit, part);
-            step<3>(words, x, unit, part);
+                words[w] = unit_load<type>(
+                    shared_memory() + (weights + w * row_tiles * piece_bytes),
+                    shared_memory() + (header + w * row_tiles * format.header_bytes), lane_index());
+            shared x = shared_memory() + x_at;
+            step<0>(words, x, lane, part);
+            step<1>(words, x, lane, part);
+            step<2>(words, x, lane, part);
+            step<3>(words, x, lane, part);
+            weights += unit_bytes;
+            x_at += LAYOUT_COLS * 2;
         }
     }
 
@@ -227,35 +279,30 @@ template <int type, int n, int gate> struct gemm {
     /* The splits of this block, added up. */
     DEVICE void sum_columns(const gemm_args &args, const gemm_work &work, sums &total) {
         constexpr uint32_t ahead = tile.stages - 1, units = tile.stage_units;
-        sources from = find_sources(args, work);
+        weight_cursor weights = first_weights(args, work);
+        x_cursor x = first_x(args, work);
         /* Weights are there whatever the kernel before does; what x is, it decides. */
-        for (uint32_t i = 0; i < ahead; i++) {
-            uint32_t unit = work.first_unit + i * units;
-            if (unit < work.last_unit) copy_weights(from, i, unit, work.last_unit);
-        }
+        for (uint32_t i = 0; i < ahead; i++) copy_weights(work, weights, i);
         wait_for_previous_kernel();
         for (uint32_t i = 0; i < ahead; i++) {
-            uint32_t unit = work.first_unit + i * units;
-            if (unit < work.last_unit) copy_x(args, work, from, i, unit, work.last_unit);
+            copy_x(args, x, i);
             copy_async_commit();
         }
         let_next_kernel_begin();
 
+        x_lane lane = find_x_lane();
         sums part;
         clear(total);
         clear(part);
-        uint32_t stage = 0, until_split = work.split_units;
+        uint32_t stage = 0, free_stage = ahead, until_split = work.split_units;
         for (uint32_t unit = work.first_unit; unit < work.last_unit; unit += units) {
             copy_async_wait<(int)ahead - 1>();
             block_sync(); /* this stage has arrived, and the one before it has been used */
-            uint32_t next = unit + ahead * units;
-            uint32_t free_stage = stage == 0 ? ahead : stage - 1;
-            if (next < work.last_unit) {
-                copy_weights(from, free_stage, next, work.last_unit);
-                copy_x(args, work, from, free_stage, next, work.last_unit);
-            }
+            copy_weights(work, weights, free_stage);
+            copy_x(args, x, free_stage);
             copy_async_commit();
-            multiply_stage(stage, unit, work.last_unit, part);
+            multiply_stage(work, stage, unit, lane, part);
+            free_stage = stage;
             stage = stage == ahead ? 0 : stage + 1;
             if (until_split <= units) {
                 add(total, part);
@@ -310,8 +357,8 @@ template <int type, int n, int gate> struct gemm {
 
     /* Sums go by shared memory, [n_weights][n][sum_pitch], so that a warp stores whole lines and
      * the arithmetic below is there once. */
-    DEVICE void spread(const sums &total) {
-        uint32_t row = warp_index() * LAYOUT_ROWS + lane_index() / 4, x = lane_index() % 4 * 2;
+    DEVICE void spread(const gemm_work &work, const sums &total) {
+        uint32_t row = work.warp * LAYOUT_ROWS + lane_index() / 4, x = lane_index() % 4 * 2;
         for (uint32_t w = 0; w < n_weights; w++)
             for (uint32_t i = 0; i < n_tiles; i++)
                 for (uint32_t e = 0; e < 4; e++) {
@@ -353,7 +400,7 @@ template <int type, int n, int gate> struct gemm {
         sums total;
         sum_columns(args, work, total);
         if (args.splits_apart && work.n_splits > 1 && !join_splits(args, work, total)) return;
-        spread(total);
+        spread(work, total);
         store(args, work);
     }
 };

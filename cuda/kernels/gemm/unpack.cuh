@@ -74,83 +74,93 @@ DEVICE unit_words<type, Memory> unit_load(Memory unit, Memory header, uint32_t l
     return words;
 }
 
-/* ---- codes to floats: a code's bits, put below the exponent of 2^(23 - bit), are 2^(23 - bit)
- * plus the code; and that less the power and the code's offset is exact ---- */
+/* ---- codes to floats. A code of up to ten bits is, as an f16, a subnormal: code * 2^-24; so codes
+ * are taken out of a word two at a time, and the factor goes into the scale ---- */
 
-template <uint32_t bit, uint32_t offset> struct code_place {
-    static constexpr uint32_t exponent = (150u - bit) << 23;
-    static constexpr float bias = (float)((1u << (23u - bit)) + offset);
+/* Codes are taken at bit 0 of a half, or at bit 4 for rows 8 ... 15 where four bits or less are
+ * low. */
+template <int type, int lower> struct code_place {
+    static constexpr int bit = lower && unit_format<type>::low_bits < 8 ? 4 : 0;
+    static constexpr float unit = (float)(1 << (24 - bit)); /* what makes it a whole number again */
 };
-template <uint32_t bits, uint32_t bit, uint32_t offset> DEVICE float code_value(uint32_t word) {
-    static_assert(bit + bits <= 23, "a mantissa holds it");
-    typedef code_place<bit, offset> place;
-    return from_bits((word & ((1u << bits) - 1u) << bit) | place::exponent) - place::bias;
-}
 
-template <int shift> DEVICE uint32_t shifted_right(uint32_t word) {
-    if constexpr (shift >= 0)
-        return word >> shift;
+template <int by> DEVICE uint32_t shifted_right(uint32_t word) {
+    if constexpr (by >= 0)
+        return word >> by;
     else
-        return word << -shift;
+        return word << -by;
 }
-
-/* Value (register i, half h) of step s as a float. */
-template <int type, int s, int i, int h, typename Memory>
-DEVICE float unit_code(const unit_words<type, Memory> &words) {
+/* Values (register i, both halves) of step s without their scale, as two f16. */
+template <int type, int s, int i, typename Memory>
+DEVICE uint32_t unit_codes(const unit_words<type, Memory> &words) {
     typedef unit_format<type> format;
-    constexpr uint32_t bits = format::low_bits, offset = format::code_offset;
+    constexpr int bits = format::low_bits, bit = code_place<type, i % 2>::bit;
+    constexpr uint32_t mask = ((1u << bits) - 1u) << bit, mask2 = mask << 16 | mask;
+    constexpr uint32_t offset = 0x8000u | format::code_offset << bit,
+                       offset2 = offset << 16 | offset;
+    uint32_t codes;
     if constexpr (bits == 8) {
-        return code_value<8, 8 * (i % 2), offset>(words.low[s % 2 * 2 + i / 2] >> 16 * h);
-    } else if constexpr (format::high_bits == 0) {
-        constexpr uint32_t bit = bits == 4 ? 4 * i : 8 * (s % 2) + 2 * i;
-        return code_value<bits, bit, offset>(words.low[bits == 4 ? s : s / 2] >> 16 * h);
+        codes = words.low[s % 2 * 2 + i / 2] >> 8 * (i % 2) & mask2;
     } else {
-        /* Both halves of a word at once: the code's low bits at 0 and 16, the high ones above. */
-        constexpr int low_bit = bits == 4 ? 4 * i : 8 * (s % 2) + 2 * i;
-        constexpr int high_bit = format::high_bits == 1 ? 4 * s + i : 8 * (s % 2) + 2 * i;
-        constexpr uint32_t low_mask = ((1u << bits) - 1u) << 16 * h;
-        constexpr uint32_t high_mask = ((1u << format::high_bits) - 1u) << (bits + 16 * h);
-        typedef code_place<16 * h, offset> place;
-        uint32_t low = words.low[bits == 4 ? s : s / 2] >> low_bit;
-        uint32_t high =
-            shifted_right<high_bit - (int)bits>(words.high[format::high_bits == 1 ? 0 : s / 2]);
-        return from_bits((low & low_mask) | place::exponent | (high & high_mask)) - place::bias;
+        constexpr int at = (bits == 2 ? s % 2 * 2 : 0) + i / 2 * 8;
+        codes = words.low[bits == 4 ? s : s / 2] >> at & mask2;
     }
+    if constexpr (format::high_bits != 0) {
+        constexpr int at = (format::high_bits == 2 ? s % 2 * 2 : s) + i / 2 * 8;
+        constexpr uint32_t high = ((1u << format::high_bits) - 1u) << (bits + bit);
+        uint32_t word = words.high[format::high_bits == 2 ? s / 2 : 0];
+        codes |= shifted_right<at - bits>(word) & (high << 16 | high);
+    }
+    if constexpr (format::code_offset != 0) codes = add_f16x2(codes, offset2);
+    return codes;
+}
+DEVICE float low_half(uint32_t pair) {
+    return f16_to_f32((uint16_t)pair);
+}
+DEVICE float high_half(uint32_t pair) {
+    return f16_to_f32((uint16_t)(pair >> 16));
 }
 
-/* What a code of step s in row g + 8 * lower is multiplied by, and what is added to the product. */
+/* What a code of step s in row g + 8 * lower, as unit_codes gives it, is multiplied by, and what is
+ * added to the product. All products here are exact. */
 struct unit_scale {
     float scale, shift;
 };
 template <int type, int s, int lower, typename Memory>
 DEVICE unit_scale unit_scales(const unit_words<type, Memory> &words) {
     typedef unit_format<type> format;
+    constexpr float unit = code_place<type, lower>::unit, two_24 = 16777216.0f;
     constexpr int block = s / 2;
     uint32_t scale = words.scale[lower], factor = words.factor[lower];
     if constexpr (format::scales == LAYOUT_BLOCK_SCALE) {
-        return {f16_to_f32((uint16_t)(scale >> 16 * block)), 0.0f};
+        return {(block ? high_half(scale) : low_half(scale)) * unit, 0.0f};
     } else if constexpr (format::scales == LAYOUT_BLOCK_SCALE_MIN) {
-        return {f16_to_f32((uint16_t)(scale >> 16 * block)),
-                f16_to_f32((uint16_t)(words.scale[2 + lower] >> 16 * block))};
+        uint32_t shift = words.scale[2 + lower];
+        return {(block ? high_half(scale) : low_half(scale)) * unit,
+                block ? high_half(shift) : low_half(shift)};
     } else if constexpr (type == WEIGHT_Q2_K) {
-        float d = f16_to_f32((uint16_t)factor), dmin = f16_to_f32((uint16_t)(factor >> 16));
         uint32_t sub = scale >> 8 * s;
-        return {d * code_value<4, 0, 0>(sub), -(dmin * code_value<4, 4, 0>(sub))};
+        return {low_half(factor) * (unit * two_24) * low_half(sub & 15u),
+                -(high_half(factor) * (two_24 / 16.0f) * low_half(sub & 0xF0u))};
     } else if constexpr (format::scales == LAYOUT_SUB_SCALE_16) {
-        float sub = code_value<8, 0, format::sub_offset>(scale >> 8 * s);
-        return {f16_to_f32((uint16_t)factor) * sub, 0.0f};
+        constexpr uint32_t offset = (0x8000u | format::sub_offset) * 0x10001u;
+        uint32_t subs = add_f16x2(scale >> 8 * (s % 2) & 0x00FF00FFu, offset);
+        return {low_half(factor) * (unit * two_24) * (block ? high_half(subs) : low_half(subs)),
+                0.0f};
     } else if constexpr (format::scales == LAYOUT_SUB_SCALE_MIN_32) {
-        float d = f16_to_f32((uint16_t)factor), dmin = f16_to_f32((uint16_t)(factor >> 16));
-        return {d * code_value<8, 8 * block, 0>(scale),
-                -(dmin * code_value<8, 8 * block, 0>(scale >> 16))};
-    } else { /* Q8_K */
+        uint32_t subs = scale >> 8 * block & 0x00FF00FFu;
+        return {low_half(factor) * (unit * two_24) * low_half(subs),
+                -(high_half(factor) * two_24 * high_half(subs))};
+    } else { /* Q8_K, whose scale may be as large as an f32 */
         return {from_bits(factor), 0.0f};
     }
 }
 
 template <int type, int s, int i, typename Memory>
 DEVICE void unit_pair(const unit_words<type, Memory> &words, const unit_scale &scale, float *to) {
-    float q0 = unit_code<type, s, i, 0>(words), q1 = unit_code<type, s, i, 1>(words);
+    uint32_t codes = unit_codes<type, s, i>(words);
+    float q0 = low_half(codes), q1 = high_half(codes);
+    if constexpr (type == WEIGHT_Q8_K) q0 *= 16777216.0f, q1 *= 16777216.0f;
     if constexpr (unit_format<type>::has_shift) {
         to[0] = fma_f32(scale.scale, q0, scale.shift);
         to[1] = fma_f32(scale.scale, q1, scale.shift);

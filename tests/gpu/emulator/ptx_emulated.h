@@ -228,6 +228,13 @@ DEVICE uint32_t pack_bf16(float low, float high) {
 DEVICE float f16_to_f32(uint16_t x) {
     return emulated_f16_to_f32(x);
 }
+DEVICE uint32_t add_f16x2(uint32_t a, uint32_t b) {
+    /* f32 has more than twice the bits: rounding twice is rounding once. */
+    uint16_t low = emulated_f32_to_f16(f16_to_f32((uint16_t)a) + f16_to_f32((uint16_t)b));
+    uint16_t high =
+        emulated_f32_to_f16(f16_to_f32((uint16_t)(a >> 16)) + f16_to_f32((uint16_t)(b >> 16)));
+    return low | (uint32_t)high << 16;
+}
 DEVICE uint32_t pack_f16(float low, float high) {
     return emulated_f32_to_f16(low) | (uint32_t)emulated_f32_to_f16(high) << 16;
 }
