@@ -405,7 +405,8 @@ static void test_gate(struct gpu *gpu, size_t n_rows, size_t n_cols, int activat
     free(expected);
 }
 
-/* Every exponent: random bits, but for what is infinite or no number. */
+/* Every exponent: random bits, but for what is infinite or no number. Below -88.7, where 1 / silu
+ * is beyond f32, what comes may be 0. */
 static void test_gate_range(struct gpu *gpu, int activation) {
     struct rows x = rows_make(gpu, 2, 4096);
     float *expected = malloc(x.n_cols * sizeof *expected);
@@ -428,7 +429,7 @@ static void test_gate_range(struct gpu *gpu, int activation) {
         for (size_t row = 0; row < 2; row++) {
             reference.gate((enum activation)activation, rows_at(&x, row), NULL, x.n_cols, expected);
             expect_near(gpu, "gate of any number", row, rows_at(&out, row), expected, x.n_cols,
-                        2e-5f, 1e-37f);
+                        2e-5f, 4e-37f);
         }
     }
     rows_free(gpu, &x);

@@ -167,7 +167,10 @@ DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, 
 
 /* ---- top_p ---- */
 
-/* Sums of the bins, in f64 and exact but the last, where the histogram's upper words end. */
+/* Sums of the bins, in f64: exact, and so the host's own, but for the last. That one is a sum of
+ * what is below exp(-32) of the likeliest, rounded in another order than the host's: of a whole of
+ * at least 1 it is less than 2^-27, so that its rounding, 2^-53 of itself, all but never reaches
+ * the whole's. They lie where the histogram's upper words end. */
 #define BIN_SUMS (8 * HISTOGRAM_SIZE)
 
 DEVICE void fill_bins(const logits_row &row, const weight_scale &scale, const head_bound &head) {
