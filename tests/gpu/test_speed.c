@@ -12,6 +12,7 @@
 #include "cuda/select.h"
 #include "gpu_test.h"
 #include "probe_image.h"
+#include "random_gemm.h"
 #include "results.h"
 #include "tests/gpu/probe_args.h"
 #include "timing.h"
@@ -26,71 +27,11 @@ struct bench {
     size_t pool_bytes;
 };
 
-struct shape {
-    const char *what;
-    uint32_t n_rows, n_cols;
-    bool gate;
-};
-
-/* A weight of 16 random rows again and again, in as many copies as the pool has room for. */
-struct weight {
-    enum weight_type type;
-    uint32_t n_rows, n_cols;
-    size_t bytes; /* of one matrix */
-    uint32_t n_copies;
-    uint8_t *pool;
-    uint16_t *rows; /* host: [16][n_cols] bf16, of BF16 */
-};
-
-static struct cuda_properties properties_of(struct gpu *gpu) {
-    static const unsigned which[] = {
-        DRIVER_DEVICE_MULTIPROCESSOR_COUNT, DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
-        DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, DRIVER_DEVICE_L2_CACHE_SIZE};
-    int value[4] = {0};
-    for (int i = 0; i < 4; i++) gpu->driver.device_get_attribute(&value[i], which[i], gpu->device);
-    return (struct cuda_properties){gpu->major,       gpu->minor,       value[0],
-                                    (size_t)value[1], (size_t)value[2], (size_t)value[3]};
-}
-
-static struct weight make_weight(struct bench *bench, enum weight_type type,
-                                 const struct shape *shape) {
-    struct gpu *gpu = bench->gpu;
-    const uint32_t n_matrices = shape->gate ? 2 : 1;
-    const size_t row_bytes = weight_type_row_bytes(type, shape->n_cols);
-    const size_t tile_bytes = weight_layout_tile_bytes(type, shape->n_cols);
-    const size_t n_tiles = (shape->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
-    struct weight w = {.type = type, .n_rows = shape->n_rows, .n_cols = shape->n_cols};
-    uint8_t *rows = malloc(LAYOUT_ROWS * row_bytes);
-    float *values = malloc(shape->n_cols * sizeof *values);
-    w.bytes = n_tiles * tile_bytes;
-    uint8_t *matrix = malloc(w.bytes);
-    if (!rows || !values || !matrix) exit(1);
-    for (size_t r = 0; r < LAYOUT_ROWS; r++) {
-        for (uint32_t i = 0; i < shape->n_cols; i++) values[i] = gpu_random_float(gpu, -1, 1);
-        weight_type_traits[type].quantize(values, rows + r * row_bytes, shape->n_cols);
-    }
-    weight_layout_pack(type, rows, row_bytes, LAYOUT_ROWS, shape->n_cols, matrix);
-    for (size_t i = 1; i < n_tiles; i++) memcpy(matrix + i * tile_bytes, matrix, tile_bytes);
-    w.n_copies = (uint32_t)(bench->pool_bytes / (w.bytes * n_matrices));
-    if (w.n_copies == 0) w.n_copies = 1;
-    w.pool = gpu_alloc(gpu, w.n_copies * n_matrices * w.bytes);
-    for (size_t i = 0; i < w.n_copies * n_matrices; i++)
-        gpu_write(gpu, w.pool + i * w.bytes, matrix, w.bytes);
-    if (type == WEIGHT_BF16) {
-        w.rows = (uint16_t *)(void *)rows;
-        rows = NULL;
-    }
-    free(rows);
-    free(values);
-    free(matrix);
-    return w;
-}
-
 /* ---- one launch for each copy ---- */
 
 struct run {
     struct bench *bench;
-    const struct weight *weight;
+    const struct random_weight *weight;
     struct timed_kernel kernel;
     struct gemm_args args;
     uint32_t n_launches;
@@ -121,7 +62,7 @@ static bool run_library(void *user, int repeat) {
 }
 
 /* Seconds of cuBLAS for the same shape in bf16, and how far our values are from its. */
-static double ask_library(struct bench *bench, const struct weight *weight, const void *x,
+static double ask_library(struct bench *bench, const struct random_weight *weight, const void *x,
                           const float *y, uint32_t n_x, const char *item) {
     struct gpu *gpu = bench->gpu;
     const size_t row = weight->n_cols * sizeof(uint16_t), n = (size_t)n_x * weight->n_rows;
@@ -156,20 +97,8 @@ static double ask_library(struct bench *bench, const struct weight *weight, cons
     return seconds;
 }
 
-static void *make_x(struct gpu *gpu, enum weight_type type, size_t n) {
-    uint16_t *host = malloc(n * sizeof *host);
-    if (!host) exit(1);
-    for (size_t i = 0; i < n; i++) {
-        const float value = gpu_random_float(gpu, -1, 1);
-        host[i] = type == WEIGHT_F16 ? half_from_float(value) : bfloat16_from_float(value);
-    }
-    void *x = gpu_upload(gpu, host, n * sizeof *host);
-    free(host);
-    return x;
-}
-
-static void time_gemm(struct bench *bench, const struct weight *weight, const struct shape *shape,
-                      uint32_t n_x) {
+static void time_gemm(struct bench *bench, const struct random_weight *weight,
+                      const struct random_shape *shape, uint32_t n_x) {
     struct gpu *gpu = bench->gpu;
     const uint32_t n_matrices = shape->gate ? 2 : 1;
     const uint32_t padded = (uint32_t)weight_layout_padded_cols(shape->n_cols);
@@ -185,7 +114,7 @@ static void time_gemm(struct bench *bench, const struct weight *weight, const st
     float *scale = malloc(n_x * sizeof *scale);
     if (!scale) exit(1);
     for (uint32_t i = 0; i < n_x; i++) scale[i] = 1;
-    void *x = make_x(gpu, weight->type, (size_t)n_x * padded * planes);
+    void *x = random_x_make(gpu, weight->type, n_x, shape->n_cols);
     run.args = (struct gemm_args){
         .weights = {{NULL, NULL, y, shape->n_rows, shape->n_rows},
                     {NULL, NULL, y, shape->n_rows, shape->n_rows}},
@@ -271,33 +200,33 @@ static double time_read(struct bench *bench) {
 int main(int argc, char **argv) {
     struct gpu gpu;
     char why[400];
-    static const struct shape real[] = {{"4096 x 4096", 4096, 4096, false},
-                                        {"1024 x 4096", 1024, 4096, false},
-                                        {"2 x 14336 x 4096", 14336, 4096, true},
-                                        {"4096 x 14336", 4096, 14336, false}};
-    static const struct shape tiny[] = {{"96 x 512", 96, 512, false},
-                                        {"2 x 64 x 256", 64, 256, true}};
+    static const struct random_shape real[] = {{"4096 x 4096", 4096, 4096, false},
+                                               {"1024 x 4096", 1024, 4096, false},
+                                               {"2 x 14336 x 4096", 14336, 4096, true},
+                                               {"4096 x 14336", 4096, 14336, false}};
+    static const struct random_shape tiny[] = {{"96 x 512", 96, 512, false},
+                                               {"2 x 64 x 256", 64, 256, true}};
     static const uint32_t real_x[] = {1, 8, 16, 64, 512, 4096}, tiny_x[] = {1, 9};
     static const enum weight_type types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_Q8_0, WEIGHT_Q4_0,
                                              WEIGHT_Q4_K, WEIGHT_Q6_K, WEIGHT_F32};
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct bench bench = {.gpu = &gpu,
-                          .properties = properties_of(&gpu),
+                          .properties = random_gemm_properties(&gpu),
                           .pool_bytes = gpu.emulated ? 2 * PROBE_STEP : (size_t)1 << 30};
     timing_open(&bench.timing, &gpu);
     if (probe_image_load(&gpu, argv[0])) bench.most_read = time_read(&bench);
     if (!gpu.emulated) bench.has_cublas = cublas_open(&bench.cublas, gpu.stream, why, sizeof why);
     if (!bench.has_cublas)
         result_text("speed", "cuBLAS", gpu.emulated ? "the device is emulated" : why);
-    const struct shape *shapes = gpu.emulated ? tiny : real;
+    const struct random_shape *shapes = gpu.emulated ? tiny : real;
     const uint32_t *xs = gpu.emulated ? tiny_x : real_x;
     for (size_t t = 0; t < (gpu.emulated ? 2 : sizeof types / sizeof *types); t++)
         for (size_t s = 0; s < (gpu.emulated ? 2 : 4); s++) {
-            struct weight weight = make_weight(&bench, types[t], &shapes[s]);
+            struct random_weight weight =
+                random_weight_make(&gpu, types[t], &shapes[s], bench.pool_bytes);
             for (size_t i = 0; i < (gpu.emulated ? 2 : 6); i++)
                 time_gemm(&bench, &weight, &shapes[s], xs[i]);
-            gpu_free(&gpu, weight.pool);
-            free(weight.rows);
+            random_weight_free(&gpu, &weight);
         }
     if (bench.has_cublas) cublas_close(&bench.cublas);
     timing_close(&bench.timing);
