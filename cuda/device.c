@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/environment.h"
+#include "base/file.h"
 #include "base/text_format.h"
 #include "cuda/image.h"
 
@@ -86,8 +88,12 @@ status device_properties(const struct driver *driver, driver_device handle,
     return OK;
 }
 
+const char *device_image_file(void) {
+    return environment_read("CUDA_IMAGE");
+}
+
 status device_open_driver(struct driver *driver) {
-    if (image_n_parts == 0)
+    if (!image_n_parts && !device_image_file())
         return fail(NOT_FOUND, "the library was built without kernels for GPUs");
     TRY(driver_open(driver));
     if (driver->version >= image_least_driver()) return OK;
@@ -114,20 +120,44 @@ static status look_at(struct device *device) {
     return OK;
 }
 
+static status load_part(struct device *device, const void *code) {
+    driver_library library;
+    driver_result result =
+        device->driver.library_load_data(&library, code, NULL, NULL, 0, NULL, NULL, 0);
+    if (result == DRIVER_NO_BINARY_FOR_GPU || result == DRIVER_UNSUPPORTED_PTX_VERSION ||
+        result == DRIVER_JIT_COMPILER_NOT_FOUND)
+        return fail(UNSUPPORTED, "GPU %d (sm_%d%d): the library's kernels are for %s",
+                    device->ordinal, device->properties.major, device->properties.minor,
+                    image_archs);
+    TRY(device_check(device, result, "library_load_data"));
+    device->libraries[device->n_libraries++] = library;
+    return OK;
+}
+
+/* A file instead of the image, for those who change kernels. */
+static status load_file(struct device *device, const char *name) {
+    struct file file;
+    uint8_t *code;
+    TRY(file_open(&file, name, false));
+    size_t size = (size_t)file.size;
+    status result = MEMORY_TAKE(device->memory, size + 1, "kernels from a file", &code);
+    if (result == OK) result = file_read(&file, 0, size, code);
+    if (result == OK) {
+        code[size] = 0; /* PTX is text */
+        result = load_part(device, code);
+    }
+    memory_give(device->memory, code);
+    file_close(&file);
+    return result;
+}
+
 /* Each part of the image is a library of its own. */
 static status load_image(struct device *device) {
-    TRY(MEMORY_TAKE_ARRAY(device->memory, image_n_parts, "the kernels' libraries",
+    const char *file = device_image_file();
+    TRY(MEMORY_TAKE_ARRAY(device->memory, image_n_parts + 1, "the kernels' libraries",
                           &device->libraries));
-    for (uint32_t i = 0; i < image_n_parts; i++) {
-        driver_result result = device->driver.library_load_data(
-            &device->libraries[i], image_parts[i].begin, NULL, NULL, 0, NULL, NULL, 0);
-        if (result == DRIVER_NO_BINARY_FOR_GPU || result == DRIVER_UNSUPPORTED_PTX_VERSION ||
-            result == DRIVER_JIT_COMPILER_NOT_FOUND)
-            return fail(UNSUPPORTED, "GPU %d (sm_%d%d): the library's kernels are for %s",
-                        device->ordinal, device->properties.major, device->properties.minor,
-                        image_archs);
-        TRY(device_check(device, result, "library_load_data"));
-    }
+    if (file) return load_file(device, file);
+    for (uint32_t i = 0; i < image_n_parts; i++) TRY(load_part(device, image_parts[i].begin));
     return OK;
 }
 
@@ -164,7 +194,7 @@ status device_open(struct memory *memory, int ordinal, struct device **device) {
 uint64_t device_host_bytes(void) {
     return memory_cost(sizeof(struct device)) +
            memory_cost(DEVICE_MAX_KERNELS * sizeof(struct device_kernel)) +
-           memory_cost(image_n_parts * sizeof(driver_library));
+           memory_cost((image_n_parts + 1) * sizeof(driver_library));
 }
 
 void device_close(struct device *device) {
@@ -172,8 +202,8 @@ void device_close(struct device *device) {
     struct memory *memory = device->memory;
     if (device->context) {
         bool entered = device_enter_anyway(device);
-        for (uint32_t i = 0; device->libraries && i < image_n_parts; i++)
-            if (device->libraries[i]) device->driver.library_unload(device->libraries[i]);
+        for (uint32_t i = 0; i < device->n_libraries; i++)
+            device->driver.library_unload(device->libraries[i]);
         if (entered) device_leave(device);
         device->driver.primary_context_release(device->handle);
     }
@@ -338,7 +368,7 @@ static status load_kernel(struct device *device, const char *name, driver_kernel
     driver_result result = DRIVER_NOT_FOUND;
     driver_function function;
     int fixed = 0;
-    for (uint32_t i = 0; i < image_n_parts && result == DRIVER_NOT_FOUND; i++)
+    for (uint32_t i = 0; i < device->n_libraries && result == DRIVER_NOT_FOUND; i++)
         result = device->driver.library_get_kernel(kernel, device->libraries[i], name);
     if (result == DRIVER_NOT_FOUND) return fail(INTERNAL, "there is no kernel %s", name);
     TRY(device_check(device, result, "library_get_kernel"));

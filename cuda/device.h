@@ -32,7 +32,8 @@ struct device {
     driver_device handle;
     struct cuda_properties properties;
     driver_context context;
-    driver_library *libraries;     /* [image_n_parts] */
+    driver_library *libraries; /* [n_libraries] */
+    uint32_t n_libraries;
     pthread_mutex_t lock;          /* of the kernels */
     struct device_kernel *kernels; /* [DEVICE_MAX_KERNELS], a hash table by name */
     int n_kernels;
@@ -42,6 +43,8 @@ struct device {
 
 #define DEVICE_LEAST_MAJOR 8 /* compute capability */
 
+/* A debugging variable: a fatbin, cubin or PTX to load instead of the image. NULL: none. */
+const char *device_image_file(void);
 /* The driver, if it can run the kernels that were built. NOT_FOUND, UNSUPPORTED, DEVICE. */
 status device_open_driver(struct driver *driver);
 /* What a driver says of a device; no context is needed. */

@@ -103,10 +103,14 @@ status device_list_info(int device, struct backend_device *info) {
 
 size_t device_list_describe(char *text, size_t size) {
     char why[512];
-    if (!image_n_parts) return text_format(text, size, "cuda: built without kernels (no nvcc)\n");
-    size_t used = text_format(text, size, "cuda: %s by CUDA %d.%d, driver of CUDA %d.0 needed; ",
-                              image_archs, (int)image_toolkit / 1000,
-                              (int)image_toolkit % 1000 / 10, image_least_driver() / 1000);
+    const char *file = device_image_file();
+    if (!image_n_parts && !file)
+        return text_format(text, size, "cuda: built without kernels (no nvcc)\n");
+    size_t used =
+        file ? text_format(text, size, "cuda: kernels of a file; ")
+             : text_format(text, size, "cuda: %s by CUDA %d.%d, driver of CUDA %d.0 needed; ",
+                           image_archs, (int)image_toolkit / 1000, (int)image_toolkit % 1000 / 10,
+                           image_least_driver() / 1000);
     int n = device_list_count(why, sizeof why);
     if (n)
         return used + text_format(text + used, size - used, "%d device%s\n", n, n > 1 ? "s" : "");
