@@ -4,8 +4,8 @@
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
  * compared one by one, else by the divergence of the distributions. TEST_DEVICE chooses another
- * device than the CPU; models that it has no kernels for are left out by name. TEST_MODELS names the folder of
- * smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
+ * device than the CPU; models that it has no kernels for are left out by name. TEST_MODELS names
+ * the folder of smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -441,8 +441,9 @@ static int run_real(bool perplexity, const char *only) {
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     const char *only = argc > 2 ? argv[2] : NULL;
+    const char *number = getenv("TEST_DEVICE");
     transformer_device_details device = {.struct_size = sizeof device};
-    if (transformer_device_info(0, &device) != TRANSFORMER_OK) {
+    if (transformer_device_info(number ? atoi(number) : 0, &device) != TRANSFORMER_OK) {
         printf("%s\n", transformer_last_error());
         return 1;
     }
