@@ -443,6 +443,7 @@ static bool reset_block(struct emulated_block *block, uint32_t index, uint32_t r
     block->index = index;
     block->rank = rank;
     block->n_live = emulated.threads;
+    block->did_atomic = false;
     block->threads = threads + rank * MAX_THREADS;
     block->warps = warps + rank * (MAX_THREADS / 32);
     memset(block->barriers, 0, sizeof block->barriers);
@@ -454,6 +455,24 @@ static bool reset_block(struct emulated_block *block, uint32_t index, uint32_t r
     for (uint32_t i = 0; i < (emulated.threads + 31) / 32; i++)
         block->warps[i].clock[block->warps[i].id] = 1;
     return true;
+}
+
+/* The i-th of n to run: each once, whatever the order. */
+static uint32_t in_order(uint32_t i, uint32_t n) {
+    if (emulated.order == 0) return i;
+    if (emulated.order == 1) return n - 1 - i;
+    /* Multiplication by what has no factor in common with n. */
+    uint64_t factor = emulated.order % n + 1;
+    for (uint64_t a = factor, b = n; b;) {
+        const uint64_t rest = a % b;
+        a = b;
+        b = rest;
+        if (!b && a != 1) {
+            a = ++factor;
+            b = n;
+        }
+    }
+    return (uint32_t)((factor * i + emulated.order) % n);
 }
 
 /* Nothing may be left under way where a block ends. */
@@ -479,7 +498,7 @@ static void run_cluster(uint32_t first) {
             return;
         }
         for (uint32_t i = 0; i < emulated.threads; i++)
-            ready_push(&emulated.blocks[rank].threads[i]);
+            ready_push(&emulated.blocks[rank].threads[in_order(i, emulated.threads)]);
     }
     while (!emulated.failed && live_in_cluster()) {
         if (!n_ready) {
@@ -506,6 +525,7 @@ bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t 
     emulated.programmatic = programmatic;
     emulated.args = copied;
     emulated.n_waited = 0;
+    emulated.number++;
     emulated.failed = false;
     emulated.error[0] = 0;
     memcpy(copied, args, kernel->args_bytes);

@@ -140,6 +140,7 @@ struct mbarrier { /* ptx_hopper.cuh */
 struct emulated_block {
     uint32_t index, rank; /* in the grid, in its cluster */
     uint32_t n_live;      /* threads */
+    bool did_atomic;      /* on global memory */
     struct emulated_thread *threads;
     struct emulated_warp *warps;
     unsigned char *arena; /* shared memory */
@@ -159,6 +160,8 @@ struct emulated_launch {
     struct barrier cluster_barrier;
     uint32_t n_waited; /* threads that called wait_for_previous_kernel */
     uint64_t progress;
+    uint32_t number; /* launches so far */
+    uint32_t order;  /* of blocks and threads: 0 ascending, 1 descending, else a seed */
     bool failed;
     char error[1024];
 };
@@ -212,15 +215,21 @@ void emulated_shared_reset(struct emulated_block *block, uint32_t bytes);
 /* Checks an access of the running kernel; `align` 0: none asked. */
 void emulated_global_read(const void *from, size_t bytes, size_t align, struct site site);
 void emulated_global_write(void *to, size_t bytes, size_t align, struct site site);
+uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site);
 void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct site site);
 void emulated_copy_async_wait(uint32_t n);
 
+/* The launch and 1 + the block of the last write and read of a word. */
+struct block_access {
+    uint64_t write, read;
+};
 struct allocation {
     unsigned char *base;
     size_t bytes;
     uint64_t *written; /* a bit for each byte */
     bool written_by_kernel;
-    unsigned char *block; /* what malloc gave */
+    unsigned char *block;       /* what malloc gave */
+    struct block_access *words; /* of kernels; NULL: none yet */
     uint64_t number;
 };
 struct allocation *emulated_memory_take(size_t bytes);
