@@ -8,6 +8,9 @@
 #include "cuda/kernels/gemm/gemm_args.h"
 #include "quant/weight_type.h"
 
+/* More rows than this never have their splits apart. */
+#define SELECT_APART_MAX_ROWS 128
+
 struct cuda_properties { /* of a device */
     int major, minor;    /* compute capability */
     int n_multiprocessors;
@@ -55,8 +58,10 @@ struct attention_problem {
 struct attention_choice {
     struct launch_shape launch; /* any number of items: blocks take them in turn */
     struct launch_shape merge;
+    uint32_t stages;        /* of attention_args */
     uint32_t rows_per_item; /* consecutive rows of a sequence in an item, at most */
 };
+/* launch.kernel is NULL where no kernel has such heads. */
 struct attention_choice select_attention(const struct cuda_properties *device,
                                          const struct attention_problem *problem);
 

@@ -20,7 +20,9 @@ void session_close(struct session *session) {
 }
 
 bool session_open(struct session *session, const char *path, int64_t max_tokens, uint32_t kv_type) {
-    transformer_model_options model = {.struct_size = sizeof model, .path = path};
+    const char *device = getenv("TEST_DEVICE");
+    transformer_model_options model = {
+        .struct_size = sizeof model, .path = path, .device = device ? atoi(device) : 0};
     transformer_context_options context = {.struct_size = sizeof context,
                                            .max_sequence_tokens = max_tokens,
                                            .max_logit_rows = N_LOGIT_ROWS,

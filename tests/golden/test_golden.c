@@ -3,7 +3,8 @@
  *   test_golden real [NAME]           top logits, greedy tokens and divergence of the real models
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
- * compared one by one, else by the divergence of the distributions. TEST_MODELS names the folder of
+ * compared one by one, else by the divergence of the distributions. TEST_DEVICE chooses another
+ * device than the CPU; models that it has no kernels for are left out by name. TEST_MODELS names the folder of
  * smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
 #define _GNU_SOURCE
 #include <dirent.h>

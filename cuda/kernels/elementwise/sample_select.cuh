@@ -157,7 +157,7 @@ DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, 
         if (of_threads.found) bound = of_threads.key;
     }
     selection chosen = select_key(k, false, [&](auto found) {
-        each_logit(row, [&](float logit, uint32_t token) {
+        each_logit(row, [&](float logit, uint32_t) {
             uint32_t order = order_of(logit);
             if (logit == logit && order >= bound) found(order, 1);
         });

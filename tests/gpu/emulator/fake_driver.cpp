@@ -389,6 +389,13 @@ EXPORT driver_result cuLibraryGetKernel(driver_kernel *kernel, driver_library li
     return DRIVER_SUCCESS;
 }
 
+/* Kernels are used as functions. */
+EXPORT driver_result cuKernelGetFunction(driver_function *function, driver_kernel kernel) {
+    ENTER("kernel");
+    *function = (driver_function)kernel;
+    return DRIVER_SUCCESS;
+}
+
 EXPORT driver_result cuKernelGetAttribute(int *value, unsigned attribute, driver_kernel kernel,
                                           driver_device) {
     LOCKED;
