@@ -438,10 +438,193 @@ static uint32_t some_cols(struct gpu *gpu, enum weight_type type, uint32_t most)
     return block * (1 + gpu_random(gpu) % (most / block));
 }
 
+/* Choices of experts sorted on the device, checked against a plain sort. */
+static void sort_choices(struct gpu *gpu, const int32_t *expert, uint32_t n_choices,
+                         uint32_t n_experts, uint32_t n_used, uint32_t group_rows,
+                         struct gemm_group **groups, uint32_t **n_groups) {
+    uint32_t most = gemm_groups_most(n_choices, n_experts, group_rows), found, at = 0, group = 0;
+    size_t bytes = n_choices * sizeof *expert;
+    struct gemm_groups_args args = {.expert = gpu_upload(gpu, expert, bytes),
+                                    .place = gpu_alloc(gpu, bytes),
+                                    .row = gpu_alloc(gpu, bytes),
+                                    .groups = gpu_alloc(gpu, most * sizeof **groups),
+                                    .n_groups = gpu_alloc(gpu, sizeof found),
+                                    .n_choices = n_choices,
+                                    .n_experts = n_experts,
+                                    .n_used = n_used,
+                                    .group_rows = group_rows};
+    gpu_run(gpu, "gemm_groups", 1, GEMM_GROUPS_THREADS, GEMM_GROUPS_SHARED(n_experts), &args,
+            sizeof args);
+    int32_t *place = malloc(bytes), *row = malloc(bytes);
+    struct gemm_group *list = malloc(most * sizeof *list);
+    gpu_download(gpu, &found, args.n_groups, sizeof found);
+    gpu_download(gpu, place, args.place, bytes);
+    gpu_download(gpu, row, args.row, bytes);
+    gpu_download(gpu, list, args.groups, (found < most ? found : most) * sizeof *list);
+    for (uint32_t e = 0; e < n_experts; e++) {
+        uint32_t first = at;
+        for (uint32_t i = 0; i < n_choices; i++) {
+            if (expert[i] != (int32_t)e) continue;
+            if (place[i] != (int32_t)at || row[at] != (int32_t)(i / n_used))
+                gpu_fail(gpu, "choice %u of expert %u is at %d, not %u", i, e, place[i], at);
+            at++;
+        }
+        for (uint32_t x = first; x < at; x += group_rows, group++) {
+            uint32_t n = at - x < group_rows ? at - x : group_rows;
+            if (group >= found || list[group].expert != e || list[group].first_x != x ||
+                list[group].n_x != n)
+                gpu_fail(gpu, "group %u of %u isn't expert %u's rows from %u on", group, found, e,
+                         x);
+        }
+    }
+    if (group != found || found > most)
+        gpu_fail(gpu, "%u groups, not %u of at most %u", found, group, most);
+    *groups = args.groups;
+    *n_groups = args.n_groups;
+    free(place);
+    free(row);
+    free(list);
+    gpu_free(gpu, (void *)(uintptr_t)args.expert);
+    gpu_free(gpu, args.place);
+    gpu_free(gpu, args.row);
+}
+
+/* Routing of many tokens to many experts, some of them crowded. */
+static void check_sort(struct gpu *gpu) {
+    static const uint32_t shapes[][3] = {{1, 1, 1}, {7, 128, 3}, {1000, 5, 2}, {2000, 1024, 8}};
+    for (uint32_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        uint32_t n_choices = shapes[s][0] * shapes[s][2], n_experts = shapes[s][1];
+        int32_t *expert = malloc(n_choices * sizeof *expert);
+        struct gemm_group *groups;
+        uint32_t *n_groups;
+        for (uint32_t i = 0; i < n_choices; i++)
+            expert[i] = (int32_t)(gpu_random(gpu) % n_experts * (gpu_random(gpu) % 4 != 0));
+        sort_choices(gpu, expert, n_choices, n_experts, shapes[s][2], gemm_tile_n(s), &groups,
+                     &n_groups);
+        gpu_free(gpu, groups);
+        gpu_free(gpu, n_groups);
+        free(expert);
+    }
+}
+
+enum { N_EXPERTS = 6 };
+
+/* Rows in places of experts: all experts in one launch against each expert alone. */
+struct expert_case {
+    struct weight expert[N_EXPERTS][2];
+    struct inputs in;
+    struct launch launch;
+    int32_t *chosen; /* [n_x] */
+    uint32_t n_rows, n_weights;
+};
+
+static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
+    const struct weight *w = c->expert[0];
+    uint32_t gate = c->n_weights - 1, n = c->launch.n;
+    const struct gemm_tile tile = gemm_tile_of(w->type, gate, n);
+    size_t tiles_bytes =
+        (c->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS * weight_layout_tile_bytes(w->type, w->n_cols);
+    struct gemm_group *groups;
+    uint32_t *n_groups;
+    sort_choices(gpu, c->chosen, c->launch.n_x, N_EXPERTS, 1, n, &groups, &n_groups);
+    struct gemm_args args = {.n_weights = c->n_weights,
+                             .n_cols = w->padded,
+                             .x = c->in.x,
+                             .x_scale = c->in.scale,
+                             .x_stride = c->in.stride,
+                             .n_x = c->launch.n_x,
+                             .split_cols = c->launch.split_cols,
+                             .splits_apart = c->launch.splits_apart,
+                             .combine = c->launch.combine,
+                             .activation = c->launch.activation,
+                             .max_groups = gemm_groups_most(c->launch.n_x, N_EXPERTS, n),
+                             .groups = groups,
+                             .n_groups = n_groups};
+    uint8_t *tiles = malloc(tiles_bytes * N_EXPERTS);
+    float *bias = malloc(c->n_rows * sizeof *bias * N_EXPERTS);
+    for (uint32_t i = 0; i < c->n_weights; i++) {
+        for (uint32_t e = 0; e < N_EXPERTS; e++) {
+            gpu_download(gpu, tiles + e * tiles_bytes, c->expert[e][i].tiles, tiles_bytes);
+            memcpy(bias + e * c->n_rows, c->expert[e][i].bias_values, c->n_rows * sizeof *bias);
+        }
+        args.weights[i] = (struct gemm_weight){
+            .tiles = gpu_upload(gpu, tiles, tiles_bytes * N_EXPERTS),
+            .bias = gpu_upload(gpu, bias, c->n_rows * sizeof *bias * N_EXPERTS),
+            .n_rows = c->n_rows,
+            .y_stride = y_stride(w),
+            .expert_bytes = tiles_bytes};
+    }
+    float *out = gpu_alloc(gpu, y_floats(w, &c->launch) * sizeof *y);
+    gpu_poison(gpu, out, y_floats(w, &c->launch) * sizeof *y);
+    args.weights[0].y = out;
+    uint32_t n_tiles = (c->n_rows + tile.rows - 1) / tile.rows * args.max_groups;
+    uint32_t splits = args.splits_apart ? (w->padded + args.split_cols - 1) / args.split_cols : 1;
+    uint32_t *zeros = calloc(n_tiles, sizeof *zeros);
+    args.counters = gpu_upload(gpu, zeros, n_tiles * sizeof *zeros);
+    args.parts = gpu_alloc(gpu, (size_t)n_tiles * splits * gemm_tile_part_bytes(gate, n));
+    char name[64];
+    kernel_name(w->type, &c->launch, name);
+    gpu_run(gpu, name, n_tiles * splits, tile.threads, tile.shared_bytes, &args, sizeof args);
+    for (uint32_t x = 0; x < c->launch.n_x; x++)
+        gpu_download(gpu, y + (size_t)x * y_stride(w), out + (size_t)x * y_stride(w),
+                     c->n_rows * sizeof *y);
+    for (uint32_t i = 0; i < c->n_weights; i++) {
+        gpu_free(gpu, (void *)(uintptr_t)args.weights[i].tiles);
+        gpu_free(gpu, (void *)(uintptr_t)args.weights[i].bias);
+    }
+    gpu_free(gpu, out);
+    gpu_free(gpu, args.counters);
+    gpu_free(gpu, args.parts);
+    gpu_free(gpu, groups);
+    gpu_free(gpu, n_groups);
+    free(tiles);
+    free(bias);
+    free(zeros);
+}
+
+static void check_experts(struct gpu *gpu, enum weight_type type, uint32_t n, uint32_t gate) {
+    if (gemm_tile_of(type, gate, n).shared_bytes == 0) return;
+    uint32_t n_cols = some_cols(gpu, type, 512);
+    struct expert_case c = {.n_rows = 1 + gpu_random(gpu) % 90, .n_weights = 1 + gate};
+    c.launch = (struct launch){.n = n,
+                               .split_cols = GEMM_SPLIT_MULTIPLE,
+                               .splits_apart = gpu_random(gpu) % 2,
+                               .n_x = 1 + gpu_random(gpu) % (n < 64 ? 4 * n : n),
+                               .bias = true,
+                               .combine = gate ? GEMM_GATE : GEMM_STORE,
+                               .activation = 1};
+    c.in = make_inputs(gpu, type, c.launch.n_x, n_cols);
+    c.chosen = malloc(c.launch.n_x * sizeof *c.chosen);
+    for (uint32_t i = 0; i < c.launch.n_x; i++)
+        c.chosen[i] = (int32_t)(gpu_random(gpu) % N_EXPERTS);
+    for (uint32_t e = 0; e < N_EXPERTS; e++)
+        for (uint32_t i = 0; i < c.n_weights; i++)
+            c.expert[e][i] = make_weight(gpu, type, c.n_rows, n_cols);
+    float *y = take_y(c.expert[0], &c.launch), *alone = take_y(c.expert[0], &c.launch);
+    run_experts(gpu, &c, y);
+    uint32_t x = 0, stride = y_stride(c.expert[0]);
+    c.launch.splits_apart = 0;
+    for (int32_t e = 0; e < N_EXPERTS; e++) {
+        run(gpu, c.expert[e], c.n_weights, &c.in, &c.launch, NULL, &alone);
+        for (uint32_t i = 0; i < c.launch.n_x; i++) /* an expert's places follow each other */
+            if (c.chosen[i] == e) {
+                check_same(gpu, "with experts", type, y + (size_t)x * stride,
+                           alone + (size_t)x * stride, c.n_rows);
+                x++;
+            }
+        for (uint32_t i = 0; i < c.n_weights; i++) free_weight(gpu, &c.expert[e][i]);
+    }
+    free_inputs(gpu, &c.in);
+    free(c.chosen);
+    free(y);
+    free(alone);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     const char *only = argc > 2 ? argv[2] : NULL; /* a type's name, after the seed */
+    check_sort(&gpu);
     for (int t = 0; t < WEIGHT_TYPES; t++) {
         enum weight_type type = (enum weight_type)t;
         if (only && strcmp(only, weight_type_traits[t].name) != 0) continue;
@@ -454,6 +637,7 @@ int main(int argc, char **argv) {
             if (gemm_tile_of(type, 0, gemm_tile_n(i)).shared_bytes)
                 check_epilogues(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
             check_gate(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
+            check_experts(&gpu, type, gemm_tile_n(i), i % 2);
         }
     }
     return gpu_close(&gpu);
