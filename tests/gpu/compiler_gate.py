@@ -6,7 +6,7 @@ usage: compiler_gate.py BUILD        the folder of a build with -Dcuda=enabled
 
 Reads what the build leaves in BUILD/cuda: NAME.ptxas, the compiler's words on each source, and NAME.fatbin. Instructions
 are looked at where cuobjdump and nvdisasm are: on the PATH, or from the packages nvidia-cuda-cuobjdump and
-nvidia-cuda-nvdisasm.
+nvidia-cuda-nvdisasm, installed for this Python or in the folder that CUDA_TOOLS names.
 """
 
 import ctypes
@@ -57,7 +57,8 @@ def find_nvcc():
 
 def disassembler():
     """cuobjdump and a PATH on which it finds nvdisasm, or None."""
-    folders = [str(path) for root in sys.path for path in sorted(pathlib.Path(root).glob('nvidia/*/bin'))]
+    roots = [os.environ.get('CUDA_TOOLS', ''), *sys.path]
+    folders = [str(path) for root in roots if root for path in sorted(pathlib.Path(root).glob('nvidia/*/bin'))]
     path = os.pathsep.join([*folders, os.environ.get('PATH', ''), '/usr/local/cuda/bin'])
     if not shutil.which('cuobjdump', path=path) or not shutil.which('nvdisasm', path=path):
         return None
