@@ -16,9 +16,10 @@
 
 /* What a block does. */
 struct gemm_work {
-    uint32_t weight;    /* of args.weights; the first of GATE's two */
-    uint32_t first_row; /* of that weight */
-    uint32_t first_x;
+    uint32_t weight;       /* of args.weights; the first of GATE's two */
+    uint32_t first_row;    /* of that weight */
+    uint32_t first_x, n_x; /* n_x 0: nothing */
+    uint32_t expert;
     uint32_t n_units, split_units, n_splits;
     uint32_t first_unit, last_unit; /* of this block's columns: first ... last - 1 */
     uint32_t tile;                  /* of the grid without its splits */
@@ -46,13 +47,25 @@ template <int type, int n, int gate> struct gemm {
 
     DEVICE gemm_work find_work(const gemm_args &args) {
         gemm_work work;
-        uint32_t n_x_tiles = (args.n_x + n - 1) / n, row_blocks = 0;
+        uint32_t n_x_tiles = args.groups ? args.max_groups : (args.n_x + n - 1) / n;
+        uint32_t row_blocks = 0;
         for (uint32_t w = 0; w < (gate ? 1 : args.n_weights); w++)
             row_blocks += (args.weights[w].n_rows + tile.rows - 1) / tile.rows;
         uint32_t x_tile = block_index() % n_x_tiles, rest = block_index() / n_x_tiles;
         uint32_t row_block = rest % row_blocks, split = rest / row_blocks;
         work.tile = row_block * n_x_tiles + x_tile;
         work.first_x = x_tile * n;
+        work.n_x = args.n_x - work.first_x;
+        work.expert = 0;
+        if (args.groups) {
+            wait_for_previous_kernel(); /* which experts is its to say */
+            work.n_x = 0;
+            if (x_tile < load_global<uint32_t>(args.n_groups)) {
+                u32x4 group = load_global<u32x4>(args.groups + x_tile);
+                work.expert = group.x, work.first_x = group.y, work.n_x = group.z;
+            }
+        }
+        if (work.n_x > n) work.n_x = n;
         work.weight = 0;
         for (;;) {
             uint32_t here = (args.weights[work.weight].n_rows + tile.rows - 1) / tile.rows;
@@ -105,7 +118,7 @@ template <int type, int n, int gate> struct gemm {
         for (uint32_t w = 0; w < n_weights; w++)
             cursor.from[w] =
                 static_cast<const unsigned char *>(args.weights[work.weight + w].tiles) + at +
-                lane_index() * 16;
+                work.expert * args.weights[work.weight + w].expert_bytes + lane_index() * 16;
         return cursor;
     }
 
@@ -115,7 +128,7 @@ template <int type, int n, int gate> struct gemm {
         cursor.piece = thread_index() % x_pieces;
         cursor.unit = work.first_unit;
         cursor.last = work.last_unit;
-        cursor.n_rows = args.n_x - work.first_x;
+        cursor.n_rows = work.n_x;
         cursor.from = static_cast<const unsigned char *>(args.x) +
                       (size_t)(work.first_x + cursor.row) * args.x_stride +
                       work.first_unit * (LAYOUT_COLS * 2) + cursor.piece * 16;
@@ -373,8 +386,10 @@ template <int type, int n, int gate> struct gemm {
         float sum = load_shared<float>(shared_memory() + ((w * n + x) * sum_pitch + row) * 4);
         if constexpr (type == WEIGHT_F16)
             sum *= load_global<float>(args.x_scale + work.first_x + x);
-        const float *bias = args.weights[work.weight + w].bias;
-        return bias ? sum + load_global<float>(bias + work.first_row + row) : sum;
+        const gemm_weight &weight = args.weights[work.weight + w];
+        if (!weight.bias) return sum;
+        size_t at = (size_t)work.expert * weight.n_rows + work.first_row + row;
+        return sum + load_global<float>(weight.bias + at);
     }
 
     DEVICE void store(const gemm_args &args, const gemm_work &work) {
@@ -382,7 +397,7 @@ template <int type, int n, int gate> struct gemm {
         uint32_t row = thread_index() % tile.rows, first_x = thread_index() / tile.rows;
         if (work.first_row + row >= weight.n_rows) return;
         for (uint32_t x = first_x; x < n; x += tile.threads / tile.rows) {
-            if (work.first_x + x >= args.n_x) break;
+            if (x >= work.n_x) break;
             float value = finished_sum(args, work, 0, x, row);
             if constexpr (gate != 0)
                 value =
@@ -397,6 +412,7 @@ template <int type, int n, int gate> struct gemm {
 
     DEVICE void run(const gemm_args &args) {
         gemm_work work = find_work(args);
+        if (work.n_x == 0) return;
         sums total;
         sum_columns(args, work, total);
         if (args.splits_apart && work.n_splits > 1 && !join_splits(args, work, total)) return;

@@ -6,7 +6,8 @@
  * Block b of the grid: with R row blocks (of all weights one after the other, each
  * ceil(n_rows / rows); of weights[0] alone for GATE) and X = ceil(n_x / N), row block b / X % R,
  * rows of x from b % X * N on, split b / X / R (of ceil(n_cols / split_cols) if splits_apart, else
- * 1). gemm_args.counters has R * X zeros, gemm_args.parts R * X * splits * gemm_tile_part_bytes. */
+ * 1). With groups X is max_groups, and tile i of x is group i. gemm_args.counters has R * X
+ * zeros, gemm_args.parts R * X * splits * gemm_tile_part_bytes. */
 #ifndef CUDA_KERNELS_GEMM_TILES_H
 #define CUDA_KERNELS_GEMM_TILES_H
 
