@@ -42,6 +42,8 @@ device      20 gpu_names
 device      40 gpu_ceilings product
 law         30 gpu_law SEED
 bandwidth   60 gpu_ceilings read
+kernels     20 gpu_emulator SEED
+kernels     20 gpu_hopper SEED
 kernels     60 gpu_gemm SEED
 kernels     60 gpu_attention SEED
 kernels     20 gpu_rope_store SEED

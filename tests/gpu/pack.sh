@@ -13,7 +13,7 @@ cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$fo
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
 done
-[ ! -e "$build/tests/gpu/probe.fatbin" ] || cp "$build/tests/gpu/probe.fatbin" "$folder/bin/"
+for image in "$build"/tests/gpu/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/bin/"; done
 # What every system has stays; the driver's library is the machine's own.
 for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program" 2>/dev/null || true; done |
     awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |

@@ -216,6 +216,7 @@ static void test_blocks(struct gpu *gpu) {
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
+    if (!gpu_load(&gpu, argv[0], "demonstration.fatbin")) return gpu_close(&gpu) ? 1 : GPU_SKIP;
     test_scale_and_sum(&gpu);
     test_products(&gpu);
     test_special_products(&gpu);

@@ -127,6 +127,8 @@ int main(int argc, char **argv) {
         gpu_close(&gpu);
         return GPU_SKIP;
     }
+    if (!gpu_load(&gpu, argv[0], "demonstration_hopper.fatbin"))
+        return gpu_close(&gpu) ? 1 : GPU_SKIP;
     test_copies(&gpu);
     static const uint32_t shapes[][2] = {{64, 64}, {64, 320}, {1, 8}, {130, 200}, {257, 136}};
     for (int i = 0; i < 5; i++) {
