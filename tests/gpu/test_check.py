@@ -41,6 +41,14 @@ class Check(unittest.TestCase):
         records = json.loads((out / 'results.json').read_text()) if (out / 'results.json').exists() else []
         return done, records, (out / 'table.txt').read_text() if records else ''
 
+    def test_folder(self):
+        """It has all that a machine needs: kernels as the build has them, libraries, goldens."""
+        kernels = sorted(path.name for path in (BUILD / 'cuda').glob('*.fatbin'))
+        self.assertEqual(sorted(path.name for path in (self.folder / 'kernels').iterdir()), kernels)
+        self.assertTrue(list((self.folder / 'lib').glob('libtransformer.so*')))
+        self.assertTrue(list((self.folder / 'goldens' / 'small').glob('*.gguf')))
+        self.assertTrue((self.folder / 'version.txt').read_text().strip())
+
     def test_sections(self):
         done, records, table = self.run_check('1', 'law', '3', 'speed', '7')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + table)
