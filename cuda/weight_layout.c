@@ -1,6 +1,7 @@
 #include "cuda/weight_layout.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "quant/block_types.h"
@@ -11,7 +12,7 @@
 /* A row's part of a unit, of types that have codes. */
 struct row_piece {
     uint8_t codes[LAYOUT_COLS];
-    uint16_t d[2], m[2]; /* BLOCK_SCALE, BLOCK_SCALE_MIN: of the two blocks */
+    uint16_t d[2], m[2]; /* BLOCK_SCALE ...: of the two blocks; UNIT_SCALE: d is an f32 */
     uint8_t sub[4];
 };
 
@@ -212,11 +213,14 @@ static void store_1_bit(const struct row_pair *pair, unsigned first, size_t g, u
 
 static void store_scales(enum layout_scales kind, const struct row_piece *above,
                          const struct row_piece *below, size_t g, uint8_t *to) {
-    if (kind == LAYOUT_BLOCK_SCALE || kind == LAYOUT_BLOCK_SCALE_MIN) {
-        uint8_t *at = to + g * (kind == LAYOUT_BLOCK_SCALE ? 8 : 16);
+    if (kind == LAYOUT_BLOCK_SCALE || kind == LAYOUT_BLOCK_SCALE_MIN ||
+        kind == LAYOUT_BLOCK_SCALE_ZERO || kind == LAYOUT_UNIT_SCALE ||
+        kind == LAYOUT_UNIT_SCALE_ZERO) {
+        bool wide = kind == LAYOUT_BLOCK_SCALE_MIN || kind == LAYOUT_BLOCK_SCALE_ZERO;
+        uint8_t *at = to + g * (wide ? 16 : 8);
         memcpy(at, above->d, 4);
         memcpy(at + 4, below->d, 4);
-        if (kind == LAYOUT_BLOCK_SCALE) return;
+        if (!wide) return;
         memcpy(at + 8, above->m, 4);
         memcpy(at + 12, below->m, 4);
     } else if (kind != LAYOUT_NO_SCALE) {
@@ -225,12 +229,28 @@ static void store_scales(enum layout_scales kind, const struct row_piece *above,
     }
 }
 
+/* Rows g and g + 8 of a unit. */
+static void store_pieces(const struct weight_format *format, const struct row_piece pieces[2],
+                         size_t g, uint8_t *to) {
+    uint8_t *high = to + weight_layout_low_bytes(*format);
+    struct row_pair pair = load_pair(&pieces[0], &pieces[1]);
+    if (format->low_bits == 8)
+        store_8_bits(&pair, g, to);
+    else if (format->low_bits == 4)
+        store_4_bits(&pair, g, to);
+    else
+        store_2_bits(&pair, 0, g, to);
+    if (format->high_bits == 2)
+        store_2_bits(&pair, format->low_bits, g, high);
+    else if (format->high_bits == 1)
+        store_1_bit(&pair, format->low_bits, g, high);
+    store_scales(format->scales, &pieces[0], &pieces[1], g,
+                 high + weight_layout_high_bytes(*format));
+}
+
 static void pack_codes(enum weight_type type, const uint8_t *const rows[LAYOUT_ROWS], size_t unit,
                        size_t n_cols, uint8_t *to) {
-    static const struct row_piece absent; /* zero scales */
     const struct weight_format format = weight_layout_format(type);
-    uint8_t *high = to + weight_layout_low_bytes(format);
-    uint8_t *scales = high + weight_layout_high_bytes(format);
     for (size_t g = 0; g < 8; g++) {
         struct row_piece pieces[2];
         for (size_t half = 0; half < 2; half++) {
@@ -238,20 +258,9 @@ static void pack_codes(enum weight_type type, const uint8_t *const rows[LAYOUT_R
             if (row)
                 read_piece(type, row, unit, n_cols, &pieces[half]);
             else
-                pieces[half] = absent;
+                memset(&pieces[half], 0, sizeof *pieces); /* zero scales */
         }
-        struct row_pair pair = load_pair(&pieces[0], &pieces[1]);
-        if (format.low_bits == 8)
-            store_8_bits(&pair, g, to);
-        else if (format.low_bits == 4)
-            store_4_bits(&pair, g, to);
-        else
-            store_2_bits(&pair, 0, g, to);
-        if (format.high_bits == 2)
-            store_2_bits(&pair, format.low_bits, g, high);
-        else if (format.high_bits == 1)
-            store_1_bit(&pair, format.low_bits, g, high);
-        store_scales(format.scales, &pieces[0], &pieces[1], g, scales);
+        store_pieces(&format, pieces, g, to);
     }
 }
 
@@ -304,7 +313,7 @@ static void pack_elements(size_t bytes, const uint8_t *const rows[LAYOUT_ROWS], 
 
 /* ---- the whole tile ---- */
 
-size_t weight_layout_tile_bytes(enum weight_type type, size_t n_cols) {
+size_t weight_layout_tile_bytes(uint32_t type, size_t n_cols) {
     const struct weight_format format = weight_layout_format(type);
     size_t n_units = weight_layout_padded_cols(n_cols) / LAYOUT_COLS;
     size_t n_headers = (n_units + UNITS_OF_HEADER - 1) / UNITS_OF_HEADER;
@@ -328,6 +337,66 @@ void weight_layout_pack(enum weight_type type, const void *rows, size_t row_byte
         if (format.header_bytes && unit % UNITS_OF_HEADER == 0)
             pack_header(type, row, unit / UNITS_OF_HEADER, to - format.header_bytes);
     }
+}
+
+static void fp8_piece(const struct layout_fp8 *from, size_t row, size_t unit, size_t n_cols,
+                      struct row_piece *piece) {
+    size_t first = unit * LAYOUT_COLS;
+    size_t n = n_cols - first < LAYOUT_COLS ? n_cols - first : LAYOUT_COLS;
+    memset(piece, 0, sizeof *piece);
+    memcpy(piece->codes, from->codes + row * from->code_stride + first, n);
+    memcpy(piece->d, from->scales + row * from->scale_stride + first / from->scale_cols, 4);
+}
+
+void weight_layout_pack_fp8(const struct layout_fp8 *from, size_t n_rows, size_t n_cols,
+                            void *tile) {
+    const struct weight_format format = weight_layout_format(LAYOUT_FP8);
+    for (size_t unit = 0; unit * LAYOUT_COLS < n_cols; unit++)
+        for (size_t g = 0; g < 8; g++) {
+            struct row_piece pieces[2];
+            memset(pieces, 0, sizeof pieces);
+            for (size_t half = 0; half < 2; half++)
+                if (g + 8 * half < n_rows)
+                    fp8_piece(from, g + 8 * half, unit, n_cols, &pieces[half]);
+            store_pieces(&format, pieces, g,
+                         (uint8_t *)tile + weight_layout_unit_offset(format, unit));
+        }
+}
+
+static void int4_piece(const struct layout_int4 *from, size_t row, size_t unit, size_t n_cols,
+                       struct row_piece *piece) {
+    memset(piece, 0, sizeof *piece);
+    bool by_unit = from->scale_cols >= LAYOUT_COLS;
+    for (size_t b = 0; b < 2 && unit * LAYOUT_COLS + b * 32 < n_cols; b++) {
+        size_t col = unit * LAYOUT_COLS + b * 32;
+        const uint8_t *bytes = from->codes + row * from->code_stride + col / 2;
+        for (size_t i = 0; i < 32; i++) piece->codes[32 * b + i] = bytes[i / 2] >> i % 2 * 4 & 15;
+        size_t at = row * from->scale_stride + col / from->scale_cols;
+        uint16_t zero = (uint16_t)(0x8000u | (uint32_t)from->zeros[at] << (row < 8 ? 0 : 4));
+        if (by_unit) {
+            piece->d[0] = from->scales[at];
+            piece->d[1] = zero;
+        } else {
+            piece->d[b] = from->scales[at];
+            piece->m[b] = zero;
+        }
+    }
+}
+
+void weight_layout_pack_int4(uint32_t type, const struct layout_int4 *from, size_t n_rows,
+                             size_t n_cols, void *tile) {
+    const struct weight_format format = weight_layout_format(type);
+    assert(n_cols % 32 == 0);
+    for (size_t unit = 0; unit * LAYOUT_COLS < n_cols; unit++)
+        for (size_t g = 0; g < 8; g++) {
+            struct row_piece pieces[2];
+            memset(pieces, 0, sizeof pieces);
+            for (size_t half = 0; half < 2; half++)
+                if (g + 8 * half < n_rows)
+                    int4_piece(from, g + 8 * half, unit, n_cols, &pieces[half]);
+            store_pieces(&format, pieces, g,
+                         (uint8_t *)tile + weight_layout_unit_offset(format, unit));
+        }
 }
 
 /* ---- back, value by value, by the description in the header file ---- */

@@ -28,8 +28,8 @@ struct gemm_work {
 };
 
 template <int type, int n, int gate> struct gemm {
-    static constexpr gemm_tile tile = gemm_tile_of((weight_type)type, gate, n);
-    static constexpr weight_format format = weight_layout_format((weight_type)type);
+    static constexpr gemm_tile tile = gemm_tile_of(type, gate, n);
+    static constexpr weight_format format = weight_layout_format(type);
     static constexpr uint32_t n_tiles = n / 8;
     static constexpr uint32_t n_weights = 1 + gate;
     static constexpr uint32_t row_tiles = tile.rows / LAYOUT_ROWS; /* a warp's each */
