@@ -188,7 +188,8 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
         trial.n_x_blocks = ceil_div(problem->n_x, trial.tile.n);
         const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
-        const bool idle = n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
+        const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS &&
+                          n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
         for (int apart = 0; apart <= (trial.n_splits > 1 && idle); apart++) {
             trial.apart = apart;
             trial.units = ceil_div(apart ? split_cols : problem->n_cols, LAYOUT_COLS);

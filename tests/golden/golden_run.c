@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { N_LOGIT_ROWS = 64 }; /* fewer than some golden files keep, so that steps are cut */
 
@@ -35,7 +36,10 @@ bool session_open(struct session *session, const char *path, int64_t max_tokens,
         session->n_vocab = details.n_vocab;
         return true;
     }
-    golden_failed(transformer_last_error(), path);
+    if (device && strstr(transformer_last_error(), "no attention kernel has heads of"))
+        printf("left out on this device: %s: %s\n", path, transformer_last_error());
+    else
+        golden_failed(transformer_last_error(), path);
     session_close(session);
     return false;
 }

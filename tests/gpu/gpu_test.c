@@ -150,7 +150,8 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
                                 const void *args, size_t args_bytes) {
     static char text[1400];
     const struct driver *driver = &gpu->driver;
-    char reason[1200], copy[4096];
+    char reason[1200];
+    char copy[4096] __attribute__((aligned(128)));
     driver_kernel found;
     struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_CLUSTER_DIMENSION,
                                                 .value.cluster = {cluster, 1, 1}};

@@ -24,7 +24,7 @@ struct problem {
     enum relative relative;
     int n_sequences;
     int64_t past[MAX_SEQUENCES], n_rows[MAX_SEQUENCES]; /* unmasked: past more keys than rows */
-    float tolerance; /* 0: the type's */
+    bool spread; /* values by powers of two up to 2^11 from key to key */
 };
 
 struct setup {
@@ -34,7 +34,7 @@ struct setup {
     uint32_t k_bytes, v_bytes; /* of a head in a page */
     uint32_t page_bytes;
     int64_t n_rows, n_pages;
-    uint8_t *pool;             /* on the host */
+    uint8_t *pool; /* on the host */
     int32_t *pages, *sequence;
     uint32_t pages_at[MAX_SEQUENCES];
     int64_t *position, key_counts[MAX_SEQUENCES];
@@ -46,15 +46,17 @@ struct setup {
 
 static uint32_t stored_bytes(uint32_t type, uint32_t dim) {
     static const uint32_t element[] = {4, 2, 2, 1, 1};
-    return ATTENTION_PAGE * (dim * element[type] + (type == CUDA_KV_Q8_0 ? (dim + 31) / 32 * 2 : 0));
+    return ATTENTION_PAGE *
+           (dim * element[type] + (type == CUDA_KV_Q8_0 ? (dim + 31) / 32 * 2 : 0));
 }
 
 /* ---- values as they are stored ---- */
 
-static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uint32_t slot) {
+static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uint32_t slot,
+                float factor) {
     uint32_t n_scales = (dim + 31) / 32;
     for (uint32_t d = 0; d < dim; d++) {
-        float x = gpu_random_float(gpu, -2.0f, 2.0f);
+        float x = factor * gpu_random_float(gpu, -2.0f, 2.0f);
         size_t at = (size_t)slot * dim + d;
         if (type == CUDA_KV_F32) memcpy(head + 4 * at, &x, 4);
         uint16_t bits = type == CUDA_KV_F16 ? half_from_float(x) : bfloat16_from_float(x);
@@ -65,7 +67,7 @@ static void put(struct gpu *gpu, uint32_t type, uint8_t *head, uint32_t dim, uin
             head[at] = (uint8_t)((gpu_random(gpu) & 0x80) | gpu_random(gpu) % 0x48);
     }
     for (uint32_t i = 0; type == CUDA_KV_Q8_0 && i < n_scales; i++) {
-        uint16_t scale = half_from_float(gpu_random_float(gpu, 0.005f, 0.02f));
+        uint16_t scale = half_from_float(factor * gpu_random_float(gpu, 0.005f, 0.02f));
         memcpy(head + (size_t)ATTENTION_PAGE * dim + 2 * (slot * n_scales + i), &scale, 2);
     }
 }
@@ -88,8 +90,7 @@ static double get(uint32_t type, const uint8_t *head, uint32_t dim, uint32_t slo
         return (double)half_to_float(bits) * (int8_t)head[at];
     default: {
         int exponent = head[at] >> 3 & 15, mantissa = head[at] & 7;
-        double magnitude =
-            exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
+        double magnitude = exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
         if (exponent == 15 && mantissa == 7) magnitude = (double)NAN;
         return head[at] & 0x80 ? -magnitude : magnitude;
     }
@@ -120,7 +121,8 @@ static int64_t first_key(const struct problem *p, int64_t position) {
 }
 
 /* A sequence's pages: in no order, -1 where no row sees anything. */
-static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *row, int64_t *page) {
+static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *row,
+                          int64_t *page) {
     const struct problem *p = s->problem;
     int64_t n_keys = p->past[index] + p->n_rows[index], begin = first_key(p, p->past[index]);
     s->pages_at[index] = (uint32_t)*page;
@@ -130,14 +132,16 @@ static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *
         int64_t number = (*page * 7 + 3) % s->n_pages;
         s->pages[*page] = (i + 1) * ATTENTION_PAGE <= begin ? -1 : (int32_t)number;
         uint8_t *to = s->pool + number * s->page_bytes + PAD_BYTES;
-        for (int64_t key = i * ATTENTION_PAGE; key < (i + 1) * ATTENTION_PAGE && key < n_keys; key++) {
+        for (int64_t key = i * ATTENTION_PAGE; key < (i + 1) * ATTENTION_PAGE && key < n_keys;
+             key++) {
             if (key < begin) continue;
             for (uint32_t h = 0; h < p->n_kv_heads; h++) {
                 uint8_t *head = to + h * (s->k_bytes + s->v_bytes);
-                put(gpu, p->type, head, p->key_dim, (uint32_t)(key % ATTENTION_PAGE));
+                put(gpu, p->type, head, p->key_dim, (uint32_t)(key % ATTENTION_PAGE), 1.0f);
                 if (p->value_dim)
                     put(gpu, p->type, head + s->k_bytes, p->value_dim,
-                        (uint32_t)(key % ATTENTION_PAGE));
+                        (uint32_t)(key % ATTENTION_PAGE),
+                        p->spread ? ldexpf(1.0f, (int)(key * 7 % 12)) : 1.0f);
             }
         }
     }
@@ -208,16 +212,16 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
 
 static void setup_free(struct gpu *gpu, struct setup *s) {
     for (int i = 0; i < s->n_device; i++) gpu_free(gpu, s->device[i]);
-    void *host[] = {s->pool, s->pages, s->position, s->sequence, s->q,
-                    s->sinks, s->slopes, s->bias, s->out};
+    void *host[] = {s->pool,  s->pages,  s->position, s->sequence, s->q,
+                    s->sinks, s->slopes, s->bias,     s->out};
     for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
 }
 
 /* ---- sharing out ---- */
 
 struct sharing {
-    int64_t rows;   /* of an item, at most */
-    int64_t splits; /* of an item; 0: all, without parts */
+    int64_t rows;    /* of an item, at most */
+    int64_t splits;  /* of an item; 0: all, without parts */
     int64_t queries; /* of an item, at most; 0: all */
     unsigned grid;
     uint32_t stages;
@@ -234,9 +238,12 @@ static void work_add(struct work *work, const struct setup *s, const struct shar
     int64_t queries = (int64_t)item.n_rows * s->group, splits = how->splits;
     int32_t first_split = item.first_split, end_split = item.end_split;
     if (splits) {
-        work->merges[work->n_merges++] = (struct attention_merge_item){
-            .first_row = item.first_row, .n_rows = item.n_rows, .kv_head = item.kv_head,
-            .part = (int32_t)work->n_parts, .n_splits = end_split - first_split};
+        work->merges[work->n_merges++] =
+            (struct attention_merge_item){.first_row = item.first_row,
+                                          .n_rows = item.n_rows,
+                                          .kv_head = item.kv_head,
+                                          .part = (int32_t)work->n_parts,
+                                          .n_splits = end_split - first_split};
     }
     for (int32_t split = first_split; split < end_split; split += (int32_t)splits) {
         item.part = splits ? (int32_t)work->n_parts : -1;
@@ -266,12 +273,15 @@ static void work_make(struct work *work, const struct setup *s, const struct sha
             int64_t position = p->past[i] + r, last = position + n - 1;
             if (p->unmasked) last = s->key_counts[i] - 1;
             for (uint32_t h = 0; h < p->n_kv_heads; h++)
-                work_add(work, s, how,
-                         (struct attention_item){
-                             .sequence = i, .first_row = (int32_t)(row + r), .n_rows = (int32_t)n,
-                             .kv_head = (int32_t)h,
-                             .first_split = (int32_t)(first_key(p, position) / ATTENTION_SPLIT_KEYS),
-                             .end_split = (int32_t)(last / ATTENTION_SPLIT_KEYS + 1)});
+                work_add(
+                    work, s, how,
+                    (struct attention_item){
+                        .sequence = i,
+                        .first_row = (int32_t)(row + r),
+                        .n_rows = (int32_t)n,
+                        .kv_head = (int32_t)h,
+                        .first_split = (int32_t)(first_key(p, position) / ATTENTION_SPLIT_KEYS),
+                        .end_split = (int32_t)(last / ATTENTION_SPLIT_KEYS + 1)});
         }
     }
 }
@@ -291,16 +301,16 @@ static void run(struct gpu *gpu, const struct setup *s, const struct sharing *ho
     args.n_merges = gpu_upload(gpu, &work.n_merges, sizeof work.n_merges);
     args.parts = gpu_alloc(gpu, (work.n_parts + 1) * part_bytes);
     args.stages = how->stages;
-    uint32_t shared_bytes =
-        ATTENTION_SHARED_BYTES(p->type, s->bucket->key_dim, s->bucket->row_warps,
-                               s->bucket->dim_warps, how->stages);
+    uint32_t shared_bytes = ATTENTION_SHARED_BYTES(
+        p->type, s->bucket->key_dim, s->bucket->row_warps, s->bucket->dim_warps, how->stages);
     gpu_poison(gpu, args.out, out_bytes);
     gpu_run(gpu, name, how->grid, ATTENTION_THREADS, shared_bytes, &args, sizeof args);
     if (how->splits)
         gpu_run(gpu, "attention_merge", how->grid, ATTENTION_MERGE_THREADS, 0, &args, sizeof args);
     gpu_download(gpu, out, args.out, out_bytes);
     const void *lent[] = {args.items, args.merges, args.n_items, args.n_merges, args.parts};
-    for (size_t i = 0; i < sizeof lent / sizeof lent[0]; i++) gpu_free(gpu, (void *)(uintptr_t)lent[i]);
+    for (size_t i = 0; i < sizeof lent / sizeof lent[0]; i++)
+        gpu_free(gpu, (void *)(uintptr_t)lent[i]);
     free(work.items);
     free(work.merges);
 }
@@ -375,6 +385,18 @@ static double error_of(const struct setup *s, int64_t row, uint32_t head, double
  * rounding of queries, quants and weights to the products' types. */
 static const float tolerances[CUDA_KV_TYPES] = {1e-4f, 3e-3f, 2e-2f, 5e-3f, 5e-3f};
 
+/* The most stages, up to so many, that a block of this device has memory for. */
+static uint32_t stages_that_fit(const struct gpu *gpu, const struct setup *s, uint32_t stages) {
+    int most = 0;
+    gpu->driver.device_get_attribute(&most, DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+                                     gpu->device);
+    while (stages &&
+           ATTENTION_SHARED_BYTES(s->problem->type, s->bucket->key_dim, s->bucket->row_warps,
+                                  s->bucket->dim_warps, stages) > (uint32_t)most)
+        stages--;
+    return stages;
+}
+
 static void check(struct gpu *gpu, const struct problem *p, const char *what) {
     struct setup s;
     setup_make(gpu, &s, p);
@@ -389,20 +411,25 @@ static void check(struct gpu *gpu, const struct problem *p, const char *what) {
     };
     size_t floats = (size_t)s.n_rows * s.args.out_stride;
     float *out = take(floats * sizeof *out);
-    run(gpu, &s, &ways[0], s.out);
+    if (!stages_that_fit(gpu, &s, 1)) {
+        printf("%s, %s: not enough shared memory\n", what, attention_type_names[p->type]);
+        goto done;
+    }
+    struct sharing first = ways[0];
+    first.stages = stages_that_fit(gpu, &s, first.stages);
+    run(gpu, &s, &first, s.out);
     for (size_t i = 1; i < sizeof ways / sizeof ways[0]; i++) {
         struct sharing how = ways[i];
-        /* One more stage than fits: the same with one. */
-        if (ATTENTION_SHARED_BYTES(p->type, s.bucket->key_dim, s.bucket->row_warps,
-                                   s.bucket->dim_warps, how.stages) > 227 * 1024)
-            how.stages = 1;
+        how.stages = stages_that_fit(gpu, &s, how.stages);
         run(gpu, &s, &how, out);
         if (memcmp(out, s.out, floats * sizeof *out) != 0) {
             size_t at = 0;
             while (memcmp(&out[at], &s.out[at], sizeof *out) == 0) at++;
-            gpu_fail(gpu, "%s: other bits when shared out in way %zu: row %zu, head %zu, dim %zu: %a, %a",
-                     what, i, at / s.args.out_stride, at % s.args.out_stride / s.value_dim,
-                     at % s.value_dim, (double)s.out[at], (double)out[at]);
+            gpu_fail(
+                gpu,
+                "%s: other bits when shared out in way %zu: row %zu, head %zu, dim %zu: %a, %a",
+                what, i, at / s.args.out_stride, at % s.args.out_stride / s.value_dim,
+                at % s.value_dim, (double)s.out[at], (double)out[at]);
         }
     }
     double worst = 0.0, *scores = take((size_t)s.n_pages * ATTENTION_PAGE * sizeof *scores);
@@ -411,7 +438,7 @@ static void check(struct gpu *gpu, const struct problem *p, const char *what) {
             double error = error_of(&s, row, head, scores);
             if (!(error <= worst)) worst = error;
         }
-    float tolerance = p->tolerance != 0.0f ? p->tolerance : tolerances[p->type];
+    float tolerance = tolerances[p->type] * (p->spread ? 2048.0f : 1.0f);
     if (getenv("GPU_VERBOSE"))
         printf("%-28s %s %u/%u: %.2g of %.2g\n", what, attention_type_names[p->type], p->key_dim,
                s.value_dim, worst, (double)tolerance);
@@ -419,6 +446,7 @@ static void check(struct gpu *gpu, const struct problem *p, const char *what) {
         gpu_fail(gpu, "%s, %s, %u dims: off by %g", what, attention_type_names[p->type], p->key_dim,
                  worst);
     free(scores);
+done:
     free(out);
     setup_free(gpu, &s);
 }
@@ -431,8 +459,12 @@ static void check_sizes(struct gpu *gpu) {
     for (uint32_t type = 0; type < CUDA_KV_TYPES; type++)
         for (uint32_t i = 0; i < sizeof dims / sizeof dims[0]; i++) {
             uint32_t group = 1 + (i + 3 * type) % 8, n_kv = 1 + (i + type) % 2;
-            struct problem p = {.type = type, .key_dim = dims[i], .value_dim = dims[i],
-                                .n_heads = group * n_kv, .n_kv_heads = n_kv, .n_sequences = 2,
+            struct problem p = {.type = type,
+                                .key_dim = dims[i],
+                                .value_dim = dims[i],
+                                .n_heads = group * n_kv,
+                                .n_kv_heads = n_kv,
+                                .n_sequences = 2,
                                 .past = {gpu_random(gpu) % 100, 0},
                                 .n_rows = {1, 2 + gpu_random(gpu) % 5}};
             check(gpu, &p, "sizes");
@@ -440,8 +472,14 @@ static void check_sizes(struct gpu *gpu) {
 }
 
 static void check_features(struct gpu *gpu, uint32_t type) {
-    struct problem base = {.type = type, .key_dim = 64, .value_dim = 64, .n_heads = 4, .n_kv_heads = 2,
-                           .n_sequences = 3, .past = {70, 0, 127}, .n_rows = {1, 9, 3}};
+    struct problem base = {.type = type,
+                           .key_dim = 64,
+                           .value_dim = 64,
+                           .n_heads = 4,
+                           .n_kv_heads = 2,
+                           .n_sequences = 3,
+                           .past = {70, 0, 127},
+                           .n_rows = {1, 9, 3}};
     struct problem p = base;
     p.window = 40;
     check(gpu, &p, "window");
@@ -469,12 +507,21 @@ static void check_features(struct gpu *gpu, uint32_t type) {
     p.key_dim = 40;
     p.value_dim = 104;
     check(gpu, &p, "longer values");
+    p = base;
+    p.spread = true;
+    check(gpu, &p, "values of all sizes");
 }
 
 /* Prefill and decode together, over several splits, windows that begin in one of them. */
 static void check_splits(struct gpu *gpu, uint32_t type) {
-    struct problem p = {.type = type, .key_dim = 32, .value_dim = 32, .n_heads = 3, .n_kv_heads = 1,
-                        .n_sequences = 3, .past = {1100, 500, 3}, .n_rows = {1, 23, 2}};
+    struct problem p = {.type = type,
+                        .key_dim = 32,
+                        .value_dim = 32,
+                        .n_heads = 3,
+                        .n_kv_heads = 1,
+                        .n_sequences = 3,
+                        .past = {1100, 500, 3},
+                        .n_rows = {1, 23, 2}};
     check(gpu, &p, "splits");
     p.window = 530;
     p.sinks = true;
@@ -485,8 +532,13 @@ static void check_splits(struct gpu *gpu, uint32_t type) {
 }
 
 static void check_mla(struct gpu *gpu, uint32_t type) {
-    struct problem p = {.type = type, .key_dim = 576, .n_heads = 20, .n_kv_heads = 1,
-                        .n_sequences = 2, .past = {130, 0}, .n_rows = {1, 2}};
+    struct problem p = {.type = type,
+                        .key_dim = 576,
+                        .n_heads = 20,
+                        .n_kv_heads = 1,
+                        .n_sequences = 2,
+                        .past = {130, 0},
+                        .n_rows = {1, 2}};
     check(gpu, &p, "MLA");
     p.key_dim = 288;
     p.n_heads = 5;
@@ -496,8 +548,14 @@ static void check_mla(struct gpu *gpu, uint32_t type) {
 
 /* Nothing to see: zeros. */
 static void check_nothing(struct gpu *gpu) {
-    struct problem p = {.type = CUDA_KV_F16, .key_dim = 64, .value_dim = 64, .n_heads = 2,
-                        .n_kv_heads = 1, .unmasked = true, .n_sequences = 1, .n_rows = {2}};
+    struct problem p = {.type = CUDA_KV_F16,
+                        .key_dim = 64,
+                        .value_dim = 64,
+                        .n_heads = 2,
+                        .n_kv_heads = 1,
+                        .unmasked = true,
+                        .n_sequences = 1,
+                        .n_rows = {2}};
     struct setup s;
     setup_make(gpu, &s, &p);
     int64_t none[MAX_SEQUENCES] = {0};
@@ -512,8 +570,15 @@ static void check_nothing(struct gpu *gpu) {
 /* A value that is infinite or NaN reaches those who see its key, and only them, in its dim. */
 static void check_infinite(struct gpu *gpu, uint32_t type, int64_t window, bool nan) {
     enum { DIM = 5, POISONED = 69 };
-    struct problem p = {.type = type, .key_dim = 16, .value_dim = 16, .n_heads = 2, .n_kv_heads = 1,
-                        .window = window, .n_sequences = 1, .past = {66}, .n_rows = {8}};
+    struct problem p = {.type = type,
+                        .key_dim = 16,
+                        .value_dim = 16,
+                        .n_heads = 2,
+                        .n_kv_heads = 1,
+                        .window = window,
+                        .n_sequences = 1,
+                        .past = {66},
+                        .n_rows = {8}};
     struct setup s;
     setup_make(gpu, &s, &p);
     uint8_t *page = s.pool + (size_t)s.pages[POISONED / ATTENTION_PAGE] * s.page_bytes;
@@ -523,7 +588,8 @@ static void check_infinite(struct gpu *gpu, uint32_t type, int64_t window, bool 
     uint16_t bits = type == CUDA_KV_BF16 ? bfloat16_from_float(value) : half_from_float(value);
     if (type == CUDA_KV_F32) memcpy(v + 4 * at, &value, 4);
     if (type == CUDA_KV_F16 || type == CUDA_KV_BF16) memcpy(v + 2 * at, &bits, 2);
-    if (type == CUDA_KV_Q8_0) memcpy(v + ATTENTION_PAGE * 16 + 2 * (POISONED % ATTENTION_PAGE), &bits, 2);
+    if (type == CUDA_KV_Q8_0)
+        memcpy(v + ATTENTION_PAGE * 16 + 2 * (POISONED % ATTENTION_PAGE), &bits, 2);
     if (type == CUDA_KV_E4M3) v[at] = 0x7f;
     gpu_write(gpu, s.args.kv.pool, s.pool, (size_t)s.n_pages * s.page_bytes);
     float *out = take((size_t)s.n_rows * s.args.out_stride * sizeof *out);

@@ -2,85 +2,11 @@
  * there: on the emulator's driver, each test in a process of its own. Without arguments; with
  * "none", where there is no driver. */
 #define _GNU_SOURCE /* setenv */
-#include <dlfcn.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "cuda/image.h"
 #include "cuda/weight_layout.h"
 #include "cuda/weights.h"
-#include "engine/model.h"
+#include "device_fixture.h"
 #include "tests/fault/faults.h"
-
-#include <check.h> /* after ours: it defines a macro fail */
-
-enum { SKIPPED = 77 };
-
-#define expect(code, call)                                                                   \
-    do {                                                                                     \
-        transformer_status expect_status = (call);                                           \
-        ck_assert_msg(expect_status == (code), "%s is %s, not %s: %s", #call,                \
-                      transformer_status_name(expect_status), transformer_status_name(code), \
-                      transformer_last_error());                                             \
-    } while (0)
-#define says(part)                                                                 \
-    ck_assert_msg(strstr(transformer_last_error(), part), "'%s' not in: %s", part, \
-                  transformer_last_error())
-
-static const char *model_path(const char *name) {
-    static char path[4096];
-    snprintf(path, sizeof path, "%s/tests/goldens/data/%s.gguf", SOURCE_ROOT, name);
-    return path;
-}
-#define SMALL model_path("small/llama-gqa")
-
-/* ---- what the emulator knows ---- */
-
-static void (*emulator_live)(size_t *n, size_t *bytes, size_t *n_host, size_t *n_handles);
-
-static void *driver_symbol(const char *name) {
-    void *library = dlopen("libcuda.so.1", RTLD_NOW);
-    return library ? dlsym(library, name) : NULL;
-}
-
-static size_t live_bytes(void) {
-    size_t n, bytes, n_host, n_handles;
-    emulator_live(&n, &bytes, &n_host, &n_handles);
-    return bytes;
-}
-
-static void all_given_back(const char *after) {
-    size_t n, bytes, n_host, n_handles;
-    emulator_live(&n, &bytes, &n_host, &n_handles);
-    ck_assert_msg(!n && !n_host && !n_handles,
-                  "after %s: %zu blocks of the device, %zu of the host, %zu handles are left",
-                  after, n, n_host, n_handles);
-}
-
-/* What has happened to a GPU is nothing to the CPU. */
-static void cpu_goes_on(void) {
-    transformer_model_options options = {.struct_size = sizeof options, .path = SMALL};
-    transformer_generate_options text = {
-        .struct_size = sizeof text, .tokens = (int32_t[]){1, 2, 3}, .n_tokens = 3, .max_tokens = 4};
-    transformer_generate_result result = {.struct_size = sizeof result};
-    transformer_context_options few = {.struct_size = sizeof few, .n_threads = 1};
-    transformer_model *model = NULL;
-    transformer_context *context = NULL;
-    expect(TRANSFORMER_OK, transformer_model_open(&options, &model));
-    expect(TRANSFORMER_OK, transformer_context_create(model, &few, &context));
-    expect(TRANSFORMER_OK, transformer_generate(context, &text, NULL, NULL, &result));
-    ck_assert_int_eq(result.n_prompt_tokens, 3);
-    transformer_context_destroy(context);
-    transformer_model_close(model);
-}
-
-static transformer_status open_on(int32_t device, const char *path, transformer_model **model) {
-    transformer_model_options options = {
-        .struct_size = sizeof options, .path = path, .device = device};
-    *model = NULL;
-    return transformer_model_open(&options, model);
-}
 
 /* A GPU that can't be used is none: counted so, told so, and no failure of the calls that tell. */
 static void no_gpu(const char *why) {
@@ -536,22 +462,7 @@ static Suite *without_driver(void) {
     return suite;
 }
 
-static int skip(const char *why) {
-    printf("skipped: %s\n", why);
-    return SKIPPED;
-}
-
 int main(int argc, char **argv) {
     bool none = argc > 1 && strcmp(argv[1], "none") == 0;
-    if (!image_n_parts && !device_image_file())
-        return skip("the library was built without kernels");
-    if (none && driver_symbol("cuInit")) return skip("there is a driver");
-    void *live = none ? NULL : driver_symbol("emulated_live");
-    if (!none && !live) return skip("the driver is not the emulator's");
-    memcpy(&emulator_live, &live, sizeof emulator_live);
-    SRunner *runner = srunner_create(none ? without_driver() : devices());
-    srunner_run_all(runner, CK_ENV);
-    int n_failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return n_failed != 0;
+    return fixture_main(none ? without_driver() : devices(), !none);
 }

@@ -405,6 +405,38 @@ static void test_gate(struct gpu *gpu, size_t n_rows, size_t n_cols, int activat
     free(expected);
 }
 
+/* Every exponent: random bits, but for what is infinite or no number. Below -88.7, where 1 / silu
+ * is beyond f32, what comes may be 0. */
+static void test_gate_range(struct gpu *gpu, int activation) {
+    struct rows x = rows_make(gpu, 2, 4096);
+    float *expected = malloc(x.n_cols * sizeof *expected);
+    for (size_t i = 0; i < 2 * x.n_cols; i++) {
+        uint32_t bits = gpu_random(gpu);
+        if ((bits & 0x7F800000u) == 0x7F800000u) bits ^= 0x00800000u;
+        memcpy(rows_at(&x, i / x.n_cols) + i % x.n_cols, &bits, sizeof bits);
+    }
+    rows_write(gpu, &x);
+    struct rows out = rows_make(gpu, 2, x.n_cols);
+    struct gate_args args = {.gate = x.device,
+                             .out = out.device,
+                             .gate_stride = (uint32_t)x.stride,
+                             .out_stride = (uint32_t)out.stride,
+                             .n_rows = 2,
+                             .n_cols = (uint32_t)x.n_cols,
+                             .activation = (uint32_t)activation};
+    if (gpu_run(gpu, "gate", 3, GATE_THREADS, 0, &args, sizeof args)) {
+        rows_read(gpu, &out, "gate");
+        for (size_t row = 0; row < 2; row++) {
+            reference.gate((enum activation)activation, rows_at(&x, row), NULL, x.n_cols, expected);
+            expect_near(gpu, "gate of any number", row, rows_at(&out, row), expected, x.n_cols,
+                        2e-5f, 4e-37f);
+        }
+    }
+    rows_free(gpu, &x);
+    rows_free(gpu, &out);
+    free(expected);
+}
+
 static void test_softcap(struct gpu *gpu, size_t n_rows, size_t n_cols) {
     struct rows x = rows_random(gpu, n_rows, n_cols, 100.0f);
     float *expected = malloc(rows_bytes(&x));
@@ -442,6 +474,7 @@ int main(int argc, char **argv) {
         test_gate(&gpu, 3, 1001, activation, true, 4);
         test_gate(&gpu, 1, 8, activation, false, 1);
         test_gate(&gpu, 5, 3, activation, true, 3);
+        test_gate_range(&gpu, activation);
     }
     test_softcap(&gpu, 3, 703);
     return gpu_close(&gpu);

@@ -140,7 +140,7 @@ static void test_products(struct gpu *gpu) {
 static void test_broken_products(struct gpu *gpu) {
     double worst;
     expect(gpu, "no barrier", run_product(gpu, "emulator_no_barrier", 33, 9, 200, &worst),
-           "race: reads shared memory");
+           "reads shared memory at");
     expect(gpu, "no second barrier",
            run_product(gpu, "emulator_no_second_barrier", 33, 9, 200, &worst),
            "race: writes shared memory");
@@ -158,7 +158,7 @@ static void test_broken_products(struct gpu *gpu) {
 static void test_broken(struct gpu *gpu) {
     expect_scale(gpu, "emulator_out_of_bounds", 256, 0, "out of bounds");
     expect_scale(gpu, "emulator_misaligned", 32, 0, "misaligned");
-    expect_scale(gpu, "emulator_no_warp_sync", 256, 512, "race: reads shared memory");
+    expect_scale(gpu, "emulator_no_warp_sync", 256, 512, "reads shared memory at");
     expect_scale(gpu, "emulator_unwritten", 256, 1024, "which nothing has written");
     expect_scale(gpu, "emulator_shared_bounds", 256, 1020, "of which the launch gave 1020");
     expect_scale(gpu, "emulator_divergence", 256, 0, "divergence");
@@ -174,11 +174,29 @@ static void test_broken(struct gpu *gpu) {
     gpu_free(gpu, x);
 }
 
+/* Blocks: one that overwrites what another reads, and the right way to add up parts. */
+static void test_blocks(struct gpu *gpu) {
+    float y[64 + 5 * 32] = {0};
+    float *const on_y = gpu_upload(gpu, y, sizeof y);
+    struct scale_args args = {.x = on_y, .y = on_y, .n = 64};
+    if (gpu_run(gpu, "emulator_last_block", 5, 32, 0, &args, sizeof args)) {
+        gpu_download(gpu, y, on_y, sizeof y);
+        for (int i = 0; i < 32; i++)
+            if (y[i] != 15) gpu_fail(gpu, "last block: element %d is %g", i, (double)y[i]);
+    }
+    if (gpu->emulated)
+        expect(gpu, "block race",
+               gpu_launch(gpu, "emulator_block_race", 2, 32, 0, &args, sizeof args),
+               "race: writes byte");
+    gpu_free(gpu, on_y);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     test_scale_and_sum(&gpu);
     test_products(&gpu);
+    test_blocks(&gpu);
     if (gpu.emulated) {
         test_broken_products(&gpu);
         test_broken(&gpu);

@@ -236,6 +236,49 @@ static void test_route_nan(struct gpu *gpu) {
     rows_free(gpu, &logits);
 }
 
+/* ---- slots by expert ---- */
+
+static void test_group(struct gpu *gpu, uint32_t n_rows, uint32_t n_used, uint32_t n_experts) {
+    size_t n = (size_t)n_rows * n_used, bytes = n * sizeof(int32_t);
+    int32_t *expert = malloc(bytes), *row = malloc(bytes), *place = malloc(bytes);
+    int32_t *first = malloc((n_experts + 1) * sizeof *first), at = 0;
+    for (size_t i = 0; i < n; i++) /* some experts get nearly all */
+        expert[i] = (int32_t)(gpu_random(gpu) % n_experts / (gpu_random(gpu) % 3 + 1));
+    struct expert_group_args args = {
+        .expert = gpu_upload(gpu, expert, bytes),
+        .first = gpu_alloc(gpu, (n_experts + 1) * sizeof *first),
+        .row = gpu_alloc(gpu, bytes),
+        .place = gpu_alloc(gpu, bytes),
+        .n_rows = n_rows,
+        .n_used = n_used,
+        .n_experts = n_experts,
+    };
+    if (gpu_run(gpu, "expert_group", 1, EXPERT_GROUP_THREADS, EXPERT_GROUP_SHARED, &args,
+                sizeof args)) {
+        gpu_download(gpu, first, args.first, (n_experts + 1) * sizeof *first);
+        gpu_download(gpu, row, args.row, bytes);
+        gpu_download(gpu, place, args.place, bytes);
+        for (uint32_t e = 0; e < n_experts; e++) {
+            if (first[e] != at) gpu_fail(gpu, "expert %u begins at %d, not %d", e, first[e], at);
+            for (size_t i = 0; i < n; i++) {
+                if (expert[i] != (int32_t)e) continue;
+                if (place[i] != at || row[at] != (int32_t)(i / n_used))
+                    gpu_fail(gpu, "slot %zu of expert %u is at %d, not %d", i, e, place[i], at);
+                at++;
+            }
+        }
+        if (first[n_experts] != at) gpu_fail(gpu, "the last expert ends at %d", first[n_experts]);
+    }
+    gpu_free(gpu, (void *)(uintptr_t)args.expert);
+    gpu_free(gpu, args.first);
+    gpu_free(gpu, args.row);
+    gpu_free(gpu, args.place);
+    free(expert);
+    free(row);
+    free(place);
+    free(first);
+}
+
 /* ---- what the experts give ---- */
 
 static void test_combine(struct gpu *gpu, size_t n_cols, bool add, bool placed) {
@@ -293,6 +336,9 @@ int main(int argc, char **argv) {
     test_route(&gpu, (struct route_case){1024, 40, 64, 7, 2, KIND_ROUTING_SIGMOID, false, true});
     test_route(&gpu, (struct route_case){33, 33, 0, 0, 0, KIND_ROUTING_SIGMOID, true, false});
     test_route_nan(&gpu);
+    test_group(&gpu, 1, 1, 1);
+    test_group(&gpu, 7, 3, 8);
+    test_group(&gpu, 150, 8, 1024);
     test_combine(&gpu, 5, false, false);
     test_combine(&gpu, 1030, true, true);
     return gpu_close(&gpu);

@@ -92,6 +92,8 @@ static void test_tokens(struct gpu *gpu, size_t n_vocab, enum shape shape, uint3
                                       rows[i].position);
         sampling_destroy(chain);
     }
+    rows[n / 2].logits_row = -1; /* its token stays what it was: poison */
+    expected[n / 2] = -1;
     struct sample_row *on_device = gpu_upload(gpu, rows, n * sizeof *rows);
     int32_t *tokens = gpu_alloc(gpu, n * sizeof *tokens);
     struct sample_args args = {.logits = logits.device,

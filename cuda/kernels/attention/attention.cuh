@@ -47,9 +47,8 @@ DEVICE void queries_load(const attention_args &args, const tile &t, shared memor
     uint32_t dim = args.kv.key_dim, padded = (dim + 15) / 16 * 16, lane = lane_index();
     for (uint32_t r = warp_index(); r < S::rows; r += ATTENTION_THREADS / 32) {
         bool valid = r < t.n_queries;
-        uint32_t query = t.first_query + (valid ? r : 0);
-        const float *q = args.q + (size_t)(t.first_row + query / t.heads) * args.q_stride +
-                         (size_t)(t.kv_head * t.heads + query % t.heads) * dim;
+        query_place at = query_place_of(args, t, valid ? r : 0);
+        const float *q = args.q + (size_t)at.row * args.q_stride + (size_t)at.head * dim;
         float power = 1.0f;
         if (S::f16) {
             float largest = 0.0f;
@@ -78,9 +77,9 @@ DEVICE void queries_load(const attention_args &args, const tile &t, shared memor
             if (S::planes == 2) store_shared<uint32_t>(to + S::query_plane + 2 * d, low);
         }
         if (lane == 0) {
-            key_range seen = key_range_of(args, t.sequence, t.first_row + query / t.heads);
+            key_range seen = key_range_of(args, load_global<int32_t>(&t.item->sequence), at.row);
             query_seen of = {seen.begin, valid ? seen.end : seen.begin, seen.position,
-                             (int32_t)(t.kv_head * t.heads + query % t.heads)};
+                             (int32_t)at.head};
             const float unit = S::type == CUDA_KV_E4M3 ? E4M3_FACTOR : 1.0f;
             store_shared(memory + S::at_seen + 16 * r, of);
             store_shared(memory + S::at_factors + 4 * r, args.scale * (unit / power));
@@ -465,11 +464,16 @@ template <typename S> DEVICE void partial_merge(partial<S> &total, const partial
 template <typename S>
 DEVICE void partial_write(const partial<S> &part, const attention_args &args, const tile &t,
                           uint32_t split) {
+    uint32_t heads = args.n_heads / args.kv.n_kv_heads;
+    uint32_t queries = (uint32_t)load_global<int32_t>(&t.item->n_rows) * heads;
+    uint32_t first = (uint32_t)load_global<int32_t>(&t.item->part) + t.first_query;
+    first += (split - (uint32_t)load_global<int32_t>(&t.item->first_split)) * queries;
+#pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
         uint32_t r = S::row_of_lane() + 8 * half;
         if (r >= t.n_queries) continue;
-        uint32_t slot = t.part + split * t.item_queries + t.first_query + r;
-        float *to = args.parts + (size_t)slot * CUDA_ATTENTION_PART_FLOATS(args.kv.value_dim);
+        float *to =
+            args.parts + (size_t)(first + r) * CUDA_ATTENTION_PART_FLOATS(args.kv.value_dim);
         if (lane_index() % 4 == 0 && S::dim_warp() == 0)
             store_global(to, f32x2{part.softmax.maximum[half], part.softmax.sum[half]});
 #pragma unroll
@@ -484,14 +488,15 @@ DEVICE void partial_write(const partial<S> &part, const attention_args &args, co
 
 template <typename S>
 DEVICE void total_write(const partial<S> &total, const attention_args &args, const tile &t) {
+#pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
         uint32_t r = S::row_of_lane() + 8 * half;
         if (r >= t.n_queries) continue;
-        uint32_t query = t.first_query + r, head = t.kv_head * t.heads + query % t.heads;
+        query_place at = query_place_of(args, t, r);
         float factor =
-            finish_factor(args, head, total.softmax.maximum[half], total.softmax.sum[half]);
-        float *to = args.out + (size_t)(t.first_row + query / t.heads) * args.out_stride +
-                    (size_t)head * args.kv.value_dim;
+            finish_factor(args, at.head, total.softmax.maximum[half], total.softmax.sum[half]);
+        float *to =
+            args.out + (size_t)at.row * args.out_stride + (size_t)at.head * args.kv.value_dim;
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles; j++) {
             uint32_t d = S::first_value() + j * 8 + lane_index() % 4 * 2;
@@ -504,24 +509,29 @@ DEVICE void total_write(const partial<S> &total, const attention_args &args, con
 
 /* ---- a tile of queries ---- */
 
+/* A warp without queries only takes part in copies. */
 template <typename S>
 DEVICE void page_attend(const attention_args &args, const tile &t, shared memory, ring &loads,
                         uint32_t page, partial<S> &part) {
-    float s[S::key_tiles][4];
+    bool active = S::row_warp() * 16 < t.n_queries;
+    weights<S> p = {};
     page_half half = ring_next<S>(args, t, memory, loads, page, false);
-    int32_t key =
-        half.first_key + (int32_t)(S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2);
-    scores<S>(s, args, memory, half);
-    scores_finish<S>(s, args, memory, key);
     bool edge = half.first_key < t.all_begin || half.first_key + ATTENTION_PAGE > t.all_end;
-    if (edge) scores_mask<S>(s, queries_of_lane<S>(memory), key);
-    softmax<S>(s, memory, part.softmax, part.values);
-    weights<S> p;
-    weights_round<S>(s, memory, p);
+    if (active) {
+        float s[S::key_tiles][4];
+        int32_t key =
+            half.first_key + (int32_t)(S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2);
+        scores<S>(s, args, memory, half);
+        scores_finish<S>(s, args, memory, key);
+        if (edge) scores_mask<S>(s, queries_of_lane<S>(memory), key);
+        softmax<S>(s, memory, part.softmax, part.values);
+        weights_round<S>(s, memory, p);
+    }
     if (S::shared_kv)
         half.dim = args.kv.value_dim;
     else
         half = ring_next<S>(args, t, memory, loads, page, true);
+    if (!active) return;
     if (edge)
         values_add_edge<S>(part.values, p, half, queries_of_lane<S>(memory));
     else
@@ -529,46 +539,34 @@ DEVICE void page_attend(const attention_args &args, const tile &t, shared memory
 }
 
 template <typename S>
-DEVICE void tile_attend(const attention_args &args, const attention_item &item,
+DEVICE void tile_attend(const attention_args &args, const attention_item *item,
                         uint32_t first_query, uint32_t n_queries, shared memory) {
     tile t = tile_of(args, item, first_query, n_queries);
-    const uint32_t split_pages = ATTENTION_SPLIT_KEYS / ATTENTION_PAGE;
     block_sync(); /* nobody is at the tile before */
     queries_load<S>(args, t, memory);
     ring loads = ring_begin<S>(args, t, memory);
     block_sync();
     partial<S> total;
     partial_clear<S>(total);
-    for (int32_t split = item.first_split; split < item.end_split; split++) {
-        uint32_t begin = (uint32_t)split * split_pages, end = begin + split_pages;
-        begin = begin > t.first_page ? begin : t.first_page;
+    bool whole = load_global<int32_t>(&item->part) < 0;
+    uint32_t split = (uint32_t)load_global<int32_t>(&item->first_split);
+    for (; split < (uint32_t)load_global<int32_t>(&item->end_split); split++) {
+        const uint32_t split_pages = ATTENTION_SPLIT_KEYS / ATTENTION_PAGE;
+        uint32_t page = split * split_pages, end = page + split_pages;
+        page = page > t.first_page ? page : t.first_page;
         end = end < t.end_page ? end : t.end_page;
-        if (begin >= end && item.part < 0) continue;
+        bool seen = page < end;
+        if (!seen && whole) continue;
         partial<S> part;
         partial_clear<S>(part);
-        for (uint32_t page = begin; page < end; page++)
-            page_attend<S>(args, t, memory, loads, page, part);
-        if (begin < end) partial_complete<S>(part, memory);
-        if (item.part < 0)
+        for (; page < end; page++) page_attend<S>(args, t, memory, loads, page, part);
+        if (seen) partial_complete<S>(part, memory);
+        if (whole)
             partial_merge<S>(total, part);
         else
-            partial_write<S>(part, args, t, (uint32_t)(split - item.first_split));
+            partial_write<S>(part, args, t, split);
     }
-    if (item.part < 0) total_write<S>(total, args, t);
-}
-
-DEVICE attention_item item_load(const attention_item *from) {
-    attention_item item;
-    item.sequence = load_global<int32_t>(&from->sequence);
-    item.first_row = load_global<int32_t>(&from->first_row);
-    item.n_rows = load_global<int32_t>(&from->n_rows);
-    item.kv_head = load_global<int32_t>(&from->kv_head);
-    item.first_split = load_global<int32_t>(&from->first_split);
-    item.end_split = load_global<int32_t>(&from->end_split);
-    item.part = load_global<int32_t>(&from->part);
-    item.first_query = load_global<int32_t>(&from->first_query);
-    item.n_queries = load_global<int32_t>(&from->n_queries);
-    return item;
+    if (whole) total_write<S>(total, args, t);
 }
 
 template <typename S> DEVICE void attention(const attention_args &args) {
@@ -578,10 +576,11 @@ template <typename S> DEVICE void attention(const attention_args &args) {
     if (args.relative_bias) relative_buckets_make(args, memory + S::at_buckets);
     uint32_t n_items = load_global<uint32_t>(args.n_items);
     for (uint32_t i = block_index(); i < n_items; i += block_count()) {
-        attention_item item = item_load(args.items + i);
-        uint32_t queries = (uint32_t)item.n_rows * (args.n_heads / args.kv.n_kv_heads);
-        uint32_t first = (uint32_t)item.first_query;
-        uint32_t end = item.n_queries ? first + (uint32_t)item.n_queries : queries;
+        const attention_item *item = args.items + i;
+        uint32_t heads = args.n_heads / args.kv.n_kv_heads;
+        uint32_t first = (uint32_t)load_global<int32_t>(&item->first_query);
+        uint32_t n = (uint32_t)load_global<int32_t>(&item->n_queries);
+        uint32_t end = n ? first + n : (uint32_t)load_global<int32_t>(&item->n_rows) * heads;
         for (; first < end; first += S::rows)
             tile_attend<S>(args, item, first, end - first < S::rows ? end - first : S::rows,
                            memory);

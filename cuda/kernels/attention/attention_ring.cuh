@@ -56,7 +56,10 @@ struct attention_shape {
     }
     /* The warps that share 16 queries. */
     DEVICE void warps_sync() {
-        group_sync(1 + row_warp(), DIM_WARPS * 32);
+        if constexpr (ROW_WARPS == 1)
+            block_sync();
+        else
+            group_sync(1 + row_warp(), DIM_WARPS * 32);
     }
     DEVICE void multiply(float d[4], const uint32_t a[4], const uint32_t b[2]) {
         if constexpr (f16)
@@ -68,16 +71,26 @@ struct attention_shape {
 
 /* ---- what is seen ---- */
 
+/* Registers are short: what isn't needed page by page stays in the item. */
 struct tile {
+    const attention_item *item;
     uint32_t first_query, n_queries; /* of the item's */
-    uint32_t item_queries, heads;    /* heads: query heads of a KV head */
-    uint32_t first_row, kv_head, part;
-    int32_t sequence;
+    uint32_t kv_head;
     int32_t key_begin, key_end;    /* some query sees them */
     int32_t all_begin, all_end;    /* every query sees them */
     uint32_t first_page, end_page; /* of those the item's splits have */
     const int32_t *pages;          /* of the sequence */
 };
+
+/* Row and head of query r of a tile. */
+struct query_place {
+    uint32_t row, head;
+};
+DEVICE query_place query_place_of(const attention_args &args, const tile &t, uint32_t r) {
+    uint32_t heads = args.n_heads / args.kv.n_kv_heads, query = t.first_query + r;
+    uint32_t first_row = (uint32_t)load_global<int32_t>(&t.item->first_row);
+    return query_place{first_row + query / heads, t.kv_head * heads + query % heads};
+}
 
 struct key_range {
     int32_t begin, end, position;
@@ -98,20 +111,16 @@ DEVICE key_range key_range_of(const attention_args &args, int32_t sequence, uint
 
 /* Rows of a tile are consecutive positions: the first sees least of the end, the last least of the
  * beginning. */
-DEVICE tile tile_of(const attention_args &args, const attention_item &item, uint32_t first_query,
+DEVICE tile tile_of(const attention_args &args, const attention_item *item, uint32_t first_query,
                     uint32_t n_queries) {
     tile t;
-    t.heads = args.n_heads / args.kv.n_kv_heads;
-    t.item_queries = (uint32_t)item.n_rows * t.heads;
+    t.item = item;
     t.first_query = first_query;
     t.n_queries = n_queries;
-    t.first_row = (uint32_t)item.first_row;
-    t.kv_head = (uint32_t)item.kv_head;
-    t.part = (uint32_t)item.part;
-    t.sequence = item.sequence;
-    key_range first = key_range_of(args, t.sequence, t.first_row + first_query / t.heads);
-    key_range last =
-        key_range_of(args, t.sequence, t.first_row + (first_query + n_queries - 1) / t.heads);
+    t.kv_head = (uint32_t)load_global<int32_t>(&item->kv_head);
+    int32_t sequence = load_global<int32_t>(&item->sequence);
+    key_range first = key_range_of(args, sequence, query_place_of(args, t, 0).row);
+    key_range last = key_range_of(args, sequence, query_place_of(args, t, n_queries - 1).row);
     t.key_begin = first.begin;
     t.key_end = last.end;
     t.all_begin = last.begin;
@@ -119,11 +128,11 @@ DEVICE tile tile_of(const attention_args &args, const attention_item &item, uint
     const uint32_t split_pages = ATTENTION_SPLIT_KEYS / ATTENTION_PAGE;
     uint32_t first_page = (uint32_t)t.key_begin / ATTENTION_PAGE;
     uint32_t end_page = ((uint32_t)t.key_end + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
-    uint32_t first_of_item = (uint32_t)item.first_split * split_pages;
-    uint32_t end_of_item = (uint32_t)item.end_split * split_pages;
+    uint32_t first_of_item = (uint32_t)load_global<int32_t>(&item->first_split) * split_pages;
+    uint32_t end_of_item = (uint32_t)load_global<int32_t>(&item->end_split) * split_pages;
     t.first_page = first_page > first_of_item ? first_page : first_of_item;
     t.end_page = end_page < end_of_item ? end_page : end_of_item;
-    t.pages = args.kv.pages + load_global<uint32_t>(args.kv.pages_at + t.sequence);
+    t.pages = args.kv.pages + load_global<uint32_t>(args.kv.pages_at + sequence);
     return t;
 }
 
@@ -233,7 +242,7 @@ DEVICE void half_convert(const tile &t, shared from, shared to, uint32_t page, u
     uint32_t pieces = dim / 8, padded = (pieces + 1) / 2 * 2, begin, end;
     uint32_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
     page_range(t, page, &begin, &end);
-#pragma unroll 4
+#pragma unroll 2
     for (uint32_t i = thread_index(); i < ATTENTION_PAGE * S::row_pieces; i += ATTENTION_THREADS) {
         uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
         if (piece >= padded) continue;

@@ -35,6 +35,7 @@ KERNEL(adjust_logits, adjust_logits_args, ADJUST_LOGITS_THREADS, 1) {
     let_next_kernel_begin();
     wait_for_previous_kernel();
     adjust_logits_row row = load_global<adjust_logits_row>(args.rows + block_index());
+    if (row.logits_row < 0) return;
     const float *logits = args.logits + (uint64_t)row.logits_row * args.logits_stride;
     float *out = args.out + (uint64_t)row.out_row * args.out_stride;
     for (uint32_t col = 4 * thread_index(); col < args.n_vocab; col += 4 * ADJUST_LOGITS_THREADS) {

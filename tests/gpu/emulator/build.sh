@@ -5,7 +5,7 @@
 #     LD_LIBRARY_PATH=FOLDER FOLDER/test_gemm
 #
 # makes FOLDER/libcuda.so.1; with TEST=tests/gpu/test_gemm.c (and more sources) also FOLDER/test_gemm.
-# Only what is newer than its object is compiled; after a change of a header remove the objects.
+# What is newer than its object is compiled, and everything after a change of a header.
 set -e
 folder=$1
 shift
@@ -15,10 +15,11 @@ mkdir -p "$folder"
 flags="-O2 -g1 -fPIC -ffp-contract=off -fvisibility=hidden -Wall -Wextra -Wno-unknown-pragmas -Wno-unused-function
     -I$root -I$root/lib -I$root/include -I$here"
 objects=
+newest=$(find "$here" "$root/cuda" "$root/lib/quant" -name '*.h' -o -name '*.cuh' | xargs ls -t | head -1)
 for source in "$here"/*.cpp "$here"/*.cu "$@"; do
     object=$folder/$(basename "$source" | tr . _).o
     objects="$objects $object"
-    [ "$object" -nt "$source" ] || ${CXX:-g++} $flags -std=c++17 -x c++ -c "$source" -o "$object"
+    { [ "$object" -nt "$source" ] && [ "$object" -nt "$newest" ]; } || ${CXX:-g++} $flags -std=c++17 -x c++ -c "$source" -o "$object"
 done
 ${CXX:-g++} -shared -Wl,-soname,libcuda.so.1 -Wl,-z,defs -o "$folder/libcuda.so.1" $objects -lpthread
 [ -z "$TEST" ] || ${CC:-gcc} -std=gnu11 -O2 -g1 -ffp-contract=off -Wall -Wextra -I"$root" -I"$root/lib" -I"$root/include" \

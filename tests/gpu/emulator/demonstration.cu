@@ -164,3 +164,26 @@ KERNEL(emulator_groups, struct scale_args, 64, 1) {
         }
     }
 }
+
+/* In place, while the block before still needs what is overwritten. */
+KERNEL(emulator_block_race, struct scale_args, 32, 1) {
+    const uint32_t i = block_index() * 32 + thread_index(), next = i + 32;
+    float x = load_global<float>(args.y + i);
+    if (next < args.n) x += load_global<float>(args.y + next);
+    store_global(args.y + i, x);
+}
+/* y[0 ... 31] of n = number of blocks parts, added up by the block that is last. */
+KERNEL(emulator_last_block, struct scale_args, 32, 1) {
+    uint32_t *const counter = (uint32_t *)(args.y + 32);
+    float *const parts = args.y + 64;
+    store_global(parts + block_index() * 32 + thread_index(), (float)(block_index() + 1));
+    fence_device();
+    warp_sync();
+    uint32_t before = 0;
+    if (thread_index() == 0) before = atomic_add_u32(counter, 1);
+    if (shuffle(before, 0) + 1 < block_count()) return;
+    float sum = 0;
+    for (uint32_t block = 0; block < block_count(); block++)
+        sum += load_global<float>(parts + block * 32 + thread_index());
+    store_global(args.y + thread_index(), sum);
+}

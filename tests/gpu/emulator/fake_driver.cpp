@@ -47,6 +47,7 @@ void fake_configure() {
     fake.options.memory = (size_t)number_of("EMULATED_MEMORY", 1l << 32);
     fake.options.lazy = number_of("EMULATED_LAZY", 0);
     fake.options.quiet = number_of("EMULATED_QUIET", 0);
+    emulated.order = (uint32_t)number_of("EMULATED_ORDER", 0);
     read_faults(getenv("EMULATED_FAIL"));
     fake.lost_after = number_of("EMULATED_LOST", -1);
     fake.n_calls = 0;

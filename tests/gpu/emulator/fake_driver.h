@@ -62,8 +62,10 @@ struct CUlib_st {
  *   EMULATED_FAIL        KIND:N:RESULT[:ever],…  the N-th (from 1) alloc, host_alloc, launch, copy,
  *                        load or sync returns RESULT, once or from then on
  *   EMULATED_LOST        N          every call after the N-th returns CUDA_ERROR_ILLEGAL_ADDRESS
- *   EMULATED_LEAKS       1          tells at the process's end what is still there, and the counts
- *   EMULATED_QUIET       1          does not print what kernels do wrong */
+ *   EMULATED_ORDER       1          (0)     blocks and threads of a launch run in descending order;
+ * any other number: in an order of its own EMULATED_LEAKS       1          tells at the process's
+ * end what is still there, and the counts EMULATED_QUIET       1          does not print what
+ * kernels do wrong */
 struct fake_options {
     int major, minor, version, devices;
     unsigned init;

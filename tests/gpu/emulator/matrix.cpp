@@ -74,7 +74,7 @@ void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transpose
 
 /* ---- mma.sync m16n8k16 ---- */
 
-static double value_of(uint32_t bits, bool bf16) {
+double emulated_value(uint32_t bits, bool bf16) {
     return bf16 ? f32_of(bits << 16) : emulated_f16_to_f32((uint16_t)bits);
 }
 
@@ -87,13 +87,13 @@ void emulated_mma(struct emulated_warp *warp, bool bf16) {
         const uint32_t g = lane / 4, t = 2 * (lane % 4);
         for (uint32_t i = 0; i < 4; i++) {
             const uint32_t row = g + i % 2 * 8, column = t + i / 2 * 8;
-            a[row][column] = value_of(ra[i] & 0xffff, bf16);
-            a[row][column + 1] = value_of(ra[i] >> 16, bf16);
+            a[row][column] = emulated_value(ra[i] & 0xffff, bf16);
+            a[row][column + 1] = emulated_value(ra[i] >> 16, bf16);
             d[g + i / 2 * 8][t + i % 2] = (double)rd[i];
         }
         for (uint32_t i = 0; i < 2; i++) {
-            b[t + 8 * i][g] = value_of(rb[i] & 0xffff, bf16);
-            b[t + 8 * i + 1][g] = value_of(rb[i] >> 16, bf16);
+            b[t + 8 * i][g] = emulated_value(rb[i] & 0xffff, bf16);
+            b[t + 8 * i + 1][g] = emulated_value(rb[i] >> 16, bf16);
         }
     }
     for (uint32_t row = 0; row < 16; row++)

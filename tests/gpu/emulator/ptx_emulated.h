@@ -69,11 +69,7 @@ DEVICE void group_sync(uint32_t id, uint32_t n_threads, SITE) {
 }
 DEVICE void fence_device() {}
 DEVICE uint32_t atomic_add_u32(uint32_t *at, uint32_t value, SITE) {
-    emulated_global_read(at, 4, 4, HERE);
-    emulated_global_write(at, 4, 4, HERE);
-    const uint32_t before = *at;
-    *at = before + value;
-    return before;
+    return emulated_global_add(at, value, HERE);
 }
 DEVICE void wait_for_previous_kernel() {
     emulated_self->waited_for_previous = true;
