@@ -418,7 +418,7 @@ template <typename S> struct partial {
 /* The total so far. Its last S::total_tiles tiles lie in shared memory, a lane's own. */
 template <typename S> struct sum_of_parts {
     softmax_pair softmax;
-    float values[S::value_tiles - S::total_tiles][4];
+    float values[S::value_tiles - S::total_tiles + 1][4]; /* the last isn't used */
 };
 
 DEVICE void softmax_clear(softmax_pair &softmax) {
@@ -439,7 +439,7 @@ template <typename S> DEVICE void partial_clear(partial<S> &part) {
 template <typename S>
 DEVICE f32x4 total_tile(const sum_of_parts<S> &total, shared memory, uint32_t j) {
     const uint32_t kept = S::value_tiles - S::total_tiles;
-    if (j < kept)
+    if (j + S::total_tiles < S::value_tiles)
         return f32x4{total.values[j][0], total.values[j][1], total.values[j][2],
                      total.values[j][3]};
     return load_shared<f32x4>(memory + S::at_totals +
@@ -448,7 +448,7 @@ DEVICE f32x4 total_tile(const sum_of_parts<S> &total, shared memory, uint32_t j)
 template <typename S>
 DEVICE void total_tile_set(sum_of_parts<S> &total, shared memory, uint32_t j, f32x4 values) {
     const uint32_t kept = S::value_tiles - S::total_tiles;
-    if (j < kept) {
+    if (j + S::total_tiles < S::value_tiles) {
         total.values[j][0] = values.x;
         total.values[j][1] = values.y;
         total.values[j][2] = values.z;
