@@ -53,6 +53,7 @@ class Check(unittest.TestCase):
         done, records, table = self.run_check('1', 'law', '3', 'speed', '7')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + table)
         ran = {record['program'].split()[0]: record['result'] for record in records if 'program' in record}
+        self.assertTrue(any('splits of 256' in record.get('item', '') for record in records))
         self.assertEqual(ran, {'gpu_ceilings': 'passed', 'gpu_names': 'passed', 'gpu_law': 'passed',
                                'gpu_speed': 'passed', 'gpu_rounds': 'passed'})
         self.assertEqual({record['section'] for record in records},
