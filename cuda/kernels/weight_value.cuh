@@ -8,7 +8,7 @@
 
 /* The format as constants: all of them made at compile time. */
 template <int type> struct value_format {
-    static constexpr weight_format format = weight_layout_format((weight_type)type);
+    static constexpr weight_format format = weight_layout_format(type);
     static constexpr uint32_t low_bits = format.low_bits, high_bits = format.high_bits;
     static constexpr uint32_t code_offset = format.code_offset, sub_offset = format.sub_offset;
     static constexpr int scales = format.scales;

@@ -13,7 +13,7 @@ enum { POISON = 0xff };
 
 /* A weight on the device, and its values as the product has them. */
 struct weight {
-    enum weight_type type;
+    uint32_t type;
     uint32_t n_rows, n_cols, padded;
     float *values; /* [n_rows][n_cols] */
     void *tiles;
@@ -32,42 +32,100 @@ static float bf16(float value) {
 }
 
 /* What the product makes of a weight: the sum of two bf16 for F32. */
-static float weight_operand(enum weight_type type, float value) {
+static float weight_operand(uint32_t type, float value) {
     if (type == WEIGHT_F16) return value;
     if (type == WEIGHT_F32) return bf16(value) + bf16(value - bf16(value));
     return bf16(value);
 }
 
-static struct weight make_weight(struct gpu *gpu, enum weight_type type, uint32_t n_rows,
-                                 uint32_t n_cols) {
-    struct weight w = {.type = type, .n_rows = n_rows, .n_cols = n_cols};
+static const char *type_name(uint32_t type) {
+    static const char *const others[] = {"FP8", "INT4_32", "INT4_64"};
+    return type < WEIGHT_TYPES ? weight_type_traits[type].name : others[type - WEIGHT_TYPES];
+}
+
+static float e4m3(uint8_t code) {
+    int exponent = code >> 3 & 15, fraction = code & 7;
+    float value =
+        exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
+    return code & 128 ? -value : value;
+}
+
+/* A row tile of a format that GGUF doesn't have, random; values [n_rows][n_cols] are what it holds.
+ */
+static void make_other_tile(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t n_cols,
+                            void *tile, float *values) {
+    size_t scale_cols = type == LAYOUT_INT4_32 ? 32 : 64u << gpu_random(gpu) % 2;
+    size_t stride = (n_cols + scale_cols - 1) / scale_cols;
+    uint8_t *codes = malloc(n_rows * n_cols), *zeros = malloc(n_rows * stride);
+    float *scales = malloc(n_rows * stride * sizeof *scales);
+    uint16_t *halves = malloc(n_rows * stride * sizeof *halves);
+    for (size_t i = 0; i < n_rows * n_cols; i++) codes[i] = (uint8_t)gpu_random(gpu);
+    for (size_t i = 0; i < n_rows * stride; i++) {
+        scales[i] = gpu_random_float(gpu, -0.01f, 0.01f);
+        halves[i] = half_from_float(scales[i]);
+        zeros[i] = (uint8_t)(gpu_random(gpu) % 17);
+    }
+    for (uint32_t r = 0; r < n_rows; r++)
+        for (uint32_t c = 0; c < n_cols; c++) {
+            size_t at = r * stride + c / scale_cols;
+            float *value = &values[(size_t)r * n_cols + c];
+            if (type == LAYOUT_FP8) {
+                *value = e4m3(codes[r * n_cols + c]) * scales[at];
+            } else {
+                int code = codes[r * (n_cols / 2) + c / 2] >> c % 2 * 4 & 15;
+                *value = (float)(code - zeros[at]) * half_to_float(halves[at]);
+            }
+        }
+    if (type == LAYOUT_FP8) {
+        const struct layout_fp8 from = {codes, scales, n_cols, stride, scale_cols};
+        weight_layout_pack_fp8(&from, n_rows, n_cols, tile);
+    } else {
+        const struct layout_int4 from = {codes, halves, zeros, n_cols / 2, stride, scale_cols};
+        weight_layout_pack_int4(type, &from, n_rows, n_cols, tile);
+    }
+    free(codes);
+    free(zeros);
+    free(scales);
+    free(halves);
+}
+
+static void make_tile(struct gpu *gpu, enum weight_type type, uint32_t n_rows, uint32_t n_cols,
+                      void *tile, float *values) {
     size_t row_bytes = weight_type_row_bytes(type, n_cols);
-    size_t tile_bytes = weight_layout_tile_bytes(type, n_cols);
-    size_t n_tiles = (n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
-    uint8_t *rows = malloc(n_rows * row_bytes), *tiles = malloc(n_tiles * tile_bytes);
-    float *row = malloc(n_cols * sizeof *row);
-    w.padded = (uint32_t)weight_layout_padded_cols(n_cols);
-    w.values = malloc((size_t)n_rows * n_cols * sizeof *w.values);
+    uint8_t *rows = malloc(n_rows * row_bytes);
     for (uint32_t r = 0; r < n_rows; r++) {
-        float size = gpu_random_float(gpu, 0.1f, 2.0f);
+        float size = gpu_random_float(gpu, 0.1f, 2.0f), *row = values + (size_t)r * n_cols;
         for (uint32_t i = 0; i < n_cols; i++) row[i] = gpu_random_float(gpu, -size, size);
         weight_type_traits[type].quantize(row, rows + r * row_bytes, n_cols);
         weight_type_traits[type].dequantize(rows + r * row_bytes, row, n_cols);
-        for (uint32_t i = 0; i < n_cols; i++)
-            w.values[(size_t)r * n_cols + i] = weight_operand(type, row[i]);
     }
-    for (size_t t = 0; t < n_tiles; t++) {
-        size_t left = n_rows - t * LAYOUT_ROWS;
-        weight_layout_pack(type, rows + t * LAYOUT_ROWS * row_bytes, row_bytes,
-                           left < LAYOUT_ROWS ? left : LAYOUT_ROWS, n_cols, tiles + t * tile_bytes);
+    weight_layout_pack(type, rows, row_bytes, n_rows, n_cols, tile);
+    free(rows);
+}
+
+static struct weight make_weight(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t n_cols) {
+    struct weight w = {.type = type, .n_rows = n_rows, .n_cols = n_cols};
+    size_t tile_bytes = weight_layout_tile_bytes(type, n_cols);
+    size_t n_tiles = (n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
+    uint8_t *tiles = malloc(n_tiles * tile_bytes);
+    w.padded = (uint32_t)weight_layout_padded_cols(n_cols);
+    w.values = malloc((size_t)n_rows * n_cols * sizeof *w.values);
+    for (uint32_t first = 0; first < n_rows; first += LAYOUT_ROWS) {
+        uint32_t here = n_rows - first < LAYOUT_ROWS ? n_rows - first : LAYOUT_ROWS;
+        void *tile = tiles + first / LAYOUT_ROWS * tile_bytes;
+        float *values = w.values + (size_t)first * n_cols;
+        if (type < WEIGHT_TYPES)
+            make_tile(gpu, (enum weight_type)type, here, n_cols, tile, values);
+        else
+            make_other_tile(gpu, type, here, n_cols, tile, values);
     }
+    for (size_t i = 0; i < (size_t)n_rows * n_cols; i++)
+        w.values[i] = weight_operand(type, w.values[i]);
     w.tiles = gpu_upload(gpu, tiles, n_tiles * tile_bytes);
     w.bias_values = malloc(n_rows * sizeof(float));
     for (uint32_t r = 0; r < n_rows; r++) w.bias_values[r] = gpu_random_float(gpu, -1.0f, 1.0f);
     w.bias = gpu_upload(gpu, w.bias_values, n_rows * sizeof(float));
-    free(rows);
     free(tiles);
-    free(row);
     return w;
 }
 
@@ -78,8 +136,7 @@ static void free_weight(struct gpu *gpu, struct weight *w) {
     free(w->bias_values);
 }
 
-static struct inputs make_inputs(struct gpu *gpu, enum weight_type type, uint32_t n_x,
-                                 uint32_t n_cols) {
+static struct inputs make_inputs(struct gpu *gpu, uint32_t type, uint32_t n_x, uint32_t n_cols) {
     uint32_t padded = (uint32_t)weight_layout_padded_cols(n_cols);
     uint32_t planes = type == WEIGHT_F32 ? 2 : 1;
     struct inputs in = {.n_x = n_x, .stride = padded * 2 * planes + 16 * (gpu_random(gpu) % 3)};
@@ -137,8 +194,8 @@ static size_t y_floats(const struct weight *w, const struct launch *launch) {
     return (size_t)(launch->n_x + 1) * y_stride(w);
 }
 
-static void kernel_name(enum weight_type type, const struct launch *launch, char name[64]) {
-    int length = snprintf(name, 64, "gemm_%s_n%u%s", weight_type_traits[type].name, launch->n,
+static void kernel_name(uint32_t type, const struct launch *launch, char name[64]) {
+    int length = snprintf(name, 64, "gemm_%s_n%u%s", type_name(type), launch->n,
                           launch->combine == GEMM_GATE ? "_gate" : "");
     for (int i = 0; i < length; i++)
         if (name[i] >= 'A' && name[i] <= 'Z') name[i] = (char)(name[i] - 'A' + 'a');
@@ -275,14 +332,13 @@ static float *take_y(const struct weight *w, const struct launch *launch) {
     return malloc(y_floats(w, launch) * sizeof(float));
 }
 
-static void check_same(struct gpu *gpu, const char *what, enum weight_type type, const float *a,
+static void check_same(struct gpu *gpu, const char *what, uint32_t type, const float *a,
                        const float *b, size_t n) {
-    if (memcmp(a, b, n * sizeof *a) != 0)
-        gpu_fail(gpu, "%s: other bits %s", weight_type_traits[type].name, what);
+    if (memcmp(a, b, n * sizeof *a) != 0) gpu_fail(gpu, "%s: other bits %s", type_name(type), what);
 }
 
 /* One shape through every tile, alone and together, split and apart. */
-static void check_bits(struct gpu *gpu, enum weight_type type, uint32_t n_rows, uint32_t n_cols,
+static void check_bits(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t n_cols,
                        uint32_t n_x) {
     struct weight w = make_weight(gpu, type, n_rows, n_cols);
     struct inputs in = make_inputs(gpu, type, n_x, n_cols);
@@ -319,7 +375,7 @@ static void check_bits(struct gpu *gpu, enum weight_type type, uint32_t n_rows, 
 }
 
 /* Bias, sums onto what is there, softcap; several weights in a launch. */
-static void check_epilogues(struct gpu *gpu, enum weight_type type, uint32_t n_cols, uint32_t n) {
+static void check_epilogues(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t n) {
     uint32_t n_x = 1 + gpu_random(gpu) % (n < 64 ? 2 * n : n);
     struct weight w[3];
     struct inputs in = make_inputs(gpu, type, n_x, n_cols);
@@ -347,7 +403,7 @@ static void check_epilogues(struct gpu *gpu, enum weight_type type, uint32_t n_c
     free_inputs(gpu, &in);
 }
 
-static void check_gate(struct gpu *gpu, enum weight_type type, uint32_t n_cols, uint32_t n) {
+static void check_gate(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t n) {
     if (gemm_tile_of(type, 1, n).shared_bytes == 0) return;
     uint32_t n_x = 1 + gpu_random(gpu) % (n < 64 ? 2 * n : n), rows = 1 + gpu_random(gpu) % 150;
     struct weight w[2] = {make_weight(gpu, type, rows, n_cols),
@@ -422,8 +478,8 @@ static void check_values(struct gpu *gpu, enum weight_type type) {
             float value = w.values[(size_t)r * N_COLS + i];
             float got = y[(size_t)i * y_stride(&w) + r];
             if (got != weight_operand(type, value))
-                gpu_fail(gpu, "%s: weight [%u][%u] is %a, not %a", weight_type_traits[type].name, r,
-                         i, (double)got, (double)weight_operand(type, value));
+                gpu_fail(gpu, "%s: weight [%u][%u] is %a, not %a", type_name(type), r, i,
+                         (double)got, (double)weight_operand(type, value));
         }
     free(rows);
     free(tile);
@@ -433,8 +489,10 @@ static void check_values(struct gpu *gpu, enum weight_type type) {
     free_weight(gpu, &w);
 }
 
-static uint32_t some_cols(struct gpu *gpu, enum weight_type type, uint32_t most) {
-    uint32_t block = weight_type_traits[type].block;
+static uint32_t some_cols(struct gpu *gpu, uint32_t type, uint32_t most) {
+    uint32_t block = type == LAYOUT_FP8     ? 1
+                     : type >= WEIGHT_TYPES ? 32
+                                            : weight_type_traits[type].block;
     return block * (1 + gpu_random(gpu) % (most / block));
 }
 
@@ -582,7 +640,7 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
     free(zeros);
 }
 
-static void check_experts(struct gpu *gpu, enum weight_type type, uint32_t n, uint32_t gate) {
+static void check_experts(struct gpu *gpu, uint32_t type, uint32_t n, uint32_t gate) {
     if (gemm_tile_of(type, gate, n).shared_bytes == 0) return;
     uint32_t n_cols = some_cols(gpu, type, 512);
     struct expert_case c = {.n_rows = 1 + gpu_random(gpu) % 90, .n_weights = 1 + gate};
@@ -625,10 +683,10 @@ int main(int argc, char **argv) {
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     const char *only = argc > 2 ? argv[2] : NULL; /* a type's name, after the seed */
     check_sort(&gpu);
-    for (int t = 0; t < WEIGHT_TYPES; t++) {
-        enum weight_type type = (enum weight_type)t;
-        if (only && strcmp(only, weight_type_traits[t].name) != 0) continue;
-        check_values(&gpu, type);
+    for (int t = 0; t < LAYOUT_TYPES; t++) {
+        uint32_t type = (uint32_t)t;
+        if (only && strcmp(only, type_name(type)) != 0) continue;
+        if (type < WEIGHT_TYPES) check_values(&gpu, (enum weight_type)type);
         check_bits(&gpu, type, 1 + gpu_random(&gpu) % 200, some_cols(&gpu, type, 320),
                    1 + gpu_random(&gpu) % 20);
         check_bits(&gpu, type, 1 + gpu_random(&gpu) % 40, some_cols(&gpu, type, 1024),

@@ -1,6 +1,7 @@
 /* The GEMM kernels as their launches see them. Kernel gemm_TYPE_nN (gemm_q4_k_n32), or
  * gemm_TYPE_nN_gate for GEMM_GATE, does blocks of `rows` weight rows × N activation rows, N of
- * gemm_tile_ns; TYPE is the type's name in lower case. A row of x gets the same bits from each of
+ * gemm_tile_ns; TYPE is the type's name in lower case (fp8,
+ * int4_32 and int4_64 of enum layout_type). A row of x gets the same bits from each of
  * them, so N is the selection's to choose.
  *
  * Block b of the grid: with R row blocks (of all weights one after the other, each
@@ -56,7 +57,7 @@ LAYOUT_CONSTANT struct gemm_tile gemm_tile_ring(struct gemm_tile tile, uint32_t 
 }
 
 /* gate: 1 for the kernel of GEMM_GATE, else 0. */
-LAYOUT_CONSTANT struct gemm_tile gemm_tile_of(enum weight_type type, uint32_t gate, uint32_t n) {
+LAYOUT_CONSTANT struct gemm_tile gemm_tile_of(uint32_t type, uint32_t gate, uint32_t n) {
     const struct weight_format format = weight_layout_format(type);
     struct gemm_tile tile = {n, n <= 32 ? 64u : 128u, n <= 32 ? 128u : 256u, 0, 0, 0, 0, 0, 0, 0,
                              0};

@@ -17,7 +17,7 @@ template <typename T> DEVICE T load_at(const unsigned char *from) {
 
 /* The format as constants, all of them made where nvcc makes constants. */
 template <int type> struct unit_format {
-    static constexpr weight_format format = weight_layout_format((weight_type)type);
+    static constexpr weight_format format = weight_layout_format(type);
     static constexpr uint32_t low_bits = format.low_bits, high_bits = format.high_bits;
     static constexpr uint32_t code_offset = format.code_offset, sub_offset = format.sub_offset;
     static constexpr int scales = format.scales;
@@ -57,7 +57,8 @@ DEVICE unit_words<type, Memory> unit_load(Memory unit, Memory header, uint32_t l
     } else if constexpr (format::high_bits == 1) {
         words.high[0] = load_at<uint32_t>(unit + (format::high_at + lane * 4));
     }
-    if constexpr (format::scales == LAYOUT_BLOCK_SCALE_MIN) {
+    if constexpr (format::scales == LAYOUT_BLOCK_SCALE_MIN ||
+                  format::scales == LAYOUT_BLOCK_SCALE_ZERO) {
         u32x4 v = load_at<u32x4>(unit + (format::scales_at + lane / 4 * 16));
         words.scale[0] = v.x, words.scale[1] = v.y, words.scale[2] = v.z, words.scale[3] = v.w;
     } else if constexpr (format::scales != LAYOUT_NO_SCALE) {
@@ -90,6 +91,13 @@ template <int by> DEVICE uint32_t shifted_right(uint32_t word) {
     else
         return word << -by;
 }
+/* Two e4m3 at bit `bit` of each half: exponent and fraction put into an f16 are the value times
+ * 2^-8. */
+template <int bit> DEVICE uint32_t e4m3_codes(uint32_t word) {
+    return bit == 0 ? (word & 0x007F007Fu) << 7 | (word & 0x00800080u) << 8
+                    : (word & 0x7F007F00u) >> 1 | (word & 0x80008000u);
+}
+
 /* Values (register i, both halves) of step s without their scale, as two f16. */
 template <int type, int s, int i, typename Memory>
 DEVICE uint32_t unit_codes(const unit_words<type, Memory> &words) {
@@ -112,6 +120,13 @@ DEVICE uint32_t unit_codes(const unit_words<type, Memory> &words) {
         codes |= shifted_right<at - bits>(word) & (high << 16 | high);
     }
     if constexpr (format::code_offset != 0) codes = add_f16x2(codes, offset2);
+    if constexpr (format::scales == LAYOUT_BLOCK_SCALE_ZERO) {
+        uint32_t zero = words.scale[2 + i % 2] >> s / 2 * 16 & 0xFFFFu;
+        codes = add_f16x2(codes, zero << 16 | zero);
+    } else if constexpr (format::scales == LAYOUT_UNIT_SCALE_ZERO) {
+        uint32_t zero = words.scale[i % 2] >> 16;
+        codes = add_f16x2(codes, zero << 16 | zero);
+    }
     return codes;
 }
 DEVICE float low_half(uint32_t pair) {
@@ -132,7 +147,12 @@ DEVICE unit_scale unit_scales(const unit_words<type, Memory> &words) {
     constexpr float unit = code_place<type, lower>::unit, two_24 = 16777216.0f;
     constexpr int block = s / 2;
     uint32_t scale = words.scale[lower], factor = words.factor[lower];
-    if constexpr (format::scales == LAYOUT_BLOCK_SCALE) {
+    if constexpr (format::scales == LAYOUT_UNIT_SCALE) {
+        return {from_bits(scale) * 256.0f, 0.0f};
+    } else if constexpr (format::scales == LAYOUT_UNIT_SCALE_ZERO) {
+        return {low_half(scale) * unit, 0.0f};
+    } else if constexpr (format::scales == LAYOUT_BLOCK_SCALE ||
+                         format::scales == LAYOUT_BLOCK_SCALE_ZERO) {
         return {(block ? high_half(scale) : low_half(scale)) * unit, 0.0f};
     } else if constexpr (format::scales == LAYOUT_BLOCK_SCALE_MIN) {
         uint32_t shift = words.scale[2 + lower];
@@ -158,7 +178,11 @@ DEVICE unit_scale unit_scales(const unit_words<type, Memory> &words) {
 
 template <int type, int s, int i, typename Memory>
 DEVICE void unit_pair(const unit_words<type, Memory> &words, const unit_scale &scale, float *to) {
-    uint32_t codes = unit_codes<type, s, i>(words);
+    uint32_t codes;
+    if constexpr (type == LAYOUT_FP8)
+        codes = e4m3_codes<8 * (i % 2)>(words.low[s % 2 * 2 + i / 2]);
+    else
+        codes = unit_codes<type, s, i>(words);
     float q0 = low_half(codes), q1 = high_half(codes);
     if constexpr (type == WEIGHT_Q8_K) q0 *= 16777216.0f, q1 *= 16777216.0f;
     if constexpr (unit_format<type>::has_shift) {
