@@ -173,7 +173,7 @@ enum { /* of tensor maps */
          (driver_address to, unsigned char value, size_t n, driver_stream stream))                 \
     CALL(set_u32, cuMemsetD32Async,                                                                \
          (driver_address to, unsigned int value, size_t n, driver_stream stream))                  \
-    CALL(stream_create, cuStreamCreate, (driver_stream *stream, unsigned int flags))              \
+    CALL(stream_create, cuStreamCreate, (driver_stream * stream, unsigned int flags))              \
     CALL(stream_destroy, cuStreamDestroy_v2, (driver_stream stream))                               \
     CALL(stream_synchronize, cuStreamSynchronize, (driver_stream stream))                          \
     CALL(stream_query, cuStreamQuery, (driver_stream stream))                                      \
@@ -195,6 +195,8 @@ enum { /* of tensor maps */
     CALL(library_unload, cuLibraryUnload, (driver_library library))                                \
     CALL(library_get_kernel, cuLibraryGetKernel,                                                   \
          (driver_kernel * kernel, driver_library library, const char *name))                       \
+    CALL(kernel_get_function, cuKernelGetFunction,                                                 \
+         (driver_function * function, driver_kernel kernel))                                       \
     CALL(kernel_get_attribute, cuKernelGetAttribute,                                               \
          (int *value, unsigned int attribute, driver_kernel kernel, driver_device device))         \
     CALL(kernel_set_attribute, cuKernelSetAttribute,                                               \

@@ -1,6 +1,7 @@
 #include "cuda/weight_layout.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "quant/block_types.h"
@@ -11,7 +12,7 @@
 /* A row's part of a unit, of types that have codes. */
 struct row_piece {
     uint8_t codes[LAYOUT_COLS];
-    uint16_t d[2], m[2]; /* BLOCK_SCALE, BLOCK_SCALE_MIN: of the two blocks */
+    uint16_t d[2], m[2]; /* BLOCK_SCALE ...: of the two blocks; UNIT_SCALE: d is an f32 */
     uint8_t sub[4];
 };
 
@@ -187,36 +188,39 @@ static void store_4_bits(const struct row_pair *pair, size_t g, uint8_t *plane) 
 static void store_2_bits(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
     uint32_t words[4];
     for (size_t s = 0; s < STEPS; s += 2) {
-        uint64_t step[2];
+        uint64_t half[2]; /* registers 0 and 1, registers 2 and 3 */
         for (size_t j = 0; j < 2; j++) {
-            const uint64_t *r = pair->r[s + j];
-            step[j] = two_bits(r[0], first) | two_bits(r[1], first) << 2 |
-                      two_bits(r[2], first) << 4 | two_bits(r[3], first) << 6;
+            const uint64_t *r = pair->r[s] + 2 * j, *next = pair->r[s + 1] + 2 * j;
+            half[j] = two_bits(r[0], first) | two_bits(next[0], first) << 2 |
+                      two_bits(r[1], first) << 4 | two_bits(next[1], first) << 6;
         }
-        interleave(step[0], step[1], words);
+        interleave(half[0], half[1], words);
         store_words(words, plane + g * 32 + s / 2 * 4, 8);
     }
 }
 
 static void store_1_bit(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
-    uint64_t steps[STEPS];
+    const uint64_t ones = 0x0101010101010101u;
+    uint64_t half[2] = {0, 0};
     uint32_t words[4];
-    for (size_t s = 0; s < STEPS; s++) {
-        steps[s] = 0;
-        for (size_t i = 0; i < 4; i++)
-            steps[s] |= (pair->r[s][i] >> first & 0x0101010101010101u) << i;
-    }
-    interleave(steps[0] | steps[1] << 4, steps[2] | steps[3] << 4, words);
+    for (size_t s = 0; s < STEPS; s++)
+        for (size_t j = 0; j < 2; j++)
+            half[j] |= (pair->r[s][2 * j] >> first & ones) << s |
+                       (pair->r[s][2 * j + 1] >> first & ones) << (4 + s);
+    interleave(half[0], half[1], words);
     store_words(words, plane + g * 16, 4);
 }
 
 static void store_scales(enum layout_scales kind, const struct row_piece *above,
                          const struct row_piece *below, size_t g, uint8_t *to) {
-    if (kind == LAYOUT_BLOCK_SCALE || kind == LAYOUT_BLOCK_SCALE_MIN) {
-        uint8_t *at = to + g * (kind == LAYOUT_BLOCK_SCALE ? 8 : 16);
+    if (kind == LAYOUT_BLOCK_SCALE || kind == LAYOUT_BLOCK_SCALE_MIN ||
+        kind == LAYOUT_BLOCK_SCALE_ZERO || kind == LAYOUT_UNIT_SCALE ||
+        kind == LAYOUT_UNIT_SCALE_ZERO) {
+        bool wide = kind == LAYOUT_BLOCK_SCALE_MIN || kind == LAYOUT_BLOCK_SCALE_ZERO;
+        uint8_t *at = to + g * (wide ? 16 : 8);
         memcpy(at, above->d, 4);
         memcpy(at + 4, below->d, 4);
-        if (kind == LAYOUT_BLOCK_SCALE) return;
+        if (!wide) return;
         memcpy(at + 8, above->m, 4);
         memcpy(at + 12, below->m, 4);
     } else if (kind != LAYOUT_NO_SCALE) {
@@ -225,12 +229,28 @@ static void store_scales(enum layout_scales kind, const struct row_piece *above,
     }
 }
 
+/* Rows g and g + 8 of a unit. */
+static void store_pieces(const struct weight_format *format, const struct row_piece pieces[2],
+                         size_t g, uint8_t *to) {
+    uint8_t *high = to + weight_layout_low_bytes(*format);
+    struct row_pair pair = load_pair(&pieces[0], &pieces[1]);
+    if (format->low_bits == 8)
+        store_8_bits(&pair, g, to);
+    else if (format->low_bits == 4)
+        store_4_bits(&pair, g, to);
+    else
+        store_2_bits(&pair, 0, g, to);
+    if (format->high_bits == 2)
+        store_2_bits(&pair, format->low_bits, g, high);
+    else if (format->high_bits == 1)
+        store_1_bit(&pair, format->low_bits, g, high);
+    store_scales(format->scales, &pieces[0], &pieces[1], g,
+                 high + weight_layout_high_bytes(*format));
+}
+
 static void pack_codes(enum weight_type type, const uint8_t *const rows[LAYOUT_ROWS], size_t unit,
                        size_t n_cols, uint8_t *to) {
-    static const struct row_piece absent; /* zero scales */
     const struct weight_format format = weight_layout_format(type);
-    uint8_t *high = to + weight_layout_low_bytes(format);
-    uint8_t *scales = high + weight_layout_high_bytes(format);
     for (size_t g = 0; g < 8; g++) {
         struct row_piece pieces[2];
         for (size_t half = 0; half < 2; half++) {
@@ -238,20 +258,9 @@ static void pack_codes(enum weight_type type, const uint8_t *const rows[LAYOUT_R
             if (row)
                 read_piece(type, row, unit, n_cols, &pieces[half]);
             else
-                pieces[half] = absent;
+                memset(&pieces[half], 0, sizeof *pieces); /* zero scales */
         }
-        struct row_pair pair = load_pair(&pieces[0], &pieces[1]);
-        if (format.low_bits == 8)
-            store_8_bits(&pair, g, to);
-        else if (format.low_bits == 4)
-            store_4_bits(&pair, g, to);
-        else
-            store_2_bits(&pair, 0, g, to);
-        if (format.high_bits == 2)
-            store_2_bits(&pair, format.low_bits, g, high);
-        else if (format.high_bits == 1)
-            store_1_bit(&pair, format.low_bits, g, high);
-        store_scales(format.scales, &pieces[0], &pieces[1], g, scales);
+        store_pieces(&format, pieces, g, to);
     }
 }
 
@@ -304,7 +313,7 @@ static void pack_elements(size_t bytes, const uint8_t *const rows[LAYOUT_ROWS], 
 
 /* ---- the whole tile ---- */
 
-size_t weight_layout_tile_bytes(enum weight_type type, size_t n_cols) {
+size_t weight_layout_tile_bytes(uint32_t type, size_t n_cols) {
     const struct weight_format format = weight_layout_format(type);
     size_t n_units = weight_layout_padded_cols(n_cols) / LAYOUT_COLS;
     size_t n_headers = (n_units + UNITS_OF_HEADER - 1) / UNITS_OF_HEADER;
@@ -330,6 +339,66 @@ void weight_layout_pack(enum weight_type type, const void *rows, size_t row_byte
     }
 }
 
+static void fp8_piece(const struct layout_fp8 *from, size_t row, size_t unit, size_t n_cols,
+                      struct row_piece *piece) {
+    size_t first = unit * LAYOUT_COLS;
+    size_t n = n_cols - first < LAYOUT_COLS ? n_cols - first : LAYOUT_COLS;
+    memset(piece, 0, sizeof *piece);
+    memcpy(piece->codes, from->codes + row * from->code_stride + first, n);
+    memcpy(piece->d, from->scales + row * from->scale_stride + first / from->scale_cols, 4);
+}
+
+void weight_layout_pack_fp8(const struct layout_fp8 *from, size_t n_rows, size_t n_cols,
+                            void *tile) {
+    const struct weight_format format = weight_layout_format(LAYOUT_FP8);
+    for (size_t unit = 0; unit * LAYOUT_COLS < n_cols; unit++)
+        for (size_t g = 0; g < 8; g++) {
+            struct row_piece pieces[2];
+            memset(pieces, 0, sizeof pieces);
+            for (size_t half = 0; half < 2; half++)
+                if (g + 8 * half < n_rows)
+                    fp8_piece(from, g + 8 * half, unit, n_cols, &pieces[half]);
+            store_pieces(&format, pieces, g,
+                         (uint8_t *)tile + weight_layout_unit_offset(format, unit));
+        }
+}
+
+static void int4_piece(const struct layout_int4 *from, size_t row, size_t unit, size_t n_cols,
+                       struct row_piece *piece) {
+    memset(piece, 0, sizeof *piece);
+    bool by_unit = from->scale_cols >= LAYOUT_COLS;
+    for (size_t b = 0; b < 2 && unit * LAYOUT_COLS + b * 32 < n_cols; b++) {
+        size_t col = unit * LAYOUT_COLS + b * 32;
+        const uint8_t *bytes = from->codes + row * from->code_stride + col / 2;
+        for (size_t i = 0; i < 32; i++) piece->codes[32 * b + i] = bytes[i / 2] >> i % 2 * 4 & 15;
+        size_t at = row * from->scale_stride + col / from->scale_cols;
+        uint16_t zero = (uint16_t)(0x8000u | (uint32_t)from->zeros[at] << (row < 8 ? 0 : 4));
+        if (by_unit) {
+            piece->d[0] = from->scales[at];
+            piece->d[1] = zero;
+        } else {
+            piece->d[b] = from->scales[at];
+            piece->m[b] = zero;
+        }
+    }
+}
+
+void weight_layout_pack_int4(uint32_t type, const struct layout_int4 *from, size_t n_rows,
+                             size_t n_cols, void *tile) {
+    const struct weight_format format = weight_layout_format(type);
+    assert(n_cols % 32 == 0);
+    for (size_t unit = 0; unit * LAYOUT_COLS < n_cols; unit++)
+        for (size_t g = 0; g < 8; g++) {
+            struct row_piece pieces[2];
+            memset(pieces, 0, sizeof pieces);
+            for (size_t half = 0; half < 2; half++)
+                if (g + 8 * half < n_rows)
+                    int4_piece(from, g + 8 * half, unit, n_cols, &pieces[half]);
+            store_pieces(&format, pieces, g,
+                         (uint8_t *)tile + weight_layout_unit_offset(format, unit));
+        }
+}
+
 /* ---- back, value by value, by the description in the header file ---- */
 
 /* Where a value is. */
@@ -352,6 +421,7 @@ static uint32_t word_at(const uint8_t *from) {
 }
 
 static uint32_t bits_at(const uint8_t *plane, uint32_t bits, const struct place *p) {
+    uint32_t word;
     switch (bits) {
     case 8:
         return plane[p->s / 2 * 512 + p->lane * 16 + p->s % 2 * 8 + p->i / 2 * 4 + p->h * 2 +
@@ -359,11 +429,10 @@ static uint32_t bits_at(const uint8_t *plane, uint32_t bits, const struct place 
     case 4:
         return word_at(plane + p->lane * 16 + p->s * 4) >> (4 * p->i + 16 * p->h) & 15;
     case 2:
-        return word_at(plane + p->lane * 8 + p->s / 2 * 4) >>
-                   (p->s % 2 * 8 + 2 * p->i + 16 * p->h) &
-               3;
+        word = word_at(plane + p->lane * 8 + p->s / 2 * 4);
+        return word >> (p->s % 2 * 2 + 4 * p->i + 16 * p->h) & 3;
     case 1:
-        return word_at(plane + p->lane * 4) >> (4 * p->s + p->i + 16 * p->h) & 1;
+        return word_at(plane + p->lane * 4) >> (p->s + 4 * p->i + 16 * p->h) & 1;
     default:
         return 0;
     }

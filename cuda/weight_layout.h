@@ -9,21 +9,24 @@
  * h), i in 0 ... 3, h in 0 ... 1: row g + 8 (i % 2), column 16 s + 2 t + 8 (i / 2) + h, which is
  * the order of the A fragment of m16n8k16. A unit's parts, one after the other:
  *
- *   low plane   32 bits  [s][i / 2][lane]: 4 words, those of (i % 2, h)
- *               16 bits  [s][lane]: 8 halves, those of (i, h)
- *                8 bits  [s / 2][lane]: 16 bytes, those of (s % 2, i / 2, h, i % 2)
- *                4 bits  [lane][s]: a word, (i, h) from bit 4 i + 16 h on
- *                2 bits  [lane][s / 2]: a word, (s % 2, i, h) from bit 8 (s % 2) + 2 i + 16 h on
- *   high plane   2 bits  as above: bits 4 and 5 of a code (Q6_K)
- *                1 bit   [lane]: a word, (s, i, h) at bit 4 s + i + 16 h: the bit above the low
- * ones scales      [g] of rows g and g + 8: BLOCK_SCALE      f16 d [row][2] of the unit's two
- * blocks of 32 columns: 8 bytes BLOCK_SCALE_MIN  the same, then f16 m [row][2]: 16 bytes
- *     SUB_SCALE_16     a byte for each 16 columns [row][4] (Q2_K: scale in the low nibble, minimum
- *                      in the high one)
- *     SUB_SCALE_MIN_32 [row][4]: two scales, two minima, of 32 columns each
+ * - low plane, of 32-bit values [s][i / 2][lane]: 4 words, those of (i % 2, h);
+ *   of 16 bits [s][lane]: 8 halves, those of (i, h);
+ *   of 8 bits [s / 2][lane]: 16 bytes, those of (s % 2, i / 2, h, i % 2);
+ *   of 4 bits [lane][s]: a word, (i, h) from bit 4 i + 16 h on;
+ *   of 2 bits [lane][s / 2]: a word, (s % 2, i, h) from bit 2 (s % 2) + 4 i + 16 h on;
  *
- * and the header is [g]: f16 d [row], f16 d and dmin [row][2], or f32 d [row]. A code is unsigned;
- * the value is code - code_offset, a sub-scale is its byte - sub_offset. */
+ * - high plane: the bits above the low ones. 2 bits as above; 1 bit [lane]: a word, (s, i, h) at
+ * bit s + 4 i + 16 h;
+ *
+ * - scales, [g] of rows g and g + 8. BLOCK_SCALE: f16 d [row][2] of the unit's two blocks of 32
+ *   columns, 8 bytes; BLOCK_SCALE_MIN: the same, then f16 m [row][2], 16 bytes; BLOCK_SCALE_ZERO:
+ * the same with zeros, as below; UNIT_SCALE: f32 [row]; UNIT_SCALE_ZERO: f16 [row][scale, zero], a
+ * zero z being -z as an f16 subnormal in rows 0 ... 7, -16 z in rows 8 ... 15; SUB_SCALE_16: a byte
+ * for each 16 columns [row][4] (Q2_K: scale in the low nibble, minimum in the high one);
+ *   SUB_SCALE_MIN_32 [row][4]: two scales, two minima, of 32 columns each.
+ *
+ * The header is [g]: f16 d [row], f16 d and dmin [row][2], or f32 d [row]. A code is unsigned; the
+ * value is code - code_offset, a sub-scale is its byte - sub_offset. */
 #ifndef CUDA_WEIGHT_LAYOUT_H
 #define CUDA_WEIGHT_LAYOUT_H
 
@@ -35,8 +38,21 @@ enum layout_scales {
     LAYOUT_NO_SCALE,
     LAYOUT_BLOCK_SCALE,
     LAYOUT_BLOCK_SCALE_MIN,
+    LAYOUT_BLOCK_SCALE_ZERO,
     LAYOUT_SUB_SCALE_16,
-    LAYOUT_SUB_SCALE_MIN_32
+    LAYOUT_SUB_SCALE_MIN_32,
+    LAYOUT_UNIT_SCALE,
+    LAYOUT_UNIT_SCALE_ZERO
+};
+
+/* Formats that GGUF doesn't have, numbered after enum weight_type; wherever a weight_type is asked
+ * for as a number, these may stand too. */
+enum layout_type {
+    LAYOUT_FP8 = WEIGHT_TYPES, /* e4m3 times an f32 of a row or of a block of columns; the two codes
+                                  of NaN count as +-480 */
+    LAYOUT_INT4_32,            /* (code - zero) times an f16 of 32 columns */
+    LAYOUT_INT4_64,            /* the same of 64 columns, 128, 192 ... */
+    LAYOUT_TYPES
 };
 
 struct weight_format {
@@ -53,8 +69,8 @@ struct weight_format {
 #define LAYOUT_CONSTANT static inline
 #endif
 
-LAYOUT_CONSTANT struct weight_format weight_layout_format(enum weight_type type) {
-    const struct weight_format formats[WEIGHT_TYPES] = {
+LAYOUT_CONSTANT struct weight_format weight_layout_format(uint32_t type) {
+    const struct weight_format formats[LAYOUT_TYPES] = {
         {32, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* F32 */
         {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* F16 */
         {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* BF16 */
@@ -69,6 +85,9 @@ LAYOUT_CONSTANT struct weight_format weight_layout_format(enum weight_type type)
         {4, 1, 0, 0, LAYOUT_SUB_SCALE_MIN_32, 64}, /* Q5_K */
         {4, 2, 32, 128, LAYOUT_SUB_SCALE_16, 32},  /* Q6_K */
         {8, 0, 128, 0, LAYOUT_NO_SCALE, 64},       /* Q8_K */
+        {8, 0, 0, 0, LAYOUT_UNIT_SCALE, 0},        /* FP8 */
+        {4, 0, 0, 0, LAYOUT_BLOCK_SCALE_ZERO, 0},  /* INT4_32 */
+        {4, 0, 0, 0, LAYOUT_UNIT_SCALE_ZERO, 0},   /* INT4_64 */
     };
     return formats[type];
 }
@@ -81,9 +100,9 @@ LAYOUT_CONSTANT uint32_t weight_layout_high_bytes(struct weight_format format) {
 }
 /* Of a unit. */
 LAYOUT_CONSTANT uint32_t weight_layout_scale_bytes(struct weight_format format) {
-    return format.scales == LAYOUT_NO_SCALE          ? 0
-           : format.scales == LAYOUT_BLOCK_SCALE_MIN ? 128
-                                                     : 64;
+    if (format.scales == LAYOUT_NO_SCALE) return 0;
+    return format.scales == LAYOUT_BLOCK_SCALE_MIN || format.scales == LAYOUT_BLOCK_SCALE_ZERO ? 128
+                                                                                               : 64;
 }
 LAYOUT_CONSTANT uint32_t weight_layout_unit_bytes(struct weight_format format) {
     return weight_layout_low_bytes(format) + weight_layout_high_bytes(format) +
@@ -110,13 +129,34 @@ static inline size_t weight_layout_padded_cols(size_t n_cols) {
 extern "C" {
 #endif
 /* Bytes of a row tile, a multiple of 16. */
-size_t weight_layout_tile_bytes(enum weight_type type, size_t n_cols);
+size_t weight_layout_tile_bytes(uint32_t type, size_t n_cols);
 /* n_rows (1 ... LAYOUT_ROWS) rows of file bytes, row_bytes apart, any alignment → one row tile. */
 void weight_layout_pack(enum weight_type type, const void *rows, size_t row_bytes, size_t n_rows,
                         size_t n_cols, void *tile);
 /* One row of a tile as f32, exactly what weight_type_traits.dequantize gives. For tests. */
 void weight_layout_unpack_row(enum weight_type type, const void *tile, size_t row, size_t n_cols,
                               float *to);
+
+/* The same of LAYOUT_FP8: codes [n_rows][code_stride], the scale of row r and column c at
+ * scales[r * scale_stride + c / scale_cols]; scale_cols is a multiple of LAYOUT_COLS. */
+struct layout_fp8 {
+    const uint8_t *codes;
+    const float *scales;
+    size_t code_stride, scale_stride, scale_cols;
+};
+void weight_layout_pack_fp8(const struct layout_fp8 *from, size_t n_rows, size_t n_cols,
+                            void *tile);
+/* The same of LAYOUT_INT4_32 and _64: two codes in a byte, the lower column in the low nibble;
+ * scale and zero (0 ... 16) of row r and column c at [r * scale_stride + c / scale_cols],
+ * scale_cols being 32 of _32, else a multiple of 64. */
+struct layout_int4 {
+    const uint8_t *codes;
+    const uint16_t *scales; /* f16 */
+    const uint8_t *zeros;
+    size_t code_stride, scale_stride, scale_cols;
+};
+void weight_layout_pack_int4(uint32_t type, const struct layout_int4 *from, size_t n_rows,
+                             size_t n_cols, void *tile);
 #ifdef __cplusplus
 }
 #endif

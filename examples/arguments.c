@@ -11,12 +11,17 @@
 #include "console.h"
 
 static const char *const kind_hints[] = {
-    [ARGUMENT_FLAG] = "",       [ARGUMENT_TEXT] = " TEXT",
-    [ARGUMENT_FILE] = " FILE",  [ARGUMENT_COUNT] = " N",
-    [ARGUMENT_POSITIVE] = " N", [ARGUMENT_INT32] = " N",
-    [ARGUMENT_SEED] = " N",     [ARGUMENT_NUMBER] = " X",
-    [ARGUMENT_FRACTION] = " X", [ARGUMENT_KV] = " f32|f16|bf16",
-    [ARGUMENT_DEVICE] = " cpu",
+    [ARGUMENT_FLAG] = "",
+    [ARGUMENT_TEXT] = " TEXT",
+    [ARGUMENT_FILE] = " FILE",
+    [ARGUMENT_COUNT] = " N",
+    [ARGUMENT_POSITIVE] = " N",
+    [ARGUMENT_INT32] = " N",
+    [ARGUMENT_SEED] = " N",
+    [ARGUMENT_NUMBER] = " X",
+    [ARGUMENT_FRACTION] = " X",
+    [ARGUMENT_KV] = " f32|f16|bf16",
+    [ARGUMENT_DEVICE] = " cpu|cuda|cuda:N",
 };
 
 static _Noreturn void print_help(const char *program, const char *purpose,
@@ -65,6 +70,15 @@ static uint32_t read_kv_type(const char *name, const char *text) {
     console_usage_error("%s: '%s' is none of f32, f16, bf16 and q8_0", name, text);
 }
 
+/* Device 0 is the CPU, GPUs follow. */
+static int32_t read_device(const char *name, const char *text) {
+    if (strcmp(text, "cpu") == 0) return 0;
+    if (strcmp(text, "cuda") == 0) return 1;
+    if (strncmp(text, "cuda:", 5) == 0)
+        return 1 + (int32_t)read_integer(name, text + 5, 0, INT32_MAX - 1);
+    console_usage_error("%s: '%s' is none of cpu, cuda and cuda:N", name, text);
+}
+
 static void read_value(const struct argument *argument, const char *text) {
     const char *name = argument->name;
     switch (argument->kind) {
@@ -101,8 +115,7 @@ static void read_value(const struct argument *argument, const char *text) {
         *(uint32_t *)argument->value = read_kv_type(name, text);
         break;
     case ARGUMENT_DEVICE:
-        if (strcmp(text, "cpu") != 0) console_usage_error("%s: '%s' is not 'cpu'", name, text);
-        *(int32_t *)argument->value = 0;
+        *(int32_t *)argument->value = read_device(name, text);
         break;
     }
 }

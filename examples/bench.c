@@ -107,7 +107,7 @@ int main(int argc, char **argv) {
     struct bench b = {.n_prompt = 512, .n_generate = 96, .n_sequences = 1, .random = 1};
     const char *path = NULL;
     int64_t n_rounds = 5;
-    int32_t n_threads = 0;
+    int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F16;
     int json = 0;
     const struct argument table[] = {
@@ -116,6 +116,7 @@ int main(int argc, char **argv) {
         {"--generate", ARGUMENT_POSITIVE, &b.n_generate, "tokens after it, default 96", 0},
         {"--batch", ARGUMENT_POSITIVE, &b.n_sequences, "sequences at once, default 1", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
+        {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--rounds", ARGUMENT_POSITIVE, &n_rounds, "default 5", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f16", 0},
         {"--json", ARGUMENT_FLAG, &json, "JSON instead of a table", 0},
@@ -128,7 +129,7 @@ int main(int argc, char **argv) {
                             (long long)most);
 
     double start = console_seconds();
-    b.model = model_open(path, 0);
+    b.model = model_open(path, device);
     double load_s = console_seconds() - start;
     transformer_model_details details = model_details(b.model);
     b.n_vocab = details.n_vocab;

@@ -48,6 +48,7 @@ static void print_memory(const transformer_memory_estimate *e, int64_t n_context
     print_bytes("model", e->model_host_bytes);
     print_bytes("model, mapped", e->model_mapped_bytes);
     print_bytes("context", e->context_host_bytes);
+    if (e->device_bytes) print_bytes("on the device", e->device_bytes);
     print_bytes("of it KV cache", e->context_kv_bytes);
     print_bytes("each sequence", e->sequence_host_bytes);
 }
@@ -55,18 +56,20 @@ static void print_memory(const transformer_memory_estimate *e, int64_t n_context
 int main(int argc, char **argv) {
     const char *path = NULL;
     int64_t n_context = 0;
-    int32_t n_threads = 0;
+    int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F16;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
         {"--context", ARGUMENT_COUNT, &n_context,
          "tokens to hold, default 0: the model's context length, at most 4096", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
+        {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f16", 0},
         {0}};
     arguments_read(argc, argv, "Prints what a model file is, and the memory it would take.", table);
 
-    transformer_model_options model_options = {.struct_size = sizeof model_options, .path = path};
+    transformer_model_options model_options = {
+        .struct_size = sizeof model_options, .path = path, .device = device};
     transformer_context_options context_options = {.struct_size = sizeof context_options,
                                                    .max_sequence_tokens = n_context,
                                                    .n_threads = n_threads,

@@ -40,20 +40,21 @@ static void decode_and_print(transformer_context *context, transformer_sequence 
 int main(int argc, char **argv) {
     const char *path = NULL, *list = NULL;
     int all = 0;
-    int32_t n_threads = 0;
+    int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F32;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
         {"--all", ARGUMENT_FLAG, &all, "a row for each token, not only for the last", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
+        {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
         {0}};
     arguments_read(argc, argv, "Prints {\"logits\":[[...]...]} of a sequence of tokens.", table);
     int64_t n_tokens = 0;
     int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens);
 
-    transformer_model *model = model_open(path, 0);
+    transformer_model *model = model_open(path, device);
     transformer_context_options options = {.struct_size = sizeof options,
                                            .max_sequence_tokens = n_tokens,
                                            .max_sequences = 1,

@@ -58,7 +58,7 @@ int main(int argc, char **argv) {
     const char *path = NULL, *file = NULL;
     int64_t n_context = 512, max_chunks = 0;
     int begin = 0;
-    int32_t n_threads = 0;
+    int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F16;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
@@ -67,6 +67,7 @@ int main(int argc, char **argv) {
         {"--chunks", ARGUMENT_COUNT, &max_chunks, "at most so many, default 0: all whole ones", 0},
         {"--bos", ARGUMENT_FLAG, &begin, "the begin token in place of a chunk's first", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
+        {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f16", 0},
         {0}};
     arguments_read(argc, argv,
@@ -75,7 +76,7 @@ int main(int argc, char **argv) {
                    table);
     if (n_context < 2) console_usage_error("--context: a chunk has 2 tokens or more");
 
-    transformer_model *model = model_open(path, 0);
+    transformer_model *model = model_open(path, device);
     int32_t begin_token = 0;
     if (begin)
         console_require(transformer_special_token(model, TRANSFORMER_TOKEN_BEGIN, &begin_token));

@@ -117,14 +117,16 @@ TRANSFORMER_API const char *transformer_build_info(void);
 
 typedef struct transformer_device_details {
     uint64_t struct_size;
-    const char *kind;      /* "cpu" */
-    const char *name;      /* the processor's own name for itself */
-    const char *path;      /* kernels chosen: "reference", "avx2", ... */
+    const char *kind;      /* "cpu", or "cuda" */
+    const char *name;      /* its own name for itself */
+    const char *path;      /* kernels chosen: "reference", "avx2", ...; of a GPU "sm_80", ... */
     uint64_t memory_bytes; /* in all; 0 where it can't be told */
-    uint64_t n_processors; /* those this process may run on */
+    uint64_t n_processors; /* those this process may run on; a GPU's multiprocessors */
 } transformer_device_details;
 
-/* Number of devices. Device 0 is the CPU, so it is at least 1. */
+/* Number of devices. Device 0 is the CPU, so it is at least 1; GPUs that can be used follow.
+ * transformer_build_info says why there are none. Looking for them initialises the CUDA driver,
+ * where there is one: a child forked afterwards can't use its GPUs. */
 TRANSFORMER_API int32_t transformer_device_count(void);
 /* NOT_FOUND  no such device. The strings are static, or this thread's as long as it lives. */
 TRANSFORMER_API transformer_status transformer_device_info(int32_t device,
@@ -191,7 +193,7 @@ typedef struct transformer_model_options {
     void *progress_user;
     transformer_log_function log; /* NULL: no log */
     void *log_user;
-    int32_t device;     /* 0: the CPU */
+    int32_t device;     /* 0: the CPU; 1 ... transformer_device_count() - 1: GPUs */
     uint32_t load_mode; /* TRANSFORMER_LOAD_MAP: map the file, which must not shrink while the model
                            is open; _READ: read it */
     uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
@@ -352,9 +354,9 @@ typedef struct transformer_memory_estimate {
                                     back */
     uint64_t
         context_host_bytes;    /* from the allocator, once the context is created: KV and buffers */
-    uint64_t context_kv_bytes; /* the KV part of it */
+    uint64_t context_kv_bytes; /* the KV part of it, or of device_bytes */
     uint64_t sequence_host_bytes; /* for each sequence */
-    uint64_t device_bytes;        /* on a device that is not the CPU */
+    uint64_t device_bytes;        /* of model and context on a device that is not the CPU */
 } transformer_memory_estimate;
 
 /* What transformer_model_open and transformer_context_create with these options would take. Reads

@@ -13,6 +13,7 @@ struct backend_limits {
     int64_t max_rows;                     /* of a step */
     int64_t max_sequences;                /* of a step */
     int64_t max_logit_rows;               /* of a step */
+    int64_t max_sequence_tokens;
     const int64_t *n_pages;               /* [program.kv.n_groups] */
     uint32_t kv_type;                     /* TRANSFORMER_KV_F32 … */
     int n_threads;                        /* 0: as many as there are processors */
@@ -35,24 +36,47 @@ struct step {
     atomic_int *cancel; /* nonzero: stop before the next op with `boundary` */
 };
 
+/* Bytes that something will take. UINT64_MAX: more than 64 bits can count. */
+struct backend_bytes {
+    uint64_t host;   /* from the allocator */
+    uint64_t device; /* of a device that is not the CPU */
+    uint64_t kv;     /* those of either that are keys and values */
+};
+
+struct backend_device { /* transformer_device_details; strings static, or the thread's */
+    const char *kind, *name, *path;
+    uint64_t memory_bytes, n_processors;
+};
+
+/* `device` is a number among the backend's own, 0 ... n_devices - 1. */
 struct backend {
     const char *name;
 
-    /* Bytes that model_create will take from the allocator. */
-    status (*model_bytes)(const struct spec *spec, uint64_t *bytes);
+    /* Devices that can be used now; why there are no others goes to `why` [size], one line, empty
+     * where there is nothing to say. */
+    int (*n_devices)(char *why, size_t size);
+    /* NOT_FOUND: no such device. */
+    status (*device_info)(int device, struct backend_device *info);
+    /* Lines "key: value\n" of what was built in and what of it runs here; returns their length. */
+    size_t (*describe)(char *text, size_t size);
+
+    /* What model_create will take. */
+    status (*model_bytes)(const struct spec *spec, int device, struct backend_bytes *bytes);
     /* Lays every weight of the spec out for itself, dropping the file's pages behind it. progress
      * may be NULL; CANCELLED if it says so. */
     status (*model_create)(struct memory *memory, struct checkpoint *checkpoint,
-                           const struct spec *spec, transformer_progress_function progress,
-                           void *progress_user, struct backend_model **model);
+                           const struct spec *spec, int device,
+                           transformer_progress_function progress, void *progress_user,
+                           struct backend_model **model);
     void (*model_destroy)(struct backend_model *model); /* NULL does nothing */
-    /* A vector of the spec as f32, for what is computed at build time. */
+    /* A vector of the spec as f32 in host memory, for what is computed at build time. */
     const float *(*model_vector)(const struct backend_model *model, const struct weight_ref *ref);
 
-    /* Bytes that context_create will take, the KV part of them too. UINT64_MAX: more than 64 bits
-     * can count. */
+    /* How keys and values of a TRANSFORMER_KV_... lie in a page. UNSUPPORTED. */
+    status (*kv_format)(uint32_t kv_type, struct kv_format *format);
+    /* What context_create will take, of a model on that device. */
     status (*context_bytes)(const struct program *program, const struct backend_limits *limits,
-                            uint64_t *bytes, uint64_t *kv_bytes);
+                            int device, struct backend_bytes *bytes);
     /* model and program must outlive the context. */
     status (*context_create)(struct memory *memory, const struct backend_model *model,
                              const struct program *program, const struct backend_limits *limits,
@@ -61,16 +85,20 @@ struct backend {
     int (*n_threads)(const struct backend_context *context);
 
     /* Keys and values of one page to another, before any later step. */
-    void (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
+    status (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
     /* Runs the program. CANCELLED: pages may hold keys of some layers, results are gone. Allocates
      * nothing. */
     status (*run)(struct backend_context *context, const struct step *step);
-    /* Views of what the last run kept, row i being logit_rows[i]: [n_vocab] and [n_embd]. */
-    const float *(*logits)(const struct backend_context *context, int64_t row);
-    const float *(*hidden)(const struct backend_context *context, int64_t row);
+    /* Views in host memory of what the last run kept, row i being logit_rows[i]: [n_vocab] and
+     * [n_embd]; valid until the next run. A device may fail on the way. */
+    status (*logits)(struct backend_context *context, int64_t row, const float **view);
+    status (*hidden)(struct backend_context *context, int64_t row, const float **view);
 };
 
 /* The CPU. UNSUPPORTED: TRANSFORMER_CPU names a path that can't run here. */
 extern const struct backend cpu_backend;
+/* GPUs, by the CUDA driver; built with -Dcuda=auto or enabled. DEVICE: the device failed or is
+ * lost. */
+extern const struct backend cuda_backend;
 
 #endif

@@ -89,7 +89,7 @@ DEVICE float normal_cdf(float x) {
 DEVICE void sine_cosine(double x, double *sine, double *cosine) {
     const double round = 6755399441055744.0; /* 1.5 * 2^52 */
     if (!(x > -0x1p31 && x < 0x1p31)) {
-        *sine = *cosine = (x - x) / (x - x);
+        *sine = *cosine = (double)from_bits(0x7FC00000u);
         return;
     }
     /* pi / 2 in three parts of which the first two are short enough for exact products */

@@ -6,9 +6,9 @@
 
 /* extern "C", so that the driver finds it by its name. min_blocks: of this kernel on one
  * multiprocessor, which bounds the registers. */
-#define KERNEL(name, args_type, n_threads, min_blocks)                      \
+#define KERNEL(name, args_type, n_threads, min_blocks)                  \
     extern "C" __global__ void __launch_bounds__(n_threads, min_blocks) \
-    name(const __grid_constant__ args_type args)
+        name(const __grid_constant__ args_type args)
 
 /* ---- who am I ---- */
 
@@ -114,7 +114,9 @@ template <typename T> DEVICE T load_stream(const void *from) {
             : "=r"(w[0]), "=r"(w[1]), "=r"(w[2]), "=r"(w[3])
             : "l"(from));
     else if constexpr (sizeof(T) == 8)
-        asm("ld.global.nc.L1::no_allocate.v2.b32 {%0, %1}, [%2];" : "=r"(w[0]), "=r"(w[1]) : "l"(from));
+        asm("ld.global.nc.L1::no_allocate.v2.b32 {%0, %1}, [%2];"
+            : "=r"(w[0]), "=r"(w[1])
+            : "l"(from));
     else
         asm("ld.global.nc.L1::no_allocate.b32 %0, [%1];" : "=r"(w[0]) : "l"(from));
     T value;
@@ -142,8 +144,8 @@ template <int n> DEVICE void copy_async_wait() {
 
 /* ---- matrices (PTX ISA, warp-level matrix instructions) ---- */
 
-/* Four 8 × 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8, and
- * gets of matrix i the elements (l / 4, 2 (l % 4)) and the one right of it in r[i]. */
+/* Four 8 × 8 matrices of 16-bit elements: lane l gives the address of row l % 8 of matrix l / 8,
+ * and gets of matrix i the elements (l / 4, 2 (l % 4)) and the one right of it in r[i]. */
 DEVICE void load_matrix4(uint32_t r[4], shared row) {
     uint32_t address = (uint32_t)__cvta_generic_to_shared(row.at);
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
@@ -212,6 +214,12 @@ DEVICE float f16_to_f32(uint16_t x) {
     float value;
     asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(x));
     return value;
+}
+/* Two f16 sums, subnormals kept. */
+DEVICE uint32_t add_f16x2(uint32_t a, uint32_t b) {
+    uint32_t sum;
+    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(sum) : "r"(a), "r"(b));
+    return sum;
 }
 DEVICE uint32_t pack_f16(float low, float high) {
     uint32_t packed;

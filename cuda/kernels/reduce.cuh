@@ -55,6 +55,13 @@ DEVICE uint32_t block_max_u32(shared scratch, uint32_t value) {
     return block_reduce<reduce_max>(scratch, value, 0u);
 }
 
+/* How many bits are set. */
+DEVICE uint32_t ones(uint32_t bits) {
+    bits = bits - (bits >> 1 & 0x55555555u);
+    bits = (bits & 0x33333333u) + (bits >> 2 & 0x33333333u);
+    return ((bits + (bits >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24;
+}
+
 /* The sum of what the threads before this one bring, exact; total: of all. */
 DEVICE uint64_t block_sum_before(shared scratch, uint64_t value, uint64_t *total) {
     uint32_t lane = lane_index(), n_warps = thread_count() / 32;

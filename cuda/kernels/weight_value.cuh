@@ -8,7 +8,7 @@
 
 /* The format as constants: all of them made at compile time. */
 template <int type> struct value_format {
-    static constexpr weight_format format = weight_layout_format((weight_type)type);
+    static constexpr weight_format format = weight_layout_format(type);
     static constexpr uint32_t low_bits = format.low_bits, high_bits = format.high_bits;
     static constexpr uint32_t code_offset = format.code_offset, sub_offset = format.sub_offset;
     static constexpr int scales = format.scales;
@@ -45,9 +45,9 @@ template <int bits> DEVICE uint32_t value_bits(const unsigned char *plane, const
         return word >> (4 * p.i + 16 * p.h) & 15;
     } else if constexpr (bits == 2) {
         uint32_t word = load_global<uint32_t>(plane + (p.lane * 8 + p.s / 2 * 4));
-        return word >> (p.s % 2 * 8 + 2 * p.i + 16 * p.h) & 3;
+        return word >> (p.s % 2 * 2 + 4 * p.i + 16 * p.h) & 3;
     } else if constexpr (bits == 1) {
-        return load_global<uint32_t>(plane + p.lane * 4) >> (4 * p.s + p.i + 16 * p.h) & 1;
+        return load_global<uint32_t>(plane + p.lane * 4) >> (p.s + 4 * p.i + 16 * p.h) & 1;
     } else {
         return 0;
     }

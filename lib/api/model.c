@@ -22,9 +22,6 @@ static status check_options(const transformer_model_options *options) {
         return fail(INVALID_ARGUMENT, "allocator: allocate or release is NULL");
     if (options->load_mode > TRANSFORMER_LOAD_READ)
         return fail(UNSUPPORTED, "load_mode %" PRIu32 " is not known", options->load_mode);
-    if (options->device != 0)
-        return fail(NOT_FOUND, "device %" PRId32 ": only device 0, the CPU, is there",
-                    options->device);
     TRY(options_check_mode("copy", options->copy));
     return options_check_reserved("transformer_model_options", options->reserved);
 }
@@ -103,6 +100,7 @@ transformer_status transformer_model_info(const transformer_model *model,
         .weight_bytes_per_token = model->weight_bytes_per_token,
         .host_bytes = atomic_load(&model->memory.bytes),
         .has_tokenizer = model->tokenizer != NULL,
+        .device = model->device_number,
     };
     options_write(details, &ours, sizeof ours);
     return OK;

@@ -100,9 +100,9 @@ static status view_row(transformer_sequence *sequence, int64_t position, bool hi
     const transformer_model *model = context->model;
     status result = sequence_logit_row(sequence, position, &index);
     if (result == OK) {
-        *row = hidden ? model->backend->hidden(context->backend, index)
-                      : model->backend->logits(context->backend, index);
-        *count = hidden ? model->spec->n_embd : model->spec->n_vocab;
+        result = hidden ? model->backend->hidden(context->backend, index, row)
+                        : model->backend->logits(context->backend, index, row);
+        if (result == OK) *count = hidden ? model->spec->n_embd : model->spec->n_vocab;
     }
     context_leave(context);
     return result;

@@ -53,3 +53,18 @@ void spec_free(struct spec *spec) {
     memory_give(memory, spec->weights);
     memory_give(memory, spec);
 }
+
+static bool lies_before(const struct tensor *a, const struct tensor *b) {
+    return a->part != b->part ? a->part < b->part : a->offset < b->offset;
+}
+
+/* Their own order nearly is the file's. */
+void spec_file_order(const struct spec *spec, int *order) {
+    for (int i = 0; i < spec->n_weights; i++) {
+        int at = i;
+        for (; at > 0 && lies_before(spec->weights[i].tensor, spec->weights[order[at - 1]].tensor);
+             at--)
+            order[at] = order[at - 1];
+        order[at] = i;
+    }
+}

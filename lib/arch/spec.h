@@ -112,5 +112,8 @@ struct spec {
  * The checkpoint must outlive the spec. */
 status spec_read(struct memory *memory, const struct checkpoint *checkpoint, struct spec **spec);
 void spec_free(struct spec *spec); /* NULL does nothing */
+/* order [n_weights]: the slots as their tensors lie in the file, so that what is read ahead is used
+ * and what is dropped stays dropped. */
+void spec_file_order(const struct spec *spec, int *order);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "base/text_format.h"
 
-static _Thread_local char last_error[1024];
+static _Thread_local char last_error[STATUS_TEXT_BYTES];
 
 status fail(status code, const char *format, ...) {
     char text[sizeof last_error]; /* an argument may be the last error itself */
@@ -22,4 +22,12 @@ status fail(status code, const char *format, ...) {
 
 const char *status_text(void) {
     return last_error;
+}
+
+void status_save(char text[STATUS_TEXT_BYTES]) {
+    memcpy(text, last_error, STATUS_TEXT_BYTES);
+}
+
+void status_restore(const char text[STATUS_TEXT_BYTES]) {
+    memcpy(last_error, text, STATUS_TEXT_BYTES);
 }

@@ -34,6 +34,11 @@ status fail(status code, const char *format, ...) __attribute__((format(printf, 
 /* This thread's last error. */
 const char *status_text(void);
 
+/* Around what may fail without being a failure of the call: the last error stays the one it was. */
+enum { STATUS_TEXT_BYTES = 1024 };
+void status_save(char text[STATUS_TEXT_BYTES]);
+void status_restore(const char text[STATUS_TEXT_BYTES]);
+
 /* Returns from the calling function on failure. */
 #define TRY(call)                                  \
     do {                                           \

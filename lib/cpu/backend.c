@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "cpu/execution.h"
+#include "cpu/processor.h"
 
 /* A size that saturates instead of wrapping: one that can't be is refused by the allocator. */
 static size_t times(size_t a, size_t b) {
@@ -78,8 +79,23 @@ static size_t thread_bytes(const struct sizes *sizes) {
     return bytes;
 }
 
+static status cpu_kv_format(uint32_t kv_type, struct kv_format *format) {
+    switch (kv_type) {
+    case TRANSFORMER_KV_F32:
+        *format = (struct kv_format){.element_bytes = 4};
+        return OK;
+    case TRANSFORMER_KV_Q8_0:
+        *format = (struct kv_format){.element_bytes = 1, .scale_bytes = 2};
+        return OK;
+    default:
+        *format = (struct kv_format){.element_bytes = 2};
+        return OK;
+    }
+}
+
 static status cpu_context_bytes(const struct program *program, const struct backend_limits *limits,
-                                uint64_t *bytes, uint64_t *kv_bytes) {
+                                int device, struct backend_bytes *bytes) {
+    (void)device;
     struct kernels kernels;
     struct sizes sizes;
     struct team_options team = {.n_threads = limits->n_threads, .executor = limits->executor};
@@ -103,8 +119,7 @@ static status cpu_context_bytes(const struct program *program, const struct back
     for (int i = 0; i < program->spec->n_ropes; i++)
         others += memory_cost(times((size_t)limits->max_rows * sizeof(float),
                                     (size_t)program->spec->ropes[i].n_dims));
-    *bytes = add_saturating(kv, others);
-    *kv_bytes = kv;
+    *bytes = (struct backend_bytes){.host = add_saturating(kv, others), .kv = kv};
     return OK;
 }
 
@@ -230,10 +245,11 @@ static int cpu_n_threads(const struct backend_context *context) {
     return context->n_threads;
 }
 
-static void cpu_copy_page(struct backend_context *context, int group, int32_t from, int32_t to) {
+static status cpu_copy_page(struct backend_context *context, int group, int32_t from, int32_t to) {
     size_t bytes = context->program->kv.groups[group].page_bytes;
     uint8_t *pool = context->pools[group];
     memcpy(pool + (size_t)to * bytes, pool + (size_t)from * bytes, bytes);
+    return OK;
 }
 
 static status cpu_run(struct backend_context *context, const struct step *step) {
@@ -252,20 +268,26 @@ static status cpu_run(struct backend_context *context, const struct step *step) 
     return context->stopped ? fail(CANCELLED, "the decode was cancelled") : OK;
 }
 
-static const float *cpu_logits(const struct backend_context *context, int64_t row) {
-    return context->logits + (size_t)row * context->logits_stride;
+static status cpu_logits(struct backend_context *context, int64_t row, const float **view) {
+    *view = context->logits + (size_t)row * context->logits_stride;
+    return OK;
 }
 
-static const float *cpu_hidden(const struct backend_context *context, int64_t row) {
-    return context->hidden + (size_t)row * context->hidden_stride;
+static status cpu_hidden(struct backend_context *context, int64_t row, const float **view) {
+    *view = context->hidden + (size_t)row * context->hidden_stride;
+    return OK;
 }
 
 const struct backend cpu_backend = {
     .name = "cpu",
+    .n_devices = processor_count_devices,
+    .device_info = processor_info,
+    .describe = processor_describe,
     .model_bytes = weights_bytes,
     .model_create = weights_load,
     .model_destroy = weights_free,
     .model_vector = weights_vector,
+    .kv_format = cpu_kv_format,
     .context_bytes = cpu_context_bytes,
     .context_create = cpu_context_create,
     .context_destroy = cpu_context_destroy,

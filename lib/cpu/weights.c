@@ -52,13 +52,15 @@ static status measure_arena(const struct kernels *kernels, const struct spec *sp
     return OK;
 }
 
-status weights_bytes(const struct spec *spec, uint64_t *bytes) {
+status weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes) {
+    (void)device;
     struct kernels kernels;
     size_t arena;
     TRY(kernels_choose(&kernels));
     TRY(measure_arena(&kernels, spec, &arena));
-    *bytes = memory_cost(sizeof(struct backend_model)) + memory_cost(arena) +
-             memory_cost((size_t)spec->n_weights * sizeof(struct packed_weight));
+    *bytes = (struct backend_bytes){
+        .host = memory_cost(sizeof(struct backend_model)) + memory_cost(arena) +
+                memory_cost((size_t)spec->n_weights * sizeof(struct packed_weight))};
     return OK;
 }
 
@@ -103,22 +105,6 @@ static status load_matrix(struct loader *loader, const struct tensor *tensor,
     return OK;
 }
 
-static bool lies_before(const struct tensor *a, const struct tensor *b) {
-    return a->part != b->part ? a->part < b->part : a->offset < b->offset;
-}
-
-/* Slots in the order of the file, which nearly is their own: what is read ahead is used, and what
- * is dropped stays dropped. */
-static void sort_by_place(const struct spec *spec, int *order) {
-    for (int i = 0; i < spec->n_weights; i++) {
-        int at = i;
-        for (; at > 0 && lies_before(spec->weights[i].tensor, spec->weights[order[at - 1]].tensor);
-             at--)
-            order[at] = order[at - 1];
-        order[at] = i;
-    }
-}
-
 static status lay_out(struct backend_model *model, const struct spec *spec) {
     uint8_t *at = model->arena;
     for (int i = 0; i < spec->n_weights; i++) {
@@ -157,8 +143,9 @@ static void measure(struct loader *loader, const struct spec *spec) {
 }
 
 status weights_load(struct memory *memory, struct checkpoint *checkpoint, const struct spec *spec,
-                    transformer_progress_function progress, void *progress_user,
+                    int device, transformer_progress_function progress, void *progress_user,
                     struct backend_model **model) {
+    (void)device;
     struct backend_model *fresh = NULL;
     struct loader loader = {
         .checkpoint = checkpoint, .progress = progress, .progress_user = progress_user};
@@ -177,7 +164,7 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     TRY_OR_EXIT(MEMORY_TAKE(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, (size_t)spec->n_weights, "the order of the weights",
                                   &loader.order));
-    sort_by_place(spec, loader.order);
+    spec_file_order(spec, loader.order);
     TRY_OR_EXIT(lay_out(fresh, spec));
     TRY_OR_EXIT(load_all(&loader, spec));
     *model = fresh;

@@ -69,22 +69,12 @@ static int64_t pages_of_group(const struct kv_group *group, const struct context
     return most < limits->kv_pages ? most : limits->kv_pages;
 }
 
-static struct kv_format kv_format_of(const struct context_limits *limits) {
-    switch (limits->kv_type) {
-    case TRANSFORMER_KV_F32:
-        return (struct kv_format){.element_bytes = 4};
-    case TRANSFORMER_KV_Q8_0:
-        return (struct kv_format){.element_bytes = 1, .scale_bytes = 2};
-    default:
-        return (struct kv_format){.element_bytes = 2};
-    }
-}
-
 static struct backend_limits backend_limits_of(const struct context_limits *limits,
                                                const int64_t *n_pages) {
     return (struct backend_limits){.max_rows = limits->max_step_tokens,
                                    .max_sequences = limits->max_sequences,
                                    .max_logit_rows = limits->max_logit_rows,
+                                   .max_sequence_tokens = limits->max_sequence_tokens,
                                    .n_pages = n_pages,
                                    .kv_type = limits->kv_type,
                                    .n_threads = limits->n_threads,
@@ -94,7 +84,8 @@ static struct backend_limits backend_limits_of(const struct context_limits *limi
 static status build_program(struct memory *memory, const transformer_model *model,
                             const struct context_limits *limits, struct program **program,
                             int64_t **n_pages) {
-    struct kv_format format = kv_format_of(limits);
+    struct kv_format format;
+    TRY(model->backend->kv_format(limits->kv_type, &format));
     TRY(program_build(memory, model->spec, model->freq_factors, &format, program));
     const struct kv_layout *kv = &(*program)->kv;
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV page counts", n_pages));
@@ -120,9 +111,9 @@ static status take_step_buffers(transformer_context *context) {
     return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
 }
 
-static void copy_page(void *user, int group, int32_t from, int32_t to) {
+static status copy_page(void *user, int group, int32_t from, int32_t to) {
     transformer_context *context = user;
-    context->model->backend->copy_page(context->backend, group, from, to);
+    return context->model->backend->copy_page(context->backend, group, from, to);
 }
 
 static status fill(transformer_context *context) {
@@ -206,13 +197,13 @@ status context_measure(const transformer_model *model, const transformer_context
     struct memory memory;
     struct program *program = NULL;
     int64_t *n_pages = NULL;
-    uint64_t backend = 0, kv = 0;
+    struct backend_bytes backend;
     status result;
     memory_init(&memory, options->allocator ? options->allocator : &model->memory.host);
     TRY(context_limits_read(model, options, &limits));
     TRY_OR_EXIT(build_program(&memory, model, &limits, &program, &n_pages));
     struct backend_limits backend_limits = backend_limits_of(&limits, n_pages);
-    TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, &backend, &kv));
+    TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, model->device, &backend));
     size_t sequences = (size_t)limits.max_sequences, logits = (size_t)limits.max_logit_rows;
     size_t n_groups = (size_t)program->kv.n_groups;
     /* Next to the backend's part this is bounded by MAX_LIMIT. */
@@ -224,12 +215,14 @@ status context_measure(const transformer_model *model, const transformer_context
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
-    bytes = add_saturating(bytes, backend);
-    if (bytes == UINT64_MAX) /* what context_create would say too */
+    bytes = add_saturating(bytes, backend.host);
+    uint64_t on_device = add_saturating(estimate->device_bytes, backend.device);
+    if (bytes == UINT64_MAX || on_device == UINT64_MAX) /* what context_create would say too */
         TRY_OR_EXIT(
             fail(OUT_OF_MEMORY, "no memory for a context of more bytes than can be counted"));
     estimate->context_host_bytes = bytes;
-    estimate->context_kv_bytes = kv;
+    estimate->context_kv_bytes = backend.kv;
+    estimate->device_bytes = on_device;
     estimate->sequence_host_bytes = sequence_bytes(&limits, program->kv.n_groups);
 exit:
     memory_give(&memory, n_pages);

@@ -41,17 +41,18 @@ static void add_rows(transformer_context *context, struct plan *plan,
 }
 
 /* Rows of one sequence, if the step, the logits and the pages have room. */
-static void plan_sequence(transformer_context *context, struct plan *plan,
-                          transformer_sequence *sequence, transformer_decode_result *result) {
+static status plan_sequence(transformer_context *context, struct plan *plan,
+                            transformer_sequence *sequence, transformer_decode_result *result) {
     int64_t pending = sequence->n_tokens - sequence->n_computed;
     int64_t n = pending < plan->max_rows - plan->n_rows ? pending : plan->max_rows - plan->n_rows;
     n = fit_logit_rows(sequence, n, plan->max_logit_rows - plan->n_logit_rows);
-    if (n == 0) return;
-    n = page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n);
+    if (n == 0) return OK;
+    TRY(page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n, &n));
     if (n == 0)
         result->n_refused++;
     else
         add_rows(context, plan, sequence, n);
+    return OK;
 }
 
 static int64_t pending_tokens(const transformer_sequence *sequence) {
@@ -60,17 +61,19 @@ static int64_t pending_tokens(const transformer_sequence *sequence) {
 
 /* Sequences that wait for one token (or that have a prompt to go through), as far as there is room.
  * Who went first goes last the next time. */
-static void plan_kind(transformer_context *context, struct plan *plan, bool prompts,
-                      transformer_decode_result *result) {
+static status plan_kind(transformer_context *context, struct plan *plan, bool prompts,
+                        transformer_decode_result *result) {
     int64_t n = context->limits.max_sequences, next = context->next[prompts];
     int64_t n_before = plan->n_sequences;
     for (int64_t i = 0; i < n; i++) {
         transformer_sequence *sequence = context->sequences[(next + i) % n];
         int64_t pending = pending_tokens(sequence);
-        if (pending > 0 && (pending > 1) == prompts) plan_sequence(context, plan, sequence, result);
+        if (pending > 0 && (pending > 1) == prompts)
+            TRY(plan_sequence(context, plan, sequence, result));
     }
     if (plan->n_sequences > n_before)
         context->next[prompts] = context->planned_sequences[n_before]->index + 1;
+    return OK;
 }
 
 /* What single tokens leave to prompts, so that these get on in the fullest step: one row, or every
@@ -79,8 +82,8 @@ static int64_t kept_back(const transformer_context *context, int64_t most) {
     return most > 1 ? 1 : (int64_t)(context->steps_done & 1);
 }
 
-static void plan_step(transformer_context *context, struct plan *plan,
-                      transformer_decode_result *result) {
+static status plan_step(transformer_context *context, struct plan *plan,
+                        transformer_decode_result *result) {
     int64_t max_rows = plan->max_rows, max_logit_rows = plan->max_logit_rows;
     bool prompts = false;
     for (int64_t i = 0; i < context->limits.max_sequences; i++)
@@ -90,11 +93,12 @@ static void plan_step(transformer_context *context, struct plan *plan,
         plan->max_logit_rows -= kept_back(context, max_logit_rows);
     }
     bool all_kept_back = plan->max_rows == 0 || plan->max_logit_rows == 0;
-    plan_kind(context, plan, false, result);
+    TRY(plan_kind(context, plan, false, result));
     plan->max_rows = max_rows;
     plan->max_logit_rows = max_logit_rows;
-    plan_kind(context, plan, true, result);
-    if (all_kept_back && plan->n_rows == 0) plan_kind(context, plan, false, result);
+    TRY(plan_kind(context, plan, true, result));
+    if (all_kept_back && plan->n_rows == 0) TRY(plan_kind(context, plan, false, result));
+    return OK;
 }
 
 static void undo_pages(transformer_context *context, const struct plan *plan) {
@@ -102,6 +106,15 @@ static void undo_pages(transformer_context *context, const struct plan *plan) {
         transformer_sequence *sequence = context->planned_sequences[i];
         page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
     }
+}
+
+/* The step's tokens are pending again. Returns why. */
+static status give_up(transformer_context *context, const struct plan *plan,
+                      transformer_decode_result *result, status why) {
+    atomic_store(&context->cancel, 0);
+    undo_pages(context, plan);
+    *result = (transformer_decode_result){.struct_size = result->struct_size};
+    return why;
 }
 
 /* What the step computed belongs to the sequences now. */
@@ -126,9 +139,10 @@ static void take_over(transformer_context *context, const struct plan *plan,
     result->n_rows = plan->n_rows;
 }
 
-/* Sequences with a sampler of their own that are done: their next token is queued. */
-static void sample_own(transformer_context *context, const struct plan *plan,
-                       transformer_decode_result *result) {
+/* Sequences with a sampler of their own that are done: their next token is queued. Fails where the
+ * logits can't be had from a device; what the step computed stays computed. */
+static status sample_own(transformer_context *context, const struct plan *plan,
+                         transformer_decode_result *result) {
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
         int32_t token;
@@ -140,11 +154,13 @@ static void sample_own(transformer_context *context, const struct plan *plan,
             sched_yield();
         status sampled = sequence_sample(sequence, sequence->sampler, &token);
         sampler_leave(sequence->sampler);
+        if (sampled == DEVICE) return sampled;
         if (sampled != OK) continue;
         sequence->tokens[sequence->n_tokens] = token;
         sequence->keep[sequence->n_tokens++] = 1; /* as append does by default */
         result->n_sampled++;
     }
+    return OK;
 }
 
 static void count_pending(const transformer_context *context, transformer_decode_result *result) {
@@ -160,7 +176,8 @@ status decode_step(transformer_context *context, int64_t max_rows,
     struct plan plan = {.max_rows = context->limits.max_step_tokens,
                         .max_logit_rows = context->limits.max_logit_rows};
     if (max_rows && max_rows < plan.max_rows) plan.max_rows = max_rows;
-    plan_step(context, &plan, result);
+    status planned = plan_step(context, &plan, result);
+    if (planned != OK) return give_up(context, &plan, result, planned);
     count_pending(context, result);
     if (plan.n_rows == 0) {
         if (!result->n_refused) return OK;
@@ -176,15 +193,9 @@ status decode_step(transformer_context *context, int64_t max_rows,
                         .cancel = &context->cancel};
     context->steps++; /* rows of earlier steps are gone from here on */
     status ran = context->model->backend->run(context->backend, &step);
-    if (ran != OK) {
-        atomic_store(&context->cancel, 0);
-        undo_pages(context, &plan);
-        *result = (transformer_decode_result){.struct_size = result->struct_size};
-        return ran;
-    }
+    if (ran != OK) return give_up(context, &plan, result, ran);
     result->n_pending = 0;
     take_over(context, &plan, result);
     count_pending(context, result);
-    sample_own(context, &plan, result);
-    return OK;
+    return sample_own(context, &plan, result);
 }

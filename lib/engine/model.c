@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/text_format.h"
+#include "engine/devices.h"
 
 static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
@@ -96,7 +97,7 @@ static status read_freq_factors(transformer_model *model) {
 }
 
 static status read_weights(transformer_model *model, const transformer_model_options *options) {
-    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec,
+    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, model->device,
                                      options->progress, options->progress_user, &model->weights));
     checkpoint_finish_loading(model->checkpoint);
     return read_freq_factors(model);
@@ -105,12 +106,17 @@ static status read_weights(transformer_model *model, const transformer_model_opt
 static status create(const transformer_model_options *options, transformer_model **created) {
     struct memory memory;
     transformer_model *fresh;
+    const struct backend *backend;
+    int device;
+    TRY(devices_find(options->device, &backend, &device));
     memory_init(&memory, options->allocator);
     TRY(MEMORY_TAKE_ONE(&memory, "a model", &fresh));
     fresh->memory = memory;
     atomic_init(&fresh->owners, 1);
     fresh->log = (struct log){options->log, options->log_user};
-    fresh->backend = &cpu_backend;
+    fresh->backend = backend;
+    fresh->device = device;
+    fresh->device_number = options->device;
     status result = read_head(fresh, options);
     if (result != OK) {
         model_free(fresh);
@@ -138,16 +144,17 @@ status model_open(const transformer_model_options *options, transformer_model **
 status model_measure(const transformer_model_options *options,
                      transformer_memory_estimate *estimate, transformer_model **described) {
     transformer_model *fresh;
-    uint64_t weights = 0;
+    struct backend_bytes weights;
     TRY(create(options, &fresh));
-    status result = fresh->backend->model_bytes(fresh->spec, &weights);
+    status result = fresh->backend->model_bytes(fresh->spec, fresh->device, &weights);
     if (result != OK) {
         model_release(fresh);
         return result;
     }
     estimate->model_host_bytes =
-        atomic_load(&fresh->memory.bytes) + weights +
+        atomic_load(&fresh->memory.bytes) + weights.host +
         memory_cost((size_t)fresh->spec->n_ropes * sizeof *fresh->freq_factors);
+    estimate->device_bytes = weights.device;
     estimate->model_mapped_bytes = checkpoint_mapped_bytes(fresh->checkpoint);
     *described = fresh;
     return OK;

@@ -14,9 +14,11 @@ struct transformer_model {
     struct spec *spec;
     struct tokenizer *tokenizer; /* NULL: none */
     const struct backend *backend;
+    int device; /* among the backend's */
     struct backend_model *weights;
     const float **freq_factors; /* [n_ropes] */
     /* for transformer_model_info */
+    int32_t device_number;
     char *name, *weight_types;
     uint64_t weight_bytes, weight_bytes_per_token;
     int64_t n_parameters;

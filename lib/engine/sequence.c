@@ -163,8 +163,9 @@ status sequence_sample(transformer_sequence *sequence, transformer_sampler *samp
         return fail(INVALID_ARGUMENT, "the sampler is another model's");
     if (sequence_logit_row(sequence, -1, &row) != OK)
         return fail(STATE, "the last decode kept no logits of the sequence's last position");
-    *token = sampling_choose(sampler->chain, context->model->backend->logits(context->backend, row),
-                             sequence->tokens, sequence->n_tokens, sequence->stream,
-                             (uint64_t)sequence->n_tokens);
+    const float *logits = NULL;
+    TRY(context->model->backend->logits(context->backend, row, &logits));
+    *token = sampling_choose(sampler->chain, logits, sequence->tokens, sequence->n_tokens,
+                             sequence->stream, (uint64_t)sequence->n_tokens);
     return OK;
 }

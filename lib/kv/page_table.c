@@ -9,39 +9,44 @@ static int64_t first_page(int64_t window, int64_t position) {
     return window && position >= window ? (position - window + 1) / KV_PAGE_TOKENS : 0;
 }
 
-/* A page of our own where `position` will be written. False: no page is free. */
-static bool own_page(const struct kv_cache *cache, int group, struct page_table *table,
-                     int64_t index) {
+/* A page of our own, alone, where `position` will be written. *owned false: no page is free. */
+static status own_page(const struct kv_cache *cache, int group, struct page_table *table,
+                       int64_t index, bool *owned) {
     struct page_pool *pool = &cache->pools[group];
-    if (index < table->n_pages) {
-        int32_t old = table->pages[index];
-        if (!page_pool_is_shared(pool, old)) return true;
-        int32_t own = page_pool_take(pool);
-        if (own == PAGE_NONE) return false;
-        cache->copy(cache->copy_user, group, old, own);
-        page_pool_drop(pool, old);
-        table->pages[index] = own;
-        return true;
+    bool has_page = index < table->n_pages;
+    int32_t old = has_page ? table->pages[index] : PAGE_NONE;
+    *owned = true;
+    if (has_page && !page_pool_is_shared(pool, old)) return OK;
+    int32_t own = page_pool_take(pool);
+    *owned = own != PAGE_NONE;
+    if (!*owned) return OK;
+    if (!has_page) {
+        table->pages[table->n_pages++] = own;
+        return OK;
     }
-    int32_t page = page_pool_take(pool);
-    if (page == PAGE_NONE) return false;
-    table->pages[table->n_pages++] = page;
-    return true;
+    status copied = cache->copy(cache->copy_user, group, old, own);
+    page_pool_drop(pool, copied == OK ? old : own);
+    if (copied == OK) table->pages[index] = own;
+    return copied;
 }
 
-int64_t page_table_reserve(const struct kv_cache *cache, struct page_table *tables,
-                           int64_t position, int64_t n_rows) {
+status page_table_reserve(const struct kv_cache *cache, struct page_table *tables, int64_t position,
+                          int64_t n_rows, int64_t *n_reserved) {
     int64_t first = position / KV_PAGE_TOKENS, last = (position + n_rows - 1) / KV_PAGE_TOKENS;
     for (int64_t index = first; index <= last; index++) {
         for (int group = 0; group < cache->layout->n_groups; group++) {
-            if (own_page(cache, group, &tables[group], index)) continue;
+            bool owned;
+            status result = own_page(cache, group, &tables[group], index, &owned);
+            if (result == OK && owned) continue;
             int64_t end = index * KV_PAGE_TOKENS;
-            if (end < position) end = position;
+            if (result != OK || end < position) end = position;
             page_table_trim(cache, tables, end);
-            return end - position;
+            *n_reserved = end - position;
+            return result;
         }
     }
-    return n_rows;
+    *n_reserved = n_rows;
+    return OK;
 }
 
 void page_table_trim(const struct kv_cache *cache, struct page_table *tables, int64_t position) {

@@ -13,7 +13,7 @@ struct page_table {
 };
 
 /* A page's bytes to another page of the same group. */
-typedef void (*page_copier)(void *user, int group, int32_t from, int32_t to);
+typedef status (*page_copier)(void *user, int group, int32_t from, int32_t to);
 
 struct kv_cache { /* of a context */
     const struct kv_layout *layout;
@@ -23,9 +23,10 @@ struct kv_cache { /* of a context */
 };
 
 /* How many rows from `position` on, at most n_rows, the tables can take with the pages that are
- * free, and takes pages for them; a last page that others hold too is copied first. 0: none. */
-int64_t page_table_reserve(const struct kv_cache *cache, struct page_table *tables,
-                           int64_t position, int64_t n_rows);
+ * free, and takes pages for them; a last page that others hold too is copied first. 0: none. Fails
+ * as the copy does; then nothing is taken. */
+status page_table_reserve(const struct kv_cache *cache, struct page_table *tables, int64_t position,
+                          int64_t n_rows, int64_t *n_reserved);
 /* Keeps what the first `position` positions need, gives back the rest. */
 void page_table_trim(const struct kv_cache *cache, struct page_table *tables, int64_t position);
 /* Gives back the pages that no query at `position` or later will look at. */

@@ -25,7 +25,7 @@ compare() { # compare WHAT DOCUMENTED FROM_SOURCE
 sed -n 's/^| *\([0-9][0-9]*\) | \([A-Z_]*\) |.*/\1 \2/p' "$root/docs/errors.md" >"$work/errors"
 compare docs/errors.md "$work/errors" "$work/header"
 
-grep -rhoE 'environment_read\("[A-Z0-9_]+"\)' "$root/lib" --include='*.c' |
+grep -rhoE 'environment_read\("[A-Z0-9_]+"\)' "$root/lib" "$root/cuda" --include='*.c' |
     sed 's/.*("\(.*\)")/TRANSFORMER_\1/' | sort -u >"$work/read"
 # shellcheck disable=SC2016 # the backticks are the table's
 sed -n 's/^| `\(TRANSFORMER_[A-Z0-9_]*\)` .*/\1/p' "$root/docs/debugging.md" | sort >"$work/variables"

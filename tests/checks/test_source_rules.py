@@ -64,7 +64,11 @@ class Rules(unittest.TestCase):
     def test_left_out_of_the_build(self):
         self.put('lib/base/new.c', '')
         self.put('tests/unit/test_new.c', '')
-        self.assertEqual(len(self.found('listed')), 2)
+        self.put('cuda/new.c', '')
+        self.put('cuda/kernels/new.cu', '')
+        self.put('cuda/kernels/listed.cu', '')
+        self.put('cuda/meson.build', "'kernels/listed.cu'")
+        self.assertEqual(len(self.found('listed')), 4)
 
     def test_casts(self):
         self.put('lib/base/a.c', '/* (void **)&x */\nvoid **x;\ny = (void *)z;\n')

@@ -56,7 +56,7 @@ class CommandLine(programs.Case):
             ("generate", "--top-p", ["1.01", "-0.1", "50%"]),
             ("generate", "--min-p", ["2", "."]),
             ("generate", "--kv", ["f64", "F16", ""]),
-            ("generate", "--device", ["gpu", "1"]),
+            ("generate", "--device", ["gpu", "1", "CUDA", "cuda:", "cuda:x", "cuda:-1", "cuda:2147483647"]),
             ("logits", "--threads", ["x"]),
             ("perplexity", "--context", ["0", "1", "512k"]),
             ("perplexity", "--chunks", ["-3"]),

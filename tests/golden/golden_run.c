@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { N_LOGIT_ROWS = 64 }; /* fewer than some golden files keep, so that steps are cut */
 
@@ -20,7 +21,9 @@ void session_close(struct session *session) {
 }
 
 bool session_open(struct session *session, const char *path, int64_t max_tokens, uint32_t kv_type) {
-    transformer_model_options model = {.struct_size = sizeof model, .path = path};
+    const char *device = getenv("TEST_DEVICE");
+    transformer_model_options model = {
+        .struct_size = sizeof model, .path = path, .device = device ? atoi(device) : 0};
     transformer_context_options context = {.struct_size = sizeof context,
                                            .max_sequence_tokens = max_tokens,
                                            .max_logit_rows = N_LOGIT_ROWS,
@@ -33,7 +36,10 @@ bool session_open(struct session *session, const char *path, int64_t max_tokens,
         session->n_vocab = details.n_vocab;
         return true;
     }
-    golden_failed(transformer_last_error(), path);
+    if (device && strstr(transformer_last_error(), "no attention kernel has heads of"))
+        printf("left out on this device: %s: %s\n", path, transformer_last_error());
+    else
+        golden_failed(transformer_last_error(), path);
     session_close(session);
     return false;
 }

@@ -3,8 +3,9 @@
  *   test_golden real [NAME]           top logits, greedy tokens and divergence of the real models
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
- * compared one by one, else by the divergence of the distributions. TEST_MODELS names the folder of
- * smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
+ * compared one by one, else by the divergence of the distributions. TEST_DEVICE chooses another
+ * device than the CPU; models that it has no kernels for are left out by name. TEST_MODELS names
+ * the folder of smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -15,7 +16,11 @@
 #include "golden_file.h"
 #include "golden_run.h"
 
-#define DATA SOURCE_ROOT "/tests/goldens/data/"
+/* The folder of goldens; TEST_GOLDENS names one where the sources are not. */
+static const char *data(void) {
+    const char *folder = getenv("TEST_GOLDENS");
+    return folder ? folder : SOURCE_ROOT "/tests/goldens/data";
+}
 #define SMALL_TOLERANCE 2e-3       /* of a logit, reference kernels */
 #define REAL_TOLERANCE 2e-2        /* likewise */
 #define DIVERGENCE_TOLERANCE 2e-3  /* mean, in nats, fast kernels */
@@ -185,14 +190,16 @@ static int run_small(void) {
         const char *folder;
         int n_models;
         double divergence_tolerance;
-    } folders[] = {{DATA "small", 25, UNQUANTIZED_TOLERANCE},
-                   {DATA "quantized", 13, DIVERGENCE_TOLERANCE}};
+    } folders[] = {{"small", 25, UNQUANTIZED_TOLERANCE},
+                   {"quantized", 13, DIVERGENCE_TOLERANCE}};
     for (size_t f = 0; f < 2; f++) {
         struct dirent **entries = NULL;
-        int n = scandir(folders[f].folder, &entries, ends_in_logits, alphasort);
-        if (n != folders[f].n_models) golden_failed("number of golden files", folders[f].folder);
+        char folder[1024];
+        snprintf(folder, sizeof folder, "%s/%s", data(), folders[f].folder);
+        int n = scandir(folder, &entries, ends_in_logits, alphasort);
+        if (n != folders[f].n_models) golden_failed("number of golden files", folder);
         for (int i = 0; i < n; i++) {
-            check_small(folders[f].folder, entries[i]->d_name, folders[f].divergence_tolerance);
+            check_small(folder, entries[i]->d_name, folders[f].divergence_tolerance);
             free(entries[i]);
         }
         free(entries);
@@ -256,7 +263,7 @@ static void check_prompt(const struct session *session, const char *name,
 static void check_prompts(const struct session *session, const struct real_model *model) {
     char path[512];
     struct golden golden;
-    snprintf(path, sizeof path, DATA "real/%s.prompts", model->name);
+    snprintf(path, sizeof path, "%s/real/%s.prompts", data(), model->name);
     if (!golden_read_prompts(path, &golden)) {
         golden_failed("golden file", model->name);
         return;
@@ -276,7 +283,7 @@ static void check_prompts(const struct session *session, const struct real_model
 static void check_divergence(const struct session *session, const struct real_model *model) {
     char path[512];
     struct golden golden;
-    snprintf(path, sizeof path, DATA "real/%s.distributions", model->name);
+    snprintf(path, sizeof path, "%s/real/%s.distributions", data(), model->name);
     if (!golden_read_distributions(path, &golden)) {
         golden_failed("golden file", model->name);
         return;
@@ -305,7 +312,7 @@ static void check_wiki_tokens(const struct session *session, const struct real_m
         printf("%s: tokens of the text skipped: there is no %s\n", model->name, path);
         return;
     }
-    snprintf(path, sizeof path, DATA "real/%s.tokens", model->name);
+    snprintf(path, sizeof path, "%s/real/%s.tokens", data(), model->name);
     if (!golden_read_tokens(path, &golden)) {
         golden_failed("golden file", model->name);
         free(text);
@@ -355,7 +362,7 @@ static void check_perplexity(const struct session *session, const struct real_mo
     char path[512];
     int32_t positions[CHUNK - FIRST_SCORED], chunk[CHUNK];
     double golden_total = 0, total = 0;
-    snprintf(path, sizeof path, DATA "real/%s.%s", model->name, kind);
+    snprintf(path, sizeof path, "%s/real/%s.%s", data(), model->name, kind);
     FILE *file = fopen(path, "r");
     if (!file) {
         golden_failed("golden file", path);
@@ -395,7 +402,7 @@ static void check_perplexities(const struct real_model *model, const char *path)
     struct golden golden;
     int32_t begin = -1;
     if (!session_open(&session, path, CHUNK, kv_type())) return;
-    snprintf(tokens_path, sizeof tokens_path, DATA "real/%s.tokens", model->name);
+    snprintf(tokens_path, sizeof tokens_path, "%s/real/%s.tokens", data(), model->name);
     if (golden_read_tokens(tokens_path, &golden) && golden.count == N_CHUNKS * CHUNK) {
         check_perplexity(&session, model, golden.tokens, "perplexity", -1);
         if (model->begins && transformer_special_token(session.model, TRANSFORMER_TOKEN_BEGIN,
@@ -434,8 +441,9 @@ static int run_real(bool perplexity, const char *only) {
 int main(int argc, char **argv) {
     const char *mode = argc > 1 ? argv[1] : "";
     const char *only = argc > 2 ? argv[2] : NULL;
+    const char *number = getenv("TEST_DEVICE");
     transformer_device_details device = {.struct_size = sizeof device};
-    if (transformer_device_info(0, &device) != TRANSFORMER_OK) {
+    if (transformer_device_info(number ? atoi(number) : 0, &device) != TRANSFORMER_OK) {
         printf("%s\n", transformer_last_error());
         return 1;
     }

@@ -9,9 +9,7 @@
 #ifdef GPU_TEST_IMAGE
 #include "cuda/image.h"
 #else /* the library is built without kernels: only the emulator has any */
-static const struct {
-    const void *begin;
-} image_parts[1];
+static const struct { const void *begin; } image_parts[1];
 static const uint32_t image_n_parts = 0;
 #endif
 
@@ -83,8 +81,50 @@ int gpu_close(struct gpu *gpu) {
     check(gpu, gpu->driver.context_pop(&context), "the context");
     check(gpu, gpu->driver.primary_context_release(gpu->device), "the context's end");
     driver_close(&gpu->driver);
-    if (gpu->n_failed) printf("%d failures, seed %llu\n", gpu->n_failed, (unsigned long long)gpu->seed);
+    if (gpu->n_failed)
+        printf("%d failures, seed %llu\n", gpu->n_failed, (unsigned long long)gpu->seed);
     return gpu->n_failed ? 1 : 0;
+}
+
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    char *bytes = NULL;
+    long n = 0;
+    if (!file) return NULL;
+    if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
+        bytes = malloc((size_t)n);
+    if (bytes && fread(bytes, 1, (size_t)n, file) != (size_t)n) {
+        free(bytes);
+        bytes = NULL;
+    }
+    fclose(file);
+    return bytes;
+}
+
+bool gpu_load(struct gpu *gpu, const char *program, const char *file) {
+    char path[4096], reason[1200];
+    if (gpu->emulated) return true;
+    const char *slash = strrchr(program, '/');
+    const int folder = slash ? (int)(slash - program) + 1 : 0;
+    snprintf(path, sizeof path, "%.*s%s", folder, program, file);
+    char *image = read_file(path);
+    if (!image) {
+        printf("skipped: %s is not there\n", path);
+        return false;
+    }
+    driver_library library;
+    const driver_result result =
+        gpu->driver.library_load_data(&library, image, NULL, NULL, 0, NULL, NULL, 0);
+    free(image);
+    if (result != DRIVER_SUCCESS) {
+        gpu_fail(gpu, "%s: %s", path, driver_describe(&gpu->driver, result, reason, sizeof reason));
+        return false;
+    }
+    driver_library *libraries = realloc(gpu->libraries, (gpu->n_libraries + 1) * sizeof *libraries);
+    if (!libraries) exit(1);
+    gpu->libraries = libraries;
+    gpu->libraries[gpu->n_libraries++] = library;
+    return true;
 }
 
 /* ---- memory ---- */
@@ -151,7 +191,8 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
                                 const void *args, size_t args_bytes) {
     static char text[1400];
     const struct driver *driver = &gpu->driver;
-    char reason[1200], copy[4096];
+    char reason[1200];
+    char copy[4096] __attribute__((aligned(128)));
     driver_kernel found;
     struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_CLUSTER_DIMENSION,
                                                 .value.cluster = {cluster, 1, 1}};

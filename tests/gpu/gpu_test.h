@@ -1,5 +1,6 @@
-/* What a test of kernels needs: memory of the device, a launch by name, random numbers, results. The
- * same program runs on the host emulator (its libcuda.so.1 first in LD_LIBRARY_PATH) and on a GPU.
+/* What a test of kernels needs: memory of the device, a launch by name, random numbers, results.
+ * The same program runs on the host emulator (its libcuda.so.1 first in LD_LIBRARY_PATH) and on a
+ * GPU.
  *
  *     int main(int argc, char **argv) {
  *         struct gpu gpu;
@@ -49,8 +50,13 @@ bool gpu_open(struct gpu *gpu, int argc, char **argv);
 /* Tells what is still allocated or failed; what main returns. */
 int gpu_close(struct gpu *gpu);
 
-/* Memory of the device, whose address kernels' arguments hold. Failure ends the program. Fresh memory
- * is poison: bytes 0xff (NaN), which the emulator also knows as never written. */
+/* Kernels beyond the library's: a file beside the program. The emulator has them all. false: it is
+ * not there; says so and that the test is skipped. Another failure is one of the test, and returns
+ * false. */
+bool gpu_load(struct gpu *gpu, const char *program, const char *file);
+
+/* Memory of the device, whose address kernels' arguments hold. Failure ends the program. Fresh
+ * memory is poison: bytes 0xff (NaN), which the emulator also knows as never written. */
 void *gpu_alloc(struct gpu *gpu, size_t bytes);
 void *gpu_upload(struct gpu *gpu, const void *from, size_t bytes); /* allocates */
 void gpu_write(struct gpu *gpu, void *to, const void *from, size_t bytes);
@@ -59,8 +65,8 @@ void gpu_poison(struct gpu *gpu, void *to, size_t bytes);
 void gpu_free(struct gpu *gpu, void *memory);
 
 /* Runs a kernel and waits for it. Returns NULL, or what went wrong until the next call: from the
- * emulator the kernel, block, thread and what it did. The device is usable again afterwards where it
- * is emulated. cluster: blocks in a cluster, 1 none. */
+ * emulator the kernel, block, thread and what it did. The device is usable again afterwards where
+ * it is emulated. cluster: blocks in a cluster, 1 none. */
 const char *gpu_launch(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
                        unsigned shared_bytes, const void *args, size_t args_bytes);
 const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cluster,

@@ -1,5 +1,5 @@
-/* The emulator itself: right kernels are right, and broken ones are caught by name. On a GPU only the
- * right ones run. */
+/* The emulator itself: right kernels are right, and broken ones are caught by name. On a GPU only
+ * the right ones run. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,18 +99,18 @@ static const char *run_product(struct gpu *gpu, const char *kernel, uint32_t m, 
     args.a = on_a;
     args.b = on_b;
     args.y = gpu_alloc(gpu, (size_t)m * n * 4);
-    const unsigned grid = (m + PRODUCT_ROWS - 1) / PRODUCT_ROWS *
-                          ((n + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS);
-    const char *wrong = gpu_launch(gpu, kernel, grid, PRODUCT_THREADS, PRODUCT_SHARED, &args,
-                                   sizeof args);
+    const unsigned grid =
+        (m + PRODUCT_ROWS - 1) / PRODUCT_ROWS * ((n + PRODUCT_COLUMNS - 1) / PRODUCT_COLUMNS);
+    const char *wrong =
+        gpu_launch(gpu, kernel, grid, PRODUCT_THREADS, PRODUCT_SHARED, &args, sizeof args);
     gpu_download(gpu, y, args.y, (size_t)m * n * 4);
     *worst = 0;
     for (uint32_t row = 0; row < m; row++)
         for (uint32_t column = 0; column < n; column++) {
             double sum = 0, magnitude = 0;
             for (uint32_t i = 0; i < k; i++) {
-                const double product = (double)bf16_value(a[row * k + i]) *
-                                       (double)bf16_value(b[column * k + i]);
+                const double product =
+                    (double)bf16_value(a[row * k + i]) * (double)bf16_value(b[column * k + i]);
                 sum += product;
                 magnitude += fabs(product);
             }
@@ -130,8 +130,8 @@ static void test_products(struct gpu *gpu) {
     static const uint32_t shapes[][3] = {{32, 8, 64}, {1, 1, 8}, {33, 9, 200}, {70, 17, 136}};
     double worst;
     for (int i = 0; i < 4; i++) {
-        const char *wrong = run_product(gpu, "emulator_product", shapes[i][0], shapes[i][1],
-                                        shapes[i][2], &worst);
+        const char *wrong =
+            run_product(gpu, "emulator_product", shapes[i][0], shapes[i][1], shapes[i][2], &worst);
         if (wrong) gpu_fail(gpu, "%s", wrong);
         if (!(worst < 1e-6)) gpu_fail(gpu, "product %d: error %g", i, worst);
     }
@@ -140,7 +140,7 @@ static void test_products(struct gpu *gpu) {
 static void test_broken_products(struct gpu *gpu) {
     double worst;
     expect(gpu, "no barrier", run_product(gpu, "emulator_no_barrier", 33, 9, 200, &worst),
-           "race: reads shared memory");
+           "reads shared memory at");
     expect(gpu, "no second barrier",
            run_product(gpu, "emulator_no_second_barrier", 33, 9, 200, &worst),
            "race: writes shared memory");
@@ -158,7 +158,7 @@ static void test_broken_products(struct gpu *gpu) {
 static void test_broken(struct gpu *gpu) {
     expect_scale(gpu, "emulator_out_of_bounds", 256, 0, "out of bounds");
     expect_scale(gpu, "emulator_misaligned", 32, 0, "misaligned");
-    expect_scale(gpu, "emulator_no_warp_sync", 256, 512, "race: reads shared memory");
+    expect_scale(gpu, "emulator_no_warp_sync", 256, 512, "reads shared memory at");
     expect_scale(gpu, "emulator_unwritten", 256, 1024, "which nothing has written");
     expect_scale(gpu, "emulator_shared_bounds", 256, 1020, "of which the launch gave 1020");
     expect_scale(gpu, "emulator_divergence", 256, 0, "divergence");
@@ -174,11 +174,53 @@ static void test_broken(struct gpu *gpu) {
     gpu_free(gpu, x);
 }
 
+/* Infinities, NaN, subnormal and large products: y = a[4][16] b[1][16], elements that are not given
+ * 0. */
+static void test_special_products(struct gpu *gpu) {
+    enum { INF = 0x7f80, MINUS_INF = 0xff80, LARGE = 0x7f00, ONE = 0x3f80 };
+    enum { TINY = 0x0001 }; /* 2^-133, subnormal */
+    uint16_t a[4][16] = {{0, INF, 0, ONE}, {0, INF, 0, MINUS_INF}, {LARGE, 0, LARGE, TINY}, {TINY}};
+    uint16_t b[16] = {ONE, ONE, ONE, ONE};
+    float y[4];
+    uint16_t *const on_a = gpu_upload(gpu, a, sizeof a), *const on_b = gpu_upload(gpu, b, sizeof b);
+    struct product_args args = {.a = on_a, .b = on_b, .m = 4, .n = 1, .k = 16};
+    args.y = gpu_alloc(gpu, sizeof y);
+    if (gpu_run(gpu, "emulator_product", 1, PRODUCT_THREADS, PRODUCT_SHARED, &args, sizeof args)) {
+        gpu_download(gpu, y, args.y, sizeof y);
+        if (y[0] != INFINITY || y[1] == y[1] || y[2] != INFINITY || y[3] != 0x1p-133f)
+            gpu_fail(gpu, "special values: %g %g %g %g", (double)y[0], (double)y[1], (double)y[2],
+                     (double)y[3]);
+    }
+    gpu_free(gpu, on_a);
+    gpu_free(gpu, on_b);
+    gpu_free(gpu, args.y);
+}
+
+/* Blocks: one that overwrites what another reads, and the right way to add up parts. */
+static void test_blocks(struct gpu *gpu) {
+    float y[64 + 5 * 32] = {0};
+    float *const on_y = gpu_upload(gpu, y, sizeof y);
+    struct scale_args args = {.x = on_y, .y = on_y, .n = 64};
+    if (gpu_run(gpu, "emulator_last_block", 5, 32, 0, &args, sizeof args)) {
+        gpu_download(gpu, y, on_y, sizeof y);
+        for (int i = 0; i < 32; i++)
+            if (y[i] != 15) gpu_fail(gpu, "last block: element %d is %g", i, (double)y[i]);
+    }
+    if (gpu->emulated)
+        expect(gpu, "block race",
+               gpu_launch(gpu, "emulator_block_race", 2, 32, 0, &args, sizeof args),
+               "race: writes byte");
+    gpu_free(gpu, on_y);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
+    if (!gpu_load(&gpu, argv[0], "demonstration.fatbin")) return gpu_close(&gpu) ? 1 : GPU_SKIP;
     test_scale_and_sum(&gpu);
     test_products(&gpu);
+    test_special_products(&gpu);
+    test_blocks(&gpu);
     if (gpu.emulated) {
         test_broken_products(&gpu);
         test_broken(&gpu);

@@ -55,7 +55,9 @@ void *fixture_read_file(const char *path, size_t *size) {
 }
 
 transformer_model *fixture_open_path(const char *path) {
-    transformer_model_options options = {.struct_size = sizeof options, .path = path};
+    const char *device = getenv("TEST_DEVICE");
+    transformer_model_options options = {
+        .struct_size = sizeof options, .path = path, .device = device ? atoi(device) : 0};
     transformer_model *model = NULL;
     ok(transformer_model_open(&options, &model));
     ck_assert_ptr_nonnull(model);

@@ -4,6 +4,7 @@
 
 #include <check.h> /* after ours: it defines a macro fail */
 #include <math.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -19,6 +19,7 @@ enum {
     SOFTCAP_THREADS = 256,
     POOL_THREADS = 256,
     ROUTE_THREADS = 32,
+    EXPERT_GROUP_THREADS = 1024,
     EXPERT_COMBINE_THREADS = 256,
     ADJUST_LOGITS_THREADS = 256,
     SAMPLE_THREADS = 1024
@@ -28,6 +29,7 @@ enum {
     NORM_SHARED = 512,
     POOL_SHARED = 512,
     ROUTE_SHARED = 12 * 1024 + 512,
+    EXPERT_GROUP_SHARED = 512 + 4 * 1024,
     SAMPLE_SHARED = 58464
 };
 
@@ -152,6 +154,16 @@ struct route_args {
     float factor;
 };
 
+/* The choices of all rows by expert, those of one expert in the order of the rows: its products are
+ * then of consecutive rows. Choice i of row r is slot r * n_used + i. One block. */
+struct expert_group_args {
+    const int32_t *expert; /* [n_rows][n_used], each 0 ... n_experts - 1 */
+    int32_t *first;        /* [n_experts + 1]: expert e has places first[e] ... first[e + 1] - 1 */
+    int32_t *row;          /* [n_rows * n_used]: the row of each place */
+    int32_t *place;        /* [n_rows][n_used]: of each slot, as expert_combine wants it */
+    uint32_t n_rows, n_used, n_experts, padding;
+};
+
 /* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order. Any grid. */
 struct expert_combine_args {
     const float *y;       /* [..][y_stride] */
@@ -175,7 +187,7 @@ struct adjust_logits_row {
     const uint32_t *history_count;
     int32_t n_bias, n_history;
     float repetition_penalty, presence_penalty, frequency_penalty;
-    int32_t logits_row, out_row;
+    int32_t logits_row, out_row; /* logits_row -1: nothing is done */
     int32_t padding;
 };
 struct adjust_logits_args {
@@ -194,7 +206,7 @@ struct sample_row {
     float temperature;               /* 0: greedy */
     int32_t top_k;                   /* 0: none */
     float top_p, min_p;              /* 0: none */
-    int32_t logits_row;
+    int32_t logits_row; /* -1: nothing is chosen, as in a captured launch's spare rows */
     int32_t padding;
 };
 struct sample_args {

@@ -82,10 +82,18 @@ DEVICE float scale_of(uint32_t magnitude, float *inverse) {
     return from_bits(scale << 23);
 }
 
+/* norm(x), zeros beyond the end of the row: mean and bias would say something there. */
+DEVICE quad load_normed(const row_source &source, const row_norm &norm, uint32_t col) {
+    quad y = apply_norm(norm, load_source(source, col), col, source.n_cols);
+    uint32_t size = quad_size(col, source.n_cols);
+    for (uint32_t i = 0; i < 4; i++) y.v[i] = i < size ? y.v[i] : 0.0f;
+    return y;
+}
+
 DEVICE uint32_t greatest_magnitude(const row_source &source, const row_norm &norm) {
     uint32_t greatest = 0;
     for (uint32_t col = 4 * thread_index(); col < source.n_cols; col += STEP) {
-        quad y = apply_norm(norm, load_source(source, col), col, source.n_cols);
+        quad y = load_normed(source, norm, col);
         for (uint32_t i = 0; i < 4; i++) {
             uint32_t magnitude = bits_of(y.v[i]) & 0x7FFFFFFFu;
             greatest = magnitude > greatest ? magnitude : greatest;
@@ -156,10 +164,7 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
     for (uint32_t col = 4 * thread_index(); col < args.n_padded; col += STEP) {
         quad y = {{0.0f, 0.0f, 0.0f, 0.0f}};
         if (col < n) {
-            y = apply_norm(norm, load_source(source, col), col, n);
-            /* Beyond the end of the row: mean and bias say nothing there. */
-            uint32_t size = quad_size(col, n);
-            for (uint32_t i = 0; i < 4; i++) y.v[i] = i < size ? y.v[i] : 0.0f;
+            y = load_normed(source, norm, col);
             if (normed) store_quad(normed, col, n, y);
         }
         if (bf16) store_bf16(bf16, col, y);

@@ -23,11 +23,11 @@ static_assert(SAMPLE_SHARED == FIRST_PLACES + 4 * (MAX_SEGMENTS + 4), "that is a
 static_assert(SAMPLE_AREA + BIN_SUMS + 8 * WEIGHT_N_BINS <= CHUNK_SUMS, "histograms fit");
 static_assert(MAX_SEGMENTS == 2 * SAMPLE_THREADS, "two for a thread");
 
-struct segments {
+struct segment_cut {
     uint32_t n, size;
 };
 
-DEVICE segments segments_of(uint32_t n_vocab) {
+DEVICE segment_cut segments_of(uint32_t n_vocab) {
     uint32_t n_groups = (n_vocab + GROUP - 1) / GROUP;
     uint32_t size = (n_groups + MAX_SEGMENTS - 1) / MAX_SEGMENTS * GROUP;
     return {(n_vocab + size - 1) / size, size};
@@ -40,17 +40,12 @@ DEVICE void set_first_place(uint32_t segment, uint32_t place) {
     store_shared<uint32_t>(shared_memory() + (FIRST_PLACES + 4 * segment), place);
 }
 
-DEVICE uint32_t ones(uint32_t bits) {
-    bits = bits - (bits >> 1 & 0x55555555u);
-    bits = (bits & 0x33333333u) + (bits >> 2 & 0x33333333u);
-    return ((bits + (bits >> 4)) & 0x0F0F0F0Fu) * 0x01010101u >> 24;
-}
-
 /* f(logit, token, place) of those left in a segment whose first place is `place`; returns the place
  * after the last. All lanes call. */
 template <typename F>
-DEVICE uint32_t each_of_segment(const logits_row &row, const head &head, const segments &segments,
-                                uint32_t segment, uint32_t place, F f) {
+DEVICE uint32_t each_of_segment(const logits_row &row, const head_bound &head,
+                                const segment_cut &segments, uint32_t segment, uint32_t place,
+                                F f) {
     uint32_t begin = segment * segments.size, lower_lanes = (1u << lane_index()) - 1;
     for (uint32_t at = begin; at < begin + segments.size; at += GROUP) {
         uint32_t token = at + 4 * lane_index();
@@ -71,7 +66,8 @@ DEVICE uint32_t each_of_segment(const logits_row &row, const head &head, const s
 }
 
 /* Returns how many tokens are left. */
-DEVICE uint32_t find_places(const logits_row &row, const head &head, const segments &segments) {
+DEVICE uint32_t find_places(const logits_row &row, const head_bound &head,
+                            const segment_cut &segments) {
     uint32_t n_warps = SAMPLE_THREADS / 32;
     for (uint32_t segment = thread_index() / 32; segment < segments.n; segment += n_warps) {
         uint32_t n =
@@ -92,7 +88,7 @@ DEVICE uint32_t find_places(const logits_row &row, const head &head, const segme
 
 /* f(logit, token, place) of the places first ... end - 1. */
 template <typename F>
-DEVICE void each_place(const logits_row &row, const head &head, const segments &segments,
+DEVICE void each_place(const logits_row &row, const head_bound &head, const segment_cut &segments,
                        uint32_t first, uint32_t end, F f) {
     uint32_t n_warps = SAMPLE_THREADS / 32;
     for (uint32_t segment = thread_index() / 32; segment < segments.n; segment += n_warps) {
@@ -118,19 +114,19 @@ DEVICE uint32_t chunk_size(uint32_t chunk, uint32_t n) {
     return n - chunk * CHUNK < CHUNK ? n - chunk * CHUNK : CHUNK;
 }
 
-struct draw {
+struct drawing {
     logits_row row;
-    head head_left;
-    segments cut;
+    head_bound head;
+    segment_cut segments;
     weight_scale scale;
     float min_p;
     uint32_t n; /* tokens left */
 };
 
-DEVICE void weigh_window(const draw &draw, uint32_t first_chunk) {
+DEVICE void weigh_window(const drawing &draw, uint32_t first_chunk) {
     uint32_t first = first_chunk * CHUNK;
     block_sync();
-    each_place(draw.row, draw.head_left, draw.cut, first, first + WINDOW,
+    each_place(draw.row, draw.head, draw.segments, first, first + WINDOW,
                [&](float logit, uint32_t, uint32_t place) {
                    float weight = exp_nonpositive(exponent_of(draw.scale, logit));
                    uint32_t at = place - first;
@@ -143,7 +139,7 @@ DEVICE void weigh_window(const draw &draw, uint32_t first_chunk) {
 
 /* Four sums side by side, as the host has them: one for a thread. What is left over from the fours
  * goes to the first. */
-DEVICE void sum_window(const draw &draw, uint32_t first_chunk) {
+DEVICE void sum_window(const drawing &draw, uint32_t first_chunk) {
     if (thread_index() >= 4 * WINDOW_CHUNKS) return;
     uint32_t in_window = thread_index() / 4, lane = thread_index() % 4;
     uint32_t chunk = first_chunk + in_window;
@@ -180,7 +176,7 @@ DEVICE drawn_chunk find_chunk(uint32_t n_chunks, float uniform) {
     return found;
 }
 
-DEVICE uint32_t find_place(const draw &draw, const drawn_chunk &found, uint32_t first_chunk) {
+DEVICE uint32_t find_place(const drawing &draw, const drawn_chunk &found, uint32_t first_chunk) {
     uint32_t n = chunk_size(found.chunk, draw.n), chosen = 0;
     double before = found.before;
     for (uint32_t i = 0; i < n; i++) {
@@ -193,7 +189,7 @@ DEVICE uint32_t find_place(const draw &draw, const drawn_chunk &found, uint32_t 
     return found.chunk * CHUNK + chosen;
 }
 
-DEVICE void draw_token(const draw &draw, float uniform, int32_t *to) {
+DEVICE void draw_token(const drawing &draw, float uniform, int32_t *to) {
     uint32_t n_chunks = (draw.n + CHUNK - 1) / CHUNK;
     for (uint32_t chunk = 0; chunk < n_chunks; chunk += WINDOW_CHUNKS) {
         weigh_window(draw, chunk);
@@ -216,7 +212,7 @@ DEVICE void draw_token(const draw &draw, float uniform, int32_t *to) {
         store_shared<uint32_t>(sample_found() + 24, find_place(draw, found, first_chunk));
     block_sync();
     uint32_t chosen = load_shared<uint32_t>(sample_found() + 24);
-    each_place(draw.row, draw.head_left, draw.cut, chosen, chosen + 1,
+    each_place(draw.row, draw.head, draw.segments, chosen, chosen + 1,
                [&](float, uint32_t token, uint32_t) { store_global<int32_t>(to, (int32_t)token); });
 }
 
@@ -224,6 +220,7 @@ KERNEL(sample, sample_args, SAMPLE_THREADS, 1) {
     let_next_kernel_begin();
     wait_for_previous_kernel();
     sample_row sample = load_global<sample_row>(args.sample + block_index());
+    if (sample.logits_row < 0) return;
     logits_row row = {args.logits + (uint64_t)sample.logits_row * args.logits_stride, args.n_vocab};
     int32_t *token = args.token + block_index();
 
@@ -242,12 +239,12 @@ KERNEL(sample, sample_args, SAMPLE_THREADS, 1) {
     }
 
     weight_scale scale = {max, 1.0f / sample.temperature};
-    head left = {true, 0, 0xFFFFFFFFu};
+    head_bound head = {true, 0, 0xFFFFFFFFu};
     if (sample.top_k > 0 && (uint32_t)sample.top_k < row.n)
-        cut_top_k(row, (uint32_t)sample.top_k, thread_order, left);
-    if (sample.top_p > 0.0f && sample.top_p < 1.0f) cut_top_p(row, scale, sample.top_p, left);
+        cut_top_k(row, (uint32_t)sample.top_k, thread_order, head);
+    if (sample.top_p > 0.0f && sample.top_p < 1.0f) cut_top_p(row, scale, sample.top_p, head);
 
-    segments cut = segments_of(row.n);
-    draw draw = {row, left, cut, scale, sample.min_p, find_places(row, left, cut)};
+    segment_cut segments = segments_of(row.n);
+    drawing draw = {row, head, segments, scale, sample.min_p, find_places(row, head, segments)};
     draw_token(draw, uniform_of(sample.seed, sample.stream, sample.position), token);
 }

@@ -64,13 +64,13 @@ template <typename F> DEVICE void each_logit(const logits_row &row, F f) {
 
 /* The tokens still in the running: all, or those whose logit is above a number or equal to it and
  * the token at most last_token. NaN is none of these. */
-struct head {
+struct head_bound {
     bool all;
     uint32_t order; /* order_of the lowest logit */
     uint32_t last_token;
 };
 
-DEVICE bool is_in(const head &head, float logit, uint32_t token) {
+DEVICE bool is_in(const head_bound &head, float logit, uint32_t token) {
     if (head.all) return true;
     uint32_t order = order_of(logit);
     return logit == logit &&
@@ -129,7 +129,7 @@ template <typename Each> DEVICE selection select_key(uint64_t needed, bool clamp
 
 /* A head that ends within the tokens of one logit: its n_needed lowest ones of n. */
 DEVICE void end_head(const logits_row &row, uint32_t order, uint64_t n_needed, uint64_t n,
-                     head &head) {
+                     head_bound &head) {
     uint32_t last_token = head.all || order > head.order ? 0xFFFFFFFFu : head.last_token;
     if (n_needed < n) {
         selection chosen = select_key(n_needed, true, [&](auto found) {
@@ -147,7 +147,7 @@ DEVICE void end_head(const logits_row &row, uint32_t order, uint64_t n_needed, u
 
 /* The k likeliest. thread_order: order_of the greatest logit of those that each_logit gives this
  * thread. */
-DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, head &head) {
+DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, head_bound &head) {
     /* The k-th of the threads' best is a bound, which keeps nearly all out of the histograms. */
     uint32_t bound = ORDER_OF_NOTHING + 1;
     if (k <= SAMPLE_THREADS) {
@@ -157,7 +157,7 @@ DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, 
         if (of_threads.found) bound = of_threads.key;
     }
     selection chosen = select_key(k, false, [&](auto found) {
-        each_logit(row, [&](float logit, uint32_t token) {
+        each_logit(row, [&](float logit, uint32_t) {
             uint32_t order = order_of(logit);
             if (logit == logit && order >= bound) found(order, 1);
         });
@@ -167,10 +167,13 @@ DEVICE void cut_top_k(const logits_row &row, uint32_t k, uint32_t thread_order, 
 
 /* ---- top_p ---- */
 
-/* Sums of the bins, in f64 and exact but the last, where the histogram's upper words end. */
+/* Sums of the bins, in f64: exact, and so the host's own, but for the last. That one is a sum of
+ * what is below exp(-32) of the likeliest, rounded in another order than the host's: of a whole of
+ * at least 1 it is less than 2^-27, so that its rounding, 2^-53 of itself, all but never reaches
+ * the whole's. They lie where the histogram's upper words end. */
 #define BIN_SUMS (8 * HISTOGRAM_SIZE)
 
-DEVICE void fill_bins(const logits_row &row, const weight_scale &scale, const head &head) {
+DEVICE void fill_bins(const logits_row &row, const weight_scale &scale, const head_bound &head) {
     const uint32_t last = WEIGHT_N_BINS - 1;
     histogram_clear();
     double rest = 0.0;
@@ -193,7 +196,7 @@ DEVICE void fill_bins(const logits_row &row, const weight_scale &scale, const he
 }
 
 /* The likeliest tokens that have p of the weight, p < 1. */
-DEVICE void cut_top_p(const logits_row &row, const weight_scale &scale, float p, head &head) {
+DEVICE void cut_top_p(const logits_row &row, const weight_scale &scale, float p, head_bound &head) {
     const uint32_t last = WEIGHT_N_BINS - 1;
     fill_bins(row, scale, head);
     if (thread_index() == 0) { /* one after the other: it is the host's order of additions */

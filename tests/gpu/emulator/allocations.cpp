@@ -81,6 +81,7 @@ bool emulated_memory_give(void *address) {
     memset(recent, 0, sizeof recent);
     free(gone->block);
     free(gone->written);
+    free(gone->words);
     free(gone);
     return whole;
 }
@@ -140,26 +141,112 @@ static bool all_written(const struct allocation *in, size_t at, size_t bytes, si
     return true;
 }
 
-void emulated_global_read(const void *from, size_t bytes, size_t align, struct site site) {
-    struct allocation *in = check_place(from, bytes, align, "reads", site);
-    size_t first;
-    if (!all_written(in, (size_t)((const unsigned char *)from - in->base), bytes, &first))
-        emulated_fail(site, "reads byte %zu of allocation %llu of %zu bytes, which nothing has "
-                            "written",
-                      first, (unsigned long long)in->number, in->bytes);
-    if (!emulated_self->waited_for_previous && in->written_by_kernel)
-        emulated_fail(site, "reads what a kernel may have written before it waited for the previous "
-                            "kernel");
+/* ---- races between blocks ---- */
+
+/* Blocks run in any order and at once. What one has written in a launch another may not read or
+ * write, and what one has read another may not write, unless the other has done an atomic operation
+ * before: the only way here that orders blocks. Words that are accessed in smaller parts are left
+ * out. */
+enum { BY_MANY = 0x7fffffff };
+
+static uint32_t block_of(uint64_t access) { /* + 1; 0: none in this launch */
+    return access >> 32 == emulated.number ? (uint32_t)access & BY_MANY : 0;
 }
 
-void emulated_global_write(void *to, size_t bytes, size_t align, struct site site) {
-    struct allocation *in = check_place(to, bytes, align, "writes", site);
-    if (!emulated_self->waited_for_previous)
-        emulated_fail(site, "writes before it waited for the previous kernel");
+static bool is_other(uint32_t block) {
+    const struct emulated_block *self = emulated_self->block;
+    if (!block || self->did_atomic) return false;
+    return block == BY_MANY || (block - 1) / emulated.cluster != self->index / emulated.cluster;
+}
+
+[[noreturn]] static void fail_block_race(const struct allocation *in, size_t word, uint32_t block,
+                                         const char *does, const char *did, struct site site) {
+    char who[40];
+    snprintf(who, sizeof who, block == BY_MANY ? "several blocks" : "block %u", block - 1);
+    emulated_fail(site, "race: %s byte %zu of allocation %llu, which %s %s in the same launch",
+                  does, word * 4, (unsigned long long)in->number, who, did);
+}
+
+static struct block_access *words_of(struct allocation *in, size_t bytes) {
+    if (bytes < 4 || in->bytes > (size_t)256 << 20) return NULL;
+    if (!in->words) in->words = (struct block_access *)calloc(in->bytes / 4 + 1, sizeof *in->words);
+    return in->words;
+}
+
+static void note_block_read(struct allocation *in, size_t at, size_t bytes, struct site site) {
+    struct block_access *words = words_of(in, bytes);
+    const uint32_t self = emulated_self->block->index + 1;
+    for (size_t word = at / 4; words && word < (at + bytes) / 4; word++) {
+        const uint32_t writer = block_of(words[word].write), reader = block_of(words[word].read);
+        if (is_other(writer) && !(words[word].write & ACCESS_ATOMIC))
+            fail_block_race(in, word, writer, "reads", "wrote", site);
+        words[word].read =
+            (uint64_t)emulated.number << 32 | (reader && reader != self ? (uint32_t)BY_MANY : self);
+    }
+}
+
+static void note_block_write(struct allocation *in, size_t at, size_t bytes, struct site site) {
+    struct block_access *words = words_of(in, bytes);
+    const uint32_t self = emulated_self->block->index + 1;
+    for (size_t word = at / 4; words && word < (at + bytes) / 4; word++) {
+        const uint32_t writer = block_of(words[word].write), reader = block_of(words[word].read);
+        if (is_other(writer)) fail_block_race(in, word, writer, "writes", "wrote", site);
+        if (is_other(reader)) fail_block_race(in, word, reader, "writes", "read", site);
+        words[word].write = (uint64_t)emulated.number << 32 | self;
+    }
+}
+
+/* ---- */
+
+void emulated_global_read(const void *from, size_t bytes, size_t align, struct site site) {
+    struct allocation *in = check_place(from, bytes, align, "reads", site);
+    const size_t at = (size_t)((const unsigned char *)from - in->base);
+    size_t first;
+    if (!all_written(in, at, bytes, &first))
+        emulated_fail(site,
+                      "reads byte %zu of allocation %llu of %zu bytes, which nothing has "
+                      "written",
+                      first, (unsigned long long)in->number, in->bytes);
+    if (!emulated_self->waited_for_previous && in->written_by_kernel)
+        emulated_fail(site,
+                      "reads what a kernel may have written before it waited for the previous "
+                      "kernel");
+    note_block_read(in, at, bytes, site);
+}
+
+static void mark_written(struct allocation *in, void *to, size_t bytes) {
     const size_t at = (size_t)((unsigned char *)to - in->base);
     in->written_by_kernel = true;
     if (at % 64 + bytes <= 64)
         in->written[at / 64] |= ((bytes == 64 ? 0 : UINT64_C(1) << bytes) - 1) << at % 64;
     else
         emulated_memory_mark(in, to, bytes);
+}
+
+void emulated_global_write(void *to, size_t bytes, size_t align, struct site site) {
+    struct allocation *in = check_place(to, bytes, align, "writes", site);
+    if (!emulated_self->waited_for_previous)
+        emulated_fail(site, "writes before it waited for the previous kernel");
+    mark_written(in, to, bytes);
+    note_block_write(in, (size_t)((unsigned char *)to - in->base), bytes, site);
+}
+
+uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site) {
+    struct allocation *in = check_place(at, 4, 4, "adds to", site);
+    const size_t place = (size_t)((unsigned char *)at - in->base);
+    size_t first;
+    if (!emulated_self->waited_for_previous)
+        emulated_fail(site, "adds before it waited for the previous kernel");
+    if (!all_written(in, place, 4, &first))
+        emulated_fail(site, "adds to byte %zu of allocation %llu, which nothing has written", place,
+                      (unsigned long long)in->number);
+    emulated_self->block->did_atomic = true;
+    mark_written(in, at, 4);
+    struct block_access *words = words_of(in, 4);
+    if (words)
+        words[place / 4].write =
+            (uint64_t)emulated.number << 32 | ACCESS_ATOMIC | (emulated_self->block->index + 1);
+    const uint32_t before = *at;
+    *at = before + value;
+    return before;
 }

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "emulator.h"
 #include "fiber.h"
+#include "hopper.h"
 
 struct emulated_launch emulated;
 struct emulated_thread *emulated_self;
@@ -96,20 +96,17 @@ void emulated_fail(struct site site, const char *format, ...) {
 }
 
 static const char *const op_names[] = {
-    "nothing",     "warp_sync",    "block_sync",
-    "group_sync",  "cluster_sync", "shuffle",
-    "shuffle_xor", "warp_ballot",  "load_matrix4",
-    "load_matrix4_transposed",     "load_matrix2",
-    "mma_bf16",    "mma_f16",      "store_matrix4",
-    "a change of its registers",   "elect",
-    "wgmma",       "wgmma_fence",  "wgmma_commit",
-    "wgmma_wait",
+    "nothing",      "warp_sync",   "block_sync",   "group_sync",    "cluster_sync",
+    "shuffle",      "shuffle_xor", "warp_ballot",  "load_matrix4",  "load_matrix4_transposed",
+    "load_matrix2", "mma_bf16",    "mma_f16",      "store_matrix4", "a change of registers",
+    "wgmma",        "wgmma_fence", "wgmma_commit", "wgmma_wait",
 };
 
 /* Appends where a thread is, unless the one before it in its block is at the same place. */
 static bool same_place(const struct emulated_thread *a, const struct emulated_thread *b) {
     if (a->ended != b->ended || a->polling.file != b->polling.file ||
-        a->polling.line != b->polling.line || !a->call != !b->call)
+        a->polling.line != b->polling.line || a->polled_mbarrier != b->polled_mbarrier ||
+        !a->call != !b->call)
         return false;
     return !a->call || (a->call->op == b->call->op && a->call->site.line == b->call->site.line &&
                         a->call->a == b->call->a);
@@ -118,6 +115,9 @@ static bool same_place(const struct emulated_thread *a, const struct emulated_th
 static size_t tell_place(char *to, size_t size, const struct emulated_thread *thread,
                          uint32_t first, uint32_t last) {
     size_t at = 0;
+    char detail[160] = "";
+    if (thread->polled_mbarrier)
+        emulated_mbarrier_tell(thread->polled_mbarrier, detail, sizeof detail);
 #define TELL(...) at += (size_t)snprintf(to + at, at < size ? size - at : 0, __VA_ARGS__)
     TELL("%s%u", first == last ? "; thread " : "; threads ", first);
     if (first != last) TELL("-%u", last);
@@ -131,7 +131,8 @@ static size_t tell_place(char *to, size_t size, const struct emulated_thread *th
         TELL(" at %s (%s:%d)", op_names[thread->call->op], thread->call->site.file,
              thread->call->site.line);
     else if (thread->polling.file)
-        TELL(" waiting for %s (%s:%d)", thread->polls, thread->polling.file, thread->polling.line);
+        TELL(" waiting for %s%s (%s:%d)", thread->polls, detail, thread->polling.file,
+             thread->polling.line);
     else
         TELL(" on the way");
 #undef TELL
@@ -240,8 +241,7 @@ static void shuffle_all(struct emulated_warp *warp) {
 
 static void ballot_all(struct emulated_warp *warp) {
     uint64_t mask = 0;
-    for (uint32_t lane = 0; lane < 32; lane++)
-        mask |= (warp->lanes[lane]->call->value & 1) << lane;
+    for (uint32_t lane = 0; lane < 32; lane++) mask |= (warp->lanes[lane]->call->value & 1) << lane;
     for (uint32_t lane = 0; lane < 32; lane++) warp->lanes[lane]->call->result = mask;
 }
 
@@ -282,6 +282,21 @@ static bool warp_act(struct emulated_warp *warp, const struct warp_call *call) {
     case OP_MMA_BF16:
     case OP_MMA_F16:
         emulated_mma(warp, call->op == OP_MMA_BF16);
+        return true;
+    case OP_STORE_MATRIX4:
+        emulated_store_matrix(warp);
+        return true;
+    case OP_WGMMA:
+        emulated_wgmma_issue(warp);
+        return true;
+    case OP_WGMMA_FENCE:
+        emulated_wgmma_fence(warp);
+        return true;
+    case OP_WGMMA_COMMIT:
+        emulated_wgmma_commit(warp, call->site);
+        return true;
+    case OP_WGMMA_WAIT:
+        emulated_wgmma_wait(warp, call->a);
         return true;
     default:
         return true;
@@ -355,12 +370,13 @@ void emulated_poll(const char *what, struct site site) {
     self->polling = site;
     self->polled_at = emulated.progress;
     ready_push(self);
-    if (only_polling()) {
+    if (only_polling() && !emulated_engine_step()) {
         deadlock();
         fiber_switch(&self->stack_pointer, launcher);
     }
     give_way();
     self->polling.file = NULL;
+    self->polled_mbarrier = NULL;
 }
 
 /* ---- a block ---- */
@@ -421,22 +437,15 @@ static bool reset_thread(struct emulated_thread *thread, struct emulated_block *
     return true;
 }
 
-static void reset_mbarriers(struct emulated_block *block) {
-    while (block->mbarriers) {
-        struct mbarrier *next = block->mbarriers->next;
-        free(block->mbarriers);
-        block->mbarriers = next;
-    }
-}
-
 static bool reset_block(struct emulated_block *block, uint32_t index, uint32_t rank) {
     block->index = index;
     block->rank = rank;
     block->n_live = emulated.threads;
+    block->did_atomic = false;
     block->threads = threads + rank * MAX_THREADS;
     block->warps = warps + rank * (MAX_THREADS / 32);
     memset(block->barriers, 0, sizeof block->barriers);
-    reset_mbarriers(block);
+    emulated_mbarriers_reset(block);
     emulated_shared_reset(block, emulated.shared_bytes);
     for (uint32_t i = 0; i < MAX_THREADS / 32; i++) block->warps[i] = {};
     for (uint32_t i = 0; i < emulated.threads; i++)
@@ -444,6 +453,37 @@ static bool reset_block(struct emulated_block *block, uint32_t index, uint32_t r
     for (uint32_t i = 0; i < (emulated.threads + 31) / 32; i++)
         block->warps[i].clock[block->warps[i].id] = 1;
     return true;
+}
+
+/* The i-th of n to run: each once, whatever the order. */
+static uint32_t in_order(uint32_t i, uint32_t n) {
+    if (emulated.order == 0) return i;
+    if (emulated.order == 1) return n - 1 - i;
+    /* Multiplication by what has no factor in common with n. */
+    uint64_t factor = emulated.order % n + 1;
+    for (uint64_t a = factor, b = n; b;) {
+        const uint64_t rest = a % b;
+        a = b;
+        b = rest;
+        if (!b && a != 1) {
+            a = ++factor;
+            b = n;
+        }
+    }
+    return (uint32_t)((factor * i + emulated.order) % n);
+}
+
+/* Nothing may be left under way where a block ends. */
+static void check_end() {
+    const char *left = emulated_engine_end();
+    for (uint32_t i = 0; i < MAX_WARPS; i++) {
+        const char *product = emulated_wgmma_end(&warps[i]);
+        if (product) left = product;
+    }
+    if (!left || emulated.failed) return;
+    snprintf(emulated.error, sizeof emulated.error, "kernel %s, block %u ends, and %s",
+             emulated.kernel->name, emulated.blocks[0].index, left);
+    emulated.failed = true;
 }
 
 static void run_cluster(uint32_t first) {
@@ -456,18 +496,19 @@ static void run_cluster(uint32_t first) {
             return;
         }
         for (uint32_t i = 0; i < emulated.threads; i++)
-            ready_push(&emulated.blocks[rank].threads[i]);
+            ready_push(&emulated.blocks[rank].threads[in_order(i, emulated.threads)]);
     }
     while (!emulated.failed && live_in_cluster()) {
         if (!n_ready) {
             deadlock();
-            return;
+            break;
         }
         emulated_self = ready[ready_first];
         ready_first = (ready_first + 1) % (MAX_CLUSTER * MAX_THREADS);
         n_ready--;
         fiber_switch(&launcher, emulated_self->stack_pointer);
     }
+    check_end();
 }
 
 bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t n_threads,
@@ -482,13 +523,13 @@ bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t 
     emulated.programmatic = programmatic;
     emulated.args = copied;
     emulated.n_waited = 0;
+    emulated.number++;
     emulated.failed = false;
     emulated.error[0] = 0;
     memcpy(copied, args, kernel->args_bytes);
     fegetenv(&environment);
     fesetenv(FE_DFL_ENV);
-    for (uint32_t first = 0; first < grid && !emulated.failed; first += cluster)
-        run_cluster(first);
+    for (uint32_t first = 0; first < grid && !emulated.failed; first += cluster) run_cluster(first);
     fesetenv(&environment);
     if (!emulated.failed && programmatic && !emulated.n_waited) {
         snprintf(emulated.error, sizeof emulated.error,

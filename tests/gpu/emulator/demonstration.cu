@@ -5,11 +5,11 @@
 
 enum fault {
     NO_FAULT,
-    NO_BARRIER,     /* the copies of other threads are read before all have waited */
-    WRONG_SWIZZLE,  /* rows are read where the chunk of another one lies */
-    WRONG_PHASE,    /* a wait that leaves the copy under way that is read next */
+    NO_BARRIER,        /* the copies of other threads are read before all have waited */
+    WRONG_SWIZZLE,     /* rows are read where the chunk of another one lies */
+    WRONG_PHASE,       /* a wait that leaves the copy under way that is read next */
     NO_SECOND_BARRIER, /* a stage is copied over while others still read it */
-    PAST_THE_END,   /* the last stage is one too many */
+    PAST_THE_END,      /* the last stage is one too many */
 };
 
 DEVICE uint32_t chunk_at(uint32_t row, uint32_t chunk) {
@@ -42,7 +42,7 @@ template <enum fault fault> DEVICE void product(const struct product_args &args)
         }
         copy_async_commit();
         if (step == 0) continue;
-        copy_async_wait < fault == WRONG_PHASE ? 2 : 1 > ();
+        copy_async_wait<fault == WRONG_PHASE ? 2 : 1>();
         if (fault != NO_BARRIER) block_sync();
         const shared stage = shared_memory() + (step - 1) % 2 * PRODUCT_STAGE;
         for (uint32_t k = 0; k < 4; k++) {
@@ -137,8 +137,10 @@ KERNEL(emulator_shared_bounds, struct scale_args, 256, 1) {
 }
 KERNEL(emulator_divergence, struct scale_args, 256, 1) {
     float x = 1;
-    if (lane_index() != 7) x = shuffle_xor(x, 1);
-    else warp_sync();
+    if (lane_index() != 7)
+        x = shuffle_xor(x, 1);
+    else
+        warp_sync();
     store_global(args.y + thread_index(), x);
 }
 /* The first warp waits for 64 threads, the others have no part in it. */
@@ -162,3 +164,42 @@ KERNEL(emulator_groups, struct scale_args, 64, 1) {
         }
     }
 }
+
+/* In place, while the block before still needs what is overwritten. */
+KERNEL(emulator_block_race, struct scale_args, 32, 1) {
+    const uint32_t i = block_index() * 32 + thread_index(), next = i + 32;
+    float x = load_global<float>(args.y + i);
+    if (next < args.n) x += load_global<float>(args.y + next);
+    store_global(args.y + i, x);
+}
+/* y[0 ... 31] of n = number of blocks parts, added up by the block that is last. */
+KERNEL(emulator_last_block, struct scale_args, 32, 1) {
+    uint32_t *const counter = (uint32_t *)(args.y + 32);
+    float *const parts = args.y + 64;
+    store_global(parts + block_index() * 32 + thread_index(), (float)(block_index() + 1));
+    fence_device();
+    warp_sync();
+    uint32_t before = 0;
+    if (thread_index() == 0) before = atomic_add_u32(counter, 1);
+    if (shuffle(before, 0) + 1 < block_count()) return;
+    float sum = 0;
+    for (uint32_t block = 0; block < block_count(); block++)
+        sum += load_global<float>(parts + block * 32 + thread_index());
+    store_global(args.y + thread_index(), sum);
+}
+
+/* ---- programmatic launches ---- */
+
+KERNEL(emulator_waits, struct scale_args, 256, 1) {
+    let_next_kernel_begin();
+    wait_for_previous_kernel();
+    const uint32_t i = block_index() * thread_count() + thread_index();
+    if (i < args.n) store_global(args.y + i, load_global<float>(args.x + i));
+}
+KERNEL(emulator_reads_early, struct scale_args, 256, 1) {
+    const uint32_t i = block_index() * thread_count() + thread_index();
+    const float x = i < args.n ? load_global<float>(args.x + i) : 0;
+    wait_for_previous_kernel();
+    if (i < args.n) store_global(args.y + i, x);
+}
+KERNEL(emulator_nothing, struct scale_args, 256, 1) {}

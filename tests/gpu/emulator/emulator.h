@@ -60,7 +60,6 @@ enum warp_op {
     OP_MMA_F16,
     OP_STORE_MATRIX4,
     OP_REGISTERS,
-    OP_ELECT,
     OP_WGMMA,
     OP_WGMMA_FENCE,
     OP_WGMMA_COMMIT,
@@ -96,18 +95,19 @@ struct emulated_thread {
     bool waited_for_previous; /* kernel, or need not */
     struct site polling;      /* where it asks again and again; file NULL: nowhere */
     const char *polls;        /* what for */
-    uint64_t polled_at;       /* progress when it last asked */
-    struct warp_call *call;   /* where its warp waits for the other lanes, or for a barrier */
+    const struct mbarrier *polled_mbarrier;
+    uint64_t polled_at;        /* progress when it last asked */
+    struct warp_call *call;    /* where its warp waits for the other lanes, or for a barrier */
     uint32_t n_groups, n_done; /* copy_async groups committed, complete */
     struct copy_in_flight *copies;
     uint32_t n_copies, max_copies;
+    uint16_t n_fences; /* fence_proxy_async so far */
 };
 
 struct emulated_warp {
     uint32_t id; /* in the cluster */
     struct emulated_thread *lanes[32];
     uint32_t n_lanes, arrived, ended; /* masks */
-    struct wgmma_state *wgmma;
     uint32_t clock[MAX_WARPS];
 };
 
@@ -116,12 +116,13 @@ struct barrier {
     uint64_t warps;             /* that have arrived, by their number in the block */
 };
 
-/* Who wrote and read last, as record(): of a word, or of each byte of it. Additions that are one step
- * don't race with each other. */
+/* Who wrote and read last, as record(): of a word, or of each byte of it. Additions that are one
+ * step don't race with each other. */
 struct access {
     uint32_t write, read[2];
 };
 #define ACCESS_ATOMIC 0x80000000u /* in `write` */
+#define ASYNC_PROXY 0x8000u
 #define ACCESS_SPLIT 0xffffffffu     /* see the bytes */
 #define ACCESS_IN_FLIGHT 0xfffffffeu /* an asynchronous copy is writing it */
 
@@ -129,8 +130,10 @@ struct mbarrier { /* ptx_hopper.cuh */
     uint32_t at;  /* shared address */
     uint32_t count, pending;
     int64_t transactions;
-    uint32_t phase; /* completed phases */
-    uint32_t clock[MAX_WARPS];     /* of those who arrived in this phase */
+    uint32_t phase;                 /* completed phases */
+    uint32_t made;                  /* record() of who initialised it */
+    bool fenced;                    /* mbarrier_fence_init */
+    uint32_t clock[MAX_WARPS];      /* of those who arrived in this phase */
     uint32_t done_clock[MAX_WARPS]; /* of the last completed one */
     struct mbarrier *next;
 };
@@ -138,11 +141,13 @@ struct mbarrier { /* ptx_hopper.cuh */
 struct emulated_block {
     uint32_t index, rank; /* in the grid, in its cluster */
     uint32_t n_live;      /* threads */
+    bool did_atomic;      /* on global memory */
     struct emulated_thread *threads;
     struct emulated_warp *warps;
     unsigned char *arena; /* shared memory */
     struct access *words, *bytes;
     uint16_t *copier; /* of words in flight: thread */
+    uint16_t *proxy;  /* of words: fences of the writer before it wrote, or ASYNC_PROXY */
     struct barrier barriers[16];
     struct mbarrier *mbarriers;
 };
@@ -156,6 +161,8 @@ struct emulated_launch {
     struct barrier cluster_barrier;
     uint32_t n_waited; /* threads that called wait_for_previous_kernel */
     uint64_t progress;
+    uint32_t number; /* launches so far */
+    uint32_t order;  /* of blocks and threads: 0 ascending, 1 descending, else a seed */
     bool failed;
     char error[1024];
 };
@@ -181,8 +188,8 @@ static inline bool ordered(uint32_t access, const struct emulated_thread *self) 
     __attribute__((format(printf, 2, 3), cold));
 /* Waits for the other lanes, the last of which does it for all. */
 void emulated_warp_call(struct warp_call *call);
-/* What a condition that others make true is asked for: lets them run; that nobody makes any progress
- * is a deadlock. */
+/* What a condition that others make true is asked for: lets them run; that nobody makes any
+ * progress is a deadlock. */
 void emulated_poll(const char *what, struct site site);
 void emulated_wake(struct emulated_thread *thread);
 /* A warp orders what it does from now on after what it did. */
@@ -201,21 +208,29 @@ uint32_t emulated_shared_add(uint32_t at, uint32_t value, struct site site);
 void emulated_shared_launch(struct emulated_block *block, uint32_t at, uint32_t bytes,
                             struct site site);
 void emulated_shared_land(struct emulated_block *block, uint32_t at, const void *from,
-                          uint32_t bytes, uint32_t by);
+                          uint32_t bytes, uint32_t by, uint32_t proxy);
+/* 16 bytes by the asynchronous proxy. */
+void emulated_shared_read_async(uint32_t at, void *to, struct site site);
 void emulated_shared_reset(struct emulated_block *block, uint32_t bytes);
 
 /* Checks an access of the running kernel; `align` 0: none asked. */
 void emulated_global_read(const void *from, size_t bytes, size_t align, struct site site);
 void emulated_global_write(void *to, size_t bytes, size_t align, struct site site);
+uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site);
 void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct site site);
 void emulated_copy_async_wait(uint32_t n);
 
+/* The launch and 1 + the block of the last write and read of a word. */
+struct block_access {
+    uint64_t write, read;
+};
 struct allocation {
     unsigned char *base;
     size_t bytes;
-    uint64_t *written;    /* a bit for each byte */
+    uint64_t *written; /* a bit for each byte */
     bool written_by_kernel;
-    unsigned char *block; /* what malloc gave */
+    unsigned char *block;       /* what malloc gave */
+    struct block_access *words; /* of kernels; NULL: none yet */
     uint64_t number;
 };
 struct allocation *emulated_memory_take(size_t bytes);
@@ -232,7 +247,7 @@ void emulated_memory_list(void);
 void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transposed);
 void emulated_store_matrix(struct emulated_warp *warp);
 void emulated_mma(struct emulated_warp *warp, bool bf16);
-void emulated_wgmma(struct emulated_warp *warp);
+double emulated_value(uint32_t bits, bool bf16);
 float emulated_f16_to_f32(uint16_t x);
 uint16_t emulated_f32_to_f16(float x);
 uint16_t emulated_f32_to_bf16(float x);

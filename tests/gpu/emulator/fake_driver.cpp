@@ -7,9 +7,7 @@
 
 struct fake_device fake;
 
-static struct CUctx_st {
-    int unused;
-} the_context;
+static struct CUctx_st { int unused; } the_context;
 static thread_local std::vector<driver_context> contexts;
 
 /* ---- options and faults ---- */
@@ -49,6 +47,7 @@ void fake_configure() {
     fake.options.memory = (size_t)number_of("EMULATED_MEMORY", 1l << 32);
     fake.options.lazy = number_of("EMULATED_LAZY", 0);
     fake.options.quiet = number_of("EMULATED_QUIET", 0);
+    emulated.order = (uint32_t)number_of("EMULATED_ORDER", 0);
     read_faults(getenv("EMULATED_FAIL"));
     fake.lost_after = number_of("EMULATED_LOST", -1);
     fake.n_calls = 0;
@@ -81,8 +80,8 @@ EXPORT void emulated_live(size_t *n, size_t *bytes, size_t *n_host, size_t *n_ha
     LOCKED;
     *n = emulated_memory_live(bytes);
     *n_host = (size_t)fake.n_host;
-    *n_handles = (size_t)(fake.n_streams + fake.n_events + fake.n_graphs + fake.n_execs +
-                          fake.n_libraries);
+    *n_handles =
+        (size_t)(fake.n_streams + fake.n_events + fake.n_graphs + fake.n_execs + fake.n_libraries);
 }
 
 __attribute__((destructor)) static void tell_leaks() {
@@ -388,6 +387,13 @@ EXPORT driver_result cuLibraryGetKernel(driver_kernel *kernel, driver_library li
         }
     library->kernels.emplace_back(new CUkern_st{found, 48 * 1024});
     *kernel = library->kernels.back().get();
+    return DRIVER_SUCCESS;
+}
+
+/* Kernels are used as functions. */
+EXPORT driver_result cuKernelGetFunction(driver_function *function, driver_kernel kernel) {
+    ENTER("kernel");
+    *function = (driver_function)kernel;
     return DRIVER_SUCCESS;
 }
 

@@ -39,8 +39,8 @@ struct CUstream_st {
 };
 struct CUevent_st {
     bool recorded;
-    double at;              /* seconds */
-    driver_stream pending;  /* lazy: where it will be recorded */
+    double at;             /* seconds */
+    driver_stream pending; /* lazy: where it will be recorded */
     driver_graph capture;
     unsigned capture_mode;
 };
@@ -62,8 +62,10 @@ struct CUlib_st {
  *   EMULATED_FAIL        KIND:N:RESULT[:ever],…  the N-th (from 1) alloc, host_alloc, launch, copy,
  *                        load or sync returns RESULT, once or from then on
  *   EMULATED_LOST        N          every call after the N-th returns CUDA_ERROR_ILLEGAL_ADDRESS
- *   EMULATED_LEAKS       1          tells at the process's end what is still there, and the counts
- *   EMULATED_QUIET       1          does not print what kernels do wrong */
+ *   EMULATED_ORDER       1          (0)     blocks and threads of a launch run in descending order;
+ * any other number: in an order of its own EMULATED_LEAKS       1          tells at the process's
+ * end what is still there, and the counts EMULATED_QUIET       1          does not print what
+ * kernels do wrong */
 struct fake_options {
     int major, minor, version, devices;
     unsigned init;
@@ -107,11 +109,11 @@ driver_stream fake_stream(driver_stream stream);
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define LOCKED std::lock_guard<std::recursive_mutex> locked(fake.lock)
-#define ENTER(kind)                                           \
-    LOCKED;                                                   \
-    do {                                                      \
-        const driver_result entered_ = fake_enter(kind);      \
-        if (entered_ != DRIVER_SUCCESS) return entered_;      \
+#define ENTER(kind)                                      \
+    LOCKED;                                              \
+    do {                                                 \
+        const driver_result entered_ = fake_enter(kind); \
+        if (entered_ != DRIVER_SUCCESS) return entered_; \
     } while (0)
 
 #endif

@@ -17,7 +17,8 @@ static uint32_t bits_of_f32(float x) {
 }
 
 float emulated_f16_to_f32(uint16_t x) {
-    const uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31, mantissa = x & 1023;
+    const uint32_t sign = (uint32_t)(x & 0x8000) << 16, exponent = x >> 10 & 31,
+                   mantissa = x & 1023;
     if (exponent == 31) return f32_of(sign | 0x7f800000 | mantissa << 13);
     if (exponent) return f32_of(sign | (exponent + 112) << 23 | mantissa << 13);
     const float magnitude = (float)mantissa * 0x1p-24f;
@@ -71,9 +72,22 @@ void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transpose
     }
 }
 
+void emulated_store_matrix(struct emulated_warp *warp) {
+    struct emulated_thread *self = emulated_self;
+    for (uint32_t lane = 0; lane < 32; lane++) {
+        const struct warp_call *call = warp->lanes[lane]->call;
+        uint32_t values[4]; /* of row lane % 8 of matrix lane / 8 */
+        for (uint32_t i = 0; i < 4; i++)
+            values[i] = ((const uint32_t *)warp->lanes[lane % 8 * 4 + i]->call->from[0])[lane / 8];
+        emulated_self = warp->lanes[lane];
+        emulated_shared_write(call->a, values, 16, call->site);
+    }
+    emulated_self = self;
+}
+
 /* ---- mma.sync m16n8k16 ---- */
 
-static double value_of(uint32_t bits, bool bf16) {
+double emulated_value(uint32_t bits, bool bf16) {
     return bf16 ? f32_of(bits << 16) : emulated_f16_to_f32((uint16_t)bits);
 }
 
@@ -86,13 +100,13 @@ void emulated_mma(struct emulated_warp *warp, bool bf16) {
         const uint32_t g = lane / 4, t = 2 * (lane % 4);
         for (uint32_t i = 0; i < 4; i++) {
             const uint32_t row = g + i % 2 * 8, column = t + i / 2 * 8;
-            a[row][column] = value_of(ra[i] & 0xffff, bf16);
-            a[row][column + 1] = value_of(ra[i] >> 16, bf16);
+            a[row][column] = emulated_value(ra[i] & 0xffff, bf16);
+            a[row][column + 1] = emulated_value(ra[i] >> 16, bf16);
             d[g + i / 2 * 8][t + i % 2] = (double)rd[i];
         }
         for (uint32_t i = 0; i < 2; i++) {
-            b[t + 8 * i][g] = value_of(rb[i] & 0xffff, bf16);
-            b[t + 8 * i + 1][g] = value_of(rb[i] >> 16, bf16);
+            b[t + 8 * i][g] = emulated_value(rb[i] & 0xffff, bf16);
+            b[t + 8 * i + 1][g] = emulated_value(rb[i] >> 16, bf16);
         }
     }
     for (uint32_t row = 0; row < 16; row++)

@@ -126,6 +126,7 @@ void emulated_shared_write(uint32_t at, const void *from, uint32_t bytes, struct
         for (uint32_t word = at / 4; word < (at + bytes) / 4; word++) {
             check_overwrite_word(block, word, site);
             block->words[word] = mine;
+            block->proxy[word] = emulated_self->n_fences;
         }
     } else {
         if (block->words[at / 4].write == ACCESS_IN_FLIGHT)
@@ -135,6 +136,7 @@ void emulated_shared_write(uint32_t at, const void *from, uint32_t bytes, struct
             check_overwrite(block, &part[i], at / 4, site);
             part[i] = mine;
         }
+        block->proxy[at / 4] = emulated_self->n_fences;
     }
     memcpy(block->arena + at, from, bytes);
 }
@@ -150,11 +152,34 @@ uint32_t emulated_shared_add(uint32_t at, uint32_t value, struct site site) {
         check_overwrite_word(block, at / 4, site);
     }
     *word = {record(emulated_self) | ACCESS_ATOMIC, {0, 0}};
+    block->proxy[at / 4] = emulated_self->n_fences;
     uint32_t before;
     memcpy(&before, block->arena + at, 4);
     value += before;
     memcpy(block->arena + at, &value, 4);
     return before;
+}
+
+static void check_proxy(const struct emulated_block *block, uint32_t word, struct site site) {
+    const struct access *at = &block->words[word];
+    const uint32_t access = at->write == ACCESS_SPLIT ? block->bytes[word * 4].write : at->write;
+    const uint32_t id = access & 2047, fences = block->proxy[word];
+    if (fences == ASYNC_PROXY) return;
+    if (emulated.blocks[id / MAX_THREADS].threads[id % MAX_THREADS].n_fences == fences)
+        emulated_fail(site,
+                      "reads by the asynchronous proxy shared memory at %u, which %s wrote without "
+                      "a fence_proxy_async after it",
+                      word * 4, thread_of(access));
+}
+
+void emulated_shared_read_async(uint32_t at, void *to, struct site site) {
+    struct emulated_block *block = emulated_self->block;
+    check_place(at, 16, "reads", site);
+    for (uint32_t word = at / 4; word < at / 4 + 4; word++) {
+        read_word(block, word, site);
+        check_proxy(block, word, site);
+    }
+    memcpy(to, block->arena + at, 16);
 }
 
 /* ---- copies ---- */
@@ -174,11 +199,13 @@ void emulated_shared_launch(struct emulated_block *block, uint32_t at, uint32_t 
     memset(block->arena + at, 0xff, bytes);
 }
 
-/* by: the record() under which others see it; from NULL: zeros. */
+/* by: the record() under which others see it; from NULL: zeros; proxy as in emulated_block. */
 void emulated_shared_land(struct emulated_block *block, uint32_t at, const void *from,
-                          uint32_t bytes, uint32_t by) {
-    for (uint32_t word = at / 4; word < (at + bytes) / 4; word++)
+                          uint32_t bytes, uint32_t by, uint32_t proxy) {
+    for (uint32_t word = at / 4; word < (at + bytes) / 4; word++) {
         block->words[word] = {by, {0, 0}};
+        block->proxy[word] = (uint16_t)proxy;
+    }
     if (from)
         memcpy(block->arena + at, from, bytes);
     else
@@ -191,8 +218,8 @@ void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct sit
     emulated_shared_launch(self->block, to, 16, site);
     if (self->n_copies == self->max_copies) {
         self->max_copies = self->max_copies ? 2 * self->max_copies : 64;
-        self->copies = (struct copy_in_flight *)realloc(
-            self->copies, self->max_copies * sizeof *self->copies);
+        self->copies =
+            (struct copy_in_flight *)realloc(self->copies, self->max_copies * sizeof *self->copies);
         if (!self->copies) abort();
     }
     self->copies[self->n_copies++] = {to, valid ? from : NULL, self->n_groups};
@@ -205,7 +232,7 @@ void emulated_copy_async_wait(uint32_t n) {
     for (uint32_t i = 0; i < self->n_copies; i++) {
         const struct copy_in_flight copy = self->copies[i];
         if (copy.group + n < self->n_groups)
-            emulated_shared_land(self->block, copy.to, copy.from, 16, record(self));
+            emulated_shared_land(self->block, copy.to, copy.from, 16, record(self), self->n_fences);
         else
             self->copies[left++] = copy;
     }
@@ -218,7 +245,9 @@ void emulated_shared_reset(struct emulated_block *block, uint32_t bytes) {
         block->words = (struct access *)calloc(MAX_SHARED / 4 + 4, sizeof *block->words);
         block->bytes = (struct access *)calloc(MAX_SHARED + 16, sizeof *block->bytes);
         block->copier = (uint16_t *)calloc(MAX_SHARED / 4 + 4, sizeof *block->copier);
-        if (!block->arena || !block->words || !block->bytes || !block->copier) abort();
+        block->proxy = (uint16_t *)calloc(MAX_SHARED / 4 + 4, sizeof *block->proxy);
+        if (!block->arena || !block->words || !block->bytes || !block->copier || !block->proxy)
+            abort();
     }
     memset(block->arena, 0xff, bytes);
     memset(block->words, 0, (bytes / 4 + 1) * sizeof *block->words);

@@ -1,4 +1,5 @@
-/* ptx.cuh for the host's compiler: the same kernel source on a CPU, checked. emulator.h says how. */
+/* ptx.cuh for the host's compiler: the same kernel source on a CPU, checked. emulator.h says how.
+ */
 #ifndef GPU_PTX_EMULATED_H
 #define GPU_PTX_EMULATED_H
 
@@ -11,19 +12,19 @@
 
 #define KERNEL(name, args_type, n_threads, min_blocks) \
     KERNEL_NAMED(name, args_type, n_threads, min_blocks)
-#define KERNEL_NAMED(name, args_type, n_threads, min_blocks)                             \
-    static void name(const args_type &args);                                             \
-    static void name##_with(const void *args) {                                          \
-        name(*static_cast<const args_type *>(args));                                     \
-    }                                                                                    \
+#define KERNEL_NAMED(name, args_type, n_threads, min_blocks)                                \
+    static void name(const args_type &args);                                                \
+    static void name##_with(const void *args) {                                             \
+        name(*static_cast<const args_type *>(args));                                        \
+    }                                                                                       \
     static emulated_kernel name##_kernel(#name, n_threads, sizeof(args_type), name##_with); \
     static void name([[maybe_unused]] const args_type &args)
 
 /* Last parameters of everything that can go wrong: the place that calls. */
 #define SITE const char *file = __builtin_FILE(), int line = __builtin_LINE()
-#define HERE                \
-    (struct site) {         \
-        file, line          \
+#define HERE        \
+    (struct site) { \
+        file, line  \
     }
 
 /* ---- who am I ---- */
@@ -68,11 +69,7 @@ DEVICE void group_sync(uint32_t id, uint32_t n_threads, SITE) {
 }
 DEVICE void fence_device() {}
 DEVICE uint32_t atomic_add_u32(uint32_t *at, uint32_t value, SITE) {
-    emulated_global_read(at, 4, 4, HERE);
-    emulated_global_write(at, 4, 4, HERE);
-    const uint32_t before = *at;
-    *at = before + value;
-    return before;
+    return emulated_global_add(at, value, HERE);
 }
 DEVICE void wait_for_previous_kernel() {
     emulated_self->waited_for_previous = true;
@@ -181,8 +178,8 @@ DEVICE void load_matrix2(uint32_t r[2], shared row, SITE) {
     emulated_matrix(OP_LOAD_MATRIX2, r, row, HERE);
 }
 
-/* Of each element of d: products are exact; for k = 0 ... 7, then 8 ... 15, they are added one after
- * the other in f64 to the element so far, and the sum is rounded to f32 to nearest even. */
+/* Of each element of d: products are exact; for k = 0 ... 7, then 8 ... 15, they are added one
+ * after the other in f64 to the element so far, and the sum is rounded to f32 to nearest even. */
 DEVICE void emulated_mma_call(enum warp_op op, float *d, const uint32_t *a, const uint32_t *b,
                               struct site site) {
     warp_call call = {};
@@ -226,6 +223,13 @@ DEVICE uint32_t pack_bf16(float low, float high) {
 }
 DEVICE float f16_to_f32(uint16_t x) {
     return emulated_f16_to_f32(x);
+}
+DEVICE uint32_t add_f16x2(uint32_t a, uint32_t b) {
+    /* f32 has more than twice the bits: rounding twice is rounding once. */
+    uint16_t low = emulated_f32_to_f16(f16_to_f32((uint16_t)a) + f16_to_f32((uint16_t)b));
+    uint16_t high =
+        emulated_f32_to_f16(f16_to_f32((uint16_t)(a >> 16)) + f16_to_f32((uint16_t)(b >> 16)));
+    return low | (uint32_t)high << 16;
 }
 DEVICE uint32_t pack_f16(float low, float high) {
     return emulated_f32_to_f16(low) | (uint32_t)emulated_f32_to_f16(high) << 16;

@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_KERNELS(bf16, WEIGHT_BF16)

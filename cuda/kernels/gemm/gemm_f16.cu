@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_KERNELS(f16, WEIGHT_F16)

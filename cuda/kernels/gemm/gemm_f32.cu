@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_NARROW_KERNELS(f32, WEIGHT_F32)

@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_KERNELS(fp8, LAYOUT_FP8)

@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_KERNELS(q4_0, WEIGHT_Q4_0)

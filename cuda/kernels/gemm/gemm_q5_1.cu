@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm.cuh"
+
+GEMM_KERNELS(q5_1, WEIGHT_Q5_1)

@@ -1,0 +1,210 @@
+/* Walks the program and launches it: a kernel or a few for each op, in order on one stream. */
+#include "cuda/launcher.h"
+
+#include "cuda/kernels/attention/attention_tiles.h"
+
+status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
+                       const void *args) {
+    struct backend_context *context = launcher->context;
+    TRY(device_launch(context->device, context->stream, shape, args, launcher->follows));
+    launcher->follows = true;
+    return OK;
+}
+
+float *launcher_reg(const struct backend_context *context, reg index) {
+    return context->buffers + context->program->regs[index].offset * context->limits.max_rows;
+}
+
+struct step_rows launcher_rows(const struct backend_context *context) {
+    const uint8_t *block = context->block;
+    return (struct step_rows){
+        .token = (const int32_t *)(const void *)(block + context->data.token),
+        .position = (const int64_t *)(const void *)(block + context->data.position),
+        .sequence = (const int32_t *)(const void *)(block + context->data.sequence),
+    };
+}
+
+static uint32_t width_of(const struct backend_context *context, reg index) {
+    return (uint32_t)context->program->regs[index].width;
+}
+
+static status launch_embed(struct launcher *launcher, const struct op *op) {
+    const struct backend_context *context = launcher->context;
+    const struct spec *spec = context->program->spec;
+    const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
+    struct embed_args args = {
+        .rows = launcher_rows(context),
+        .tiles = table->tiles,
+        .out = launcher_reg(context, op->out[0]),
+        .n_rows = (uint32_t)launcher->n_rows,
+        .n_cols = (uint32_t)table->n_cols,
+        .n_padded = (uint32_t)table->padded_cols,
+        .out_stride = width_of(context, op->out[0]),
+        .type = table->type,
+        .scale = op->scale,
+    };
+    struct launch_shape shape = {
+        .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};
+    TRY(launcher_launch(launcher, &shape, &args));
+    for (int i = 0; i < spec->n_ropes; i++) {
+        struct rope_table_args rope = {
+            .rows = launcher_rows(context),
+            .frequencies = context->frequencies[i],
+            .table = context->rope_tables[i],
+            .n_rows = (uint32_t)launcher->n_rows,
+            .n = (uint32_t)(spec->ropes[i].n_dims / 2),
+            .scale = spec->ropes[i].attention_factor,
+        };
+        shape = (struct launch_shape){.kernel = "rope_table",
+                                      .grid = (uint32_t)launcher->n_rows,
+                                      .threads = ROPE_TABLE_THREADS};
+        TRY(launcher_launch(launcher, &shape, &rope));
+    }
+    return OK;
+}
+
+static struct kv_stream_args stream_of(const struct backend_context *context,
+                                       const struct attention_spec *a) {
+    const struct kv_layout *kv = &context->program->kv;
+    const struct kv_stream_spec *stream = &context->program->spec->kv_streams[a->kv_stream];
+    const struct kv_place *place = &kv->places[a->kv_stream];
+    const uint8_t *block = context->block;
+    const uint32_t *pages_at = (const uint32_t *)(const void *)(block + context->data.pages_at);
+    return (struct kv_stream_args){
+        .pool = context->pools[place->group],
+        .page_bytes = kv->groups[place->group].page_bytes,
+        .k_offset = place->k_offset,
+        .v_offset = place->v_offset,
+        .head_bytes = place->head_bytes,
+        .type = context->kv_type,
+        .key_dim = (uint32_t)stream->key_dim,
+        .value_dim = (uint32_t)stream->value_dim,
+        .n_kv_heads = (uint32_t)stream->n_heads,
+        .pages = (const int32_t *)(const void *)(block + context->data.pages),
+        .pages_at = pages_at + place->group * context->data.max_sequences,
+    };
+}
+
+static status launch_rope_store(struct launcher *launcher, const struct op *op) {
+    const struct backend_context *context = launcher->context;
+    const struct attention_spec *a = op->attention;
+    const struct rope_spec *rope = a->rope < 0 ? NULL : &context->program->spec->ropes[a->rope];
+    const struct backend_model *model = context->model;
+    struct rope_store_args args = {
+        .rows = launcher_rows(context),
+        .kv = stream_of(context, a),
+        .q = launcher_reg(context, op->in),
+        .k = launcher_reg(context, op->out[0]),
+        .v = launcher_reg(context, op->out[1]),
+        .q_stride = width_of(context, op->in),
+        .k_stride = width_of(context, op->out[0]),
+        .v_stride = width_of(context, op->out[1]),
+        .n_rows = (uint32_t)launcher->n_rows,
+        .n_heads = (uint32_t)a->n_heads,
+        .head_dim = (uint32_t)a->head_dim,
+        .q_norm = cuda_weights_vector(model, &a->q_norm.weight),
+        .k_norm = cuda_weights_vector(model, &a->k_norm.weight),
+        .q_norm_bias = cuda_weights_vector(model, &a->q_norm.bias),
+        .k_norm_bias = cuda_weights_vector(model, &a->k_norm.bias),
+        .norm_layer = a->q_norm.kind == NORM_LAYER || a->k_norm.kind == NORM_LAYER,
+        .q_eps = a->q_norm.eps,
+        .k_eps = a->k_norm.eps,
+        .rope_dims = rope ? (uint32_t)rope->n_dims : 0,
+        .rope_halves = rope && rope->pairing == ROPE_HALVES,
+        .rope_table = rope ? context->rope_tables[a->rope] : NULL,
+    };
+    struct launch_shape shape = {
+        .kernel = "rope_store",
+        .grid = (uint32_t)launcher->n_rows,
+        .threads = ROPE_STORE_THREADS,
+        .shared_bytes = (uint32_t)ROPE_STORE_SHARED_BYTES(args.head_dim, args.kv.value_dim)};
+    return launcher_launch(launcher, &shape, &args);
+}
+
+static status launch_attention(struct launcher *launcher, const struct op *op) {
+    const struct backend_context *context = launcher->context;
+    const struct attention_spec *a = op->attention;
+    int index = context->attention_of[op->layer];
+    const struct attention_choice *choice = &context->attention[index];
+    const struct step_attention *work = &context->data.attentions[index];
+    const uint8_t *block = context->block;
+    const uint32_t *counts = (const uint32_t *)(const void *)(block + work->counts);
+    struct attention_args args = {
+        .rows = launcher_rows(context),
+        .kv = stream_of(context, a),
+        .q = launcher_reg(context, op->in),
+        .out = launcher_reg(context, op->out[0]),
+        .q_stride = width_of(context, op->in),
+        .out_stride = width_of(context, op->out[0]),
+        .n_heads = (uint32_t)a->n_heads,
+        .window = a->window,
+        .scale = a->scale,
+        .softcap = a->softcap,
+        .stages = choice->stages,
+        .items = (const struct attention_item *)(const void *)(block + work->items),
+        .n_items = counts,
+        .merges = (const struct attention_merge_item *)(const void *)(block + work->merges),
+        .n_merges = counts + 1,
+        .parts = context->attention_parts,
+    };
+    TRY(launcher_launch(launcher, &choice->launch, &args));
+    return work->limits.max_merges ? launcher_launch(launcher, &choice->merge, &args) : OK;
+}
+
+static status launch_op(struct launcher *launcher, const struct op *op) {
+    switch (op->kind) {
+    case OP_EMBED:
+        return launch_embed(launcher, op);
+    case OP_LINEAR:
+    case OP_HEAD:
+        return linear_launch(launcher, op);
+    case OP_ROPE_STORE:
+        return launch_rope_store(launcher, op);
+    case OP_ATTENTION:
+        return launch_attention(launcher, op);
+    }
+    return fail(INTERNAL, "op %d is not known", (int)op->kind);
+}
+
+/* Keeps the host at most LAYERS_AHEAD boundaries ahead of the device. */
+static status keep_pace(struct backend_context *context, int boundary) {
+    int slot = boundary % LAYERS_AHEAD;
+    if (context->recorded[slot]) TRY(device_event_wait(context->device, context->events[slot]));
+    context->recorded[slot] = true;
+    return device_event_record(context->device, context->stream, context->events[slot]);
+}
+
+status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
+                    atomic_int *cancel, bool *stopped) {
+    const struct program *program = context->program;
+    struct launcher launcher = {.context = context, .n_rows = n_rows, .n_logit_rows = n_logit_rows};
+    int boundary = 0;
+    for (int i = 0; i < LAYERS_AHEAD; i++) context->recorded[i] = false;
+    for (int i = 0; i < program->n_ops; i++) {
+        const struct op *op = &program->ops[i];
+        if (op->boundary && cancel) {
+            TRY(keep_pace(context, boundary++));
+            *stopped = atomic_load_explicit(cancel, memory_order_relaxed) != 0;
+            if (*stopped) return OK;
+            launcher.follows = false; /* the event is ahead */
+        }
+        TRY(launch_op(&launcher, op));
+    }
+    return OK;
+}
+
+status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
+    struct device *device = context->device;
+    driver_graph graph = NULL;
+    bool stopped;
+    DEVICE_TRY(device, stream_begin_capture, context->stream, DRIVER_CAPTURE_THREAD_LOCAL);
+    status launched = launcher_run(context, n_rows, n_rows, NULL, &stopped);
+    /* The capture ends whatever went wrong in it; the first reason is the one to tell. */
+    driver_result ended = device->driver.stream_end_capture(context->stream, &graph);
+    status result = launched != OK ? launched : device_check(device, ended, "stream_end_capture");
+    if (result == OK)
+        result = device_check(device, device->driver.graph_instantiate(exec, graph, 0),
+                              "graph_instantiate");
+    if (graph) device->driver.graph_destroy(graph);
+    return result;
+}

@@ -1,0 +1,106 @@
+/* The state of a CUDA context, and the program as launches. */
+#ifndef CUDA_LAUNCHER_H
+#define CUDA_LAUNCHER_H
+
+#include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/step_data.h"
+#include "cuda/weights.h"
+
+/* Steps in which every row is a sequence's next token replay a captured graph, of the least number
+ * of rows that is enough: powers of two up to this. */
+enum { GRAPH_MAX_ROWS = 64, MAX_GRAPHS = 7 };
+/* Layers whose launches may be ahead of the device, in steps that are launched one by one: what a
+ * cancel waits for. */
+enum { LAYERS_AHEAD = 2 };
+
+struct step_graph {
+    int64_t n_rows; /* and logit rows */
+    driver_graph_exec exec;
+};
+
+struct backend_context {
+    struct memory *memory;
+    const struct backend_model *model;
+    struct device *device;
+    const struct program *program;
+    struct backend_limits limits;
+    enum cuda_kv_type kv_type;
+    driver_stream stream;
+    driver_event events[LAYERS_AHEAD];
+    bool recorded[LAYERS_AHEAD];
+
+    /* On the device. What points into the arena: */
+    uint8_t *arena;
+    uint8_t *block;                      /* step_data */
+    float *buffers;                      /* [max_rows * row_floats], registers by offset */
+    float **frequencies;                 /* host array [n_ropes] of [n_dims / 2] */
+    float **rope_tables;                 /* host array [n_ropes] of [max_rows][n_dims] */
+    uint8_t *prepared[CUDA_ACTIVATIONS]; /* [rows][prepared_bytes] of the widest input */
+    size_t prepared_bytes[CUDA_ACTIVATIONS];
+    float *prepared_scale; /* [rows] */
+    float *apart; /* [max_rows][max_out] of a gate whose weights are of two types; or NULL */
+    float *gemm_parts;
+    uint32_t *gemm_counters;
+    float *attention_parts;
+    float *hidden, *logits;              /* [max_logit_rows][...] */
+    size_t hidden_stride, logits_stride; /* floats */
+    uint8_t **pools;                     /* host array [n_groups], each a block of its own */
+
+    /* On the host. */
+    struct step_data data;
+    struct attention_choice *attention; /* [data.n_attentions] */
+    int *attention_of;                  /* [n_layers] index in these */
+    uint8_t *host_block;                /* pinned [data.bytes] */
+    struct step_range *ranges;
+    float *host_hidden, *host_logits; /* pinned, as on the device */
+    uint8_t *fetched;                 /* [max_logit_rows] bit 0: logits, bit 1: hidden */
+    struct step_graph graphs[MAX_GRAPHS];
+    int n_graphs;
+};
+
+/* A step's launches while they are put on the stream. */
+struct launcher {
+    struct backend_context *context;
+    int64_t n_rows, n_logit_rows;
+    bool follows; /* a kernel is ahead on the stream: the next may begin while it ends */
+};
+
+/* Puts op after op on the stream, until `cancel` (NULL: never) is set before one with `boundary`:
+ * then *stopped. */
+status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
+                    atomic_int *cancel, bool *stopped);
+/* The same as a graph. */
+status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
+
+/* linear.c: norm, products and what follows them, of LINEAR and HEAD. */
+status linear_launch(struct launcher *launcher, const struct op *op);
+/* Memory that the launches of linear ops share. */
+struct linear_needs {
+    uint64_t parts_bytes;
+    uint32_t n_counters;
+    bool used[CUDA_ACTIVATIONS];
+    bool apart; /* context.apart */
+};
+/* Raises what is needed to what an op of n_rows rows needs. */
+void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
+                    struct linear_needs *needs);
+
+status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
+                       const void *args);
+float *launcher_reg(const struct backend_context *context, reg index);
+struct step_rows launcher_rows(const struct backend_context *context);
+
+/* context.c: the backend's context_... */
+status cuda_context_bytes(const struct program *program, const struct backend_limits *limits,
+                          int device, struct backend_bytes *bytes);
+status cuda_context_create(struct memory *memory, const struct backend_model *model,
+                           const struct program *program, const struct backend_limits *limits,
+                           struct backend_context **context);
+void cuda_context_destroy(struct backend_context *context);
+/* run.c: the backend's run, copy_page, logits and hidden */
+status cuda_run(struct backend_context *context, const struct step *step);
+status cuda_copy_page(struct backend_context *context, int group, int32_t from, int32_t to);
+status cuda_logits(struct backend_context *context, int64_t row, const float **view);
+status cuda_hidden(struct backend_context *context, int64_t row, const float **view);
+
+#endif

@@ -1,0 +1,92 @@
+/* A step on the device: its data goes up, its launches run, what is asked for of it comes down. */
+#include <stddef.h>
+
+#include "cuda/launcher.h"
+
+enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
+
+/* The graph that serves a step of single rows, or NULL. */
+static const struct step_graph *graph_for(const struct backend_context *context,
+                                          const struct step *step) {
+    if (step->n_rows != step->n_sequences || step->n_rows != step->n_logit_rows) return NULL;
+    for (int i = 0; i < context->n_graphs; i++)
+        if (context->graphs[i].n_rows >= step->n_rows) return &context->graphs[i];
+    return NULL;
+}
+
+static status send_step(struct backend_context *context, const struct step *step, int64_t n_rows,
+                        int64_t n_logit_rows) {
+    int n = step_data_write(&context->data, step, n_rows, n_logit_rows, context->host_block,
+                            context->ranges);
+    for (int i = 0; i < n; i++) {
+        size_t offset = context->ranges[i].offset;
+        TRY(device_upload(context->device, context->stream, context->block + offset,
+                          context->host_block + offset, context->ranges[i].bytes));
+    }
+    return OK;
+}
+
+static status run_on_device(struct backend_context *context, const struct step *step,
+                            bool *stopped) {
+    const struct step_graph *graph = graph_for(context, step);
+    *stopped = false;
+    if (graph) {
+        TRY(send_step(context, step, graph->n_rows, graph->n_rows));
+        DEVICE_TRY(context->device, graph_launch, graph->exec, context->stream);
+    } else {
+        TRY(send_step(context, step, step->n_rows, step->n_logit_rows));
+        TRY(launcher_run(context, step->n_rows, step->n_logit_rows, step->cancel, stopped));
+    }
+    return OK;
+}
+
+status cuda_run(struct backend_context *context, const struct step *step) {
+    bool stopped;
+    TRY(device_enter(context->device));
+    status result = run_on_device(context, step, &stopped);
+    /* Whatever was put on the stream reads the step's data: it ends before the next step begins. */
+    status waited = device_stream_wait(context->device, context->stream);
+    device_leave(context->device);
+    for (int64_t i = 0; i < context->limits.max_logit_rows; i++) context->fetched[i] = 0;
+    TRY(result);
+    TRY(waited);
+    return stopped ? fail(CANCELLED, "the decode was cancelled") : OK;
+}
+
+status cuda_copy_page(struct backend_context *context, int group, int32_t from, int32_t to) {
+    size_t bytes = context->program->kv.groups[group].page_bytes;
+    uint8_t *pool = context->pools[group];
+    TRY(device_enter(context->device));
+    status result = device_copy(context->device, context->stream, pool + (size_t)to * bytes,
+                                pool + (size_t)from * bytes, bytes);
+    device_leave(context->device);
+    return result;
+}
+
+static status download(struct backend_context *context, const float *from, size_t n, float *to) {
+    TRY(device_enter(context->device));
+    status result = device_download(context->device, context->stream, to, from, n * sizeof(float));
+    if (result == OK) result = device_stream_wait(context->device, context->stream);
+    device_leave(context->device);
+    return result;
+}
+
+/* A row as the last run left it, once it is down. */
+static status fetch(struct backend_context *context, int64_t row, uint8_t what, const float *from,
+                    size_t stride, size_t n, float *to, const float **view) {
+    size_t at = (size_t)row * stride;
+    if (!(context->fetched[row] & what)) TRY(download(context, from + at, n, to + at));
+    context->fetched[row] |= what;
+    *view = to + at;
+    return OK;
+}
+
+status cuda_logits(struct backend_context *context, int64_t row, const float **view) {
+    return fetch(context, row, FETCHED_LOGITS, context->logits, context->logits_stride,
+                 (size_t)context->program->spec->n_vocab, context->host_logits, view);
+}
+
+status cuda_hidden(struct backend_context *context, int64_t row, const float **view) {
+    return fetch(context, row, FETCHED_HIDDEN, context->hidden, context->hidden_stride,
+                 (size_t)context->program->spec->n_embd, context->host_hidden, view);
+}

@@ -1,0 +1,210 @@
+#include "cuda/select.h"
+
+#include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/kernels/gemm/gemm_tiles.h"
+
+int select_activation(enum weight_type type) {
+    switch (type) {
+    case WEIGHT_F32:
+        return CUDA_ACTIVATION_SPLIT;
+    case WEIGHT_F16:
+        return CUDA_ACTIVATION_F16;
+    default:
+        return CUDA_ACTIVATION_BF16;
+    }
+}
+
+static uint32_t ceil_div(uint32_t a, uint32_t b) {
+    return a / b + (a % b != 0);
+}
+static uint32_t smaller(uint32_t a, uint32_t b) {
+    return a < b ? a : b;
+}
+static double larger(double a, double b) {
+    return a > b ? a : b;
+}
+
+/* ---- the law of splits: whatever is changed here changes the bits of results ---- */
+
+/* Bytes that a multiprocessor must have asked for so that memory never waits for it: its share of
+ * the bandwidth, about 16 bytes a clock, times the clocks until they come under load, about 2,000.
+ */
+static const uint32_t bytes_under_way = 32 * 1024;
+static const uint32_t most_blocks = 4; /* of a multiprocessor, that a split is made for */
+static const uint32_t most_splits = 16;
+static const uint32_t least_split = 2; /* GEMM_SPLIT_MULTIPLEs; in less, filling the ring is most */
+
+uint32_t select_split_cols(const struct cuda_properties *device, enum weight_type type,
+                           uint32_t n_rows, uint32_t n_cols) {
+    const uint32_t never = (uint32_t)weight_layout_padded_cols(n_cols);
+    /* The kernel of the fewest tokens is the one that waits for memory. */
+    const struct gemm_tile tile = gemm_tile_of(type, 0, gemm_tile_n(0));
+    const uint32_t asked = (tile.stages - 1) * tile.stage_units * tile.unit_bytes;
+    const uint32_t blocks = smaller(most_blocks, ceil_div(bytes_under_way, asked));
+    const uint32_t wanted = (uint32_t)device->n_multiprocessors * blocks;
+    const uint32_t n_tiles = ceil_div(n_rows, tile.rows), n_pieces = n_cols / GEMM_SPLIT_MULTIPLE;
+    if (n_tiles == 0) return never;
+    /* As many as all run side by side: one more, and some multiprocessors would do twice the work.
+     */
+    const uint32_t n_splits =
+        smaller(smaller(wanted / n_tiles, most_splits), n_pieces / least_split);
+    if (n_splits <= 1) return never;
+    return smaller(ceil_div(ceil_div(n_cols, GEMM_SPLIT_MULTIPLE), n_splits) * GEMM_SPLIT_MULTIPLE,
+                   never);
+}
+
+/* ---- what a launch would cost, in clocks of a multiprocessor ---- */
+
+/* From datasheets and about: a choice needs their proportions only. */
+static const double memory_bytes = 16; /* a clock, from device memory, while all of them read */
+static const double cache_bytes = 32;  /* a clock, from L2 */
+static const double products = 1024;   /* a clock: multiply-adds of mma.sync on 16-bit operands */
+static const double codes = 48;        /* a clock, made bf16 */
+static const double memory_clocks = 1000; /* from asking for bytes to having them */
+static const double block_clocks = 2000;  /* first and last steps of a block, which nothing hides */
+static const double part_clocks = 2500;   /* parts written, counted, read again and added */
+
+struct trial {
+    const struct gemm_problem *problem;
+    struct gemm_tile tile;
+    uint32_t n_row_blocks, n_x_blocks, n_splits;
+    uint32_t units;      /* of a block, LAYOUT_COLS columns each */
+    uint32_t n_blocks;   /* in all */
+    uint32_t n_resident; /* on a multiprocessor at once */
+    bool apart;
+};
+
+static uint32_t n_matrices(const struct gemm_problem *problem) {
+    return problem->combine == GEMM_GATE ? 2 : 1; /* that a block multiplies with */
+}
+
+/* From the first to the last of n blocks that run side by side. */
+static double wave_clocks(const struct cuda_properties *device, const struct trial *trial,
+                          uint32_t n) {
+    const enum weight_type type = trial->problem->type;
+    const struct gemm_tile *tile = &trial->tile;
+    const double together = ceil_div(n, (uint32_t)device->n_multiprocessors);
+    const double weights = (double)n_matrices(trial->problem) * tile->rows * LAYOUT_COLS;
+    const double bytes = tile->unit_bytes + (double)tile->x_bytes / tile->stage_units;
+    double work = weights * tile->n / products;
+    if (type == WEIGHT_F32) work *= 3; /* of bf16 halves */
+    if (weight_layout_format(type).low_bits < 16) work += weights / codes;
+    const double waiting = memory_clocks / ((tile->stages - 1) * tile->stage_units);
+    const double unit = larger(together * larger(work, bytes / cache_bytes), waiting);
+    return trial->units * unit + block_clocks + (trial->apart ? part_clocks : 0);
+}
+
+static double trial_clocks(const struct cuda_properties *device, const struct trial *trial) {
+    const struct gemm_tile *tile = &trial->tile;
+    const uint32_t at_once = trial->n_resident * (uint32_t)device->n_multiprocessors;
+    const uint32_t full = trial->n_blocks / at_once, rest = trial->n_blocks % at_once;
+    double clocks = 0;
+    if (full) clocks += full * wave_clocks(device, trial, at_once);
+    if (rest) clocks += wave_clocks(device, trial, rest);
+    /* Weights come from memory once, and from L2 for every block of x. */
+    const uint32_t n_experts = smaller(trial->problem->n_experts, trial->problem->n_x);
+    const double bytes = (double)trial->n_row_blocks * tile->unit_bytes *
+                         ceil_div(trial->problem->n_cols, LAYOUT_COLS) *
+                         (n_experts ? n_experts : 1);
+    return larger(clocks, block_clocks + bytes / (memory_bytes * device->n_multiprocessors));
+}
+
+/* ---- the choice ---- */
+
+/* Kernels by type, by gate, by gemm_tile_n. */
+#define NAMES(type)                                                                         \
+    {                                                                                       \
+        {"gemm_" type "_n8", "gemm_" type "_n16", "gemm_" type "_n32", "gemm_" type "_n64", \
+         "gemm_" type "_n128"},                                                             \
+        {                                                                                   \
+            "gemm_" type "_n8_gate", "gemm_" type "_n16_gate", "gemm_" type "_n32_gate",    \
+                "gemm_" type "_n64_gate", "gemm_" type "_n128_gate"                         \
+        }                                                                                   \
+    }
+static const char *const names[WEIGHT_TYPES][2][GEMM_TILE_NS] = {
+    [WEIGHT_F32] = NAMES("f32"),   [WEIGHT_F16] = NAMES("f16"),   [WEIGHT_BF16] = NAMES("bf16"),
+    [WEIGHT_Q4_0] = NAMES("q4_0"), [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"),
+    [WEIGHT_Q5_1] = NAMES("q5_1"), [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"),
+    [WEIGHT_Q3_K] = NAMES("q3_k"), [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"),
+    [WEIGHT_Q6_K] = NAMES("q6_k"), [WEIGHT_Q8_K] = NAMES("q8_k"),
+};
+#undef NAMES
+
+/* Row blocks of a launch whose tiles have so many rows. */
+static uint32_t count_row_blocks(const struct gemm_problem *problem, uint32_t rows) {
+    const uint32_t n = problem->combine == GEMM_GATE ? 1 : problem->n_weights;
+    uint32_t n_blocks = 0;
+    for (uint32_t i = 0; i < n; i++) n_blocks += ceil_div(problem->n_rows[i], rows);
+    return n_blocks;
+}
+
+/* All rows whose tiles one launch has side by side: for the law, in which two matrices of a gate
+ * count as one. */
+static uint32_t law_rows(const struct gemm_problem *problem) {
+    const uint32_t rows = gemm_tile_of(problem->type, 0, gemm_tile_n(0)).rows;
+    return count_row_blocks(problem, rows) * rows;
+}
+
+/* Blocks on a multiprocessor that a kernel's registers are bounded for (gemm.cuh), by gate, by
+ * gemm_tile_n. */
+static const uint8_t bounded_blocks[2][GEMM_TILE_NS] = {{4, 4, 3, 2, 1}, {4, 3, 2, 1, 1}};
+
+static uint32_t blocks_that_fit(const struct cuda_properties *device, const struct gemm_tile *tile,
+                                uint32_t bounded) {
+    if (tile->shared_bytes == 0 || tile->shared_bytes > device->shared_per_block) return 0;
+    /* The driver keeps 1 KiB of each block's for itself. */
+    const size_t n = device->shared_per_multiprocessor / (tile->shared_bytes + 1024);
+    return n < bounded ? (uint32_t)n : bounded;
+}
+
+static struct gemm_choice as_choice(const struct trial *trial, const char *kernel,
+                                    uint32_t split_cols) {
+    const uint32_t gate = trial->problem->combine == GEMM_GATE;
+    struct gemm_choice choice = {
+        .launch = {.kernel = kernel,
+                   .grid = trial->n_blocks,
+                   .threads = trial->tile.threads,
+                   .shared_bytes = trial->tile.shared_bytes},
+        .split_cols = split_cols,
+        .splits_apart = trial->apart,
+        .tile_rows = trial->tile.n,
+        .max_groups = trial->problem->n_experts ? trial->n_x_blocks : 0,
+    };
+    if (trial->apart) {
+        choice.n_counters = trial->n_row_blocks * trial->n_x_blocks;
+        choice.parts_bytes = (uint64_t)trial->n_blocks * gemm_tile_part_bytes(gate, trial->tile.n);
+    }
+    return choice;
+}
+
+struct gemm_choice select_gemm(const struct cuda_properties *device,
+                               const struct gemm_problem *problem) {
+    const uint32_t split_cols =
+        select_split_cols(device, problem->type, law_rows(problem), problem->n_cols);
+    const uint32_t gate = problem->combine == GEMM_GATE;
+    struct gemm_choice choice = {.split_cols = split_cols};
+    double least = 0;
+    struct trial trial = {.problem = problem, .n_splits = ceil_div(problem->n_cols, split_cols)};
+    for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
+        trial.tile = gemm_tile_of(problem->type, gate, gemm_tile_n(i));
+        trial.n_resident = blocks_that_fit(device, &trial.tile, bounded_blocks[gate][i]);
+        if (!trial.n_resident) continue;
+        trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
+        trial.n_x_blocks = problem->n_experts
+                               ? gemm_groups_most(problem->n_x, problem->n_experts, trial.tile.n)
+                               : ceil_div(problem->n_x, trial.tile.n);
+        const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
+        const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS &&
+                          n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
+        for (int apart = 0; apart <= (trial.n_splits > 1 && idle); apart++) {
+            trial.apart = apart;
+            trial.units = ceil_div(apart ? split_cols : problem->n_cols, LAYOUT_COLS);
+            trial.n_blocks = apart ? n_tiles * trial.n_splits : n_tiles;
+            const double clocks = trial_clocks(device, &trial);
+            if (choice.launch.kernel && clocks >= least) continue;
+            least = clocks;
+            choice = as_choice(&trial, names[problem->type][gate][i], split_cols);
+        }
+    }
+    return choice;
+}

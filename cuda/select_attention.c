@@ -1,0 +1,72 @@
+#include "cuda/kernels/attention/attention_tiles.h"
+#include "cuda/select.h"
+
+/* By bucket, then by enum cuda_kv_type. */
+#define NAMES(bucket, key_dim, value_dim, row_warps, dim_warps)                     \
+    {"attention_f32_" #bucket, "attention_f16_" #bucket, "attention_bf16_" #bucket, \
+     "attention_q8_0_" #bucket, "attention_e4m3_" #bucket},
+static const char *const names[ATTENTION_N_BUCKETS][CUDA_KV_TYPES] = {ATTENTION_BUCKETS(NAMES)};
+#undef NAMES
+
+/* Blocks that share a multiprocessor: their registers are bounded for so many. */
+static const uint32_t most_blocks = 2;
+/* Merges are short and there are many of them. */
+static const uint32_t merge_blocks = 8;
+
+static uint32_t shared_bytes(const struct attention_bucket *bucket, uint32_t kv_type,
+                             uint32_t stages) {
+    return ATTENTION_SHARED_BYTES(kv_type, bucket->key_dim, bucket->row_warps, bucket->dim_warps,
+                                  stages);
+}
+
+/* Blocks of so much shared memory on a multiprocessor, which keeps 1 KiB for each. */
+static uint32_t blocks_that_fit(const struct cuda_properties *device, uint32_t bytes) {
+    if (bytes > device->shared_per_block) return 0;
+    const size_t n = device->shared_per_multiprocessor / (bytes + 1024);
+    return n < most_blocks ? (uint32_t)n : most_blocks;
+}
+
+static int find_bucket(const struct attention_problem *problem) {
+    for (int i = 0; i < ATTENTION_N_BUCKETS; i++)
+        if (problem->key_dim <= attention_buckets[i].key_dim &&
+            problem->value_dim <= attention_buckets[i].value_dim)
+            return i;
+    return -1;
+}
+
+struct attention_choice select_attention(const struct cuda_properties *device,
+                                         const struct attention_problem *problem) {
+    struct attention_choice choice = {.launch = {.kernel = NULL}};
+    const int found = find_bucket(problem);
+    if (found < 0 || problem->key_dim % 8 || problem->value_dim % 8) return choice;
+    const struct attention_bucket *bucket = &attention_buckets[found];
+    const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;
+    const uint32_t group = problem->n_heads / problem->n_kv_heads;
+    /* The most pages under way on a multiprocessor; of equals the most blocks, one of which
+     * computes while another waits. */
+    uint32_t best = 0, n_blocks = 0;
+    for (uint32_t stages = 1; stages <= ATTENTION_MAX_STAGES; stages++) {
+        const uint32_t blocks =
+            blocks_that_fit(device, shared_bytes(bucket, problem->kv_type, stages));
+        if (blocks * stages < best || blocks == 0) continue;
+        if (blocks * stages == best && blocks <= n_blocks) continue;
+        best = blocks * stages;
+        n_blocks = blocks;
+        choice.stages = stages;
+    }
+    if (n_blocks == 0) return choice;
+    choice.launch = (struct launch_shape){
+        .kernel = names[found][problem->kv_type],
+        .grid = n_multiprocessors * n_blocks,
+        .threads = ATTENTION_THREADS,
+        .shared_bytes = shared_bytes(bucket, problem->kv_type, choice.stages),
+    };
+    choice.merge = (struct launch_shape){
+        .kernel = "attention_merge",
+        .grid = n_multiprocessors * merge_blocks,
+        .threads = ATTENTION_MERGE_THREADS,
+    };
+    const uint32_t rows = ATTENTION_TILE_ROWS(bucket->row_warps) / group;
+    choice.rows_per_item = rows ? rows : 1;
+    return choice;
+}

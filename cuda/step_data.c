@@ -1,0 +1,108 @@
+#include "cuda/step_data.h"
+
+#include <string.h>
+
+#include "base/checked.h"
+
+enum { ALIGNMENT = 256 };
+
+/* Takes n elements of a size from the block's end; saturates, so that what is too large is refused
+ * where it is allocated. */
+static size_t place(size_t *end, int64_t n, size_t size) {
+    size_t at = *end;
+    uint64_t bytes = mul_saturating((uint64_t)n, size);
+    *end = add_saturating(at, add_saturating(bytes, ALIGNMENT - 1)) / ALIGNMENT * ALIGNMENT;
+    return at;
+}
+
+void step_data_measure(struct step_data *data, const struct backend_limits *limits, int n_groups) {
+    size_t end = 0;
+    int64_t sequences =
+        limits->max_sequences < limits->max_rows ? limits->max_sequences : limits->max_rows;
+    data->max_rows = limits->max_rows;
+    data->max_sequences = limits->max_sequences;
+    data->max_logit_rows = limits->max_logit_rows;
+    data->n_groups = n_groups;
+    data->token = place(&end, limits->max_rows, sizeof(int32_t));
+    data->position = place(&end, limits->max_rows, sizeof(int64_t));
+    data->sequence = place(&end, limits->max_rows, sizeof(int32_t));
+    data->logit_row = place(&end, limits->max_logit_rows, sizeof(int32_t));
+    data->pages_at = place(&end, n_groups * limits->max_sequences, sizeof(uint32_t));
+    for (int i = 0; i < data->n_attentions; i++)
+        data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
+    data->fixed_bytes = end;
+    for (int i = 0; i < data->n_attentions; i++) {
+        struct step_attention *attention = &data->attentions[i];
+        attention->items = place(&end, attention->limits.max_items, sizeof(struct attention_item));
+        attention->merges =
+            place(&end, attention->limits.max_merges, sizeof(struct attention_merge_item));
+    }
+    int64_t pages = limits->max_sequence_tokens / KV_PAGE_TOKENS + 1;
+    data->pages =
+        place(&end, (int64_t)mul_saturating((uint64_t)(n_groups * sequences), (uint64_t)pages),
+              sizeof(int32_t));
+    data->bytes = end;
+}
+
+static void write_rows(const struct step_data *data, const struct step *step, int64_t n_rows,
+                       int64_t n_logit_rows, uint8_t *block) {
+    int32_t *token = (int32_t *)(void *)(block + data->token);
+    int64_t *position = (int64_t *)(void *)(block + data->position);
+    int32_t *sequence = (int32_t *)(void *)(block + data->sequence);
+    int32_t *logit_row = (int32_t *)(void *)(block + data->logit_row);
+    memcpy(token, step->tokens, (size_t)step->n_rows * sizeof *token);
+    for (int64_t s = 0; s < step->n_sequences; s++)
+        for (int64_t i = 0; i < step->sequences[s].n_rows; i++) {
+            position[step->sequences[s].first_row + i] = step->sequences[s].position + i;
+            sequence[step->sequences[s].first_row + i] = (int32_t)s;
+        }
+    for (int64_t row = step->n_rows; row < n_rows; row++) {
+        token[row] = 0;
+        position[row] = 0;
+        sequence[row] = -1;
+    }
+    memcpy(logit_row, step->logit_rows, (size_t)step->n_logit_rows * sizeof *logit_row);
+    for (int64_t row = step->n_logit_rows; row < n_logit_rows; row++) logit_row[row] = 0;
+}
+
+/* Returns the pages in all. */
+static size_t write_pages(const struct step_data *data, const struct step *step, uint8_t *block) {
+    int32_t *pages = (int32_t *)(void *)(block + data->pages);
+    uint32_t *pages_at = (uint32_t *)(void *)(block + data->pages_at);
+    size_t n_pages = 0;
+    for (int g = 0; g < data->n_groups; g++)
+        for (int64_t s = 0; s < step->n_sequences; s++) {
+            const struct step_sequence *sequence = &step->sequences[s];
+            int64_t last = sequence->position + sequence->n_rows - 1;
+            size_t n = (size_t)(last / KV_PAGE_TOKENS + 1);
+            pages_at[g * data->max_sequences + s] = (uint32_t)n_pages;
+            memcpy(pages + n_pages, sequence->pages[g], n * sizeof *pages);
+            n_pages += n;
+        }
+    return n_pages;
+}
+
+static void add_range(size_t offset, size_t bytes, struct step_range *ranges, int *n) {
+    if (bytes) ranges[(*n)++] = (struct step_range){.offset = offset, .bytes = bytes};
+}
+
+int step_data_write(struct step_data *data, const struct step *step, int64_t n_rows,
+                    int64_t n_logit_rows, uint8_t *block, struct step_range *ranges) {
+    int n = 0;
+    write_rows(data, step, n_rows, n_logit_rows, block);
+    add_range(0, data->fixed_bytes, ranges, &n);
+    add_range(data->pages, write_pages(data, step, block) * sizeof(int32_t), ranges, &n);
+    for (int i = 0; i < data->n_attentions; i++) {
+        struct step_attention *attention = &data->attentions[i];
+        struct attention_plan *plan = &attention->plan;
+        uint32_t *counts = (uint32_t *)(void *)(block + attention->counts);
+        plan->items = (struct attention_item *)(void *)(block + attention->items);
+        plan->merges = (struct attention_merge_item *)(void *)(block + attention->merges);
+        attention_plan_make(&attention->geometry, &attention->limits, step, plan);
+        counts[0] = (uint32_t)plan->n_items;
+        counts[1] = (uint32_t)plan->n_merges;
+        add_range(attention->items, (size_t)plan->n_items * sizeof *plan->items, ranges, &n);
+        add_range(attention->merges, (size_t)plan->n_merges * sizeof *plan->merges, ranges, &n);
+    }
+    return n;
+}

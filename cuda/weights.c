@@ -1,0 +1,307 @@
+#include "cuda/weights.h"
+
+#include "base/checked.h"
+#include "cuda/device_list.h"
+#include "cuda/weight_layout.h"
+
+/* Rows are packed into pinned memory in pieces of about this size; while one is copied to the
+ * device, the next is packed. */
+enum { PIECE_BYTES = 4 << 20, N_PIECES = 2 };
+enum { WEIGHT_ALIGNMENT = 256 };
+
+struct piece {
+    uint8_t *packed;     /* pinned */
+    driver_event copied; /* the device has it */
+    bool used;
+};
+
+struct loader {
+    struct backend_model *model;
+    struct device *device;
+    struct checkpoint *checkpoint;
+    transformer_progress_function progress;
+    void *progress_user;
+    uint64_t done, total;
+    int *order;    /* [n_weights] slots as their tensors lie in the file */
+    void *scratch; /* [scratch_bytes], for readers */
+    size_t scratch_bytes, piece_bytes;
+    driver_stream stream;
+    struct piece pieces[N_PIECES];
+    int next; /* piece to be packed */
+};
+
+/* ---- sizes ---- */
+
+static size_t row_tiles(const struct cuda_weight *weight) {
+    return (weight->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
+}
+
+/* Shape of a slot's weight, and its bytes in the arena. */
+static status describe(const struct weight_slot *slot, struct cuda_weight *weight, size_t *bytes) {
+    const struct tensor *tensor = slot->tensor;
+    *weight = (struct cuda_weight){
+        .type = tensor->type, .n_cols = (size_t)tensor->dims[0], .n_rows = (size_t)tensor->dims[1]};
+    bool over;
+    if (slot->vector) {
+        over = mul_overflows(weight->n_cols, sizeof(float), bytes);
+    } else {
+        weight->padded_cols = weight_layout_padded_cols(weight->n_cols);
+        over = mul_overflows(row_tiles(weight),
+                             weight_layout_tile_bytes(weight->type, weight->n_cols), bytes);
+    }
+    if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
+        *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
+        return OK;
+    }
+    return fail(OUT_OF_MEMORY, "tensor '%.*s' is larger than memory can be",
+                (int)tensor->name.length, tensor->name.data);
+}
+
+static status measure_arena(const struct spec *spec, size_t *vectors, size_t *arena) {
+    *vectors = 0;
+    *arena = 0;
+    for (int i = 0; i < spec->n_weights; i++) {
+        struct cuda_weight weight;
+        size_t size;
+        TRY(describe(&spec->weights[i], &weight, &size));
+        if (spec->weights[i].vector) *vectors += size; /* a part of the arena */
+        if (add_overflows(*arena, size, arena))
+            return fail(OUT_OF_MEMORY, "the weights are larger than memory can be");
+    }
+    return OK;
+}
+
+status cuda_weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes) {
+    size_t vectors, arena;
+    (void)device; /* one layout for all */
+    TRY(measure_arena(spec, &vectors, &arena));
+    *bytes = (struct backend_bytes){
+        .host = memory_cost(sizeof(struct backend_model)) + device_host_bytes() +
+                memory_cost(vectors) +
+                memory_cost((size_t)spec->n_weights * sizeof(struct cuda_weight)),
+        .device = device_cost(arena)};
+    return OK;
+}
+
+/* Every weight its place: vectors in one run at the front, as they lie on the host. */
+static status lay_out(struct backend_model *model, const struct spec *spec, size_t vector_bytes) {
+    uint8_t *vectors = model->arena, *tiles = vectors + vector_bytes;
+    float *host = model->host_vectors;
+    for (int i = 0; i < spec->n_weights; i++) {
+        struct cuda_weight *weight = &model->weights[i];
+        size_t bytes;
+        TRY(describe(&spec->weights[i], weight, &bytes));
+        if (spec->weights[i].vector) {
+            weight->vector = (float *)(void *)vectors;
+            weight->host_vector = host;
+            vectors += bytes;
+            host += bytes / sizeof(float);
+        } else {
+            weight->tiles = tiles;
+            tiles += bytes;
+        }
+    }
+    return OK;
+}
+
+/* ---- loading ---- */
+
+static status report(struct loader *loader, uint64_t bytes) {
+    loader->done += bytes;
+    if (loader->progress &&
+        loader->progress(loader->progress_user, loader->done, loader->total) != 0)
+        return fail(CANCELLED, "loading was stopped by the progress callback");
+    return OK;
+}
+
+static status load_vector(struct loader *loader, const struct tensor *tensor,
+                          const struct cuda_weight *weight) {
+    const void *data;
+    TRY(checkpoint_data(loader->checkpoint, tensor, 0, (size_t)tensor->bytes, loader->scratch,
+                        &data));
+    weight_type_traits[tensor->type].dequantize(data, weight->host_vector, weight->n_cols);
+    checkpoint_drop(loader->checkpoint, tensor, 0, (size_t)tensor->bytes);
+    return report(loader, tensor->bytes);
+}
+
+/* Row tiles of a matrix that a piece holds. */
+static size_t tiles_per_piece(size_t tile_bytes) {
+    return tile_bytes < PIECE_BYTES ? PIECE_BYTES / tile_bytes : 1;
+}
+
+/* The piece to be packed now; its last copy is over. */
+static status next_piece(struct loader *loader, struct piece **piece) {
+    *piece = &loader->pieces[loader->next];
+    loader->next = (loader->next + 1) % N_PIECES;
+    if ((*piece)->used) TRY(device_event_wait(loader->device, (*piece)->copied));
+    return OK;
+}
+
+/* n row tiles from `tile` on, of file rows that begin at data. */
+static status send_tiles(struct loader *loader, const struct cuda_weight *weight, size_t tile,
+                         size_t n, const uint8_t *data, size_t row_bytes) {
+    size_t tile_bytes = weight_layout_tile_bytes(weight->type, weight->n_cols);
+    struct piece *piece;
+    TRY(next_piece(loader, &piece));
+    for (size_t i = 0; i < n; i++) {
+        size_t first = i * LAYOUT_ROWS, rows = weight->n_rows - tile * LAYOUT_ROWS - first;
+        weight_layout_pack(weight->type, data + first * row_bytes, row_bytes,
+                           rows < LAYOUT_ROWS ? rows : LAYOUT_ROWS, weight->n_cols,
+                           piece->packed + i * tile_bytes);
+    }
+    TRY(device_upload(loader->device, loader->stream, (uint8_t *)weight->tiles + tile * tile_bytes,
+                      piece->packed, n * tile_bytes));
+    piece->used = true;
+    return device_event_record(loader->device, loader->stream, piece->copied);
+}
+
+static status load_matrix(struct loader *loader, const struct tensor *tensor,
+                          const struct cuda_weight *weight) {
+    size_t row_bytes = weight_type_row_bytes(weight->type, weight->n_cols);
+    size_t n_tiles = row_tiles(weight);
+    size_t most = tiles_per_piece(weight_layout_tile_bytes(weight->type, weight->n_cols));
+    for (size_t tile = 0; tile < n_tiles; tile += most) {
+        size_t n = n_tiles - tile < most ? n_tiles - tile : most;
+        size_t first = tile * LAYOUT_ROWS, rows = n * LAYOUT_ROWS;
+        if (rows > weight->n_rows - first) rows = weight->n_rows - first;
+        size_t offset = first * row_bytes, bytes = rows * row_bytes;
+        const void *data;
+        TRY(checkpoint_data(loader->checkpoint, tensor, offset, bytes, loader->scratch, &data));
+        TRY(send_tiles(loader, weight, tile, n, data, row_bytes));
+        checkpoint_drop(loader->checkpoint, tensor, offset, bytes);
+        TRY(report(loader, bytes));
+    }
+    return OK;
+}
+
+static status load_all(struct loader *loader, const struct spec *spec, size_t vector_bytes) {
+    struct backend_model *model = loader->model;
+    for (int i = 0; i < spec->n_weights; i++) {
+        int index = loader->order[i];
+        const struct weight_slot *slot = &spec->weights[index];
+        const struct cuda_weight *weight = &model->weights[index];
+        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
+                         : load_matrix(loader, slot->tensor, weight));
+    }
+    TRY(device_upload(loader->device, loader->stream, model->arena, model->host_vectors,
+                      vector_bytes));
+    return device_stream_wait(loader->device, loader->stream);
+}
+
+/* What the largest pieces take. */
+static void measure(struct loader *loader, const struct spec *spec) {
+    for (int i = 0; i < spec->n_weights; i++) {
+        const struct weight_slot *slot = &spec->weights[i];
+        size_t n_cols = (size_t)slot->tensor->dims[0], packed = 0, rows = 1;
+        if (!slot->vector) {
+            size_t tile_bytes = weight_layout_tile_bytes(slot->tensor->type, n_cols);
+            size_t n = tiles_per_piece(tile_bytes);
+            packed = n * tile_bytes;
+            rows = n * LAYOUT_ROWS;
+            if (rows > (size_t)slot->tensor->dims[1]) rows = (size_t)slot->tensor->dims[1];
+        }
+        size_t bytes = rows * weight_type_row_bytes(slot->tensor->type, n_cols);
+        if (packed > loader->piece_bytes) loader->piece_bytes = packed;
+        if (bytes > loader->scratch_bytes) loader->scratch_bytes = bytes;
+        loader->total += slot->tensor->bytes;
+    }
+}
+
+static status take_pieces(struct loader *loader) {
+    for (int i = 0; i < N_PIECES; i++) {
+        struct piece *piece = &loader->pieces[i];
+        TRY(DEVICE_TAKE_PINNED(loader->device, loader->piece_bytes, "loading weights",
+                               &piece->packed));
+        TRY(device_event_create(loader->device, &piece->copied));
+    }
+    return device_stream_create(loader->device, &loader->stream);
+}
+
+/* The copies under way end first: they read what is given back. */
+static void give_pieces(struct loader *loader) {
+    if (loader->stream) loader->device->driver.stream_synchronize(loader->stream);
+    device_stream_destroy(loader->device, loader->stream);
+    for (int i = 0; i < N_PIECES; i++) {
+        device_event_destroy(loader->device, loader->pieces[i].copied);
+        device_give_pinned(loader->device, loader->pieces[i].packed);
+    }
+}
+
+/* All that wants the device's context to be current. */
+static status load_on_device(struct loader *loader, const struct spec *spec) {
+    struct backend_model *model = loader->model;
+    size_t vector_bytes, arena_bytes;
+    status result;
+    TRY(measure_arena(spec, &vector_bytes, &arena_bytes));
+    TRY(MEMORY_TAKE(model->memory, vector_bytes, "the weights", &model->host_vectors));
+    TRY(device_enter(loader->device));
+    TRY_OR_EXIT(DEVICE_TAKE(loader->device, arena_bytes, "the weights", &model->arena));
+    TRY_OR_EXIT(lay_out(model, spec, vector_bytes));
+    TRY_OR_EXIT(take_pieces(loader));
+    TRY_OR_EXIT(load_all(loader, spec, vector_bytes));
+exit:
+    give_pieces(loader);
+    device_leave(loader->device);
+    return result;
+}
+
+status cuda_weights_load(struct memory *memory, struct checkpoint *checkpoint,
+                         const struct spec *spec, int device,
+                         transformer_progress_function progress, void *progress_user,
+                         struct backend_model **model) {
+    struct backend_model *fresh = NULL;
+    struct loader loader = {
+        .checkpoint = checkpoint, .progress = progress, .progress_user = progress_user};
+    struct cuda_properties properties;
+    size_t n_weights = (size_t)spec->n_weights;
+    int ordinal;
+    status result;
+    TRY_OR_EXIT(device_list_find(device, &ordinal, &properties));
+    TRY_OR_EXIT(MEMORY_TAKE_ONE(memory, "the model's weights", &fresh));
+    fresh->memory = memory;
+    fresh->n_weights = spec->n_weights;
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_weights, "the table of weights", &fresh->weights));
+    TRY_OR_EXIT(device_open(memory, ordinal, &fresh->device));
+    loader.model = fresh;
+    loader.device = fresh->device;
+    measure(&loader, spec);
+    TRY_OR_EXIT(MEMORY_TAKE(memory, loader.scratch_bytes, "reading weights", &loader.scratch));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_weights, "the order of the weights", &loader.order));
+    spec_file_order(spec, loader.order);
+    TRY_OR_EXIT(load_on_device(&loader, spec));
+    *model = fresh;
+exit:
+    memory_give(memory, loader.scratch);
+    memory_give(memory, loader.order);
+    if (result != OK) cuda_weights_free(fresh);
+    return result;
+}
+
+void cuda_weights_free(struct backend_model *model) {
+    if (!model) return;
+    if (model->arena) {
+        bool entered = device_enter_anyway(model->device);
+        device_give(model->device, model->arena);
+        if (entered) device_leave(model->device);
+    }
+    device_close(model->device);
+    memory_give(model->memory, model->host_vectors);
+    memory_give(model->memory, model->weights);
+    memory_give(model->memory, model);
+}
+
+/* ---- looking them up ---- */
+
+const struct cuda_weight *cuda_weights_matrix(const struct backend_model *model,
+                                              const struct weight_ref *ref) {
+    return ref->tensor ? &model->weights[ref->id] : NULL;
+}
+
+const float *cuda_weights_vector(const struct backend_model *model, const struct weight_ref *ref) {
+    return ref->tensor ? model->weights[ref->id].vector : NULL;
+}
+
+const float *cuda_weights_host_vector(const struct backend_model *model,
+                                      const struct weight_ref *ref) {
+    return ref->tensor ? model->weights[ref->id].host_vector : NULL;
+}

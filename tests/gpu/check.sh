@@ -1,0 +1,193 @@
+#!/bin/sh
+# Checks and measures libtransformer on a machine with a GPU and little more than its driver: no network, nothing is
+# installed. tests/gpu/pack.sh makes the folder that this runs in from a build.
+#
+#     sh check.sh [--emulated FOLDER] [SECTION...]       without sections, all of them, within 10 minutes
+#
+# SECTION is a number or a name: 1 device, 2 law, 3 bandwidth, 4 kernels, 5 goldens, 6 speed, 7 faults, 8 sanitizer.
+# Every program is a process of its own with a time limit. What is found is written as it comes to $OUT, or gpu-results:
+#     results.json   one array of records       table.txt   the same to be read       NAME.log   what a program said
+# --emulated FOLDER: with the libcuda.so.1 of the emulator that lies there; only the script is tested by that.
+# TEST_MODELS, a folder with smollm2.gguf or gemma3-270m.gguf, adds real models to section 5.
+# The exit code is 0 if nothing failed.
+set -u
+cd "$(dirname "$0")" || exit 1
+here=$(pwd)
+out=${OUT:-gpu-results}
+mkdir -p "$out" || exit 1
+out=$(cd "$out" && pwd)
+seed=${SEED:-$(date +%s)}
+
+emulated=
+if [ "${1:-}" = --emulated ]; then
+    emulated=$(cd "$2" && pwd) || exit 1
+    shift 2
+fi
+export LD_LIBRARY_PATH="${emulated:+$emulated:}$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+export GPU_RESULTS="$out/records.jsonl"
+export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1
+PATH=$PATH:/usr/local/cuda/bin:/opt/cuda/bin
+rm -f "$out"/*.log "$out"/*.json "$out"/*.jsonl "$out/table.txt"
+: >"$GPU_RESULTS"
+
+# Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one. The one list of them.
+programs() {
+    if [ -n "${CHECK_PROGRAMS:-}" ]; then
+        cat "$CHECK_PROGRAMS"
+        return
+    fi
+    cat <<'END'
+device      20 gpu_ceilings device
+device      20 gpu_names
+device      40 gpu_ceilings product
+law         30 gpu_law SEED
+bandwidth   60 gpu_ceilings read
+kernels     20 gpu_emulator SEED
+kernels     20 gpu_hopper SEED
+kernels     60 gpu_gemm SEED
+kernels     60 gpu_attention SEED
+kernels     20 gpu_rope_store SEED
+kernels     20 gpu_elementwise SEED
+kernels     20 gpu_pool_experts SEED
+kernels     20 gpu_sampling_device SEED
+kernels     20 gpu_repeats SEED
+goldens     60 test_golden small
+goldens     60 test_golden real
+speed      100 gpu_speed SEED
+faults      50 gpu_rounds
+sanitizer   60 SANITIZER memcheck gpu_gemm SEED
+sanitizer   60 SANITIZER racecheck gpu_attention SEED
+END
+}
+
+n_failed=0
+begun=$(date +%s) most_seconds=590
+quoted() { printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g'; }
+# The records so far as one array, and as a table.
+flush() {
+    {
+        printf '[\n'
+        sed '$!s/$/,/' "$GPU_RESULTS"
+        printf ']\n'
+    } >"$out/results.json"
+    {
+        [ -z "$emulated" ] || printf 'EMULATED: the figures say nothing\n'
+        printf '%-12s %-40s %-9s %s\n' section program result seconds
+        cat "$out/programs.txt"
+        cat "$out"/*.log 2>/dev/null | grep -E '^(device|law|ceilings|speed|faults) {2,}'
+    } >"$out/table.txt"
+}
+record() { # SECTION PROGRAM RESULT SECONDS REASON
+    printf '{"section": "%s", "program": "%s", "result": "%s", "seconds": %s, "reason": "%s"}\n' \
+        "$1" "$(quoted "$2")" "$3" "$4" "$(quoted "$5")" >>"$GPU_RESULTS"
+    printf '%-12s %-40s %-9s %s %s\n' "$1" "$2" "$3" "$4" "$5" >>"$out/programs.txt"
+    printf '%-12s %-40s %-9s %s s %s\n' "$1" "$2" "$3" "$4" "$5"
+    flush
+}
+
+run() { # SECTION LIMIT PROGRAM ARGUMENT...
+    section=$1 limit=$2
+    shift 2
+    what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')
+    log=$out/$section-$(printf '%s' "$what" | tr -c 'A-Za-z0-9_.\n' -).log
+    around=
+    if [ "$1" = SANITIZER ]; then
+        if ! command -v compute-sanitizer >/dev/null; then
+            record "$section" "$what" skipped 0 "there is no compute-sanitizer"
+            return
+        fi
+        around="compute-sanitizer --tool $2 --error-exitcode 9"
+        shift 2
+    fi
+    program=$1
+    shift
+    left=$((begun + most_seconds - $(date +%s)))
+    if [ "$left" -lt 3 ]; then
+        record "$section" "$what" skipped 0 "$most_seconds s are over"
+        return
+    fi
+    [ "$limit" -le "$left" ] || limit=$left
+    if [ ! -x "bin/$program" ]; then
+        record "$section" "$what" skipped 0 "the folder has no $program"
+        return
+    fi
+    begin=$(date +%s)
+    # shellcheck disable=SC2086,SC2046 # words of a command
+    timeout -k 5 "$limit" $line_by_line $around "bin/$program" $(printf '%s ' "$@" | sed "s/SEED/$seed/") >"$log" 2>&1
+    code=$?
+    seconds=$(($(date +%s) - begin))
+    case $code in
+    0) record "$section" "$what" passed $seconds "" ;;
+    77) record "$section" "$what" skipped $seconds "$(grep -m 1 -o 'skipped:.*' "$log" | cut -c10-)" ;;
+    124 | 137)
+        record "$section" "$what" timeout $seconds "after $limit s"
+        n_failed=$((n_failed + 1))
+        ;;
+    *)
+        record "$section" "$what" failed $seconds "exit code $code: $(grep -v '^ *$' "$log" | tail -n 1)"
+        n_failed=$((n_failed + 1))
+        ;;
+    esac
+}
+
+# A line of a log is there when it was printed, even if the program dies.
+line_by_line=
+command -v stdbuf >/dev/null && line_by_line='stdbuf -oL'
+: >"$out/programs.txt"
+
+machine() {
+    printf '{"section": "machine", "item": "date", "text": "%s"}\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
+    printf '{"section": "machine", "item": "kernel", "text": "%s"}\n' "$(quoted "$(uname -srm)")"
+    printf '{"section": "machine", "item": "seed", "text": "%s"}\n' "$seed"
+    printf '{"section": "machine", "item": "emulated", "text": "%s"}\n' "$([ -n "$emulated" ] && echo yes || echo no)"
+    [ ! -e version.txt ] || printf '{"section": "machine", "item": "library", "text": "%s"}\n' "$(quoted "$(cat version.txt)")"
+    if command -v nvidia-smi >/dev/null; then
+        said=$(timeout 20 nvidia-smi --query-gpu=name,driver_version,clocks.sm,clocks.mem,clocks.max.sm,power.limit \
+            --format=csv,noheader 2>&1)
+        printf '{"section": "machine", "item": "nvidia-smi", "text": "%s"}\n' "$(quoted "$said")"
+    fi
+}
+# With a compiler on the machine the probes are built by it too: what it gives must be loadable.
+compile() {
+    command -v nvcc >/dev/null && [ -d source ] || return 0
+    printf '{"section": "machine", "item": "nvcc", "text": "%s"}\n' "$(quoted "$(nvcc --version | tail -n 1)")" >>"$GPU_RESULTS"
+    begin=$(date +%s)
+    if timeout 60 nvcc -fatbin -arch=native -O3 -std=c++17 -fmad=false -Isource -Isource/lib -Isource/include \
+        -o "$out/probe.fatbin" source/tests/gpu/probe.cu >"$out/device-nvcc.log" 2>&1; then
+        record device nvcc passed $(($(date +%s) - begin)) ""
+    else
+        record device nvcc failed $(($(date +%s) - begin)) "$(tail -n 1 "$out/device-nvcc.log")"
+        n_failed=$((n_failed + 1))
+    fi
+}
+
+names='device law bandwidth kernels goldens speed faults sanitizer'
+wanted=
+for section in "$@"; do
+    number=0
+    for name in $names; do
+        number=$((number + 1))
+        if [ "$section" = "$number" ] || [ "$section" = "$name" ]; then wanted="$wanted $name"; fi
+    done
+    case $section in
+    [1-8] | device | law | bandwidth | kernels | goldens | speed | faults | sanitizer) ;;
+    *)
+        echo "there is no section $section: $names" >&2
+        exit 2
+        ;;
+    esac
+done
+machine >>"$GPU_RESULTS"
+flush
+for name in ${wanted:-$names}; do
+    [ "$name" != device ] || [ -n "$emulated" ] || compile
+    programs >"$out/list.txt"
+    while read -r section limit command <&3; do
+        # shellcheck disable=SC2086 # words of a command
+        [ "$section" != "$name" ] || run "$section" "$limit" $command
+    done 3<"$out/list.txt"
+done
+rm -f "$out/list.txt"
+flush
+echo "$n_failed failed; $out/results.json, $out/table.txt"
+[ "$n_failed" = 0 ]

@@ -1,0 +1,39 @@
+#!/bin/sh
+# Makes the folder that check.sh runs in on a machine with a GPU: programs, the library and what it links, small goldens.
+# usage: sh tests/gpu/pack.sh BUILD FOLDER       BUILD: of meson, with nvcc and tests; FOLDER must not exist yet
+set -eu
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$(cd "$1" && pwd)
+folder=$2
+most=$((64 * 1024)) # KiB
+mkdir "$folder"
+mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/source"
+cp "$root/tests/gpu/check.sh" "$folder/"
+cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$folder/goldens/"
+for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
+    if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
+done
+for image in "$build"/tests/gpu/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/bin/"; done
+# What every system has stays; the driver's library is the machine's own.
+for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program" 2>/dev/null || true; done |
+    awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
+    while read -r library; do
+        case $(basename "$library") in
+        libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | ld-linux* | libcuda.so*) ;;
+        *) cp -L "$library" "$folder/lib/" ;;
+        esac
+    done
+# The probes' source, for a compiler that may be there.
+(cd "$root" && find cuda/kernels -name 'ptx*.cuh' && printf '%s\n' tests/gpu/probe.cu tests/gpu/probe_args.h) |
+    while read -r file; do
+        mkdir -p "$folder/source/$(dirname "$file")"
+        cp "$root/$file" "$folder/source/$file"
+    done
+git -C "$root" describe --always --dirty >"$folder/version.txt" 2>/dev/null ||
+    sed -n 's/.*VERSION_TEXT "\(.*\)"/\1/p' "$root/include/transformer_version.h" >"$folder/version.txt"
+size=$(du -sk "$folder" | cut -f 1)
+echo "$folder: $size KiB"
+if [ "$size" -gt $most ]; then
+    echo "more than $most KiB" >&2
+    exit 1
+fi

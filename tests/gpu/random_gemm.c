@@ -1,0 +1,68 @@
+#include "random_gemm.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "cuda/weight_layout.h"
+
+struct cuda_properties random_gemm_properties(struct gpu *gpu) {
+    static const unsigned which[] = {
+        DRIVER_DEVICE_MULTIPROCESSOR_COUNT, DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
+        DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, DRIVER_DEVICE_L2_CACHE_SIZE};
+    int value[4] = {0};
+    for (int i = 0; i < 4; i++) gpu->driver.device_get_attribute(&value[i], which[i], gpu->device);
+    return (struct cuda_properties){gpu->major,       gpu->minor,       value[0],
+                                    (size_t)value[1], (size_t)value[2], (size_t)value[3]};
+}
+
+struct random_weight random_weight_make(struct gpu *gpu, enum weight_type type,
+                                        const struct random_shape *shape, size_t pool_bytes) {
+    const uint32_t n_matrices = shape->gate ? 2 : 1;
+    const size_t row_bytes = weight_type_row_bytes(type, shape->n_cols);
+    const size_t tile_bytes = weight_layout_tile_bytes(type, shape->n_cols);
+    const size_t n_tiles = (shape->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
+    struct random_weight w = {.type = type, .n_rows = shape->n_rows, .n_cols = shape->n_cols};
+    uint8_t *rows = malloc(LAYOUT_ROWS * row_bytes);
+    float *values = malloc(shape->n_cols * sizeof *values);
+    w.bytes = n_tiles * tile_bytes;
+    uint8_t *matrix = malloc(w.bytes);
+    if (!rows || !values || !matrix) exit(1);
+    for (size_t r = 0; r < LAYOUT_ROWS; r++) {
+        for (uint32_t i = 0; i < shape->n_cols; i++) values[i] = gpu_random_float(gpu, -1, 1);
+        weight_type_traits[type].quantize(values, rows + r * row_bytes, shape->n_cols);
+    }
+    weight_layout_pack(type, rows, row_bytes, LAYOUT_ROWS, shape->n_cols, matrix);
+    for (size_t i = 1; i < n_tiles; i++) memcpy(matrix + i * tile_bytes, matrix, tile_bytes);
+    w.n_copies = (uint32_t)(pool_bytes / (w.bytes * n_matrices));
+    if (w.n_copies == 0) w.n_copies = 1;
+    w.pool = gpu_alloc(gpu, w.n_copies * n_matrices * w.bytes);
+    for (size_t i = 0; i < w.n_copies * n_matrices; i++)
+        gpu_write(gpu, w.pool + i * w.bytes, matrix, w.bytes);
+    if (type == WEIGHT_BF16) {
+        w.rows = (uint16_t *)(void *)rows;
+        rows = NULL;
+    }
+    free(rows);
+    free(values);
+    free(matrix);
+    return w;
+}
+
+void random_weight_free(struct gpu *gpu, struct random_weight *weight) {
+    gpu_free(gpu, weight->pool);
+    free(weight->rows);
+}
+
+void *random_x_make(struct gpu *gpu, enum weight_type type, uint32_t n_x, uint32_t n_cols) {
+    const size_t n =
+        n_x * weight_layout_padded_cols(n_cols) * (type == WEIGHT_F32 ? 2 : 1); /* halves */
+    uint16_t *host = malloc(n * sizeof *host);
+    if (!host) exit(1);
+    for (size_t i = 0; i < n; i++) {
+        const float value = gpu_random_float(gpu, -1, 1);
+        host[i] = type == WEIGHT_F16 ? half_from_float(value) : bfloat16_from_float(value);
+    }
+    void *x = gpu_upload(gpu, host, n * sizeof *host);
+    free(host);
+    return x;
+}

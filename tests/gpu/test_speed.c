@@ -1,0 +1,237 @@
+/* Speeds of the GEMM kernels as they are selected, in percent of what the device does at most:
+ * reading for few tokens, cuBLAS's product of the same shape for many. Weights are random and
+ * cycled through 1 GiB, so that none is in the cache. cuBLAS is an oracle for bf16's values too. In
+ * the emulator everything is tiny: what runs is tested, the figures say nothing. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cublas.h"
+#include "cuda/kernels/gemm/gemm_tiles.h"
+#include "cuda/select.h"
+#include "gpu_test.h"
+#include "probe_image.h"
+#include "random_gemm.h"
+#include "results.h"
+#include "tests/gpu/probe_args.h"
+#include "timing.h"
+
+struct bench {
+    struct gpu *gpu;
+    struct cuda_properties properties;
+    struct timing timing;
+    struct cublas cublas;
+    bool has_cublas;
+    double most_read; /* bytes a second; 0: not measured */
+    size_t pool_bytes;
+};
+
+/* ---- one launch for each copy ---- */
+
+struct run {
+    struct bench *bench;
+    const struct random_weight *weight;
+    struct timed_kernel kernel;
+    struct gemm_args args;
+    uint32_t n_launches;
+    size_t copy_bytes;
+};
+static bool run_copies(void *user, int repeat) {
+    struct run *run = user;
+    (void)repeat;
+    for (uint32_t i = 0; i < run->n_launches; i++) {
+        const uint8_t *copy = run->weight->pool + i % run->weight->n_copies * run->copy_bytes;
+        run->args.weights[0].tiles = copy;
+        run->args.weights[1].tiles = copy + run->weight->bytes;
+        if (!timing_launch(run->bench->gpu, &run->kernel, &run->args)) return false;
+    }
+    return true;
+}
+
+struct library_run {
+    struct cublas *cublas;
+    void *w, *x, *y;
+    int n_rows, n_cols, n_x;
+};
+static bool run_library(void *user, int repeat) {
+    const struct library_run *run = user;
+    (void)repeat;
+    return cublas_linear(run->cublas, run->w, run->x, run->y, run->n_rows, run->n_cols, run->n_x) ==
+           0;
+}
+
+/* Seconds of cuBLAS for the same shape in bf16, and how far our values are from its. */
+static double ask_library(struct bench *bench, const struct random_weight *weight, const void *x,
+                          const float *y, uint32_t n_x, const char *item) {
+    struct gpu *gpu = bench->gpu;
+    const size_t row = weight->n_cols * sizeof(uint16_t), n = (size_t)n_x * weight->n_rows;
+    struct library_run run = {.cublas = &bench->cublas,
+                              .n_rows = (int)weight->n_rows,
+                              .n_cols = (int)weight->n_cols,
+                              .n_x = (int)n_x};
+    uint8_t *w = gpu_alloc(gpu, weight->n_rows * row);
+    for (uint32_t r = 0; r < weight->n_rows; r += LAYOUT_ROWS)
+        gpu_write(gpu, w + r * row, weight->rows,
+                  (weight->n_rows - r < LAYOUT_ROWS ? weight->n_rows - r : LAYOUT_ROWS) * row);
+    run.w = w;
+    run.x = (void *)(uintptr_t)x;
+    run.y = gpu_alloc(gpu, n * sizeof(float));
+    const double seconds = timing_median(&bench->timing, run_library, &run);
+    float *ours = malloc(n * sizeof *ours), *theirs = malloc(n * sizeof *theirs);
+    if (!ours || !theirs) exit(1);
+    gpu_download(gpu, ours, y, n * sizeof *ours);
+    gpu_download(gpu, theirs, run.y, n * sizeof *theirs);
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < n; i++) {
+        difference += pow((double)ours[i] - (double)theirs[i], 2);
+        size += pow((double)theirs[i], 2);
+    }
+    const double error = sqrt(difference / size);
+    result_number("speed", item, error, "of cuBLAS's norm apart");
+    if (!(error < 1e-4)) gpu_fail(gpu, "%s: %g", item, error);
+    free(ours);
+    free(theirs);
+    gpu_free(gpu, w);
+    gpu_free(gpu, run.y);
+    return seconds;
+}
+
+static void time_gemm(struct bench *bench, const struct random_weight *weight,
+                      const struct random_shape *shape, uint32_t n_x) {
+    struct gpu *gpu = bench->gpu;
+    const uint32_t n_matrices = shape->gate ? 2 : 1;
+    const uint32_t padded = (uint32_t)weight_layout_padded_cols(shape->n_cols);
+    const uint32_t planes = weight->type == WEIGHT_F32 ? 2 : 1;
+    const struct gemm_problem problem = {.type = weight->type,
+                                         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
+                                         .n_weights = n_matrices,
+                                         .n_rows = {shape->n_rows, shape->n_rows},
+                                         .n_cols = shape->n_cols,
+                                         .n_x = n_x};
+    const struct gemm_choice choice = select_gemm(&bench->properties, &problem);
+    struct run run = {.bench = bench, .weight = weight, .copy_bytes = n_matrices * weight->bytes};
+    char item[160];
+    const char *name = weight_type_traits[weight->type].name;
+    float *y = gpu_alloc(gpu, (size_t)n_x * shape->n_rows * sizeof *y);
+    float *scale = malloc(n_x * sizeof *scale);
+    if (!scale) exit(1);
+    for (uint32_t i = 0; i < n_x; i++) scale[i] = 1;
+    void *x = random_x_make(gpu, weight->type, n_x, shape->n_cols);
+    run.args = (struct gemm_args){
+        .weights = {{.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows},
+                    {.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows}},
+        .n_weights = n_matrices,
+        .n_cols = padded,
+        .x = x,
+        .x_scale = gpu_upload(gpu, scale, n_x * sizeof *scale),
+        .x_stride = padded * planes * 2,
+        .n_x = n_x,
+        .split_cols = choice.split_cols,
+        .splits_apart = choice.splits_apart,
+        .combine = problem.combine,
+        .activation = 1, /* SiLU */
+    };
+    run.args.parts = gpu_alloc(gpu, choice.parts_bytes);
+    run.args.counters = gpu_alloc(gpu, choice.n_counters * sizeof(uint32_t));
+    if (choice.n_counters)
+        gpu->driver.set_u32((driver_address)(uintptr_t)run.args.counters, 0, choice.n_counters,
+                            gpu->stream);
+    /* Many tokens take long: fewer launches then. */
+    run.n_launches = n_x >= 512 ? 4 : weight->n_copies < 64 ? weight->n_copies : 64;
+    if (gpu->emulated) run.n_launches = 1;
+    if (timing_find_kernel(gpu, choice.launch.kernel, choice.launch.grid, choice.launch.threads,
+                           choice.launch.shared_bytes, &run.kernel)) {
+        const double seconds = timing_median(&bench->timing, run_copies, &run) / run.n_launches;
+        snprintf(item, sizeof item, "%s %s, %u tokens: %s, %u blocks", name, shape->what, n_x,
+                 choice.launch.kernel, choice.launch.grid);
+        if (seconds > 0 && n_x <= 64) {
+            const double rate = (double)run.copy_bytes / seconds;
+            result_number("speed", item, rate * 1e-9, "GB/s of weights");
+            if (bench->most_read > 0)
+                result_number("speed", item, 100 * rate / bench->most_read, "% of reading");
+        }
+        const double rate = 2.0 * shape->n_rows * shape->n_cols * n_x * n_matrices / seconds;
+        if (seconds > 0 && n_x >= 64) result_number("speed", item, rate * 1e-12, "TFLOP/s");
+        if (seconds > 0 && weight->rows && bench->has_cublas && !shape->gate) {
+            const double theirs = ask_library(bench, weight, x, y, n_x, item);
+            if (theirs > 0)
+                result_number("speed", item, 100 * theirs / seconds, "% of cuBLAS's speed");
+        }
+    }
+    free(scale);
+    gpu_free(gpu, x);
+    gpu_free(gpu, y);
+    gpu_free(gpu, (void *)(uintptr_t)run.args.x_scale);
+    gpu_free(gpu, run.args.parts);
+    gpu_free(gpu, run.args.counters);
+}
+
+/* ---- what reading does at most ---- */
+
+struct read {
+    struct gpu *gpu;
+    struct timed_kernel kernel;
+    struct probe_read_args args;
+};
+static bool read_once(void *user, int repeat) {
+    struct read *read = user;
+    (void)repeat;
+    return timing_launch(read->gpu, &read->kernel, &read->args);
+}
+
+static double time_read(struct bench *bench) {
+    struct gpu *gpu = bench->gpu;
+    struct read read = {.gpu = gpu};
+    const size_t n_bytes = bench->pool_bytes / PROBE_STEP * PROBE_STEP;
+    double seconds = 0;
+    void *from = gpu_alloc(gpu, n_bytes);
+    uint32_t *sink = gpu_alloc(gpu, sizeof *sink);
+    gpu->driver.set_u32((driver_address)(uintptr_t)from, 0x3c003c01, n_bytes / 4, gpu->stream);
+    read.args = (struct probe_read_args){from, sink, n_bytes};
+    if (timing_find_kernel(gpu, "probe_read_8",
+                           (unsigned)(gpu->emulated ? 2 : bench->properties.n_multiprocessors * 8),
+                           PROBE_THREADS, 0, &read.kernel))
+        seconds = timing_median(&bench->timing, read_once, &read);
+    gpu_free(gpu, from);
+    gpu_free(gpu, sink);
+    if (seconds <= 0) return 0;
+    result_number("speed", "reading", (double)n_bytes / seconds * 1e-9, "GB/s");
+    return (double)n_bytes / seconds;
+}
+
+int main(int argc, char **argv) {
+    struct gpu gpu;
+    char why[400];
+    static const struct random_shape real[] = {{"4096 x 4096", 4096, 4096, false},
+                                               {"1024 x 4096", 1024, 4096, false},
+                                               {"2 x 14336 x 4096", 14336, 4096, true},
+                                               {"4096 x 14336", 4096, 14336, false}};
+    static const struct random_shape tiny[] = {{"96 x 512", 96, 512, false},
+                                               {"2 x 64 x 256", 64, 256, true}};
+    static const uint32_t real_x[] = {1, 8, 16, 64, 512, 4096}, tiny_x[] = {1, 9};
+    static const enum weight_type types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_Q8_0, WEIGHT_Q4_0,
+                                             WEIGHT_Q4_K, WEIGHT_Q6_K, WEIGHT_F32};
+    if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
+    struct bench bench = {.gpu = &gpu,
+                          .properties = random_gemm_properties(&gpu),
+                          .pool_bytes = gpu.emulated ? 2 * PROBE_STEP : (size_t)1 << 30};
+    timing_open(&bench.timing, &gpu);
+    if (probe_image_load(&gpu, argv[0])) bench.most_read = time_read(&bench);
+    if (!gpu.emulated) bench.has_cublas = cublas_open(&bench.cublas, gpu.stream, why, sizeof why);
+    if (!bench.has_cublas)
+        result_text("speed", "cuBLAS", gpu.emulated ? "the device is emulated" : why);
+    const struct random_shape *shapes = gpu.emulated ? tiny : real;
+    const uint32_t *xs = gpu.emulated ? tiny_x : real_x;
+    for (size_t t = 0; t < (gpu.emulated ? 2 : sizeof types / sizeof *types); t++)
+        for (size_t s = 0; s < (gpu.emulated ? 2 : 4); s++) {
+            struct random_weight weight =
+                random_weight_make(&gpu, types[t], &shapes[s], bench.pool_bytes);
+            for (size_t i = 0; i < (gpu.emulated ? 2 : 6); i++)
+                time_gemm(&bench, &weight, &shapes[s], xs[i]);
+            random_weight_free(&gpu, &weight);
+        }
+    if (bench.has_cublas) cublas_close(&bench.cublas);
+    timing_close(&bench.timing);
+    return gpu_close(&gpu);
+}

@@ -1,0 +1,218 @@
+/* The work list of attention on a GPU, and the block of bytes that tells a step to its kernels. */
+#include "cuda/step_data.h"
+
+#include <check.h> /* after ours: it defines a macro fail */
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_SEQUENCES = 12, MAX_SPLITS = 64, MAX_ROWS = 512, MAX_HEADS = 8 };
+
+static uint64_t random_state;
+
+static int64_t random_below(int64_t n) {
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (int64_t)((random_state >> 33) % (uint64_t)n);
+}
+
+struct made_step {
+    struct step step;
+    struct step_sequence sequences[MAX_SEQUENCES];
+    int32_t tokens[MAX_ROWS], logit_rows[MAX_ROWS];
+    int32_t table[MAX_SPLITS * ATTENTION_SPLIT_KEYS / KV_PAGE_TOKENS + 1];
+    const int32_t *tables[2];
+};
+
+static void make_step(struct made_step *made) {
+    memset(made, 0, sizeof *made);
+    int64_t n = 1 + random_below(MAX_SEQUENCES), row = 0;
+    for (size_t i = 0; i < sizeof made->table / sizeof *made->table; i++)
+        made->table[i] = (int32_t)i;
+    made->tables[0] = made->tables[1] = made->table;
+    for (int64_t s = 0; s < n; s++) {
+        int64_t n_rows = random_below(2) ? 1 : 1 + random_below(MAX_ROWS / MAX_SEQUENCES);
+        int64_t position = random_below(MAX_SPLITS * ATTENTION_SPLIT_KEYS - n_rows);
+        made->sequences[s] = (struct step_sequence){
+            .position = position, .first_row = row, .n_rows = n_rows, .pages = made->tables};
+        row += n_rows;
+    }
+    for (int64_t i = 0; i < row; i++) made->tokens[i] = (int32_t)(100 + i);
+    made->logit_rows[0] = (int32_t)row - 1;
+    made->step = (struct step){.n_rows = row,
+                               .n_sequences = n,
+                               .n_logit_rows = 1,
+                               .tokens = made->tokens,
+                               .sequences = made->sequences,
+                               .logit_rows = made->logit_rows};
+}
+
+static bool sees(int64_t position, int64_t window, int64_t split) {
+    int64_t first = window && position + 1 > window ? position + 1 - window : 0;
+    return split >= first / ATTENTION_SPLIT_KEYS && split <= position / ATTENTION_SPLIT_KEYS;
+}
+
+/* Slot of a query's split → how often it is written; every merge reads each of its slots once. */
+static void check_slots(const struct attention_plan *plan, int64_t group, int64_t max_slots) {
+    uint8_t *written = calloc((size_t)max_slots + 1, 1);
+    for (int64_t i = 0; i < plan->n_items; i++) {
+        const struct attention_item *item = &plan->items[i];
+        if (item->part < 0) continue;
+        int64_t n = (item->end_split - item->first_split) * item->n_rows * group;
+        ck_assert_int_le(item->part + n, max_slots);
+        for (int64_t j = 0; j < n; j++) written[item->part + j]++;
+    }
+    for (int64_t i = 0; i < plan->n_merges; i++) {
+        const struct attention_merge_item *merge = &plan->merges[i];
+        int64_t n = merge->n_splits * merge->n_rows * group;
+        for (int64_t j = 0; j < n; j++) ck_assert_int_eq(written[merge->part + j]--, 1);
+    }
+    for (int64_t i = 0; i < max_slots; i++) ck_assert_int_eq(written[i], 0);
+    free(written);
+}
+
+/* Every row, head and split that it sees is in exactly one item. */
+static void check_cover(const struct attention_geometry *geometry, const struct step *step,
+                        const struct attention_plan *plan) {
+    static uint8_t seen[MAX_ROWS][MAX_HEADS][MAX_SPLITS + 1];
+    memset(seen, 0, sizeof seen);
+    for (int64_t i = 0; i < plan->n_items; i++) {
+        const struct attention_item *item = &plan->items[i];
+        ck_assert_int_lt(item->first_split, item->end_split);
+        const struct step_sequence *sequence = &step->sequences[item->sequence];
+        ck_assert_int_ge(item->first_row, sequence->first_row);
+        ck_assert_int_le(item->first_row + item->n_rows, sequence->first_row + sequence->n_rows);
+        for (int32_t row = item->first_row; row < item->first_row + item->n_rows; row++)
+            for (int32_t split = item->first_split; split < item->end_split; split++)
+                seen[row][item->kv_head][split]++;
+    }
+    for (int64_t s = 0; s < step->n_sequences; s++)
+        for (int64_t i = 0; i < step->sequences[s].n_rows; i++)
+            for (int64_t head = 0; head < geometry->n_kv_heads; head++)
+                for (int64_t split = 0; split <= MAX_SPLITS; split++) {
+                    int64_t position = step->sequences[s].position + i;
+                    int n = seen[step->sequences[s].first_row + i][head][split];
+                    ck_assert_int_le(n, 1);
+                    if (sees(position, geometry->window, split)) ck_assert_int_eq(n, 1);
+                }
+}
+
+START_TEST(test_every_split_once) {
+    random_state = (uint64_t)_i;
+    struct made_step made;
+    make_step(&made);
+    const int64_t windows[] = {0, 1, 100, 512, 4096};
+    struct attention_geometry geometry = {.window = windows[random_below(5)],
+                                          .n_kv_heads = 1 + random_below(MAX_HEADS),
+                                          .key_dim = 64,
+                                          .value_dim = 64};
+    int64_t group = 1 + random_below(8);
+    geometry.n_heads = geometry.n_kv_heads * group;
+    struct attention_limits limits = {.rows_per_item = 1 + random_below(64),
+                                      .n_blocks = 1 + random_below(264),
+                                      .max_merges = random_below(100)};
+    limits.max_items = attention_plan_least_items(&geometry, limits.rows_per_item, made.step.n_rows,
+                                                  made.step.n_sequences) +
+                       random_below(300);
+    limits.max_slots = random_below(2) ? random_below(1 << 12) : 1 << 20;
+    struct attention_plan plan = {
+        .items = calloc((size_t)limits.max_items, sizeof *plan.items),
+        .merges = calloc((size_t)limits.max_merges + 1, sizeof *plan.merges),
+    };
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_le(plan.n_items, limits.max_items);
+    ck_assert_int_le(plan.n_merges, limits.max_merges);
+    ck_assert_int_le(plan.n_slots, limits.max_slots);
+    check_cover(&geometry, &made.step, &plan);
+    check_slots(&plan, group, limits.max_slots);
+    free(plan.items);
+    free(plan.merges);
+}
+END_TEST
+
+START_TEST(test_long_past_of_one_row_is_cut) {
+    struct made_step made;
+    memset(&made, 0, sizeof made);
+    made.sequences[0] = (struct step_sequence){.position = 8191, .n_rows = 1};
+    made.step = (struct step){.n_rows = 1, .n_sequences = 1, .sequences = made.sequences};
+    struct attention_geometry geometry = {.n_heads = 8, .n_kv_heads = 2};
+    struct attention_limits limits = {
+        .rows_per_item = 16, .n_blocks = 32, .max_items = 100, .max_merges = 10, .max_slots = 1000};
+    struct attention_item items[100];
+    struct attention_merge_item merges[10];
+    struct attention_plan plan = {.items = items, .merges = merges};
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_eq(plan.n_items, 32);
+    ck_assert_int_eq(plan.n_merges, 2);
+    ck_assert_int_eq(merges[0].n_splits, 16);
+    limits.n_blocks = 1;
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_eq(plan.n_items, 2);
+    ck_assert_int_eq(plan.n_merges, 0);
+    ck_assert_int_eq(items[1].part, -1);
+}
+END_TEST
+
+START_TEST(test_block_of_a_step) {
+    struct made_step made;
+    random_state = 5;
+    make_step(&made);
+    struct step_attention attention = {.geometry = {.n_heads = 4, .n_kv_heads = 2},
+                                       .limits = {.rows_per_item = 16,
+                                                  .n_blocks = 8,
+                                                  .max_items = 4096,
+                                                  .max_merges = 64,
+                                                  .max_slots = 100000}};
+    struct step_data data = {.attentions = &attention, .n_attentions = 1};
+    struct backend_limits limits = {.max_rows = MAX_ROWS,
+                                    .max_sequences = MAX_SEQUENCES,
+                                    .max_logit_rows = 4,
+                                    .max_sequence_tokens = MAX_SPLITS * ATTENTION_SPLIT_KEYS};
+    step_data_measure(&data, &limits, 2);
+    uint8_t *block = malloc(data.bytes), *device = malloc(data.bytes);
+    memset(block, 0xab, data.bytes);
+    memset(device, 0xcd, data.bytes);
+    struct step_range ranges[STEP_MAX_RANGES(1)];
+    int64_t n_rows = made.step.n_rows + 3;
+    int n = step_data_write(&data, &made.step, n_rows, 2, block, ranges);
+    ck_assert_int_le(n, STEP_MAX_RANGES(1));
+    for (int i = 0; i < n; i++) {
+        ck_assert_uint_le(ranges[i].offset + ranges[i].bytes, data.bytes);
+        memcpy(device + ranges[i].offset, block + ranges[i].offset, ranges[i].bytes);
+    }
+    const int32_t *token = (const int32_t *)(const void *)(device + data.token);
+    const int32_t *sequence = (const int32_t *)(const void *)(device + data.sequence);
+    const int64_t *position = (const int64_t *)(const void *)(device + data.position);
+    const int32_t *pages = (const int32_t *)(const void *)(device + data.pages);
+    const uint32_t *pages_at = (const uint32_t *)(const void *)(device + data.pages_at);
+    for (int64_t s = 0; s < made.step.n_sequences; s++)
+        for (int64_t i = 0; i < made.sequences[s].n_rows; i++) {
+            int64_t row = made.sequences[s].first_row + i, at = made.sequences[s].position + i;
+            ck_assert_int_eq(token[row], 100 + row);
+            ck_assert_int_eq(sequence[row], s);
+            ck_assert_int_eq(position[row], at);
+            for (int64_t g = 0; g < 2; g++)
+                ck_assert_int_eq(pages[pages_at[g * MAX_SEQUENCES + s] + at / KV_PAGE_TOKENS],
+                                 at / KV_PAGE_TOKENS);
+        }
+    for (int64_t row = made.step.n_rows; row < n_rows; row++) ck_assert_int_eq(sequence[row], -1);
+    const uint32_t *counts = (const uint32_t *)(const void *)(device + attention.counts);
+    ck_assert_int_eq(counts[0], attention.plan.n_items);
+    ck_assert_mem_eq(device + attention.items, attention.plan.items,
+                     (size_t)attention.plan.n_items * sizeof(struct attention_item));
+    free(block);
+    free(device);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("cuda_plan");
+    TCase *tests = tcase_create("plan");
+    tcase_add_loop_test(tests, test_every_split_once, 0, 200);
+    tcase_add_test(tests, test_long_past_of_one_row_is_cut);
+    tcase_add_test(tests, test_block_of_a_step);
+    suite_add_tcase(suite, tests);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed != 0;
+}
