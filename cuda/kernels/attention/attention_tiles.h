@@ -99,11 +99,9 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
 #define ATTENTION_SMALL_BYTES(row_warps, dim_warps) \
     (ATTENTION_TILE_ROWS(row_warps) * (32 + 8 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
 /* Dims of the total that a warp keeps there, where a part and the total together leave too few
- * registers: half of them, or all. */
-#define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps)        \
-    ((key_dim) / (dim_warps) <= 64                      ? 0   \
-     : ATTENTION_CONVERTS(type) != 0 && (dim_warps) > 1 ? 128 \
-                                                        : 64)
+ * registers: of 128. */
+#define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps) \
+    ((key_dim) / (dim_warps) <= 64 ? 0 : ATTENTION_CONVERTS(type) != 0 && (dim_warps) > 1 ? 96 : 64)
 #define ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) \
     (4 * ATTENTION_TILE_ROWS(row_warps) *                          \
      (dim_warps)*ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps))
