@@ -13,12 +13,6 @@ static const uint32_t most_blocks = 2;
 /* Merges are short and there are many of them. */
 static const uint32_t merge_blocks = 8;
 
-static uint32_t shared_bytes(const struct attention_bucket *bucket, uint32_t kv_type,
-                             uint32_t stages) {
-    return ATTENTION_SHARED_BYTES(kv_type, bucket->key_dim, bucket->row_warps, bucket->dim_warps,
-                                  stages);
-}
-
 /* Blocks of so much shared memory on a multiprocessor, which keeps 1 KiB for each. */
 static uint32_t blocks_that_fit(const struct cuda_properties *device, uint32_t bytes) {
     if (bytes > device->shared_per_block) return 0;
@@ -26,20 +20,24 @@ static uint32_t blocks_that_fit(const struct cuda_properties *device, uint32_t b
     return n < most_blocks ? (uint32_t)n : most_blocks;
 }
 
-static int find_bucket(const struct attention_problem *problem) {
-    for (int i = 0; i < ATTENTION_N_BUCKETS; i++)
-        if (problem->key_dim <= attention_buckets[i].key_dim &&
-            problem->value_dim <= attention_buckets[i].value_dim)
-            return i;
-    return -1;
+/* Only latent attention has keys that wide, and there the values are a prefix of them. */
+static const struct attention_bucket *find_bucket(const struct attention_problem *problem) {
+    if (problem->key_dim % 8 || problem->value_dim % 8) return NULL;
+    return attention_bucket_find(problem->kv_type, problem->key_dim, problem->value_dim,
+                                 problem->key_dim > 256);
+}
+
+static const char *kernel_name(uint32_t kv_type, const struct attention_bucket *bucket) {
+    const struct attention_bucket *first =
+        kv_type == CUDA_KV_F32 ? attention_buckets_f32 : attention_buckets;
+    return names[bucket - first][kv_type];
 }
 
 struct attention_choice select_attention(const struct cuda_properties *device,
                                          const struct attention_problem *problem) {
     struct attention_choice choice = {.launch = {.kernel = NULL}};
-    const int found = find_bucket(problem);
-    if (found < 0 || problem->key_dim % 8 || problem->value_dim % 8) return choice;
-    const struct attention_bucket *bucket = &attention_buckets[found];
+    const struct attention_bucket *bucket = find_bucket(problem);
+    if (!bucket) return choice;
     const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;
     const uint32_t group = problem->n_heads / problem->n_kv_heads;
     /* The most pages under way on a multiprocessor; of equals the most blocks, one of which
@@ -47,7 +45,7 @@ struct attention_choice select_attention(const struct cuda_properties *device,
     uint32_t best = 0, n_blocks = 0;
     for (uint32_t stages = 1; stages <= ATTENTION_MAX_STAGES; stages++) {
         const uint32_t blocks =
-            blocks_that_fit(device, shared_bytes(bucket, problem->kv_type, stages));
+            blocks_that_fit(device, attention_shared_bytes(problem->kv_type, bucket, stages));
         if (blocks * stages < best || blocks == 0) continue;
         if (blocks * stages == best && blocks <= n_blocks) continue;
         best = blocks * stages;
@@ -56,10 +54,10 @@ struct attention_choice select_attention(const struct cuda_properties *device,
     }
     if (n_blocks == 0) return choice;
     choice.launch = (struct launch_shape){
-        .kernel = names[found][problem->kv_type],
+        .kernel = kernel_name(problem->kv_type, bucket),
         .grid = n_multiprocessors * n_blocks,
         .threads = ATTENTION_THREADS,
-        .shared_bytes = shared_bytes(bucket, problem->kv_type, choice.stages),
+        .shared_bytes = attention_shared_bytes(problem->kv_type, bucket, choice.stages),
     };
     choice.merge = (struct launch_shape){
         .kernel = "attention_merge",

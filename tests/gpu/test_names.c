@@ -59,13 +59,12 @@ static void check_gemm(struct gpu *gpu) {
 static void check_attention(struct gpu *gpu) {
     for (unsigned type = 0; type < CUDA_KV_TYPES; type++)
         for (int i = 0; i < ATTENTION_N_BUCKETS; i++) {
-            const struct attention_bucket *bucket = &attention_buckets[i];
+            const struct attention_bucket *bucket =
+                (type == CUDA_KV_F32 ? attention_buckets_f32 : attention_buckets) + i;
             char name[64];
             snprintf(name, sizeof name, "attention_%s_%s", attention_type_names[type],
                      bucket->name);
-            check_kernel(gpu, name, ATTENTION_THREADS,
-                         ATTENTION_SHARED_BYTES(type, bucket->key_dim, bucket->row_warps,
-                                                bucket->dim_warps, 1u),
+            check_kernel(gpu, name, ATTENTION_THREADS, attention_shared_bytes(type, bucket, 1),
                          false);
         }
     check_kernel(gpu, "attention_merge", ATTENTION_MERGE_THREADS, 0, true);
