@@ -16,19 +16,51 @@ struct row_piece {
     uint8_t sub[4];
 };
 
-/* ---- file blocks to codes ---- */
+/* ---- file blocks to codes, eight at a time ---- */
 
-static void nibbles_of(const uint8_t *bytes, size_t n, uint8_t *codes) {
-    for (size_t i = 0; i < n; i++) {
-        codes[i] = bytes[i] & 15;
-        codes[i + n] = bytes[i] >> 4;
+#define EACH_BYTE(x) ((x)*0x0101010101010101u)
+
+static inline uint64_t load_u64(const uint8_t *from) {
+    uint64_t value;
+    memcpy(&value, from, sizeof value);
+    return value;
+}
+
+static inline void store_u64(uint8_t *to, uint64_t value) {
+    memcpy(to, &value, sizeof value);
+}
+
+/* Of n bytes the low nibbles, then the high ones. */
+static inline void nibbles_of(const uint8_t *bytes, size_t n, uint8_t *codes) {
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t eight = load_u64(bytes + i);
+        store_u64(codes + i, eight & EACH_BYTE(15u));
+        store_u64(codes + i + n, eight >> 4 & EACH_BYTE(15u));
+    }
+}
+
+/* The bits of `mask` of n bytes shifted right become bits `to` ... of as many codes, whose other
+ * bits stay. */
+static inline void add_bits(const uint8_t *bytes, size_t n, size_t shift, uint64_t mask, size_t to,
+                            uint8_t *codes) {
+    for (size_t i = 0; i < n; i += 8) {
+        uint64_t bits = load_u64(bytes + i) >> shift & EACH_BYTE(mask);
+        store_u64(codes + i, load_u64(codes + i) | bits << to);
     }
 }
 
 /* Adds bit k of a little-endian word to code k. */
 static void add_fifth_bits(const uint8_t *high, uint8_t *codes) {
-    for (size_t i = 0; i < 32; i++)
-        codes[i] = (uint8_t)(codes[i] | (high[i / 8] >> i % 8 & 1) << 4);
+    for (size_t i = 0; i < 4; i++) {
+        /* Bit k of byte k alone, then added up to the byte's top, without a carry out of it. */
+        uint64_t own = EACH_BYTE((uint64_t)high[i]) & 0x8040201008040201u;
+        uint64_t top = own + 0x00406070787C7E7Fu;
+        store_u64(codes + 8 * i, load_u64(codes + 8 * i) | (top >> 7 & EACH_BYTE(1u)) << 4);
+    }
+}
+
+static inline void flip_signs(const uint8_t *from, size_t n, uint8_t *codes) {
+    for (size_t i = 0; i < n; i += 8) store_u64(codes + i, load_u64(from + i) ^ EACH_BYTE(0x80u));
 }
 
 /* Codes of one block of 32 at `block`. */
@@ -49,7 +81,7 @@ static void block_codes(enum weight_type type, const uint8_t *block, uint8_t *co
         add_fifth_bits(block + 4, codes);
         break;
     default: /* Q8_0 */
-        for (size_t i = 0; i < 32; i++) codes[i] = block[2 + i] ^ 0x80;
+        flip_signs(block + 2, 32, codes);
     }
 }
 
@@ -71,16 +103,18 @@ static void k_scales(const uint8_t *packed, size_t v, uint8_t *sub) {
 static void k_piece(enum weight_type type, const uint8_t *block, size_t v,
                     struct row_piece *piece) {
     uint8_t *codes = piece->codes;
+    memset(codes, 0, sizeof piece->codes);
     switch (type) {
     case WEIGHT_Q2_K:
-        for (size_t i = 0; i < 64; i++)
-            codes[i] = block[16 + v / 2 * 32 + i % 32] >> (v % 2 * 4 + i / 32 * 2) & 3;
+        for (size_t j = 0; j < 2; j++)
+            add_bits(block + 16 + v / 2 * 32, 32, v % 2 * 4 + j * 2, 3, 0, codes + 32 * j);
         memcpy(piece->sub, block + 4 * v, 4);
         break;
     case WEIGHT_Q3_K:
-        for (size_t i = 0; i < 64; i++)
-            codes[i] = (uint8_t)((block[32 + v / 2 * 32 + i % 32] >> (v % 2 * 4 + i / 32 * 2) & 3) |
-                                 (block[i % 32] >> (v * 2 + i / 32) & 1) << 2);
+        for (size_t j = 0; j < 2; j++) {
+            add_bits(block + 32 + v / 2 * 32, 32, v % 2 * 4 + j * 2, 3, 0, codes + 32 * j);
+            add_bits(block, 32, v * 2 + j, 1, 2, codes + 32 * j);
+        }
         for (size_t j = 0; j < 4; j++)
             piece->sub[j] = (uint8_t)((block[96 + (4 * v + j) % 8] >> v / 2 * 4 & 15) |
                                       (block[104 + j] >> v * 2 & 3) << 4);
@@ -91,19 +125,17 @@ static void k_piece(enum weight_type type, const uint8_t *block, size_t v,
         break;
     case WEIGHT_Q5_K:
         nibbles_of(block + 48 + 32 * v, 32, codes);
-        for (size_t i = 0; i < 64; i++)
-            codes[i] = (uint8_t)(codes[i] | (block[16 + i % 32] >> (v * 2 + i / 32) & 1) << 4);
+        for (size_t j = 0; j < 2; j++) add_bits(block + 16, 32, v * 2 + j, 1, 4, codes + 32 * j);
         k_scales(block + 4, v, piece->sub);
         break;
     case WEIGHT_Q6_K:
-        for (size_t i = 0; i < 64; i++)
-            codes[i] =
-                (uint8_t)((block[v / 2 * 64 + i] >> v % 2 * 4 & 15) |
-                          (block[128 + v / 2 * 32 + i % 32] >> (v % 2 * 4 + i / 32 * 2) & 3) << 4);
+        add_bits(block + v / 2 * 64, 64, v % 2 * 4, 15, 0, codes);
+        for (size_t j = 0; j < 2; j++)
+            add_bits(block + 128 + v / 2 * 32, 32, v % 2 * 4 + j * 2, 3, 4, codes + 32 * j);
         for (size_t j = 0; j < 4; j++) piece->sub[j] = block[192 + 4 * v + j] ^ 0x80;
         break;
     default: /* Q8_K */
-        for (size_t i = 0; i < 64; i++) codes[i] = block[4 + 64 * v + i] ^ 0x80;
+        flip_signs(block + 4 + 64 * v, 64, codes);
     }
 }
 
@@ -129,21 +161,19 @@ static void read_piece(enum weight_type type, const uint8_t *row, size_t unit, s
 
 /* ---- codes to planes ---- */
 
+/* The four bytes of x apart: into bytes 0, 2, 4 and 6. */
+static inline uint64_t apart(uint64_t x) {
+    x = (x | x << 16) & 0x0000FFFF0000FFFFu;
+    return (x | x << 8) & 0x00FF00FF00FF00FFu;
+}
+
 /* Bytes of `a` and `b` in turn: four words, a[2 t] b[2 t] a[2 t + 1] b[2 t + 1], which is word t of
- * every plane if byte 2 t + h of `a` has the lower eight bits of half h. */
-static void interleave(uint64_t a, uint64_t b, uint32_t words[4]) {
-    for (size_t t = 0; t < 4; t++, a >>= 16, b >>= 16)
-        words[t] =
-            (uint32_t)((a & 255) | (b & 255) << 8 | (a >> 8 & 255) << 16 | (b >> 8 & 255) << 24);
-}
-
-static uint64_t load_u64(const uint8_t *from) {
-    uint64_t value;
-    memcpy(&value, from, sizeof value);
-    return value;
-}
-
-static void store_words(const uint32_t words[4], uint8_t *to, size_t stride) {
+ * every plane if byte 2 t + h of `a` has the lower eight bits of half h; stored `stride` apart. */
+static inline void store_interleaved(uint64_t a, uint64_t b, uint8_t *to, size_t stride) {
+    uint64_t low = apart(a & 0xFFFFFFFFu) | apart(b & 0xFFFFFFFFu) << 8;
+    uint64_t high = apart(a >> 32) | apart(b >> 32) << 8;
+    uint32_t words[4] = {(uint32_t)low, (uint32_t)(low >> 32), (uint32_t)high,
+                         (uint32_t)(high >> 32)};
     for (size_t t = 0; t < 4; t++) memcpy(to + t * stride, &words[t], sizeof *words);
 }
 
@@ -166,27 +196,23 @@ static struct row_pair load_pair(const struct row_piece *above, const struct row
 }
 
 static void store_8_bits(const struct row_pair *pair, size_t g, uint8_t *plane) {
-    uint32_t words[4];
     for (size_t s = 0; s < STEPS; s++)
         for (size_t half = 0; half < 2; half++) {
-            interleave(pair->r[s][2 * half], pair->r[s][2 * half + 1], words);
-            store_words(words, plane + s / 2 * 512 + g * 64 + s % 2 * 8 + half * 4, 16);
+            store_interleaved(pair->r[s][2 * half], pair->r[s][2 * half + 1],
+                              plane + s / 2 * 512 + g * 64 + s % 2 * 8 + half * 4, 16);
         }
 }
 
 static void store_4_bits(const struct row_pair *pair, size_t g, uint8_t *plane) {
     const uint64_t nibbles = 0x0F0F0F0F0F0F0F0Fu;
-    uint32_t words[4];
     for (size_t s = 0; s < STEPS; s++) {
         const uint64_t *r = pair->r[s];
-        interleave((r[0] & nibbles) | (r[1] & nibbles) << 4,
-                   (r[2] & nibbles) | (r[3] & nibbles) << 4, words);
-        store_words(words, plane + g * 64 + s * 4, 16);
+        store_interleaved((r[0] & nibbles) | (r[1] & nibbles) << 4,
+                          (r[2] & nibbles) | (r[3] & nibbles) << 4, plane + g * 64 + s * 4, 16);
     }
 }
 
 static void store_2_bits(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
-    uint32_t words[4];
     for (size_t s = 0; s < STEPS; s += 2) {
         uint64_t half[2]; /* registers 0 and 1, registers 2 and 3 */
         for (size_t j = 0; j < 2; j++) {
@@ -194,21 +220,18 @@ static void store_2_bits(const struct row_pair *pair, unsigned first, size_t g, 
             half[j] = two_bits(r[0], first) | two_bits(next[0], first) << 2 |
                       two_bits(r[1], first) << 4 | two_bits(next[1], first) << 6;
         }
-        interleave(half[0], half[1], words);
-        store_words(words, plane + g * 32 + s / 2 * 4, 8);
+        store_interleaved(half[0], half[1], plane + g * 32 + s / 2 * 4, 8);
     }
 }
 
 static void store_1_bit(const struct row_pair *pair, unsigned first, size_t g, uint8_t *plane) {
     const uint64_t ones = 0x0101010101010101u;
     uint64_t half[2] = {0, 0};
-    uint32_t words[4];
     for (size_t s = 0; s < STEPS; s++)
         for (size_t j = 0; j < 2; j++)
             half[j] |= (pair->r[s][2 * j] >> first & ones) << s |
                        (pair->r[s][2 * j + 1] >> first & ones) << (4 + s);
-    interleave(half[0], half[1], words);
-    store_words(words, plane + g * 16, 4);
+    store_interleaved(half[0], half[1], plane + g * 16, 4);
 }
 
 static void store_scales(enum layout_scales kind, const struct row_piece *above,
@@ -291,24 +314,36 @@ static void pack_header(enum weight_type type, const uint8_t *const rows[LAYOUT_
     }
 }
 
-/* Elements of 2 or 4 bytes as the file has them. */
-static void pack_elements(size_t bytes, const uint8_t *const rows[LAYOUT_ROWS], size_t unit,
-                          size_t n_cols, uint8_t *to) {
+/* Elements of 2 or 4 bytes as the file has them: two, next to each other in a row, are copied at
+ * once. Called with a constant. */
+static inline __attribute__((always_inline)) void pack_pairs(size_t bytes,
+                                                             const uint8_t *const rows[LAYOUT_ROWS],
+                                                             size_t unit, size_t n_cols,
+                                                             uint8_t *to) {
     size_t first = unit * LAYOUT_COLS;
     size_t present = n_cols - first < LAYOUT_COLS ? n_cols - first : LAYOUT_COLS;
     for (size_t r = 0; r < LAYOUT_ROWS; r++) {
         uint8_t piece[LAYOUT_COLS * 4] = {0};
-        if (rows[r]) memcpy(piece, rows[r] + first * bytes, present * bytes);
         const uint8_t *from = piece;
-        for (size_t s = 0; s < STEPS; s++)
-            for (size_t half = 0; half < 2; half++)
-                for (size_t t = 0; t < 4; t++, from += 2 * bytes) {
-                    size_t lane = r % 8 * 4 + t, row = r / 8;
-                    size_t at = bytes == 2 ? s * 512 + lane * 16 + half * 8 + row * 4
-                                           : (2 * s + half) * 512 + lane * 16 + row * 8;
-                    memcpy(to + at, from, 2 * bytes);
-                }
+        if (rows[r] && present == LAYOUT_COLS)
+            from = rows[r] + first * bytes;
+        else if (rows[r])
+            memcpy(piece, rows[r] + first * bytes, present * bytes);
+        uint8_t *lane = to + r % 8 * 64 + r / 8 * 2 * bytes;
+        for (size_t eight = 0; eight < LAYOUT_COLS / 8; eight++)
+            for (size_t t = 0; t < 4; t++, from += 2 * bytes) {
+                size_t at = bytes == 2 ? eight / 2 * 512 + eight % 2 * 8 : eight * 512;
+                memcpy(lane + at + t * 16, from, 2 * bytes);
+            }
     }
+}
+
+static void pack_elements(size_t bytes, const uint8_t *const rows[LAYOUT_ROWS], size_t unit,
+                          size_t n_cols, uint8_t *to) {
+    if (bytes == 2)
+        pack_pairs(2, rows, unit, n_cols, to);
+    else
+        pack_pairs(4, rows, unit, n_cols, to);
 }
 
 /* ---- the whole tile ---- */

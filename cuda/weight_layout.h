@@ -65,12 +65,14 @@ struct weight_format {
 /* C++ takes these as constants of its templates. */
 #ifdef __cplusplus
 #define LAYOUT_CONSTANT constexpr
+#define LAYOUT_TABLE const
 #else
 #define LAYOUT_CONSTANT static inline
+#define LAYOUT_TABLE static const
 #endif
 
 LAYOUT_CONSTANT struct weight_format weight_layout_format(uint32_t type) {
-    const struct weight_format formats[LAYOUT_TYPES] = {
+    LAYOUT_TABLE struct weight_format formats[LAYOUT_TYPES] = {
         {32, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* F32 */
         {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* F16 */
         {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* BF16 */

@@ -25,7 +25,7 @@ if [ "${1:-}" = --emulated ]; then
 fi
 export LD_LIBRARY_PATH="${emulated:+$emulated:}$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export GPU_RESULTS="$out/records.jsonl"
-export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1
+export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1 GPU_TEST_KERNELS="$here/kernels"
 PATH=$PATH:/usr/local/cuda/bin:/opt/cuda/bin
 rm -f "$out"/*.log "$out"/*.json "$out"/*.jsonl "$out/table.txt"
 : >"$GPU_RESULTS"

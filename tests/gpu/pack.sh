@@ -7,10 +7,13 @@ build=$(cd "$1" && pwd)
 folder=$2
 most=$((64 * 1024)) # KiB
 mkdir "$folder"
-mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/source"
+mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
 cp "$root/tests/gpu/check.sh" "$folder/"
 cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$folder/goldens/"
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
+    case $program in
+    */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
+    esac
     if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
 done
 for image in "$build"/tests/gpu/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/bin/"; done

@@ -66,11 +66,11 @@ static void decode(struct rounds *rounds, transformer_context *context, bool can
 
 static void ask_too_much(struct rounds *rounds, transformer_model *model) {
     const transformer_context_options options = {
-        .struct_size = sizeof options, .max_sequence_tokens = 64, .kv_tokens = (int64_t)1 << 40};
+        .struct_size = sizeof options, .max_sequence_tokens = 64, .kv_tokens = (int64_t)1 << 30};
     transformer_context *context = NULL;
     const transformer_status result = transformer_context_create(model, &options, &context);
     if (result == TRANSFORMER_OK)
-        gpu_fail(rounds->gpu, "a context of 2^40 positions was made");
+        gpu_fail(rounds->gpu, "a context of 2^30 positions was made");
     else if (result != TRANSFORMER_OUT_OF_MEMORY && result != TRANSFORMER_LIMIT)
         gpu_fail(rounds->gpu, "too much memory gives %s: %s", transformer_status_name(result),
                  transformer_last_error());

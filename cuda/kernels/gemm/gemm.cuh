@@ -14,6 +14,8 @@
 #include "cuda/kernels/gemm/unpack.cuh"
 #include "cuda/kernels/math.cuh"
 
+static_assert(sizeof(gemm_group) == 16, "it is read at once");
+
 /* What a block does. */
 struct gemm_work {
     uint32_t weight;       /* of args.weights; the first of GATE's two */
@@ -235,7 +237,8 @@ template <int type, int n, int gate> struct gemm {
         uint32_t b[n_tiles][2];
         load_x<s>(x, lane.exchange, b, lane.ahead[0]);
         if constexpr (type == WEIGHT_F32) {
-            /* (wh + wl) (xh + xl) without wl xl: the smaller products first */
+            /* (wh + wl) (xh + xl) without wl xl, which is 2^-16 of the product at most; the smaller
+             * ones first */
             uint32_t rest[n_tiles][2];
             load_x<s>(x + n * x_pitch, lane.exchange, rest, lane.ahead[1]);
             for (uint32_t w = 0; w < n_weights; w++) {
