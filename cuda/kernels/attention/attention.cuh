@@ -564,7 +564,7 @@ DEVICE void total_write(const sum_of_parts<S> &total, const attention_args &args
 template <typename S>
 DEVICE void page_attend(const attention_args &args, const tile &t, shared memory, ring &loads,
                         uint32_t page, partial<S> &part) {
-    bool active = S::row_warp() * 16 < t.n_queries;
+    bool active = S::has_queries(t.n_queries);
     weights<S> p = {};
     page_half half = ring_next<S>(args, t, memory, loads, page, false);
     bool edge = half.first_key < t.all_begin || half.first_key + ATTENTION_PAGE > t.all_end;
@@ -611,7 +611,7 @@ DEVICE void tile_attend(const attention_args &args, const attention_item *item,
         partial<S> part;
         partial_clear<S>(part);
         for (; page < end; page++) page_attend<S>(args, t, memory, loads, page, part);
-        if (seen) partial_complete<S>(part, memory);
+        if (seen && S::has_queries(n_queries)) partial_complete<S>(part, memory);
         if (whole)
             total_merge<S>(total, memory, part);
         else
