@@ -21,8 +21,14 @@ DEVICE uint32_t thread_count() {
 DEVICE uint32_t lane_index() {
     return threadIdx.x % 32;
 }
-/* The same for all lanes of a warp, and the compiler knows it. */
+/* Read anew each time: kept in a register it would cost one. */
 DEVICE uint32_t warp_index() {
+    uint32_t thread;
+    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
+    return thread / 32;
+}
+/* The same, where all lanes of the warp call: the compiler then knows that they have one value. */
+DEVICE uint32_t warp_index_of_all() {
     return __shfl_sync(0xffffffff, threadIdx.x / 32, 0);
 }
 DEVICE uint32_t block_index() {

@@ -5,7 +5,8 @@
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
  * compared one by one, else by the divergence of the distributions. TEST_DEVICE chooses another
  * device than the CPU; models that it has no kernels for are left out by name. TEST_MODELS names
- * the folder of smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code 77). */
+ * the folder of smollm2.gguf and gemma3-270m.gguf; without it what needs them is skipped (exit code
+ * 77). */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -190,8 +191,7 @@ static int run_small(void) {
         const char *folder;
         int n_models;
         double divergence_tolerance;
-    } folders[] = {{"small", 25, UNQUANTIZED_TOLERANCE},
-                   {"quantized", 13, DIVERGENCE_TOLERANCE}};
+    } folders[] = {{"small", 25, UNQUANTIZED_TOLERANCE}, {"quantized", 13, DIVERGENCE_TOLERANCE}};
     for (size_t f = 0; f < 2; f++) {
         struct dirent **entries = NULL;
         char folder[1024];

@@ -42,6 +42,7 @@ device      20 gpu_names
 device      40 gpu_ceilings product
 law         30 gpu_law SEED
 bandwidth   60 gpu_ceilings read
+bandwidth   60 gpu_speed splits
 kernels     20 gpu_emulator SEED
 kernels     20 gpu_hopper SEED
 kernels     60 gpu_gemm SEED

@@ -17,6 +17,7 @@ for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
 done
 for image in "$build"/tests/gpu/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/bin/"; done
+for image in "$build"/cuda/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/kernels/"; done
 # What every system has stays; the driver's library is the machine's own.
 for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program" 2>/dev/null || true; done |
     awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |

@@ -542,6 +542,10 @@ static void check_mla(struct gpu *gpu, uint32_t type) {
     p.n_heads = 5;
     p.past[0] = 515;
     check(gpu, &p, "a small MLA");
+    for (uint32_t dim = 72; dim <= 144; dim += 72) {
+        p.key_dim = dim;
+        check(gpu, &p, "a smaller MLA");
+    }
 }
 
 /* Nothing to see: zeros. */

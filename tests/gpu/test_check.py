@@ -41,10 +41,19 @@ class Check(unittest.TestCase):
         records = json.loads((out / 'results.json').read_text()) if (out / 'results.json').exists() else []
         return done, records, (out / 'table.txt').read_text() if records else ''
 
+    def test_folder(self):
+        """It has all that a machine needs: kernels as the build has them, libraries, goldens."""
+        kernels = sorted(path.name for path in (BUILD / 'cuda').glob('*.fatbin'))
+        self.assertEqual(sorted(path.name for path in (self.folder / 'kernels').iterdir()), kernels)
+        self.assertTrue(list((self.folder / 'lib').glob('libtransformer.so*')))
+        self.assertTrue(list((self.folder / 'goldens' / 'small').glob('*.gguf')))
+        self.assertTrue((self.folder / 'version.txt').read_text().strip())
+
     def test_sections(self):
         done, records, table = self.run_check('1', 'law', '3', 'speed', '7')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + table)
         ran = {record['program'].split()[0]: record['result'] for record in records if 'program' in record}
+        self.assertTrue(any('splits of 256' in record.get('item', '') for record in records))
         self.assertEqual(ran, {'gpu_ceilings': 'passed', 'gpu_names': 'passed', 'gpu_law': 'passed',
                                'gpu_speed': 'passed', 'gpu_rounds': 'passed'})
         self.assertEqual({record['section'] for record in records},

@@ -162,6 +162,7 @@ static void test_broken(struct gpu *gpu) {
     expect_scale(gpu, "emulator_unwritten", 256, 1024, "which nothing has written");
     expect_scale(gpu, "emulator_shared_bounds", 256, 1020, "of which the launch gave 1020");
     expect_scale(gpu, "emulator_divergence", 256, 0, "divergence");
+    expect_scale(gpu, "emulator_diverged_index", 32, 0, "divergence");
     expect_scale(gpu, "emulator_deadlock", 256, 0,
                  "deadlock; threads 0-31 at group_sync 1 of 64 threads");
     expect_scale(gpu, "emulator_scale", 512, 0, "LAUNCH_OUT_OF_RESOURCES");
@@ -210,6 +211,12 @@ static void test_blocks(struct gpu *gpu) {
         expect(gpu, "block race",
                gpu_launch(gpu, "emulator_block_race", 2, 32, 0, &args, sizeof args),
                "race: writes byte");
+    if (gpu->emulated) {
+        gpu_write(gpu, on_y, y, 64 * 4);
+        gpu_write(gpu, on_y + 32, &(uint32_t){0}, 4);
+        expect(gpu, "no fence", gpu_launch(gpu, "emulator_no_fence", 5, 32, 0, &args, sizeof args),
+               "without a fence_device");
+    }
     gpu_free(gpu, on_y);
 }
 

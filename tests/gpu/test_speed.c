@@ -2,6 +2,7 @@
  * reading for few tokens, cuBLAS's product of the same shape for many. Weights are random and
  * cycled through 1 GiB, so that none is in the cache. cuBLAS is an oracle for bf16's values too. In
  * the emulator everything is tiny: what runs is tested, the figures say nothing. */
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -98,18 +99,12 @@ static double ask_library(struct bench *bench, const struct random_weight *weigh
 }
 
 static void time_gemm(struct bench *bench, const struct random_weight *weight,
-                      const struct random_shape *shape, uint32_t n_x) {
+                      const struct random_shape *shape, uint32_t n_x,
+                      const struct gemm_choice *choice) {
     struct gpu *gpu = bench->gpu;
     const uint32_t n_matrices = shape->gate ? 2 : 1;
     const uint32_t padded = (uint32_t)weight_layout_padded_cols(shape->n_cols);
     const uint32_t planes = weight->type == WEIGHT_F32 ? 2 : 1;
-    const struct gemm_problem problem = {.type = weight->type,
-                                         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
-                                         .n_weights = n_matrices,
-                                         .n_rows = {shape->n_rows, shape->n_rows},
-                                         .n_cols = shape->n_cols,
-                                         .n_x = n_x};
-    const struct gemm_choice choice = select_gemm(&bench->properties, &problem);
     struct run run = {.bench = bench, .weight = weight, .copy_bytes = n_matrices * weight->bytes};
     char item[160];
     const char *name = weight_type_traits[weight->type].name;
@@ -127,24 +122,24 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
         .x_scale = gpu_upload(gpu, scale, n_x * sizeof *scale),
         .x_stride = padded * planes * 2,
         .n_x = n_x,
-        .split_cols = choice.split_cols,
-        .splits_apart = choice.splits_apart,
-        .combine = problem.combine,
+        .split_cols = choice->split_cols,
+        .splits_apart = choice->splits_apart,
+        .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
         .activation = 1, /* SiLU */
     };
-    run.args.parts = gpu_alloc(gpu, choice.parts_bytes);
-    run.args.counters = gpu_alloc(gpu, choice.n_counters * sizeof(uint32_t));
-    if (choice.n_counters)
-        gpu->driver.set_u32((driver_address)(uintptr_t)run.args.counters, 0, choice.n_counters,
+    run.args.parts = gpu_alloc(gpu, choice->parts_bytes);
+    run.args.counters = gpu_alloc(gpu, choice->n_counters * sizeof(uint32_t));
+    if (choice->n_counters)
+        gpu->driver.set_u32((driver_address)(uintptr_t)run.args.counters, 0, choice->n_counters,
                             gpu->stream);
     /* Many tokens take long: fewer launches then. */
     run.n_launches = n_x >= 512 ? 4 : weight->n_copies < 64 ? weight->n_copies : 64;
     if (gpu->emulated) run.n_launches = 1;
-    if (timing_find_kernel(gpu, choice.launch.kernel, choice.launch.grid, choice.launch.threads,
-                           choice.launch.shared_bytes, &run.kernel)) {
+    if (timing_find_kernel(gpu, choice->launch.kernel, choice->launch.grid, choice->launch.threads,
+                           choice->launch.shared_bytes, &run.kernel)) {
         const double seconds = timing_median(&bench->timing, run_copies, &run) / run.n_launches;
-        snprintf(item, sizeof item, "%s %s, %u tokens: %s, %u blocks", name, shape->what, n_x,
-                 choice.launch.kernel, choice.launch.grid);
+        snprintf(item, sizeof item, "%s %s, %u tokens: %s, %u blocks, splits of %u", name,
+                 shape->what, n_x, choice->launch.kernel, choice->launch.grid, choice->split_cols);
         if (seconds > 0 && n_x <= 64) {
             const double rate = (double)run.copy_bytes / seconds;
             result_number("speed", item, rate * 1e-9, "GB/s of weights");
@@ -155,7 +150,8 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
         if (seconds > 0 && n_x >= 64) result_number("speed", item, rate * 1e-12, "TFLOP/s");
         if (seconds > 0 && weight->rows && bench->has_cublas && !shape->gate) {
             const double theirs = ask_library(bench, weight, x, y, n_x, item);
-            if (theirs > 0)
+            /* Its weights are in the cache, which helps few tokens only. */
+            if (theirs > 0 && n_x >= 512)
                 result_number("speed", item, 100 * theirs / seconds, "% of cuBLAS's speed");
         }
     }
@@ -165,6 +161,44 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     gpu_free(gpu, (void *)(uintptr_t)run.args.x_scale);
     gpu_free(gpu, run.args.parts);
     gpu_free(gpu, run.args.counters);
+}
+
+static void time_selected(struct bench *bench, const struct random_weight *weight,
+                          const struct random_shape *shape, uint32_t n_x) {
+    const struct gemm_problem problem = {.type = weight->type,
+                                         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
+                                         .n_weights = shape->gate ? 2 : 1,
+                                         .n_rows = {shape->n_rows, shape->n_rows},
+                                         .n_cols = shape->n_cols,
+                                         .n_x = n_x};
+    const struct gemm_choice choice = select_gemm(&bench->properties, &problem);
+    time_gemm(bench, weight, shape, n_x, &choice);
+}
+
+/* One token, columns split into 1, 2, 4 … parts: what the law of splits is to be frozen by. */
+static void time_splits(struct bench *bench, const struct random_weight *weight,
+                        const struct random_shape *shape) {
+    const uint32_t gate = shape->gate, n = gemm_tile_n(0);
+    const struct gemm_tile tile = gemm_tile_of(weight->type, gate, n);
+    const uint32_t n_row_blocks = (shape->n_rows + tile.rows - 1) / tile.rows;
+    const uint32_t n_pieces = (shape->n_cols - 1) / GEMM_SPLIT_MULTIPLE + 1;
+    char kernel[64];
+    snprintf(kernel, sizeof kernel, "gemm_%s_n%u%s", weight_type_traits[weight->type].name, n,
+             gate ? "_gate" : "");
+    for (char *c = kernel; *c; c++) *c = (char)tolower((unsigned char)*c);
+    for (uint32_t wanted = 1; wanted <= 16 && wanted <= n_pieces; wanted *= 2) {
+        const uint32_t split_cols = ((n_pieces - 1) / wanted + 1) * GEMM_SPLIT_MULTIPLE;
+        const uint32_t n_splits = (shape->n_cols - 1) / split_cols + 1;
+        const uint32_t grid = n_row_blocks * n_splits;
+        const struct gemm_choice choice = {
+            .launch = {kernel, grid, tile.threads, tile.shared_bytes},
+            .split_cols = split_cols,
+            .splits_apart = n_splits > 1,
+            .parts_bytes = (uint64_t)grid * gemm_tile_part_bytes(gate, n),
+            .n_counters = n_row_blocks,
+        };
+        time_gemm(bench, weight, shape, 1, &choice);
+    }
 }
 
 /* ---- what reading does at most ---- */
@@ -212,6 +246,7 @@ int main(int argc, char **argv) {
     static const uint32_t real_x[] = {1, 8, 16, 64, 512, 4096}, tiny_x[] = {1, 9};
     static const enum weight_type types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_Q8_0, WEIGHT_Q4_0,
                                              WEIGHT_Q4_K, WEIGHT_Q6_K, WEIGHT_F32};
+    const bool splits = argc > 1 && !strcmp(argv[1], "splits");
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct bench bench = {.gpu = &gpu,
                           .properties = random_gemm_properties(&gpu),
@@ -227,8 +262,9 @@ int main(int argc, char **argv) {
         for (size_t s = 0; s < (gpu.emulated ? 2 : 4); s++) {
             struct random_weight weight =
                 random_weight_make(&gpu, types[t], &shapes[s], bench.pool_bytes);
-            for (size_t i = 0; i < (gpu.emulated ? 2 : 6); i++)
-                time_gemm(&bench, &weight, &shapes[s], xs[i]);
+            if (splits) time_splits(&bench, &weight, &shapes[s]);
+            for (size_t i = 0; !splits && i < (gpu.emulated ? 2 : 6); i++)
+                time_selected(&bench, &weight, &shapes[s], xs[i]);
             random_weight_free(&gpu, &weight);
         }
     if (bench.has_cublas) cublas_close(&bench.cublas);

@@ -315,7 +315,7 @@ DEVICE void value_fragments(uint32_t b[4], uint32_t rest[4], const page_half &va
 }
 
 /* Dims beyond the values' own are zeros: without a branch, loads from shared memory and products
- * overlap. */
+ * overlap. In f32 a branch keeps down what is loaded at once. */
 template <typename S>
 DEVICE void values_add(float values[S::value_tiles][4], const weights<S> &p,
                        const page_half &page) {
@@ -324,6 +324,7 @@ DEVICE void values_add(float values[S::value_tiles][4], const weights<S> &p,
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
             uint32_t b[4], rest[4];
+            if (S::planes == 2 && S::first_value() + j * 16 >= page.dim) continue;
             value_fragments<S>(b, rest, page, k, j);
             S::multiply(values[2 * j], p.w[0][k], b);
             S::multiply(values[2 * j + 1], p.w[0][k], b + 2);
@@ -359,6 +360,7 @@ DEVICE void values_add_infinite(float values[S::value_tiles][4], const weights<S
 #pragma unroll
     for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
         uint32_t b[4], rest[4];
+        if (S::planes == 2 && S::first_value() + j * 16 >= page.dim) continue;
         warp_sync(); /* a fence to the compiler, which would load all before the first product */
         value_fragments<S>(b, rest, page, key / 16, j);
         for (uint32_t i = 0; i < 4; i++)
@@ -386,6 +388,7 @@ DEVICE void values_add_edge(float values[S::value_tiles][4], const weights<S> &p
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
             uint32_t b[4], rest[4];
+            if (S::planes == 2 && S::first_value() + j * 16 >= page.dim) continue;
             value_fragments<S>(b, rest, page, k, j);
             for (uint32_t i = 0; i < 4; i++) {
                 uint32_t infinite = infinite_halves<S::f16>(b[i]);
@@ -561,7 +564,7 @@ DEVICE void total_write(const sum_of_parts<S> &total, const attention_args &args
 template <typename S>
 DEVICE void page_attend(const attention_args &args, const tile &t, shared memory, ring &loads,
                         uint32_t page, partial<S> &part) {
-    bool active = S::row_warp() * 16 < t.n_queries;
+    bool active = S::has_queries(t.n_queries);
     weights<S> p = {};
     page_half half = ring_next<S>(args, t, memory, loads, page, false);
     bool edge = half.first_key < t.all_begin || half.first_key + ATTENTION_PAGE > t.all_end;
@@ -608,7 +611,7 @@ DEVICE void tile_attend(const attention_args &args, const attention_item *item,
         partial<S> part;
         partial_clear<S>(part);
         for (; page < end; page++) page_attend<S>(args, t, memory, loads, page, part);
-        if (seen) partial_complete<S>(part, memory);
+        if (seen && S::has_queries(n_queries)) partial_complete<S>(part, memory);
         if (whole)
             total_merge<S>(total, memory, part);
         else

@@ -57,6 +57,10 @@ struct attention_shape {
     DEVICE uint32_t first_value() {
         return dim_warp() * (VALUE_DIM / DIM_WARPS);
     }
+    /* Whether the warp has any of a tile's; all that share its 16 rows say the same. */
+    DEVICE bool has_queries(uint32_t n_queries) {
+        return row_warp() * 16 < n_queries;
+    }
     /* The warps that share 16 queries. */
     DEVICE void warps_sync() {
         if constexpr (ROW_WARPS == 1)
@@ -189,6 +193,12 @@ struct ring {
     uint32_t load_slot, use_slot;
 };
 
+/* Dims of a stored row: the values' are the keys' where they are a prefix of them. */
+template <typename S> DEVICE uint32_t stored_dim(const attention_args &args, bool values) {
+    bool own = values && !S::shared_kv && args.kv.v_offset != args.kv.k_offset;
+    return own ? args.kv.value_dim : args.kv.key_dim;
+}
+
 template <typename S>
 DEVICE const uint8_t *half_address(const attention_args &args, const tile &t, uint32_t page,
                                    bool values) {
@@ -217,7 +227,7 @@ template <typename S>
 DEVICE void half_copy(const attention_args &args, const tile &t, shared to, uint32_t page,
                       bool values) {
     const uint8_t *from = half_address<S>(args, t, page, values);
-    uint32_t dim = values && !S::shared_kv ? args.kv.value_dim : args.kv.key_dim, begin, end;
+    uint32_t dim = stored_dim<S>(args, values), begin, end;
     page_range(t, page, &begin, &end);
     if constexpr (S::converts) {
         copy_pieces(to, from, ATTENTION_PAGE * dim, begin * dim, end * dim);
@@ -298,7 +308,7 @@ DEVICE page_half ring_next(const attention_args &args, const tile &t, shared mem
     half.first_key = (int32_t)page * ATTENTION_PAGE;
     half.begin = half.first_key + (int32_t)begin;
     half.end = half.first_key + (int32_t)end;
-    half.stride = S::shared_kv ? args.kv.key_dim : half.dim;
+    half.stride = stored_dim<S>(args, values);
     half.rows = nullptr;
     half.at = memory;
     if constexpr (!S::ringed) {

@@ -36,7 +36,7 @@ struct attention_bucket {
     const char *name;
     uint32_t key_dim, value_dim;
     uint32_t row_warps, dim_warps;
-    uint32_t shared_kv; /* 1: the values are a prefix of the keys */
+    uint32_t shared_kv; /* 1: the values must be a prefix of the keys */
 };
 
 /* By enum cuda_kv_type. */
@@ -57,7 +57,7 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
     for (int i = 0; i < ATTENTION_N_BUCKETS; i++) {
         const struct attention_bucket *bucket =
             (type == CUDA_KV_F32 ? attention_buckets_f32 : attention_buckets) + i;
-        if (bucket->shared_kv == shared_kv && key_dim <= bucket->key_dim &&
+        if (bucket->shared_kv <= shared_kv && key_dim <= bucket->key_dim &&
             value_dim <= bucket->value_dim)
             return bucket;
     }
@@ -99,11 +99,9 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
 #define ATTENTION_SMALL_BYTES(row_warps, dim_warps) \
     (ATTENTION_TILE_ROWS(row_warps) * (32 + 8 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
 /* Dims of the total that a warp keeps there, where a part and the total together leave too few
- * registers: half of them, or all. */
-#define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps)        \
-    ((key_dim) / (dim_warps) <= 64                      ? 0   \
-     : ATTENTION_CONVERTS(type) != 0 && (dim_warps) > 1 ? 128 \
-                                                        : 64)
+ * registers: of 128. */
+#define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps) \
+    ((key_dim) / (dim_warps) <= 64 ? 0 : ATTENTION_CONVERTS(type) ? 96 : 64)
 #define ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) \
     (4 * ATTENTION_TILE_ROWS(row_warps) *                          \
      (dim_warps)*ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps))

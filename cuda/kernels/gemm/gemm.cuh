@@ -80,7 +80,7 @@ template <int type, int n, int gate> struct gemm {
         work.split_units = args.split_cols / LAYOUT_COLS;
         work.n_splits = (work.n_units + work.split_units - 1) / work.split_units;
         work.split = split;
-        work.warp = warp_index();
+        work.warp = warp_index_of_all();
         work.first_unit = args.splits_apart ? split * work.split_units : 0;
         work.last_unit = args.splits_apart ? work.first_unit + work.split_units : work.n_units;
         if (work.last_unit > work.n_units) work.last_unit = work.n_units;

@@ -36,7 +36,7 @@ struct gemm_args {
     struct gemm_weight weights[GEMM_MAX_WEIGHTS];
     uint32_t n_weights;
     uint32_t n_cols;      /* padded to LAYOUT_COLS */
-    const void *x;        /* [n_x] prepared rows, x_stride bytes apart */
+    const void *x;        /* [n_x] prepared rows, x_stride bytes apart: multiples of 16 */
     const float *x_scale; /* [n_x] of ACTIVATION_F16 rows, else NULL */
     uint32_t x_stride;
     uint32_t n_x;

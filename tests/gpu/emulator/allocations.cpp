@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <vector>
+
 #include "emulator.h"
 
 enum { GUARD = 512, POISON = 0xff, GUARD_BYTE = 0xa5 };
@@ -167,6 +169,37 @@ static bool is_other(uint32_t block) {
                   does, word * 4, (unsigned long long)in->number, who, did);
 }
 
+/* Fences that each thread of each block of the launch has made; empty before the first one. */
+static std::vector<uint32_t> fences;
+static uint32_t fences_of; /* that launch */
+
+static size_t fence_place(uint32_t block, uint32_t thread) {
+    return (size_t)block * emulated.threads + thread;
+}
+static uint32_t fences_made(uint32_t block, uint32_t thread) {
+    return fences_of == emulated.number ? fences[fence_place(block, thread)] : 0;
+}
+
+void emulated_fence_device() {
+    if (fences_of != emulated.number) {
+        fences.assign((size_t)emulated.grid * emulated.threads, 0);
+        fences_of = emulated.number;
+    }
+    fences[fence_place(emulated_self->block->index, emulated_self->index)]++;
+}
+
+/* After atomic operations: the writer must have made a fence after it wrote. */
+static void check_fenced(const struct allocation *in, size_t word, uint32_t writer,
+                         struct site site) {
+    const struct block_access *at = &in->words[word];
+    if (!writer || writer - 1 == emulated_self->block->index || (at->write & ACCESS_ATOMIC)) return;
+    if (fences_made(writer - 1, at->thread) == at->fences)
+        emulated_fail(site,
+                      "race: reads byte %zu of allocation %llu, which thread %u of block %u wrote "
+                      "without a fence_device after it",
+                      word * 4, (unsigned long long)in->number, at->thread, writer - 1);
+}
+
 static struct block_access *words_of(struct allocation *in, size_t bytes) {
     if (bytes < 4 || in->bytes > (size_t)256 << 20) return NULL;
     if (!in->words) in->words = (struct block_access *)calloc(in->bytes / 4 + 1, sizeof *in->words);
@@ -180,6 +213,7 @@ static void note_block_read(struct allocation *in, size_t at, size_t bytes, stru
         const uint32_t writer = block_of(words[word].write), reader = block_of(words[word].read);
         if (is_other(writer) && !(words[word].write & ACCESS_ATOMIC))
             fail_block_race(in, word, writer, "reads", "wrote", site);
+        check_fenced(in, word, writer, site);
         words[word].read =
             (uint64_t)emulated.number << 32 | (reader && reader != self ? (uint32_t)BY_MANY : self);
     }
@@ -193,6 +227,8 @@ static void note_block_write(struct allocation *in, size_t at, size_t bytes, str
         if (is_other(writer)) fail_block_race(in, word, writer, "writes", "wrote", site);
         if (is_other(reader)) fail_block_race(in, word, reader, "writes", "read", site);
         words[word].write = (uint64_t)emulated.number << 32 | self;
+        words[word].thread = emulated_self->index;
+        words[word].fences = fences_made(self - 1, emulated_self->index);
     }
 }
 

@@ -96,10 +96,10 @@ void emulated_fail(struct site site, const char *format, ...) {
 }
 
 static const char *const op_names[] = {
-    "nothing",      "warp_sync",   "block_sync",   "group_sync",    "cluster_sync",
-    "shuffle",      "shuffle_xor", "warp_ballot",  "load_matrix4",  "load_matrix4_transposed",
-    "load_matrix2", "mma_bf16",    "mma_f16",      "store_matrix4", "a change of registers",
-    "wgmma",        "wgmma_fence", "wgmma_commit", "wgmma_wait",
+    "nothing",           "warp_sync",   "block_sync",  "group_sync",    "cluster_sync",
+    "shuffle",           "shuffle_xor", "warp_ballot", "load_matrix4",  "load_matrix4_transposed",
+    "load_matrix2",      "mma_bf16",    "mma_f16",     "store_matrix4", "a change of registers",
+    "warp_index_of_all", "wgmma",       "wgmma_fence", "wgmma_commit",  "wgmma_wait",
 };
 
 /* Appends where a thread is, unless the one before it in its block is at the same place. */

@@ -104,7 +104,8 @@ KERNEL(emulator_sum, struct scale_args, 256, 1) {
     const uint32_t i = block_index() * thread_count() + thread_index();
     float sum = i < args.n ? load_global<float>(args.x + i) : 0;
     for (uint32_t mask = 16; mask; mask /= 2) sum += shuffle_xor(sum, mask);
-    if (lane_index() == 0) store_shared(shared_memory() + 4 * warp_index(), sum);
+    const shared mine = shared_memory() + 4 * warp_index();
+    if (lane_index() == 0) store_shared(mine, sum);
     block_sync();
     if (thread_index() != 0) return;
     for (uint32_t warp = 1; warp < thread_count() / 32; warp++)
@@ -173,11 +174,11 @@ KERNEL(emulator_block_race, struct scale_args, 32, 1) {
     store_global(args.y + i, x);
 }
 /* y[0 ... 31] of n = number of blocks parts, added up by the block that is last. */
-KERNEL(emulator_last_block, struct scale_args, 32, 1) {
+template <bool fenced> DEVICE void last_block(const struct scale_args &args) {
     uint32_t *const counter = (uint32_t *)(args.y + 32);
     float *const parts = args.y + 64;
     store_global(parts + block_index() * 32 + thread_index(), (float)(block_index() + 1));
-    fence_device();
+    if (fenced) fence_device();
     warp_sync();
     uint32_t before = 0;
     if (thread_index() == 0) before = atomic_add_u32(counter, 1);
@@ -186,6 +187,15 @@ KERNEL(emulator_last_block, struct scale_args, 32, 1) {
     for (uint32_t block = 0; block < block_count(); block++)
         sum += load_global<float>(parts + block * 32 + thread_index());
     store_global(args.y + thread_index(), sum);
+}
+KERNEL(emulator_last_block, struct scale_args, 32, 1) {
+    last_block<true>(args);
+}
+KERNEL(emulator_no_fence, struct scale_args, 32, 1) {
+    last_block<false>(args);
+}
+KERNEL(emulator_diverged_index, struct scale_args, 32, 1) {
+    if (thread_index() < 8) store_global(args.y, (float)warp_index_of_all());
 }
 
 /* ---- programmatic launches ---- */

@@ -60,6 +60,7 @@ enum warp_op {
     OP_MMA_F16,
     OP_STORE_MATRIX4,
     OP_REGISTERS,
+    OP_WARP_INDEX,
     OP_WGMMA,
     OP_WGMMA_FENCE,
     OP_WGMMA_COMMIT,
@@ -217,12 +218,15 @@ void emulated_shared_reset(struct emulated_block *block, uint32_t bytes);
 void emulated_global_read(const void *from, size_t bytes, size_t align, struct site site);
 void emulated_global_write(void *to, size_t bytes, size_t align, struct site site);
 uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site);
+void emulated_fence_device();
 void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct site site);
 void emulated_copy_async_wait(uint32_t n);
 
-/* The launch and 1 + the block of the last write and read of a word. */
+/* The launch and 1 + the block of the last write and read of a word; the thread that wrote, and how
+ * many fences it had made before. */
 struct block_access {
     uint64_t write, read;
+    uint32_t thread, fences;
 };
 struct allocation {
     unsigned char *base;

@@ -58,6 +58,10 @@ DEVICE void emulated_call(enum warp_op op, uint32_t a, uint32_t b, struct site s
     call.b = b;
     emulated_warp_call(&call);
 }
+DEVICE uint32_t warp_index_of_all(SITE) {
+    emulated_call(OP_WARP_INDEX, 0, 0, HERE);
+    return emulated_self->index / 32;
+}
 DEVICE void block_sync(SITE) {
     emulated_call(OP_BLOCK_SYNC, 0, 0, HERE);
 }
@@ -67,7 +71,9 @@ DEVICE void warp_sync(SITE) {
 DEVICE void group_sync(uint32_t id, uint32_t n_threads, SITE) {
     emulated_call(OP_GROUP_SYNC, id, n_threads, HERE);
 }
-DEVICE void fence_device() {}
+DEVICE void fence_device() {
+    emulated_fence_device();
+}
 DEVICE uint32_t atomic_add_u32(uint32_t *at, uint32_t value, SITE) {
     return emulated_global_add(at, value, HERE);
 }
