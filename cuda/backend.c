@@ -43,6 +43,7 @@ const struct backend cuda_backend = {
     .context_destroy = cuda_context_destroy,
     .n_threads = n_threads,
     .copy_page = cuda_copy_page,
+    .max_sampled_vocab = SAMPLE_MAX_VOCAB,
     .run = cuda_run,
     .logits = cuda_logits,
     .hidden = cuda_hidden,

@@ -13,7 +13,7 @@ enum { ARENA_ALIGNMENT = 256 };
 /* Offsets in the arena, and sizes. */
 struct sizes {
     uint64_t block, buffers, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS], prepared_scale;
-    uint64_t apart, gemm_parts, gemm_counters, attention_parts, hidden, logits;
+    uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
     uint64_t arena; /* bytes in all */
     uint64_t prepared_bytes[CUDA_ACTIVATIONS];
     uint64_t hidden_stride, logits_stride;
@@ -185,6 +185,7 @@ static void measure(const struct cuda_properties *device, const struct program *
         if (bytes > part_bytes) part_bytes = bytes;
     }
     sizes->attention_parts = place(sizes, part_bytes, 1);
+    sizes->sampled = place(sizes, (uint64_t)limits->max_sequences, sizeof(int32_t));
     sizes->hidden = place(sizes, logit_rows, sizes->hidden_stride * sizeof(float));
     sizes->logits = place(sizes, logit_rows, sizes->logits_stride * sizeof(float));
 }
@@ -242,6 +243,7 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
     context->gemm_parts = floats_at(context, sizes->gemm_parts);
     context->gemm_counters = (uint32_t *)(void *)(context->arena + sizes->gemm_counters);
     context->attention_parts = floats_at(context, sizes->attention_parts);
+    context->sampled = (int32_t *)(void *)(context->arena + sizes->sampled);
     context->hidden = floats_at(context, sizes->hidden);
     context->logits = floats_at(context, sizes->logits);
     context->hidden_stride = sizes->hidden_stride;
@@ -290,6 +292,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
+    TRY(DEVICE_TAKE_PINNED(device, (size_t)context->limits.max_sequences * sizeof(int32_t),
+                           "sampled tokens", &context->host_sampled));
     TRY(take_pools(context));
     point(context, sizes);
     TRY(device_clear(device, context->stream, context->gemm_counters,
@@ -346,6 +350,7 @@ static void give_device(struct backend_context *context) {
     device_give_pinned(device, context->host_block);
     device_give_pinned(device, context->host_hidden);
     device_give_pinned(device, context->host_logits);
+    device_give_pinned(device, context->host_sampled);
 }
 
 void cuda_context_destroy(struct backend_context *context) {

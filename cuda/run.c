@@ -26,6 +26,25 @@ static status send_step(struct backend_context *context, const struct step *step
     return OK;
 }
 
+/* The tokens that the step chooses itself, from logits that stay where they are. */
+static status launch_samples(struct backend_context *context, const struct step *step) {
+    if (!step->n_samples) return OK;
+    const uint8_t *rows = context->block + context->data.samples;
+    struct sample_args args = {.logits = context->logits,
+                               .sample = (const struct sample_row *)(const void *)rows,
+                               .token = context->sampled,
+                               .n_rows = (uint32_t)step->n_samples,
+                               .n_vocab = (uint32_t)context->program->spec->n_vocab,
+                               .logits_stride = (uint32_t)context->logits_stride};
+    struct launch_shape shape = {.kernel = "sample",
+                                 .grid = args.n_rows,
+                                 .threads = SAMPLE_THREADS,
+                                 .shared_bytes = SAMPLE_SHARED};
+    TRY(device_launch(context->device, context->stream, &shape, &args, false));
+    return device_download(context->device, context->stream, context->host_sampled,
+                           context->sampled, (size_t)step->n_samples * sizeof(int32_t));
+}
+
 static status run_on_device(struct backend_context *context, const struct step *step,
                             bool *stopped) {
     const struct step_graph *graph = graph_for(context, step);
@@ -37,7 +56,7 @@ static status run_on_device(struct backend_context *context, const struct step *
         TRY(send_step(context, step, step->n_rows, step->n_logit_rows));
         TRY(launcher_run(context, step->n_rows, step->n_logit_rows, step->cancel, stopped));
     }
-    return OK;
+    return *stopped ? OK : launch_samples(context, step);
 }
 
 status cuda_run(struct backend_context *context, const struct step *step) {
@@ -50,6 +69,7 @@ status cuda_run(struct backend_context *context, const struct step *step) {
     for (int64_t i = 0; i < context->limits.max_logit_rows; i++) context->fetched[i] = 0;
     TRY(result);
     TRY(waited);
+    for (int64_t i = 0; i < step->n_samples; i++) step->samples[i].token = context->host_sampled[i];
     return stopped ? fail(CANCELLED, "the decode was cancelled") : OK;
 }
 

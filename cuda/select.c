@@ -102,8 +102,10 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
     if (full) clocks += full * wave_clocks(device, trial, at_once);
     if (rest) clocks += wave_clocks(device, trial, rest);
     /* Weights come from memory once, and from L2 for every block of x. */
+    const uint32_t n_experts = smaller(trial->problem->n_experts, trial->problem->n_x);
     const double bytes = (double)trial->n_row_blocks * tile->unit_bytes *
-                         ceil_div(trial->problem->n_cols, LAYOUT_COLS);
+                         ceil_div(trial->problem->n_cols, LAYOUT_COLS) *
+                         (n_experts ? n_experts : 1);
     return larger(clocks, block_clocks + bytes / (memory_bytes * device->n_multiprocessors));
 }
 
@@ -165,6 +167,8 @@ static struct gemm_choice as_choice(const struct trial *trial, const char *kerne
                    .shared_bytes = trial->tile.shared_bytes},
         .split_cols = split_cols,
         .splits_apart = trial->apart,
+        .tile_rows = trial->tile.n,
+        .max_groups = trial->problem->n_experts ? trial->n_x_blocks : 0,
     };
     if (trial->apart) {
         choice.n_counters = trial->n_row_blocks * trial->n_x_blocks;
@@ -186,7 +190,9 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
         trial.n_resident = blocks_that_fit(device, &trial.tile, bounded_blocks[gate][i]);
         if (!trial.n_resident) continue;
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
-        trial.n_x_blocks = ceil_div(problem->n_x, trial.tile.n);
+        trial.n_x_blocks = problem->n_experts
+                               ? gemm_groups_most(problem->n_x, problem->n_experts, trial.tile.n)
+                               : ceil_div(problem->n_x, trial.tile.n);
         const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
         const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS &&
                           n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;

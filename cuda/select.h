@@ -31,7 +31,8 @@ struct gemm_problem {
     uint32_t n_weights;
     uint32_t n_rows[GEMM_MAX_WEIGHTS];
     uint32_t n_cols;
-    uint32_t n_x;
+    uint32_t n_x;       /* with experts: choices in all */
+    uint32_t n_experts; /* 0: one weight for all rows; else each has such weights */
 };
 
 struct gemm_choice {
@@ -39,6 +40,8 @@ struct gemm_choice {
     uint32_t split_cols, splits_apart; /* of gemm_args */
     uint64_t parts_bytes;              /* of gemm_args.parts */
     uint32_t n_counters;
+    uint32_t tile_rows;  /* of x in a block: gemm_groups_args.group_rows */
+    uint32_t max_groups; /* of gemm_args, with experts */
 };
 
 /* How a weight type wants its activations: enum cuda_activation. */
@@ -47,7 +50,8 @@ int select_activation(enum weight_type type);
  * multiple of LAYOUT_COLS. */
 uint32_t select_split_cols(const struct cuda_properties *device, enum weight_type type,
                            uint32_t n_rows, uint32_t n_cols);
-/* Weights of one launch have one split_cols. */
+/* Weights of one launch have one split_cols. launch.kernel is NULL where none has the shared memory
+ * that it needs. Splits are apart up to SELECT_APART_MAX_ROWS rows of x only. */
 struct gemm_choice select_gemm(const struct cuda_properties *device,
                                const struct gemm_problem *problem);
 

@@ -31,6 +31,7 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
     for (int i = 0; i < data->n_attentions; i++)
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
     data->fixed_bytes = end;
+    data->samples = place(&end, limits->max_sequences, sizeof(struct sample_row));
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];
         attention->items = place(&end, attention->limits.max_items, sizeof(struct attention_item));
@@ -82,6 +83,21 @@ static size_t write_pages(const struct step_data *data, const struct step *step,
     return n_pages;
 }
 
+static void write_samples(const struct step_data *data, const struct step *step, uint8_t *block) {
+    struct sample_row *rows = (struct sample_row *)(void *)(block + data->samples);
+    for (int64_t i = 0; i < step->n_samples; i++) {
+        const struct step_sample *sample = &step->samples[i];
+        rows[i] = (struct sample_row){.seed = sample->seed,
+                                      .stream = sample->stream,
+                                      .position = sample->position,
+                                      .temperature = sample->temperature,
+                                      .top_k = sample->top_k,
+                                      .top_p = sample->top_p,
+                                      .min_p = sample->min_p,
+                                      .logits_row = (int32_t)sample->logit_row};
+    }
+}
+
 static void add_range(size_t offset, size_t bytes, struct step_range *ranges, int *n) {
     if (bytes) ranges[(*n)++] = (struct step_range){.offset = offset, .bytes = bytes};
 }
@@ -91,6 +107,8 @@ int step_data_write(struct step_data *data, const struct step *step, int64_t n_r
     int n = 0;
     write_rows(data, step, n_rows, n_logit_rows, block);
     add_range(0, data->fixed_bytes, ranges, &n);
+    write_samples(data, step, block);
+    add_range(data->samples, (size_t)step->n_samples * sizeof(struct sample_row), ranges, &n);
     add_range(data->pages, write_pages(data, step, block) * sizeof(int32_t), ranges, &n);
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];

@@ -5,6 +5,7 @@
 #define CUDA_STEP_DATA_H
 
 #include "cuda/attention_plan.h"
+#include "cuda/kernels/elementwise/elementwise_args.h"
 
 /* One list of attention work, shared by the layers of a geometry. */
 struct step_attention {
@@ -22,6 +23,7 @@ struct step_data {
     size_t token, position, sequence, logit_row;
     size_t pages_at;    /* [n_groups][max_sequences] of uint32_t */
     size_t fixed_bytes; /* up to here */
+    size_t samples;     /* [max_sequences] struct sample_row */
     size_t pages;       /* int32_t, as many as the step's tables have */
     size_t bytes;
 };
@@ -29,8 +31,8 @@ struct step_data {
 struct step_range { /* of the block, to be copied */
     size_t offset, bytes;
 };
-/* fixed, pages, and items and merges of each attention */
-#define STEP_MAX_RANGES(n_attentions) (2 + 2 * (n_attentions))
+/* fixed, samples, pages, and items and merges of each attention */
+#define STEP_MAX_RANGES(n_attentions) (3 + 2 * (n_attentions))
 
 /* Sets the offsets; attentions with their geometry and limits are there already. */
 void step_data_measure(struct step_data *data, const struct backend_limits *limits, int n_groups);

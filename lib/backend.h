@@ -10,9 +10,9 @@ struct backend_model;
 struct backend_context;
 
 struct backend_limits {
-    int64_t max_rows;                     /* of a step */
-    int64_t max_sequences;                /* of a step */
-    int64_t max_logit_rows;               /* of a step */
+    int64_t max_rows;       /* of a step */
+    int64_t max_sequences;  /* of a step */
+    int64_t max_logit_rows; /* of a step */
     int64_t max_sequence_tokens;
     const int64_t *n_pages;               /* [program.kv.n_groups] */
     uint32_t kv_type;                     /* TRANSFORMER_KV_F32 … */
@@ -27,13 +27,25 @@ struct step_sequence {
         *pages; /* [n_groups][position / KV_PAGE_TOKENS]; -1 where a window has passed */
 };
 
+/* A token to be chosen from a kept row's logits as lib/sampling does it, without bias and
+ * penalties. */
+struct step_sample {
+    int64_t logit_row;
+    uint64_t seed, stream, position; /* of the random number */
+    float temperature;               /* 0: the highest logit */
+    int32_t top_k;                   /* 0: all */
+    float top_p, min_p;              /* 0: all */
+    int32_t token;                   /* chosen */
+};
+
 struct step {
-    int64_t n_rows, n_sequences, n_logit_rows;
+    int64_t n_rows, n_sequences, n_logit_rows, n_samples;
     const int32_t *tokens; /* [n_rows] */
     const struct step_sequence *sequences;
     const int32_t
-        *logit_rows;    /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */
-    atomic_int *cancel; /* nonzero: stop before the next op with `boundary` */
+        *logit_rows; /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */
+    struct step_sample *samples; /* [n_samples], at most max_sequences */
+    atomic_int *cancel;          /* nonzero: stop before the next op with `boundary` */
 };
 
 /* Bytes that something will take. UINT64_MAX: more than 64 bits can count. */
@@ -86,6 +98,8 @@ struct backend {
 
     /* Keys and values of one page to another, before any later step. */
     status (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
+    /* The largest vocabulary from which run chooses tokens itself; 0: a step has no samples. */
+    int64_t max_sampled_vocab;
     /* Runs the program. CANCELLED: pages may hold keys of some layers, results are gone. Allocates
      * nothing. */
     status (*run)(struct backend_context *context, const struct step *step);

@@ -82,6 +82,14 @@ if [ -z "${TEST_MODELS:-}" ]; then
 fi
 export TEST_MODELS
 
+# ---- what shows the code that nvcc makes, where there is nvcc
+if [ -z "${CUDA_TOOLS:-}" ] && { command -v nvcc || test -x /usr/local/cuda/bin/nvcc; } >/dev/null; then
+    CUDA_TOOLS=${XDG_CACHE_HOME:-${HOME:-$root/build-test}/.cache}/libtransformer/cuda-tools
+    [ -d "$CUDA_TOOLS" ] || command -v nvdisasm >/dev/null || python3 -m pip install --quiet --target "$CUDA_TOOLS" \
+        nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm >/dev/null 2>&1 || skipped "nvdisasm, which can't be downloaded"
+    export CUDA_TOOLS
+fi
+
 # ---- builds
 wanted=${*:-gcc clang sanitize threads static}
 mkdir -p build-test-output

@@ -94,6 +94,13 @@ DEVICE void tensor_copy_multicast(shared to, const struct tensor_map *map, int32
 DEVICE void tensor_map_prefetch(const struct tensor_map *map) {
     asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
+/* Four 8 × 8 matrices of 16-bit elements go where load_matrix4 would get them from. */
+DEVICE void store_matrix4(shared row, const uint32_t (&r)[4]) {
+    asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(
+                     shared_address(row)),
+                 "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
 DEVICE void fence_proxy_async() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }

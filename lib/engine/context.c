@@ -107,6 +107,7 @@ static status take_step_buffers(transformer_context *context) {
     const int32_t **tables;
     TRY(MEMORY_TAKE_ARRAY(memory, sequences * n_groups, purpose, &tables));
     for (size_t i = 0; i < sequences; i++) context->planned[i].pages = tables + i * n_groups;
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->samples));
     TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_rows));
     return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
 }
@@ -143,6 +144,7 @@ static void tear_down(transformer_context *context) {
     if (context->planned) memory_give(memory, (void *)(uintptr_t)context->planned[0].pages);
     memory_give(memory, context->planned);
     memory_give(memory, context->planned_sequences);
+    memory_give(memory, context->samples);
     memory_give(memory, context->sequences);
     memory_give(memory, context->tokens);
     memory_give(memory, context->logit_rows);
@@ -212,6 +214,7 @@ status context_measure(const transformer_model *model, const transformer_context
                      2 * memory_cost(sequences * sizeof(void *)) +
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
+                     memory_cost(sequences * sizeof(struct step_sample)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);

@@ -32,7 +32,8 @@ struct transformer_context {
     struct step_sequence *planned;
     transformer_sequence **planned_sequences;
     int32_t *logit_rows;
-    int64_t *logit_positions; /* position of each kept row in its sequence */
+    int64_t *logit_positions;    /* position of each kept row in its sequence */
+    struct step_sample *samples; /* [max_sequences] */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
     uint64_t steps_done, rows;
 

@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct plan {
-    int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows;
+    int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows, n_samples;
 };
 
 /* A sampler of the sequence's own needs the last position, also when what asked for logits was
@@ -19,6 +19,32 @@ static int64_t fit_logit_rows(const transformer_sequence *sequence, int64_t n_ro
     for (int64_t i = 0; i < n_rows; i++)
         if (keeps_logits(sequence, sequence->n_computed + i) && left-- == 0) return i;
     return n_rows;
+}
+
+/* Whether the sequence's own sampler is to choose a token once all that is pending is computed. */
+static bool samples_after(const transformer_context *context,
+                          const transformer_sequence *sequence) {
+    return sequence->sampler && sequence->n_tokens < context->limits.max_sequence_tokens;
+}
+
+/* The sequence's last row, whose logits are the last ones kept so far: where the backend can, it
+ * chooses the next token in the same step. */
+static void add_sample(transformer_context *context, struct plan *plan,
+                       const transformer_sequence *sequence) {
+    struct sampling_filters filters;
+    const transformer_model *model = context->model;
+    if (model->spec->n_vocab > model->backend->max_sampled_vocab ||
+        !sampling_has_filters_only(sequence->sampler->chain, &filters))
+        return;
+    context->samples[plan->n_samples++] =
+        (struct step_sample){.logit_row = plan->n_logit_rows - 1,
+                             .seed = filters.seed,
+                             .stream = sequence->stream,
+                             .position = (uint64_t)sequence->n_tokens,
+                             .temperature = filters.temperature,
+                             .top_k = filters.top_k,
+                             .top_p = filters.top_p,
+                             .min_p = filters.min_p};
 }
 
 static void add_rows(transformer_context *context, struct plan *plan,
@@ -36,6 +62,8 @@ static void add_rows(transformer_context *context, struct plan *plan,
         context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
         context->logit_positions[plan->n_logit_rows++] = sequence->n_computed + i;
     }
+    if (sequence->n_computed + n_rows == sequence->n_tokens && samples_after(context, sequence))
+        add_sample(context, plan, sequence);
     context->planned_sequences[plan->n_sequences++] = sequence;
     plan->n_rows += n_rows;
 }
@@ -139,23 +167,32 @@ static void take_over(transformer_context *context, const struct plan *plan,
     result->n_rows = plan->n_rows;
 }
 
+static status sample_here(transformer_sequence *sequence, int32_t *token) {
+    /* Another thread may be in a call of this sampler, for one token's time at most. */
+    while (atomic_flag_test_and_set_explicit(&sequence->sampler->busy, memory_order_acquire))
+        sched_yield();
+    status sampled = sequence_sample(sequence, sequence->sampler, token);
+    sampler_leave(sequence->sampler);
+    return sampled;
+}
+
 /* Sequences with a sampler of their own that are done: their next token is queued. Fails where the
  * logits can't be had from a device; what the step computed stays computed. */
 static status sample_own(transformer_context *context, const struct plan *plan,
                          transformer_decode_result *result) {
+    const struct step_sample *sample = context->samples, *end = sample + plan->n_samples;
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
         int32_t token;
-        if (!sequence->sampler || sequence->n_computed != sequence->n_tokens ||
-            sequence->n_tokens == context->limits.max_sequence_tokens)
+        if (sequence->n_computed != sequence->n_tokens || !samples_after(context, sequence))
             continue;
-        /* Another thread may be in a call of this sampler, for one token's time at most. */
-        while (atomic_flag_test_and_set_explicit(&sequence->sampler->busy, memory_order_acquire))
-            sched_yield();
-        status sampled = sequence_sample(sequence, sequence->sampler, &token);
-        sampler_leave(sequence->sampler);
-        if (sampled == DEVICE) return sampled;
-        if (sampled != OK) continue;
+        if (sample < end && sample->logit_row == sequence->end_row - 1) {
+            token = sample++->token; /* by the backend */
+        } else {
+            status sampled = sample_here(sequence, &token);
+            if (sampled == DEVICE) return sampled;
+            if (sampled != OK) continue;
+        }
         sequence->tokens[sequence->n_tokens] = token;
         sequence->keep[sequence->n_tokens++] = 1; /* as append does by default */
         result->n_sampled++;
@@ -187,6 +224,8 @@ status decode_step(transformer_context *context, int64_t max_rows,
     struct step step = {.n_rows = plan.n_rows,
                         .n_sequences = plan.n_sequences,
                         .n_logit_rows = plan.n_logit_rows,
+                        .n_samples = plan.n_samples,
+                        .samples = context->samples,
                         .tokens = context->tokens,
                         .sequences = context->planned,
                         .logit_rows = context->logit_rows,

@@ -143,6 +143,17 @@ int64_t sampling_n_vocab(const struct sampling_chain *chain) {
     return chain->n_vocab;
 }
 
+bool sampling_has_filters_only(const struct sampling_chain *chain,
+                               struct sampling_filters *filters) {
+    const transformer_sampler_options *options = &chain->options;
+    *filters = (struct sampling_filters){.seed = options->seed,
+                                         .temperature = options->temperature,
+                                         .top_k = cuts_top_k(chain) ? options->top_k : 0,
+                                         .top_p = cuts_top_p(chain) ? options->top_p : 0,
+                                         .min_p = options->min_p};
+    return !adjust_is_needed(options);
+}
+
 /* One of them is. */
 static int32_t first_of(const float *logits, float value) {
     int32_t token = 0;

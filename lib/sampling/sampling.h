@@ -15,6 +15,18 @@ status sampling_clone(const struct sampling_chain *chain, struct sampling_chain 
 void sampling_destroy(struct sampling_chain *chain); /* NULL does nothing */
 int64_t sampling_n_vocab(const struct sampling_chain *chain);
 
+/* All that a chain does, where it has neither bias nor penalties; a filter that cuts nothing is
+ * 0. */
+struct sampling_filters {
+    uint64_t seed;
+    float temperature;
+    int32_t top_k;
+    float top_p, min_p;
+};
+/* false: it has. */
+bool sampling_has_filters_only(const struct sampling_chain *chain,
+                               struct sampling_filters *filters);
+
 /* logits [n_vocab] are not changed; NaN counts as -inf; if no logit is above -inf the lowest id is
  * taken. history [n_history]: the sequence's tokens, for the penalties. Allocates nothing. */
 int32_t sampling_choose(struct sampling_chain *chain, const float *logits, const int32_t *history,

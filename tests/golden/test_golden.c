@@ -135,7 +135,7 @@ static void check_texts(const struct session *session, const char *name, const c
 }
 
 static void check_small(const char *folder, const char *file, double divergence_tolerance) {
-    char name[256], path[1024];
+    char name[256], path[2048];
     struct golden golden;
     struct session session;
     snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - strlen(".logits")), file);

@@ -25,7 +25,7 @@ if [ "${1:-}" = --emulated ]; then
 fi
 export LD_LIBRARY_PATH="${emulated:+$emulated:}$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export GPU_RESULTS="$out/records.jsonl"
-export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1
+export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1 GPU_TEST_KERNELS="$here/kernels"
 PATH=$PATH:/usr/local/cuda/bin:/opt/cuda/bin
 rm -f "$out"/*.log "$out"/*.json "$out"/*.jsonl "$out/table.txt"
 : >"$GPU_RESULTS"
@@ -42,6 +42,8 @@ device      20 gpu_names
 device      40 gpu_ceilings product
 law         30 gpu_law SEED
 bandwidth   60 gpu_ceilings read
+kernels     20 gpu_emulator SEED
+kernels     20 gpu_hopper SEED
 kernels     60 gpu_gemm SEED
 kernels     60 gpu_attention SEED
 kernels     20 gpu_rope_store SEED
@@ -59,6 +61,7 @@ END
 }
 
 n_failed=0
+begun=$(date +%s) most_seconds=590
 quoted() { printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g'; }
 # The records so far as one array, and as a table.
 flush() {
@@ -98,6 +101,12 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
     fi
     program=$1
     shift
+    left=$((begun + most_seconds - $(date +%s)))
+    if [ "$left" -lt 3 ]; then
+        record "$section" "$what" skipped 0 "$most_seconds s are over"
+        return
+    fi
+    [ "$limit" -le "$left" ] || limit=$left
     if [ ! -x "bin/$program" ]; then
         record "$section" "$what" skipped 0 "the folder has no $program"
         return

@@ -6,7 +6,7 @@ usage: compiler_gate.py BUILD        the folder of a build with -Dcuda=enabled
 
 Reads what the build leaves in BUILD/cuda: NAME.ptxas, the compiler's words on each source, and NAME.fatbin. Instructions
 are looked at where cuobjdump and nvdisasm are: on the PATH, or from the packages nvidia-cuda-cuobjdump and
-nvidia-cuda-nvdisasm.
+nvidia-cuda-nvdisasm, installed for this Python or in the folder that CUDA_TOOLS names.
 """
 
 import ctypes
@@ -22,8 +22,9 @@ import unittest
 import ptxas_report
 
 BUILD = pathlib.Path('.')
-# Kernels in whose inner loops a spill costs; and of these, the ones that multiply matrices.
+# Kernels in whose inner loops a spill costs; those of them that multiply no matrices.
 HOT = re.compile(r'^(gemm|attention)')
+NO_PRODUCT = re.compile(r'^(gemm_groups|attention_merge)$')
 TENSOR = re.compile(r'\bHMMA\b')
 NEEDED_NEVER = re.compile(r'^lib(cuda|cudart|cublas|cublasLt|nvrtc|nvJitLink|stdc\+\+)\.so')
 
@@ -57,7 +58,8 @@ def find_nvcc():
 
 def disassembler():
     """cuobjdump and a PATH on which it finds nvdisasm, or None."""
-    folders = [str(path) for root in sys.path for path in sorted(pathlib.Path(root).glob('nvidia/*/bin'))]
+    roots = [os.environ.get('CUDA_TOOLS', ''), *sys.path]
+    folders = [str(path) for root in roots if root for path in sorted(pathlib.Path(root).glob('nvidia/*/bin'))]
     path = os.pathsep.join([*folders, os.environ.get('PATH', ''), '/usr/local/cuda/bin'])
     if not shutil.which('cuobjdump', path=path) or not shutil.which('nvdisasm', path=path):
         return None
@@ -117,10 +119,6 @@ class Compiler(unittest.TestCase):
         self.assertGreater(seen, 0, f'no kernel of GEMM or attention for sm_80 under {BUILD}/cuda')
         self.assertEqual(sorted(set(without)), [], 'no HMMA in these')
         print(f'{seen} kernels of GEMM and attention for sm_80 have HMMA')
-
-
-# Kernels of those families that have no product: they add up parts, or store keys.
-NO_PRODUCT = re.compile(r'merge|store|generic')
 
 
 class Library(unittest.TestCase):

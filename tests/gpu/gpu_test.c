@@ -1,16 +1,15 @@
+#define _GNU_SOURCE /* scandir */
 #include "gpu_test.h"
 
+#include <dirent.h>
 #include <dlfcn.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef GPU_TEST_IMAGE
-#include "cuda/image.h"
-#else /* the library is built without kernels: only the emulator has any */
-static const struct { const void *begin; } image_parts[1];
-static const uint32_t image_n_parts = 0;
+#ifndef GPU_TEST_KERNELS
+#define GPU_TEST_KERNELS "" /* folder of *.fatbin */
 #endif
 
 static void check(const struct gpu *gpu, driver_result result, const char *what) {
@@ -24,6 +23,69 @@ static int attribute(const struct gpu *gpu, unsigned which) {
     int value = 0;
     check(gpu, gpu->driver.device_get_attribute(&value, which, gpu->device), "an attribute");
     return value;
+}
+
+/* ---- the kernels: what the emulator has, or the files that the build made ---- */
+
+static char *read_file(const char *path) {
+    FILE *file = fopen(path, "rb");
+    char *bytes = NULL;
+    long n = 0;
+    if (!file) return NULL;
+    if (fseek(file, 0, SEEK_END) == 0 && (n = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0)
+        bytes = malloc((size_t)n);
+    if (bytes && fread(bytes, 1, (size_t)n, file) != (size_t)n) {
+        free(bytes);
+        bytes = NULL;
+    }
+    fclose(file);
+    return bytes;
+}
+
+static bool load(struct gpu *gpu, const void *image, const char *what) {
+    char reason[1200];
+    driver_library library;
+    const driver_result result =
+        gpu->driver.library_load_data(&library, image, NULL, NULL, 0, NULL, NULL, 0);
+    if (result != DRIVER_SUCCESS) {
+        gpu_fail(gpu, "%s: %s", what, driver_describe(&gpu->driver, result, reason, sizeof reason));
+        return false;
+    }
+    driver_library *libraries = realloc(gpu->libraries, (gpu->n_libraries + 1) * sizeof *libraries);
+    if (!libraries) exit(1);
+    gpu->libraries = libraries;
+    gpu->libraries[gpu->n_libraries++] = library;
+    return true;
+}
+
+static int is_image(const struct dirent *entry) {
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot && !strcmp(dot, ".fatbin");
+}
+
+static int count_images(const char *folder) {
+    struct dirent **entries = NULL;
+    const int n = scandir(folder, &entries, is_image, alphasort);
+    for (int i = 0; i < n; i++) free(entries[i]);
+    free(entries);
+    return n > 0 ? n : 0;
+}
+
+static void load_images(struct gpu *gpu, const char *folder) {
+    struct dirent **entries = NULL;
+    const int n = scandir(folder, &entries, is_image, alphasort);
+    for (int i = 0; i < n; i++) {
+        char path[4096];
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        char *image = read_file(path);
+        if (!image || !load(gpu, image, path)) {
+            fprintf(stderr, "%s can't be loaded\n", path);
+            exit(1);
+        }
+        free(image);
+        free(entries[i]);
+    }
+    free(entries);
 }
 
 bool gpu_open(struct gpu *gpu, int argc, char **argv) {
@@ -50,22 +112,19 @@ bool gpu_open(struct gpu *gpu, int argc, char **argv) {
     gpu->emulated = strcmp(gpu->name, "emulated") == 0;
     gpu->major = attribute(gpu, DRIVER_DEVICE_COMPUTE_CAPABILITY_MAJOR);
     gpu->minor = attribute(gpu, DRIVER_DEVICE_COMPUTE_CAPABILITY_MINOR);
-    if (!gpu->emulated && !image_n_parts) {
-        printf("skipped: the library was built without kernels\n");
+    const char *kernels = getenv("GPU_TEST_KERNELS");
+    if (!kernels) kernels = GPU_TEST_KERNELS;
+    if (!gpu->emulated && !count_images(kernels)) {
+        printf("skipped: no kernels are in '%s'\n", kernels);
         return false;
     }
     check(gpu, gpu->driver.primary_context_retain(&gpu->context, gpu->device), "the context");
     check(gpu, gpu->driver.context_push(gpu->context), "the context");
     check(gpu, gpu->driver.stream_create(&gpu->stream, DRIVER_STREAM_NON_BLOCKING), "a stream");
-    gpu->n_libraries = gpu->emulated ? 1 : image_n_parts;
-    gpu->libraries = calloc(gpu->n_libraries, sizeof *gpu->libraries);
-    if (!gpu->libraries) exit(1);
-    for (uint32_t i = 0; i < gpu->n_libraries; i++) {
-        const void *code = gpu->emulated ? no_image : image_parts[i].begin;
-        check(gpu,
-              gpu->driver.library_load_data(&gpu->libraries[i], code, NULL, NULL, 0, NULL, NULL, 0),
-              "the kernels");
-    }
+    if (gpu->emulated)
+        load(gpu, no_image, "the emulator's kernels");
+    else
+        load_images(gpu, kernels);
     printf("device: %s, %d.%d; seed: %llu\n", gpu->name, gpu->major, gpu->minor,
            (unsigned long long)gpu->seed);
     return true;
@@ -84,6 +143,22 @@ int gpu_close(struct gpu *gpu) {
     if (gpu->n_failed)
         printf("%d failures, seed %llu\n", gpu->n_failed, (unsigned long long)gpu->seed);
     return gpu->n_failed ? 1 : 0;
+}
+
+bool gpu_load(struct gpu *gpu, const char *program, const char *file) {
+    char path[4096];
+    if (gpu->emulated) return true;
+    const char *slash = strrchr(program, '/');
+    const int folder = slash ? (int)(slash - program) + 1 : 0;
+    snprintf(path, sizeof path, "%.*s%s", folder, program, file);
+    char *image = read_file(path);
+    if (!image) {
+        printf("skipped: %s is not there\n", path);
+        return false;
+    }
+    const bool loaded = load(gpu, image, path);
+    free(image);
+    return loaded;
 }
 
 /* ---- memory ---- */

@@ -50,6 +50,11 @@ bool gpu_open(struct gpu *gpu, int argc, char **argv);
 /* Tells what is still allocated or failed; what main returns. */
 int gpu_close(struct gpu *gpu);
 
+/* Kernels beyond the library's: a file beside the program. The emulator has them all. false: it is
+ * not there; says so and that the test is skipped. Another failure is one of the test, and returns
+ * false. */
+bool gpu_load(struct gpu *gpu, const char *program, const char *file);
+
 /* Memory of the device, whose address kernels' arguments hold. Failure ends the program. Fresh
  * memory is poison: bytes 0xff (NaN), which the emulator also knows as never written. */
 void *gpu_alloc(struct gpu *gpu, size_t bytes);

@@ -7,13 +7,16 @@ build=$(cd "$1" && pwd)
 folder=$2
 most=$((64 * 1024)) # KiB
 mkdir "$folder"
-mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/source"
+mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
 cp "$root/tests/gpu/check.sh" "$folder/"
 cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$folder/goldens/"
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
+    case $program in
+    */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
+    esac
     if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
 done
-[ ! -e "$build/tests/gpu/probe.fatbin" ] || cp "$build/tests/gpu/probe.fatbin" "$folder/bin/"
+for image in "$build"/tests/gpu/*.fatbin; do [ ! -e "$image" ] || cp "$image" "$folder/bin/"; done
 # What every system has stays; the driver's library is the machine's own.
 for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program" 2>/dev/null || true; done |
     awk '$2 == "=>" && $3 ~ /^\// { print $3 }' | sort -u |
@@ -23,14 +26,14 @@ for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program"
         *) cp -L "$library" "$folder/lib/" ;;
         esac
     done
-(cd "$root" && find cuda/kernels lib/quant lib/arch lib/base -name '*.h' -o -name '*.cuh'; echo cuda/weight_layout.h
-    echo tests/gpu/probe.cu; echo tests/gpu/probe_args.h) | sort -u |
+# The probes' source, for a compiler that may be there.
+(cd "$root" && find cuda/kernels -name 'ptx*.cuh' && printf '%s\n' tests/gpu/probe.cu tests/gpu/probe_args.h) |
     while read -r file; do
         mkdir -p "$folder/source/$(dirname "$file")"
         cp "$root/$file" "$folder/source/$file"
     done
-(cd "$root" && git describe --always --dirty 2>/dev/null || sed -n 's/.*VERSION_TEXT "\(.*\)"/\1/p' include/transformer_version.h) \
-    >"$folder/version.txt"
+git -C "$root" describe --always --dirty >"$folder/version.txt" 2>/dev/null ||
+    sed -n 's/.*VERSION_TEXT "\(.*\)"/\1/p' "$root/include/transformer_version.h" >"$folder/version.txt"
 size=$(du -sk "$folder" | cut -f 1)
 echo "$folder: $size KiB"
 if [ "$size" -gt $most ]; then

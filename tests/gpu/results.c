@@ -1,5 +1,6 @@
 #include "results.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -42,7 +43,10 @@ void result_number(const char *section, const char *item, double value, const ch
     FILE *file = open_records();
     if (!file) return;
     write_begin(file, section, item);
-    fprintf(file, ", \"value\": %.9g, \"unit\": ", value);
+    if (isfinite(value))
+        fprintf(file, ", \"value\": %.9g, \"unit\": ", value);
+    else
+        fputs(", \"value\": null, \"unit\": ", file);
     write_quoted(file, unit);
     fputs("}\n", file);
     fclose(file);

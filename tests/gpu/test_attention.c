@@ -390,9 +390,7 @@ static uint32_t stages_that_fit(const struct gpu *gpu, const struct setup *s, ui
     int most = 0;
     gpu->driver.device_get_attribute(&most, DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
                                      gpu->device);
-    while (stages &&
-           ATTENTION_SHARED_BYTES(s->problem->type, s->bucket->key_dim, s->bucket->row_warps,
-                                  s->bucket->dim_warps, stages) > (uint32_t)most)
+    while (stages && attention_shared_bytes(s->problem->type, s->bucket, stages) > (uint32_t)most)
         stages--;
     return stages;
 }

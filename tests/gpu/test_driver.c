@@ -67,21 +67,31 @@ static void device_close(struct device *device) {
     driver_close(&device->driver);
 }
 
-static status launch_scale(const struct device *device, driver_address x, driver_address y,
-                           uint32_t n) {
+static status launch_kernel(const struct device *device, const char *name, driver_address x,
+                            driver_address y, uint32_t n, bool programmatic) {
     driver_kernel kernel;
     struct scale_args args = {(const float *)(uintptr_t)x, (float *)(uintptr_t)y, n, 0};
     void *parameters[] = {&args};
+    struct driver_launch_attribute attribute = {.id =
+                                                    DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                                .value.programmatic_stream_serialization = 1};
     const struct driver_launch launch = {.grid_x = (n + 255) / 256,
                                          .grid_y = 1,
                                          .grid_z = 1,
                                          .block_x = 256,
                                          .block_y = 1,
                                          .block_z = 1,
-                                         .stream = device->stream};
-    DRIVER_TRY(&device->driver, library_get_kernel, &kernel, device->library, "emulator_scale");
+                                         .stream = device->stream,
+                                         .attributes = &attribute,
+                                         .n_attributes = programmatic};
+    DRIVER_TRY(&device->driver, library_get_kernel, &kernel, device->library, name);
     DRIVER_TRY(&device->driver, launch, &launch, (driver_function)kernel, parameters, NULL);
     return OK;
+}
+
+static status launch_scale(const struct device *device, driver_address x, driver_address y,
+                           uint32_t n) {
+    return launch_kernel(device, "emulator_scale", x, y, n, false);
 }
 
 /* x → 2x → 4x by a captured graph, run twice with other inputs. */
@@ -197,6 +207,37 @@ static void test_context(void) {
     device_close(&device);
 }
 
+/* Of a programmatic launch: what the kernel does before it waits for the one before. */
+static void test_programmatic(void) {
+    static const struct {
+        const char *kernel, *text; /* NULL: nothing wrong */
+    } cases[] = {{"emulator_waits", NULL},
+                 {"emulator_scale", "before it waited"},
+                 {"emulator_reads_early", "before it waited"},
+                 {"emulator_nothing", "no thread called wait_for_previous_kernel"}};
+    setenv("EMULATED_CAPABILITY", "9.0", 1);
+    for (int i = 0; i < 4; i++) {
+        struct device device;
+        driver_address x, y;
+        char text[1200];
+        check(device_open(&device) == OK, "open");
+        const struct driver *driver = &device.driver;
+        driver->mem_alloc(&x, 1024);
+        driver->mem_alloc(&y, 1024);
+        driver->set_u8(x, 0, 1024, device.stream);
+        check(launch_kernel(&device, "emulator_waits", x, y, 256, true) == OK, "a launch");
+        check(launch_kernel(&device, cases[i].kernel, y, x, 256, true) == OK, "a launch");
+        const driver_result result = driver->stream_synchronize(device.stream);
+        driver_describe(driver, result, text, sizeof text);
+        check((result == DRIVER_SUCCESS) == !cases[i].text, cases[i].kernel);
+        check(!cases[i].text || strstr(text, cases[i].text), text);
+        driver->mem_free(x);
+        driver->mem_free(y);
+        device_close(&device);
+    }
+    unsetenv("EMULATED_CAPABILITY");
+}
+
 int main(void) {
     struct driver driver;
     int n_devices = 0;
@@ -218,5 +259,6 @@ int main(void) {
     test_graph(true);
     test_faults();
     test_context();
+    test_programmatic();
     return n_failed ? 1 : 0;
 }

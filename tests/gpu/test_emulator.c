@@ -174,6 +174,28 @@ static void test_broken(struct gpu *gpu) {
     gpu_free(gpu, x);
 }
 
+/* Infinities, NaN, subnormal and large products: y = a[4][16] b[1][16], elements that are not given
+ * 0. */
+static void test_special_products(struct gpu *gpu) {
+    enum { INF = 0x7f80, MINUS_INF = 0xff80, LARGE = 0x7f00, ONE = 0x3f80 };
+    enum { TINY = 0x0001 }; /* 2^-133, subnormal */
+    uint16_t a[4][16] = {{0, INF, 0, ONE}, {0, INF, 0, MINUS_INF}, {LARGE, 0, LARGE, TINY}, {TINY}};
+    uint16_t b[16] = {ONE, ONE, ONE, ONE};
+    float y[4];
+    uint16_t *const on_a = gpu_upload(gpu, a, sizeof a), *const on_b = gpu_upload(gpu, b, sizeof b);
+    struct product_args args = {.a = on_a, .b = on_b, .m = 4, .n = 1, .k = 16};
+    args.y = gpu_alloc(gpu, sizeof y);
+    if (gpu_run(gpu, "emulator_product", 1, PRODUCT_THREADS, PRODUCT_SHARED, &args, sizeof args)) {
+        gpu_download(gpu, y, args.y, sizeof y);
+        if (y[0] != INFINITY || y[1] == y[1] || y[2] != INFINITY || y[3] != 0x1p-133f)
+            gpu_fail(gpu, "special values: %g %g %g %g", (double)y[0], (double)y[1], (double)y[2],
+                     (double)y[3]);
+    }
+    gpu_free(gpu, on_a);
+    gpu_free(gpu, on_b);
+    gpu_free(gpu, args.y);
+}
+
 /* Blocks: one that overwrites what another reads, and the right way to add up parts. */
 static void test_blocks(struct gpu *gpu) {
     float y[64 + 5 * 32] = {0};
@@ -194,8 +216,10 @@ static void test_blocks(struct gpu *gpu) {
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
+    if (!gpu_load(&gpu, argv[0], "demonstration.fatbin")) return gpu_close(&gpu) ? 1 : GPU_SKIP;
     test_scale_and_sum(&gpu);
     test_products(&gpu);
+    test_special_products(&gpu);
     test_blocks(&gpu);
     if (gpu.emulated) {
         test_broken_products(&gpu);

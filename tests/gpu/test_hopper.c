@@ -100,7 +100,7 @@ static void expect_caught(struct gpu *gpu, const char *kernel, unsigned threads,
         printf("caught: %s\n", wrong);
 }
 
-static void test_bulk(struct gpu *gpu) {
+static void test_copies(struct gpu *gpu) {
     float x[256], y[256];
     for (int i = 0; i < 256; i++) x[i] = gpu_random_float(gpu, -1, 1);
     uint16_t *const in = gpu_upload(gpu, x, sizeof x);
@@ -108,6 +108,12 @@ static void test_bulk(struct gpu *gpu) {
     if (gpu_run(gpu, "hopper_bulk", 1, 64, 1032, &args, sizeof args)) {
         gpu_download(gpu, y, args.y, sizeof y);
         if (memcmp(x, y, sizeof x) != 0) gpu_fail(gpu, "a bulk copy brought something else");
+    }
+    if (gpu_run(gpu, "hopper_store_matrix", 1, 32, 512, &args, sizeof args)) {
+        gpu_download(gpu, y, args.y, sizeof y);
+        for (int i = 0; i < 256; i++)
+            if (y[i] != (float)(i % 16 * 16 + i / 16))
+                gpu_fail(gpu, "store_matrix4: element %d", i);
     }
     gpu_free(gpu, in);
     gpu_free(gpu, args.y);
@@ -121,7 +127,9 @@ int main(int argc, char **argv) {
         gpu_close(&gpu);
         return GPU_SKIP;
     }
-    test_bulk(&gpu);
+    if (!gpu_load(&gpu, argv[0], "demonstration_hopper.fatbin"))
+        return gpu_close(&gpu) ? 1 : GPU_SKIP;
+    test_copies(&gpu);
     static const uint32_t shapes[][2] = {{64, 64}, {64, 320}, {1, 8}, {130, 200}, {257, 136}};
     for (int i = 0; i < 5; i++) {
         const uint32_t m = shapes[i][0], k = shapes[i][1];

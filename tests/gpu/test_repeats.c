@@ -23,9 +23,12 @@ static float *product(const struct setup *setup, uint32_t n_x) {
     const struct random_weight *w = setup->weight;
     const uint32_t padded = (uint32_t)weight_layout_padded_cols(w->n_cols);
     const uint32_t n_matrices = setup->shape->gate ? 2 : 1;
-    const struct gemm_problem problem = {w->type,    setup->shape->gate ? GEMM_GATE : GEMM_STORE,
-                                         n_matrices, {w->n_rows, w->n_rows},
-                                         w->n_cols,  n_x};
+    const struct gemm_problem problem = {.type = w->type,
+                                         .combine = setup->shape->gate ? GEMM_GATE : GEMM_STORE,
+                                         .n_weights = n_matrices,
+                                         .n_rows = {w->n_rows, w->n_rows},
+                                         .n_cols = w->n_cols,
+                                         .n_x = n_x};
     const struct gemm_choice choice = select_gemm(&setup->properties, &problem);
     const size_t n_bytes = (size_t)n_x * w->n_rows * sizeof(float);
     float *first = malloc(n_bytes), *again = malloc(n_bytes), *y = gpu_alloc(gpu, n_bytes);
@@ -37,8 +40,9 @@ static float *product(const struct setup *setup, uint32_t n_x) {
         gpu->driver.stream_synchronize(gpu->stream);
     }
     const struct gemm_args args = {
-        .weights = {{w->pool, NULL, y, w->n_rows, w->n_rows},
-                    {w->pool + w->bytes, NULL, y, w->n_rows, w->n_rows}},
+        .weights =
+            {{.tiles = w->pool, .y = y, .n_rows = w->n_rows, .y_stride = w->n_rows},
+             {.tiles = w->pool + w->bytes, .y = y, .n_rows = w->n_rows, .y_stride = w->n_rows}},
         .n_weights = n_matrices,
         .n_cols = padded,
         .x = setup->x,

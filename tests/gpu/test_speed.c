@@ -103,9 +103,12 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     const uint32_t n_matrices = shape->gate ? 2 : 1;
     const uint32_t padded = (uint32_t)weight_layout_padded_cols(shape->n_cols);
     const uint32_t planes = weight->type == WEIGHT_F32 ? 2 : 1;
-    const struct gemm_problem problem = {weight->type,  shape->gate ? GEMM_GATE : GEMM_STORE,
-                                         n_matrices,    {shape->n_rows, shape->n_rows},
-                                         shape->n_cols, n_x};
+    const struct gemm_problem problem = {.type = weight->type,
+                                         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
+                                         .n_weights = n_matrices,
+                                         .n_rows = {shape->n_rows, shape->n_rows},
+                                         .n_cols = shape->n_cols,
+                                         .n_x = n_x};
     const struct gemm_choice choice = select_gemm(&bench->properties, &problem);
     struct run run = {.bench = bench, .weight = weight, .copy_bytes = n_matrices * weight->bytes};
     char item[160];
@@ -116,8 +119,8 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     for (uint32_t i = 0; i < n_x; i++) scale[i] = 1;
     void *x = random_x_make(gpu, weight->type, n_x, shape->n_cols);
     run.args = (struct gemm_args){
-        .weights = {{NULL, NULL, y, shape->n_rows, shape->n_rows},
-                    {NULL, NULL, y, shape->n_rows, shape->n_rows}},
+        .weights = {{.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows},
+                    {.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows}},
         .n_weights = n_matrices,
         .n_cols = padded,
         .x = x,

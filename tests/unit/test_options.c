@@ -382,9 +382,9 @@ START_TEST(model_options_out_of_range) {
     invalid(call_open(STRUCT(model_options, LLAMA, .reader = &reader)));
     invalid(call_open(STRUCT(model_options, LLAMA, .allocator = &allocator)));
     invalid(call_open(STRUCT(model_options, .data = "x", .data_size = UINT64_MAX)));
-    expect(TRANSFORMER_NOT_FOUND, call_open(STRUCT(model_options, LLAMA, .device = 1)));
+    expect(TRANSFORMER_NOT_FOUND, call_open(STRUCT(model_options, LLAMA, .device = 1000)));
     expect(TRANSFORMER_NOT_FOUND, call_open(STRUCT(model_options, LLAMA, .device = -1)));
-    expect(TRANSFORMER_NOT_FOUND, call_estimate(STRUCT(model_options, LLAMA, .device = 1)));
+    expect(TRANSFORMER_NOT_FOUND, call_estimate(STRUCT(model_options, LLAMA, .device = INT32_MAX)));
     tear_down();
 }
 END_TEST

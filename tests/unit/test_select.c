@@ -154,7 +154,7 @@ static void check_cover(const struct problem *problem, const struct gemm_choice 
     const uint32_t n_x_blocks = (gemm->n_x - 1) / n + 1;
     require(choice->launch.grid == n_row_blocks * n_x_blocks * n_splits);
     if (choice->splits_apart) {
-        require(n_splits > 1);
+        require(n_splits > 1 && gemm->n_x <= SELECT_APART_MAX_ROWS);
         require(choice->n_counters >= n_row_blocks * n_x_blocks);
         require(choice->parts_bytes >=
                 (uint64_t)n_row_blocks * n_x_blocks * n_splits * gemm_tile_part_bytes(gate, n));
@@ -233,6 +233,38 @@ START_TEST(many_tokens_share_what_is_read) {
         const struct gemm_choice choice = select_gemm(&devices[d].properties, &gemm);
         ck_assert_uint_ge(tile_of_name(choice.launch.kernel), 64);
         ck_assert_uint_eq(choice.splits_apart, 0);
+    }
+}
+END_TEST
+
+/* Experts' rows of x lie in groups of one expert each, and there is a tile for every group there
+ * may be; the law is that of one expert's weight. */
+START_TEST(experts_have_groups) {
+    for (size_t m = 0; m < COUNT(model_shapes); m++) {
+        const struct model_shape *model = &model_shapes[m];
+        if (model->expert_ff == 0) continue;
+        for (size_t i = 0; i < COUNT(rows_of_x); i++)
+            for (size_t d = 0; d < COUNT(devices); d++) {
+                struct gemm_problem gemm = {.type = WEIGHT_BF16,
+                                            .combine = GEMM_GATE,
+                                            .n_weights = 2,
+                                            .n_rows = {model->expert_ff, model->expert_ff},
+                                            .n_cols = model->n_embd,
+                                            .n_x = rows_of_x[i]};
+                const struct gemm_choice one = select_gemm(&devices[d].properties, &gemm);
+                gemm.n_experts = 64;
+                const struct gemm_choice all = select_gemm(&devices[d].properties, &gemm);
+                const uint32_t rows = gemm_tile_of(gemm.type, 1, all.tile_rows).rows;
+                const uint32_t n_splits =
+                    all.splits_apart ? (gemm.n_cols - 1) / all.split_cols + 1 : 1;
+                ck_assert_uint_eq(all.split_cols, one.split_cols);
+                ck_assert_uint_eq(one.max_groups, 0);
+                ck_assert_uint_eq(all.tile_rows, tile_of_name(all.launch.kernel));
+                ck_assert_uint_eq(all.max_groups,
+                                  gemm_groups_most(gemm.n_x, gemm.n_experts, all.tile_rows));
+                ck_assert_uint_eq(all.launch.grid,
+                                  all.max_groups * n_splits * ((model->expert_ff - 1) / rows + 1));
+            }
     }
 }
 END_TEST
@@ -337,6 +369,7 @@ int main(void) {
     tcase_add_test(gemm, products_are_covered);
     tcase_add_test(gemm, one_token_fills_the_device);
     tcase_add_test(gemm, many_tokens_share_what_is_read);
+    tcase_add_test(gemm, experts_have_groups);
     tcase_add_test(gemm, wide_weights_are_not_split);
     tcase_add_test(gemm, activations_follow_the_type);
     tcase_add_test(attention, every_model_has_attention);

@@ -103,7 +103,7 @@ DEVICE void scores(float s[S::key_tiles][4], const attention_args &args, shared 
                lane_index() / 16 * 16;
     for (uint32_t j = 0; j < S::key_tiles; j++)
         for (uint32_t i = 0; i < 4; i++) s[j][i] = 0.0f;
-#pragma unroll 1
+#pragma unroll(S::planes == 1 ? 4 : 1)
     for (uint32_t c = 0; c < n_chunks; c++) {
         uint32_t a[4], b[4];
         load_matrix4(a, q + c * 32);
@@ -314,6 +314,8 @@ DEVICE void value_fragments(uint32_t b[4], uint32_t rest[4], const page_half &va
         value_fragments_f32(b, rest, values, k, S::first_value() + j * 16);
 }
 
+/* Dims beyond the values' own are zeros: without a branch, loads from shared memory and products
+ * overlap. */
 template <typename S>
 DEVICE void values_add(float values[S::value_tiles][4], const weights<S> &p,
                        const page_half &page) {
@@ -321,7 +323,6 @@ DEVICE void values_add(float values[S::value_tiles][4], const weights<S> &p,
     for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++)
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
-            if (S::first_value() + j * 16 >= page.dim) continue;
             uint32_t b[4], rest[4];
             value_fragments<S>(b, rest, page, k, j);
             S::multiply(values[2 * j], p.w[0][k], b);
@@ -357,8 +358,8 @@ DEVICE void values_add_infinite(float values[S::value_tiles][4], const weights<S
     uint32_t mask_low = key % 16 < 8 ? mask : 0, mask_high = key % 16 < 8 ? 0 : mask;
 #pragma unroll
     for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
-        if (S::first_value() + j * 16 >= page.dim) continue;
         uint32_t b[4], rest[4];
+        warp_sync(); /* a fence to the compiler, which would load all before the first product */
         value_fragments<S>(b, rest, page, key / 16, j);
         for (uint32_t i = 0; i < 4; i++)
             b[i] &= infinite_halves<S::f16>(b[i]) & (i % 2 ? mask_high : mask_low);
@@ -380,10 +381,10 @@ DEVICE void values_add_edge(float values[S::value_tiles][4], const weights<S> &p
                             const page_half &page, const query_pair &pair) {
     uint32_t found = 0;
 #pragma unroll
-    for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++)
+    for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++) {
+        warp_sync(); /* as in values_add_infinite */
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles / 2; j++) {
-            if (S::first_value() + j * 16 >= page.dim) continue;
             uint32_t b[4], rest[4];
             value_fragments<S>(b, rest, page, k, j);
             for (uint32_t i = 0; i < 4; i++) {
@@ -400,6 +401,7 @@ DEVICE void values_add_edge(float values[S::value_tiles][4], const weights<S> &p
                 S::multiply(values[2 * j + 1], p.w[1][k], b + 2);
             }
         }
+    }
     if (!warp_ballot(found != 0)) return;
     for (int32_t key = page.begin; key < page.end; key++)
         values_add_infinite<S>(values, p, page, (uint32_t)(key - page.first_key), pair);
@@ -407,21 +409,61 @@ DEVICE void values_add_edge(float values[S::value_tiles][4], const weights<S> &p
 
 /* ---- splits ---- */
 
-/* What a lane has of a part, or of the total: its queries' maxima and sums, and its values. */
+/* What a lane has of a part: its queries' maxima and sums, and its values. */
 template <typename S> struct partial {
     softmax_pair softmax;
     float values[S::value_tiles][4];
 };
 
-template <typename S> DEVICE void partial_clear(partial<S> &part) {
+/* The total so far. Its last S::total_tiles tiles lie in shared memory, a lane's own. */
+template <typename S> struct sum_of_parts {
+    softmax_pair softmax;
+    float values[S::value_tiles - S::total_tiles + 1][4]; /* the last isn't used */
+};
+
+DEVICE void softmax_clear(softmax_pair &softmax) {
     for (uint32_t half = 0; half < 2; half++) {
-        part.softmax.maximum[half] = MINUS_INFINITY;
-        part.softmax.sum[half] = 0.0f;
+        softmax.maximum[half] = MINUS_INFINITY;
+        softmax.sum[half] = 0.0f;
     }
+}
+
+template <typename S> DEVICE void partial_clear(partial<S> &part) {
+    softmax_clear(part.softmax);
 #pragma unroll
     for (uint32_t j = 0; j < S::value_tiles; j++)
 #pragma unroll
         for (uint32_t i = 0; i < 4; i++) part.values[j][i] = 0.0f;
+}
+
+template <typename S>
+DEVICE f32x4 total_tile(const sum_of_parts<S> &total, shared memory, uint32_t j) {
+    const uint32_t kept = S::value_tiles - S::total_tiles;
+    if (j + S::total_tiles < S::value_tiles)
+        return f32x4{total.values[j][0], total.values[j][1], total.values[j][2],
+                     total.values[j][3]};
+    return load_shared<f32x4>(memory + S::at_totals +
+                              16 * ((j - kept) * ATTENTION_THREADS + thread_index()));
+}
+template <typename S>
+DEVICE void total_tile_set(sum_of_parts<S> &total, shared memory, uint32_t j, f32x4 values) {
+    const uint32_t kept = S::value_tiles - S::total_tiles;
+    if (j + S::total_tiles < S::value_tiles) {
+        total.values[j][0] = values.x;
+        total.values[j][1] = values.y;
+        total.values[j][2] = values.z;
+        total.values[j][3] = values.w;
+    } else {
+        store_shared(memory + S::at_totals + 16 * ((j - kept) * ATTENTION_THREADS + thread_index()),
+                     values);
+    }
+}
+
+template <typename S> DEVICE void total_clear(sum_of_parts<S> &total, shared memory) {
+    softmax_clear(total.softmax);
+#pragma unroll
+    for (uint32_t j = 0; j < S::value_tiles; j++)
+        total_tile_set<S>(total, memory, j, f32x4{0.0f, 0.0f, 0.0f, 0.0f});
 }
 
 /* Sums of all lanes and warps of a query; zeros become +0. */
@@ -449,16 +491,20 @@ template <typename S> DEVICE void partial_complete(partial<S> &part, shared memo
         for (uint32_t i = 0; i < 4; i++) part.values[j][i] = part.values[j][i] * factor + 0.0f;
 }
 
-template <typename S> DEVICE void partial_merge(partial<S> &total, const partial<S> &part) {
-    struct merge_factors f[2];
+template <typename S>
+DEVICE void total_merge(sum_of_parts<S> &total, shared memory, const partial<S> &part) {
+    merge_factors f[2];
     for (uint32_t half = 0; half < 2; half++)
         f[half] = merge_softmax(&total.softmax.maximum[half], &total.softmax.sum[half],
                                 part.softmax.maximum[half], part.softmax.sum[half]);
 #pragma unroll
-    for (uint32_t j = 0; j < S::value_tiles; j++)
-#pragma unroll
-        for (uint32_t i = 0; i < 4; i++)
-            total.values[j][i] = merge_value(f[i / 2], total.values[j][i], part.values[j][i]);
+    for (uint32_t j = 0; j < S::value_tiles; j++) {
+        f32x4 sum = total_tile<S>(total, memory, j);
+        const float *value = part.values[j];
+        sum = f32x4{merge_value(f[0], sum.x, value[0]), merge_value(f[0], sum.y, value[1]),
+                    merge_value(f[1], sum.z, value[2]), merge_value(f[1], sum.w, value[3])};
+        total_tile_set<S>(total, memory, j, sum);
+    }
 }
 
 template <typename S>
@@ -487,7 +533,8 @@ DEVICE void partial_write(const partial<S> &part, const attention_args &args, co
 }
 
 template <typename S>
-DEVICE void total_write(const partial<S> &total, const attention_args &args, const tile &t) {
+DEVICE void total_write(const sum_of_parts<S> &total, const attention_args &args, const tile &t,
+                        shared memory) {
 #pragma unroll
     for (uint32_t half = 0; half < 2; half++) {
         uint32_t r = S::row_of_lane() + 8 * half;
@@ -500,9 +547,10 @@ DEVICE void total_write(const partial<S> &total, const attention_args &args, con
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles; j++) {
             uint32_t d = S::first_value() + j * 8 + lane_index() % 4 * 2;
-            if (d < args.kv.value_dim)
-                store_global(to + d, f32x2{finish_value(factor, total.values[j][2 * half]),
-                                           finish_value(factor, total.values[j][2 * half + 1])});
+            if (d >= args.kv.value_dim) continue;
+            f32x4 sum = total_tile<S>(total, memory, j);
+            store_global(to + d, f32x2{finish_value(factor, half ? sum.z : sum.x),
+                                       finish_value(factor, half ? sum.w : sum.y)});
         }
     }
 }
@@ -546,8 +594,8 @@ DEVICE void tile_attend(const attention_args &args, const attention_item *item,
     queries_load<S>(args, t, memory);
     ring loads = ring_begin<S>(args, t, memory);
     block_sync();
-    partial<S> total;
-    partial_clear<S>(total);
+    sum_of_parts<S> total;
+    total_clear<S>(total, memory);
     bool whole = load_global<int32_t>(&item->part) < 0;
     uint32_t split = (uint32_t)load_global<int32_t>(&item->first_split);
     for (; split < (uint32_t)load_global<int32_t>(&item->end_split); split++) {
@@ -562,11 +610,11 @@ DEVICE void tile_attend(const attention_args &args, const attention_item *item,
         for (; page < end; page++) page_attend<S>(args, t, memory, loads, page, part);
         if (seen) partial_complete<S>(part, memory);
         if (whole)
-            partial_merge<S>(total, part);
+            total_merge<S>(total, memory, part);
         else
             partial_write<S>(part, args, t, split);
     }
-    if (whole) total_write<S>(total, args, t);
+    if (whole) total_write<S>(total, args, t, memory);
 }
 
 template <typename S> DEVICE void attention(const attention_args &args) {

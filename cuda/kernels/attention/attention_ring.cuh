@@ -29,7 +29,10 @@ struct attention_shape {
     static constexpr uint32_t at_maxima = at_factors + 16 * rows;
     static constexpr uint32_t at_sums = at_maxima + 4 * rows * DIM_WARPS;
     static constexpr uint32_t at_buckets = at_sums + 4 * rows * DIM_WARPS;
-    static constexpr uint32_t at_converted = at_seen + ATTENTION_SMALL_BYTES(ROW_WARPS, DIM_WARPS);
+    static constexpr uint32_t total_tiles = ATTENTION_TOTAL_DIMS(TYPE, KEY_DIM, DIM_WARPS) / 8;
+    static constexpr uint32_t at_totals = at_seen + ATTENTION_SMALL_BYTES(ROW_WARPS, DIM_WARPS);
+    static constexpr uint32_t at_converted =
+        at_totals + ATTENTION_TOTAL_BYTES(TYPE, KEY_DIM, ROW_WARPS, DIM_WARPS);
     static constexpr uint32_t at_ring = at_converted + ATTENTION_CONVERTED_BYTES(TYPE, KEY_DIM);
     static_assert(ROW_WARPS * DIM_WARPS * 32 == ATTENTION_THREADS, "every warp has its share");
     static_assert(at_ring % 16 == 0 && stage_bytes % 16 == 0, "copies are of 16 bytes");
@@ -223,15 +226,13 @@ DEVICE void half_copy(const attention_args &args, const tile &t, shared to, uint
             copy_pieces(to + ATTENTION_PAGE * dim, from + ATTENTION_PAGE * dim,
                         ATTENTION_PAGE * bytes, begin * bytes, end * bytes);
     } else {
-        uint32_t pieces = dim / 8, padded = (pieces + 1) / 2 * 2;
+        uint32_t pieces = dim / 8;
 #pragma unroll 4
         for (uint32_t i = thread_index(); i < ATTENTION_PAGE * S::row_pieces;
              i += ATTENTION_THREADS) {
             uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
-            if (piece < padded)
-                copy_async16(to + key * S::row_bytes + piece * 16,
-                             from + (key * pieces + piece) * 16,
-                             piece < pieces && key >= begin && key < end);
+            copy_async16(to + key * S::row_bytes + piece * 16, from + (key * pieces + piece) * 16,
+                         piece < pieces && key >= begin && key < end);
         }
     }
 }
@@ -239,13 +240,12 @@ DEVICE void half_copy(const attention_args &args, const tile &t, shared to, uint
 /* Stored quants to f16 rows. */
 template <typename S>
 DEVICE void half_convert(const tile &t, shared from, shared to, uint32_t page, uint32_t dim) {
-    uint32_t pieces = dim / 8, padded = (pieces + 1) / 2 * 2, begin, end;
+    uint32_t pieces = dim / 8, begin, end;
     uint32_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
     page_range(t, page, &begin, &end);
 #pragma unroll 2
     for (uint32_t i = thread_index(); i < ATTENTION_PAGE * S::row_pieces; i += ATTENTION_THREADS) {
         uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
-        if (piece >= padded) continue;
         u32x4 out = {0, 0, 0, 0};
         if (piece < pieces && key >= begin && key < end) {
             u32x2 eight = load_shared<u32x2>(from + key * dim + piece * 8), low, high;

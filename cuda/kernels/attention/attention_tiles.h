@@ -98,14 +98,32 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
  */
 #define ATTENTION_SMALL_BYTES(row_warps, dim_warps) \
     (ATTENTION_TILE_ROWS(row_warps) * (32 + 8 * (dim_warps)) + ATTENTION_MAX_DISTANCE)
+/* Dims of the total that a warp keeps there, where a part and the total together leave too few
+ * registers: half of them, or all. */
+#define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps)        \
+    ((key_dim) / (dim_warps) <= 64                      ? 0   \
+     : ATTENTION_CONVERTS(type) != 0 && (dim_warps) > 1 ? 128 \
+                                                        : 64)
+#define ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) \
+    (4 * ATTENTION_TILE_ROWS(row_warps) *                          \
+     (dim_warps)*ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps))
 
 /* stages 1 ... ATTENTION_MAX_STAGES (attention_args.stages must be the same): pages' halves (keys
  * or values) under way or in use; 1: no overlap of copies and products. The bits don't depend on
- * it. key_dim: the bucket's. */
-#define ATTENTION_SHARED_BYTES(type, key_dim, row_warps, dim_warps, stages)                     \
-    (ATTENTION_QUERY_BYTES(type, key_dim, row_warps) +                                          \
-     ATTENTION_P_BYTES(type, row_warps, dim_warps) + ATTENTION_CONVERTED_BYTES(type, key_dim) + \
-     (stages)*ATTENTION_STAGE_BYTES(type, key_dim) + ATTENTION_SMALL_BYTES(row_warps, dim_warps))
+ * it. Dims and warps: the bucket's. */
+#define ATTENTION_SHARED_BYTES(type, key_dim, row_warps, dim_warps, stages)                        \
+    (ATTENTION_QUERY_BYTES(type, key_dim, row_warps) +                                             \
+     ATTENTION_P_BYTES(type, row_warps, dim_warps) + ATTENTION_SMALL_BYTES(row_warps, dim_warps) + \
+     ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) +                                  \
+     ATTENTION_CONVERTED_BYTES(type, key_dim) + (stages)*ATTENTION_STAGE_BYTES(type, key_dim))
+
+#ifndef __CUDACC__
+static inline uint32_t attention_shared_bytes(uint32_t type, const struct attention_bucket *bucket,
+                                              uint32_t stages) {
+    return ATTENTION_SHARED_BYTES(type, bucket->key_dim, bucket->row_warps, bucket->dim_warps,
+                                  stages);
+}
+#endif
 
 /* rope_store: a block for a row; a head of floats for every eight lanes. */
 #define ROPE_STORE_SHARED_BYTES(head_dim, value_dim) \

@@ -96,15 +96,10 @@ void emulated_fail(struct site site, const char *format, ...) {
 }
 
 static const char *const op_names[] = {
-    "nothing",      "warp_sync",
-    "block_sync",   "group_sync",
-    "cluster_sync", "shuffle",
-    "shuffle_xor",  "warp_ballot",
-    "load_matrix4", "load_matrix4_transposed",
-    "load_matrix2", "mma_bf16",
-    "mma_f16",      "a change of registers",
-    "wgmma",        "wgmma_fence",
-    "wgmma_commit", "wgmma_wait",
+    "nothing",      "warp_sync",   "block_sync",   "group_sync",    "cluster_sync",
+    "shuffle",      "shuffle_xor", "warp_ballot",  "load_matrix4",  "load_matrix4_transposed",
+    "load_matrix2", "mma_bf16",    "mma_f16",      "store_matrix4", "a change of registers",
+    "wgmma",        "wgmma_fence", "wgmma_commit", "wgmma_wait",
 };
 
 /* Appends where a thread is, unless the one before it in its block is at the same place. */
@@ -287,6 +282,9 @@ static bool warp_act(struct emulated_warp *warp, const struct warp_call *call) {
     case OP_MMA_BF16:
     case OP_MMA_F16:
         emulated_mma(warp, call->op == OP_MMA_BF16);
+        return true;
+    case OP_STORE_MATRIX4:
+        emulated_store_matrix(warp);
         return true;
     case OP_WGMMA:
         emulated_wgmma_issue(warp);

@@ -187,3 +187,19 @@ KERNEL(emulator_last_block, struct scale_args, 32, 1) {
         sum += load_global<float>(parts + block * 32 + thread_index());
     store_global(args.y + thread_index(), sum);
 }
+
+/* ---- programmatic launches ---- */
+
+KERNEL(emulator_waits, struct scale_args, 256, 1) {
+    let_next_kernel_begin();
+    wait_for_previous_kernel();
+    const uint32_t i = block_index() * thread_count() + thread_index();
+    if (i < args.n) store_global(args.y + i, load_global<float>(args.x + i));
+}
+KERNEL(emulator_reads_early, struct scale_args, 256, 1) {
+    const uint32_t i = block_index() * thread_count() + thread_index();
+    const float x = i < args.n ? load_global<float>(args.x + i) : 0;
+    wait_for_previous_kernel();
+    if (i < args.n) store_global(args.y + i, x);
+}
+KERNEL(emulator_nothing, struct scale_args, 256, 1) {}

@@ -189,6 +189,27 @@ KERNEL(hopper_no_proxy_fence, struct hopper_args, 128, 1) {
     stored<NO_PROXY_FENCE>(args);
 }
 
+/* ---- matrices out of registers and back: y[row][column of 16] = 16 row + column, transposed ----
+ */
+
+KERNEL(hopper_store_matrix, struct hopper_args, 32, 1) {
+    const uint32_t lane = lane_index(), g = lane / 4, t = lane % 4 * 2;
+    const shared mine = shared_memory() + (lane % 16 * 32 + lane / 16 * 16);
+    uint32_t r[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t value = (g + i % 2 * 8) * 16 + t + i / 2 * 8;
+        r[i] = value | (value + 1) << 16;
+    }
+    store_matrix4(mine, r);
+    warp_sync();
+    load_matrix4_transposed(r, mine);
+    for (uint32_t i = 0; i < 4; i++) {
+        float *const to = args.y + (g + i / 2 * 8) * 16 + t + i % 2 * 8;
+        store_global(to, (float)(r[i] & 0xffff));
+        store_global(to + 1, (float)(r[i] >> 16));
+    }
+}
+
 /* ---- a plain copy: y = the first 256 floats of rows, by way of shared memory ---- */
 
 KERNEL(hopper_bulk, struct hopper_args, 64, 1) {

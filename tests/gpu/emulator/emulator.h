@@ -58,6 +58,7 @@ enum warp_op {
     OP_LOAD_MATRIX2,
     OP_MMA_BF16,
     OP_MMA_F16,
+    OP_STORE_MATRIX4,
     OP_REGISTERS,
     OP_WGMMA,
     OP_WGMMA_FENCE,
@@ -244,6 +245,7 @@ void emulated_memory_list(void);
 /* ---- what warps do together ---- */
 
 void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transposed);
+void emulated_store_matrix(struct emulated_warp *warp);
 void emulated_mma(struct emulated_warp *warp, bool bf16);
 double emulated_value(uint32_t bits, bool bf16);
 float emulated_f16_to_f32(uint16_t x);

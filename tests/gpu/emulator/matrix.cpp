@@ -72,6 +72,19 @@ void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transpose
     }
 }
 
+void emulated_store_matrix(struct emulated_warp *warp) {
+    struct emulated_thread *self = emulated_self;
+    for (uint32_t lane = 0; lane < 32; lane++) {
+        const struct warp_call *call = warp->lanes[lane]->call;
+        uint32_t values[4]; /* of row lane % 8 of matrix lane / 8 */
+        for (uint32_t i = 0; i < 4; i++)
+            values[i] = ((const uint32_t *)warp->lanes[lane % 8 * 4 + i]->call->from[0])[lane / 8];
+        emulated_self = warp->lanes[lane];
+        emulated_shared_write(call->a, values, 16, call->site);
+    }
+    emulated_self = self;
+}
+
 /* ---- mma.sync m16n8k16 ---- */
 
 double emulated_value(uint32_t bits, bool bf16) {

@@ -49,6 +49,14 @@ DEVICE void tensor_copy_multicast(shared to, const struct tensor_map *map, int32
     emulated_tensor_copy(to.at, map->opaque, column, row, barrier.at, mask, HERE);
 }
 DEVICE void tensor_map_prefetch(const struct tensor_map *) {}
+DEVICE void store_matrix4(shared row, const uint32_t (&r)[4], SITE) {
+    warp_call call = {};
+    call.op = OP_STORE_MATRIX4;
+    call.site = HERE;
+    call.a = row.at;
+    call.from[0] = r;
+    emulated_warp_call(&call);
+}
 DEVICE void fence_proxy_async() {
     emulated_self->n_fences = (uint16_t)((emulated_self->n_fences + 1) & ~ASYNC_PROXY);
 }
