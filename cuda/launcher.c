@@ -6,6 +6,8 @@
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args) {
     struct backend_context *context = launcher->context;
+    driver_kernel kernel;
+    if (launcher->only_loads) return device_kernel(context->device, shape->kernel, &kernel);
     TRY(device_launch(context->device, context->stream, shape, args, launcher->follows));
     launcher->follows = true;
     return OK;
@@ -193,10 +195,20 @@ status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_l
     return OK;
 }
 
+/* The driver loads a kernel when it is first asked for, which a capture forbids. */
+static status load_kernels(struct backend_context *context, int64_t n_rows) {
+    const struct program *program = context->program;
+    struct launcher launcher = {
+        .context = context, .n_rows = n_rows, .n_logit_rows = n_rows, .only_loads = true};
+    for (int i = 0; i < program->n_ops; i++) TRY(launch_op(&launcher, &program->ops[i]));
+    return OK;
+}
+
 status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
     struct device *device = context->device;
     driver_graph graph = NULL;
     bool stopped;
+    TRY(load_kernels(context, n_rows));
     DEVICE_TRY(device, stream_begin_capture, context->stream, DRIVER_CAPTURE_THREAD_LOCAL);
     status launched = launcher_run(context, n_rows, n_rows, NULL, &stopped);
     /* The capture ends whatever went wrong in it; the first reason is the one to tell. */

@@ -64,7 +64,8 @@ struct backend_context {
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows;
-    bool follows; /* a kernel is ahead on the stream: the next may begin while it ends */
+    bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
+    bool only_loads; /* no launch, the kernel is made ready for one */
 };
 
 /* Puts op after op on the stream, until `cancel` (NULL: never) is set before one with `boundary`:

@@ -101,7 +101,7 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
 /* Dims of the total that a warp keeps there, where a part and the total together leave too few
  * registers: of 128. */
 #define ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps) \
-    ((key_dim) / (dim_warps) <= 64 ? 0 : ATTENTION_CONVERTS(type) != 0 && (dim_warps) > 1 ? 96 : 64)
+    ((key_dim) / (dim_warps) <= 64 ? 0 : ATTENTION_CONVERTS(type) ? 96 : 64)
 #define ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) \
     (4 * ATTENTION_TILE_ROWS(row_warps) *                          \
      (dim_warps)*ATTENTION_TOTAL_DIMS(type, key_dim, dim_warps))
