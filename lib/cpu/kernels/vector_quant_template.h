@@ -1,7 +1,7 @@
 /* The kernel of one quantized weight type. Defined by the file that includes this:
  *
  *   TYPE           Q4_1
- *   BLOCK, STEP    struct and function of vector_quant_int16.h or _dot4.h
+ *   KIND           offset: struct offset_block and offset_step of vector_quant_int16.h or _dot4.h
  *   SUB_BLOCKS     blocks of 32 columns in a block of the type
  *   BLOCK_BYTES    packed bytes of a block, all lanes' rows together
  *   UNPACK(from, sub, to)   block of 32 columns `sub` of the packed block at `from`
@@ -11,6 +11,8 @@
 #define NAME_TYPED(a, b) NAME_OF(a, b)
 #define NAME(a) NAME_TYPED(a, TYPE)
 #define WEIGHT NAME_TYPED(WEIGHT, TYPE)
+#define BLOCK NAME_TYPED(KIND, block)
+#define STEP NAME_TYPED(KIND, step)
 
 static size_t NAME(group_bytes)(size_t n_cols) {
     return packing_group_bytes(&packing_rows[WEIGHT], SIMD_LANES, n_cols);
@@ -146,9 +148,10 @@ static const struct linear_kernel NAME(kernel) = {
 #undef NAME_TYPED
 #undef NAME
 #undef WEIGHT
-#undef TYPE
 #undef BLOCK
 #undef STEP
+#undef TYPE
+#undef KIND
 #undef SUB_BLOCKS
 #undef BLOCK_BYTES
 #undef UNPACK
