@@ -72,7 +72,10 @@ static const char names[] = "reference, avx2, avx_vnni, avx512, avx512_vnni, avx
 uint32_t isa_detect(void) {
     unsigned long has = getauxval(AT_HWCAP);
     if (!(has & HWCAP_ASIMD)) return 0;
-    return ISA_NEON | (has & HWCAP_ASIMDDP ? ISA_NEON_DOTPROD : 0);
+    uint32_t isa = ISA_NEON;
+    if (has & HWCAP_ASIMDDP) isa |= ISA_NEON_DOTPROD;
+    if ((isa & ISA_NEON_DOTPROD) && (getauxval(AT_HWCAP2) & HWCAP2_I8MM)) isa |= ISA_NEON_I8MM;
+    return isa;
 }
 
 void kernels_init(struct kernels *kernels, uint32_t isa) {
@@ -82,14 +85,19 @@ void kernels_init(struct kernels *kernels, uint32_t isa) {
         kernels_neon(kernels);
     }
     if (isa & ISA_NEON_DOTPROD) kernels_neon_dotprod(kernels);
+    if (isa & ISA_NEON_I8MM) {
+        vector_linear_quant_neon_i8mm(kernels);
+        kernels->name = "neon_i8mm";
+    }
 }
 
 static const struct path paths[] = {
     {"reference", 0},
     {"neon", ISA_NEON},
     {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+    {"neon_i8mm", ISA_NEON | ISA_NEON_DOTPROD | ISA_NEON_I8MM},
 };
-static const char names[] = "reference, neon, neon_dotprod";
+static const char names[] = "reference, neon, neon_dotprod, neon_i8mm";
 
 #else
 uint32_t isa_detect(void) {

@@ -132,6 +132,7 @@ enum isa {
 
     ISA_NEON = 1 << 5,         /* Advanced SIMD of ARMv8-A */
     ISA_NEON_DOTPROD = 1 << 6, /* sdot */
+    ISA_NEON_I8MM = 1 << 7,    /* smmla */
 };
 
 uint32_t isa_detect(void);
@@ -153,5 +154,6 @@ void kernels_avx512_vnni(struct kernels *kernels);
 void vector_linear_bf16_avx512_bf16(struct kernels *kernels); /* bf16 weights alone */
 void kernels_neon(struct kernels *kernels);
 void kernels_neon_dotprod(struct kernels *kernels);
+void vector_linear_quant_neon_i8mm(struct kernels *kernels); /* quantized weights alone */
 
 #endif
