@@ -141,6 +141,16 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
               name, p->n_rows, p->n_cols, n_x);
         check(untouched, "%s %s: wrote between the rows of y", path->kernels.name, name);
     }
+    if (path->twin) {
+        memset(y, 0x5a, y_bytes);
+        path->twin->kernels.linear[p->type].multiply(groups, n_groups, p->n_cols, x, x_stride,
+                                                     p->n_x, y, y_stride);
+        bool same = true;
+        for (size_t i = 0; i < p->n_x; i++)
+            same &= memcmp(y + i * y_stride, all + i * y_stride, width * sizeof(float)) == 0;
+        check(same, "%s %s: %zu x %zu, %zu rows of x: other bits than %s", path->kernels.name, name,
+              p->n_rows, p->n_cols, p->n_x, path->twin->kernels.name);
+    }
     /* a thread's range of groups */
     size_t first = random_below(n_groups), n = 1 + random_below(n_groups - first);
     memset(y, 0x5a, y_bytes);
@@ -174,6 +184,27 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
     guarded_free(y, y_bytes, name);
 }
 
+/* The twin's groups are these. */
+static void check_packing(const struct path *path, const struct problem *p, const uint8_t *groups,
+                          size_t n_groups) {
+    const struct linear_kernel *kernel = &path->kernels.linear[p->type];
+    const struct linear_kernel *twin = &path->twin->kernels.linear[p->type];
+    const char *name = weight_type_traits[p->type].name;
+    size_t bytes = kernel->group_bytes(p->n_cols);
+    bool same = twin->format == kernel->format && twin->group == kernel->group &&
+                twin->group_bytes(p->n_cols) == bytes;
+    uint8_t *group = guarded_new(bytes);
+    for (size_t g = 0; same && g < n_groups; g++) {
+        size_t first = g * kernel->group, left = p->n_rows - first;
+        twin->pack(p->file + first * p->row_bytes, p->row_bytes,
+                   left < kernel->group ? left : kernel->group, p->n_cols, group);
+        same = memcmp(group, groups + g * bytes, bytes) == 0;
+    }
+    check(same, "%s %s: %zu x %zu: other groups than %s", path->kernels.name, name, p->n_rows,
+          p->n_cols, path->twin->kernels.name);
+    guarded_free(group, bytes, name);
+}
+
 static void test_shape(const struct path *path, enum weight_type type, enum weight_pattern pattern,
                        size_t n_rows, size_t n_cols, size_t n_x) {
     const struct linear_kernel *kernel = &path->kernels.linear[type];
@@ -201,6 +232,7 @@ static void test_shape(const struct path *path, enum weight_type type, enum weig
                      groups + g * bytes);
     }
     free(shifted);
+    if (path->twin) check_packing(path, &p, groups, n_groups);
 
     float *row = guarded_new(n_cols * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) {

@@ -101,21 +101,24 @@ void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, 
     }
 }
 
-/* Every path of this architecture by the name that TRANSFORMER_CPU gives it, and what it needs. */
+/* Every path of this architecture by the name that TRANSFORMER_CPU gives it, what it needs, and
+ * whether its linear layers have the bits of the path before it. */
 static const struct {
     const char *name;
     uint32_t isa;
+    bool same_bits;
 } all_paths[] = {
-    {"reference", 0},
+    {"reference", 0, false},
 #if defined(__x86_64__)
-    {"avx2", ISA_AVX2},
-    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
-    {"avx512", ISA_AVX2 | ISA_AVX512},
-    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
-    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
+    {"avx2", ISA_AVX2, false},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI, false},
+    {"avx512", ISA_AVX2 | ISA_AVX512, false},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI, false},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16, false},
 #elif defined(__aarch64__)
-    {"neon", ISA_NEON},
-    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+    {"neon", ISA_NEON, false},
+    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD, true},
+    {"neon_i8mm", ISA_NEON | ISA_NEON_DOTPROD | ISA_NEON_I8MM, true},
 #endif
 };
 #define N_PATHS (sizeof all_paths / sizeof *all_paths)
@@ -162,6 +165,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < N_PATHS; i++)
         if ((all_paths[i].isa & isa) == all_paths[i].isa) {
             paths[n_paths].isa = all_paths[i].isa;
+            paths[n_paths].twin = all_paths[i].same_bits ? &paths[n_paths - 1] : NULL;
             kernels_init(&paths[n_paths].kernels, all_paths[i].isa);
             n_paths++;
         } else

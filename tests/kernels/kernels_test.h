@@ -10,6 +10,7 @@
 struct path {
     struct kernels kernels;
     uint32_t isa;
+    const struct path *twin; /* whose packed weights and products have the same bits, or NULL */
 };
 
 /* Prints the message and counts a failure unless ok. */
