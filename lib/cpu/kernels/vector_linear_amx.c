@@ -20,6 +20,10 @@
 /* Activation rows whose strip stays in L2 while the groups pass: 256 KiB. */
 #define TOKEN_BLOCK 256
 
+/* Up to so many activation rows, reading the weights is what takes the time. */
+#define FEW_ROWS X_ROWS
+#define PREFETCH_BYTES 2560
+
 /* The tiles: sums of two tiles of activations by two of weights, and these. */
 #define SUM_00 0
 #define SUM_01 1
@@ -125,6 +129,10 @@ static void strip_multiply(size_t n_x, size_t n_w, struct product p, size_t *con
     }
 }
 
+static size_t tiles_in(size_t n_cols) {
+    return (n_cols + TILE_COLUMNS - 1) / TILE_COLUMNS;
+}
+
 struct groups {
     const uint8_t *from;
     size_t n, bytes, n_cols;
@@ -133,26 +141,37 @@ struct groups {
                             uint8_t *scratch);
 };
 
+/* Tiles t ... of columns of groups g and g + 1 against n_x rows. */
+static void strip(const struct groups *groups, size_t g, size_t t, const uint8_t *x,
+                  size_t x_stride, size_t n_x, float *y, size_t y_stride, size_t *configured) {
+    _Alignas(64) uint8_t scratch[2][STRIP_TILES * TILE_BYTES];
+    size_t left = tiles_in(groups->n_cols) - t, n_w = groups->n - g < 2 ? 1 : 2;
+    struct product p = {.x = x + t * TILE_ROW_BYTES,
+                        .x_stride = x_stride,
+                        .n = left < STRIP_TILES ? left : STRIP_TILES,
+                        .first = t == 0,
+                        .y = y + g * GROUP,
+                        .y_stride = y_stride};
+    for (size_t j = 0; j < n_w; j++)
+        p.w[j] = groups->tiles(groups->from + (g + j) * groups->bytes, groups->n_cols, t, p.n,
+                               scratch[j]);
+    strip_multiply(n_x, n_w, p, configured);
+}
+
+/* Few rows are bound by reading weights, and read them as they lie; many take the groups of one
+ * strip after the other, whose activations stay in L2. Each sum is over k in order in both. */
 static void multiply(const struct groups *groups, const uint8_t *x, size_t x_stride, size_t n_x,
                      float *y, size_t y_stride) {
-    _Alignas(64) uint8_t scratch[2][STRIP_TILES * TILE_BYTES];
-    size_t n_tiles = (groups->n_cols + TILE_COLUMNS - 1) / TILE_COLUMNS, configured = 0;
-    for (size_t i = 0; i < n_x; i += TOKEN_BLOCK) {
+    size_t n_tiles = tiles_in(groups->n_cols), configured = 0;
+    for (size_t g = 0; g < groups->n && n_x <= FEW_ROWS; g += 2)
+        for (size_t t = 0; t < n_tiles; t += STRIP_TILES)
+            strip(groups, g, t, x, x_stride, n_x, y, y_stride, &configured);
+    for (size_t i = 0; i < n_x && n_x > FEW_ROWS; i += TOKEN_BLOCK) {
         size_t n_rows = n_x - i < TOKEN_BLOCK ? n_x - i : TOKEN_BLOCK;
         for (size_t t = 0; t < n_tiles; t += STRIP_TILES)
-            for (size_t g = 0; g < groups->n; g += 2) {
-                struct product p = {.x = x + i * x_stride + t * TILE_ROW_BYTES,
-                                    .x_stride = x_stride,
-                                    .n = n_tiles - t < STRIP_TILES ? n_tiles - t : STRIP_TILES,
-                                    .first = t == 0,
-                                    .y = y + i * y_stride + g * GROUP,
-                                    .y_stride = y_stride};
-                size_t n_w = groups->n - g < 2 ? 1 : 2;
-                for (size_t j = 0; j < n_w; j++)
-                    p.w[j] = groups->tiles(groups->from + (g + j) * groups->bytes, groups->n_cols,
-                                           t, p.n, scratch[j]);
-                strip_multiply(n_rows, n_w, p, &configured);
-            }
+            for (size_t g = 0; g < groups->n; g += 2)
+                strip(groups, g, t, x + i * x_stride, x_stride, n_rows, y + i * y_stride, y_stride,
+                      &configured);
     }
     tile_release();
 }
@@ -175,6 +194,8 @@ static void multiply(const struct groups *groups, const uint8_t *x, size_t x_str
         (void)n_cols;                                                                            \
         group += first / SUB_BLOCKS * block_bytes;                                               \
         for (size_t b = 0; b < n; b += SUB_BLOCKS, group += block_bytes) {                       \
+            for (size_t line = 0; line < block_bytes; line += 64)                                \
+                simd_prefetch(group + PREFETCH_BYTES + line);                                    \
             UNROLL                                                                               \
             for (int sub = 0; sub < SUB_BLOCKS; sub++) {                                         \
                 struct KIND##_block block;                                                       \

@@ -37,9 +37,9 @@
  *
  * THREADS, SIGNALS, CALLBACKS
  *   The library installs no signal handler, never calls exit or abort, prints nothing, and leaves
- * the process's state alone. Callbacks run in the thread that made the call, and may use the
- * model's read-only calls and transformer_context_cancel; any other call on the context that is
- * running returns BUSY.
+ * the process's state alone (but for what cpu_amx of the model's options asks of the kernel).
+ * Callbacks run in the thread that made the call, and may use the model's read-only calls and
+ * transformer_context_cancel; any other call on the context that is running returns BUSY.
  *   Calls that compute do so with round to nearest, denormals kept and exceptions masked, and give
  * the thread back the floating-point environment it had, flags included; so do the tasks of an
  * executor. on_text runs in the environment that the thread had. Every other callback (allocator,
