@@ -9,6 +9,11 @@
 struct backend_model;
 struct backend_context;
 
+/* What the host chose when it opened the model. */
+struct backend_choice {
+    bool cpu_amx;
+};
+
 struct backend_limits {
     int64_t max_rows;                     /* of a step */
     int64_t max_sequences;                /* of a step */
@@ -39,20 +44,23 @@ struct backend {
     const char *name;
 
     /* Bytes that model_create will take from the allocator. */
-    status (*model_bytes)(const struct spec *spec, uint64_t *bytes);
+    status (*model_bytes)(const struct spec *spec, const struct backend_choice *choice,
+                          uint64_t *bytes);
     /* Lays every weight of the spec out for itself, dropping the file's pages behind it. progress
      * may be NULL; CANCELLED if it says so. */
     status (*model_create)(struct memory *memory, struct checkpoint *checkpoint,
-                           const struct spec *spec, transformer_progress_function progress,
-                           void *progress_user, struct backend_model **model);
+                           const struct spec *spec, const struct backend_choice *choice,
+                           transformer_progress_function progress, void *progress_user,
+                           struct backend_model **model);
     void (*model_destroy)(struct backend_model *model); /* NULL does nothing */
     /* A vector of the spec as f32, for what is computed at build time. */
     const float *(*model_vector)(const struct backend_model *model, const struct weight_ref *ref);
 
     /* Bytes that context_create will take, the KV part of them too. UINT64_MAX: more than 64 bits
      * can count. */
-    status (*context_bytes)(const struct program *program, const struct backend_limits *limits,
-                            uint64_t *bytes, uint64_t *kv_bytes);
+    status (*context_bytes)(const struct program *program, const struct backend_choice *choice,
+                            const struct backend_limits *limits, uint64_t *bytes,
+                            uint64_t *kv_bytes);
     /* model and program must outlive the context. */
     status (*context_create)(struct memory *memory, const struct backend_model *model,
                              const struct program *program, const struct backend_limits *limits,
@@ -70,7 +78,7 @@ struct backend {
     const float *(*hidden)(const struct backend_context *context, int64_t row);
 };
 
-/* The CPU. UNSUPPORTED: TRANSFORMER_CPU names a path that can't run here. */
+/* The CPU. UNSUPPORTED: TRANSFORMER_CPU or the choice names a path that can't run here. */
 extern const struct backend cpu_backend;
 
 #endif

@@ -35,11 +35,13 @@ const char *transformer_last_error(void) {
     return status_text();
 }
 
-/* The path that a model opened now would get; its message where TRANSFORMER_CPU names none. */
+/* The path that a model opened now would get, cpu_amx OFF; its message where TRANSFORMER_CPU names
+ * none. */
 static const char *path_name(void) {
     struct kernels kernels;
-    return kernels_choose(&kernels) == OK ? kernels.name
-                                          : "none (TRANSFORMER_CPU names no path that runs here)";
+    return kernels_choose(false, &kernels) == OK
+               ? kernels.name
+               : "none (TRANSFORMER_CPU names no path that runs here)";
 }
 
 const char *transformer_build_info(void) {

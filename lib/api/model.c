@@ -26,7 +26,7 @@ static status check_options(const transformer_model_options *options) {
         return fail(NOT_FOUND, "device %" PRId32 ": only device 0, the CPU, is there",
                     options->device);
     TRY(options_check_mode("copy", options->copy));
-    return options_check_reserved("transformer_model_options", options->reserved);
+    return options_check_mode("cpu_amx", options->cpu_amx);
 }
 
 transformer_status transformer_model_open(const transformer_model_options *options,

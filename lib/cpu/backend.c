@@ -78,14 +78,15 @@ static size_t thread_bytes(const struct sizes *sizes) {
     return bytes;
 }
 
-static status cpu_context_bytes(const struct program *program, const struct backend_limits *limits,
-                                uint64_t *bytes, uint64_t *kv_bytes) {
+static status cpu_context_bytes(const struct program *program, const struct backend_choice *choice,
+                                const struct backend_limits *limits, uint64_t *bytes,
+                                uint64_t *kv_bytes) {
     struct kernels kernels;
     struct sizes sizes;
     struct team_options team = {.n_threads = limits->n_threads, .executor = limits->executor};
     int n_threads = 0;
     TRY(team_count_threads(&team, &n_threads));
-    TRY(kernels_choose(&kernels));
+    TRY(kernels_choose(choice->cpu_amx, &kernels));
     measure(&kernels, program, limits, &sizes);
     uint64_t kv = 0;
     for (int g = 0; g < program->kv.n_groups; g++) {

@@ -96,7 +96,7 @@ static status read_freq_factors(transformer_model *model) {
 }
 
 static status read_weights(transformer_model *model, const transformer_model_options *options) {
-    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec,
+    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, &model->choice,
                                      options->progress, options->progress_user, &model->weights));
     checkpoint_finish_loading(model->checkpoint);
     return read_freq_factors(model);
@@ -111,6 +111,7 @@ static status create(const transformer_model_options *options, transformer_model
     atomic_init(&fresh->owners, 1);
     fresh->log = (struct log){options->log, options->log_user};
     fresh->backend = &cpu_backend;
+    fresh->choice.cpu_amx = options->cpu_amx == TRANSFORMER_ON;
     status result = read_head(fresh, options);
     if (result != OK) {
         model_free(fresh);
@@ -140,7 +141,7 @@ status model_measure(const transformer_model_options *options,
     transformer_model *fresh;
     uint64_t weights = 0;
     TRY(create(options, &fresh));
-    status result = fresh->backend->model_bytes(fresh->spec, &weights);
+    status result = fresh->backend->model_bytes(fresh->spec, &fresh->choice, &weights);
     if (result != OK) {
         model_release(fresh);
         return result;

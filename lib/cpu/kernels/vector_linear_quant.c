@@ -3,9 +3,9 @@
  * how bytes are multiplied is up to the instruction set. */
 #include <string.h>
 
-#include "cpu/kernels/packing.h"
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/vector.h"
+#include "cpu/kernels/vector_packed.h"
 #include "cpu/kernels/vector_quant_unpack.h"
 
 #define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */

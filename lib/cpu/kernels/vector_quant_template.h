@@ -16,18 +16,7 @@
 #define STEP NAME_TYPED(KIND, step)
 #define TILE_STEP NAME_TYPED(KIND, tile_step)
 
-static size_t NAME(group_bytes)(size_t n_cols) {
-    return packing_group_bytes(&packing_rows[WEIGHT], SIMD_LANES, n_cols);
-}
-
-static void NAME(pack)(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,
-                       void *group) {
-    packing_pack(&packing_rows[WEIGHT], SIMD_LANES, rows, row_bytes, n_rows, n_cols, group);
-}
-
-static void NAME(unpack_row)(const void *group, size_t row, size_t n_cols, float *to) {
-    packing_unpack_row(&packing_rows[WEIGHT], SIMD_LANES, group, row, n_cols, to);
-}
+PACKED(TYPE, &packing_rows[WEIGHT], SIMD_LANES)
 
 /* Straight from the packed weights: few rows, bound by reading them. */
 #define STREAM_ROWS 3
