@@ -201,15 +201,15 @@ static uint64_t host_bytes(const struct program *program, const struct backend_l
            memory_cost((size_t)limits->max_logit_rows);
 }
 
-status cuda_context_bytes(const struct program *program, const struct backend_limits *limits,
-                          int device, struct backend_bytes *bytes) {
+status cuda_context_bytes(const struct program *program, const struct backend_choice *choice,
+                          const struct backend_limits *limits, struct backend_bytes *bytes) {
     struct cuda_properties properties;
     struct attentions attentions = {0};
     struct step_data data;
     struct sizes sizes;
     int ordinal;
     status result;
-    TRY(device_list_find(device, &ordinal, &properties));
+    TRY(device_list_find(choice->device, &ordinal, &properties));
     TRY_OR_EXIT(take_attentions(program->memory, program->spec, &attentions));
     TRY_OR_EXIT(find_attentions(&properties, program->spec, limits, &attentions));
     measure(&properties, program, limits, &attentions, &data, &sizes);

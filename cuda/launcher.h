@@ -94,8 +94,8 @@ float *launcher_reg(const struct backend_context *context, reg index);
 struct step_rows launcher_rows(const struct backend_context *context);
 
 /* context.c: the backend's context_... */
-status cuda_context_bytes(const struct program *program, const struct backend_limits *limits,
-                          int device, struct backend_bytes *bytes);
+status cuda_context_bytes(const struct program *program, const struct backend_choice *choice,
+                          const struct backend_limits *limits, struct backend_bytes *bytes);
 status cuda_context_create(struct memory *memory, const struct backend_model *model,
                            const struct program *program, const struct backend_limits *limits,
                            struct backend_context **context);

@@ -71,9 +71,10 @@ static status measure_arena(const struct spec *spec, size_t *vectors, size_t *ar
     return OK;
 }
 
-status cuda_weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes) {
+status cuda_weights_bytes(const struct spec *spec, const struct backend_choice *choice,
+                          struct backend_bytes *bytes) {
     size_t vectors, arena;
-    (void)device; /* one layout for all */
+    (void)choice; /* one layout for all */
     TRY(measure_arena(spec, &vectors, &arena));
     *bytes = (struct backend_bytes){
         .host = memory_cost(sizeof(struct backend_model)) + device_host_bytes() +
@@ -246,7 +247,7 @@ exit:
 }
 
 status cuda_weights_load(struct memory *memory, struct checkpoint *checkpoint,
-                         const struct spec *spec, int device,
+                         const struct spec *spec, const struct backend_choice *choice,
                          transformer_progress_function progress, void *progress_user,
                          struct backend_model **model) {
     struct backend_model *fresh = NULL;
@@ -256,7 +257,7 @@ status cuda_weights_load(struct memory *memory, struct checkpoint *checkpoint,
     size_t n_weights = (size_t)spec->n_weights;
     int ordinal;
     status result;
-    TRY_OR_EXIT(device_list_find(device, &ordinal, &properties));
+    TRY_OR_EXIT(device_list_find(choice->device, &ordinal, &properties));
     TRY_OR_EXIT(MEMORY_TAKE_ONE(memory, "the model's weights", &fresh));
     fresh->memory = memory;
     fresh->n_weights = spec->n_weights;

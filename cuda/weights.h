@@ -24,9 +24,10 @@ struct backend_model {
 };
 
 /* The backend's model_bytes, model_create, model_destroy and model_vector. */
-status cuda_weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes);
+status cuda_weights_bytes(const struct spec *spec, const struct backend_choice *choice,
+                          struct backend_bytes *bytes);
 status cuda_weights_load(struct memory *memory, struct checkpoint *checkpoint,
-                         const struct spec *spec, int device,
+                         const struct spec *spec, const struct backend_choice *choice,
                          transformer_progress_function progress, void *progress_user,
                          struct backend_model **model);
 void cuda_weights_free(struct backend_model *model);

@@ -9,6 +9,12 @@
 struct backend_model;
 struct backend_context;
 
+/* What the host chose when it opened the model. */
+struct backend_choice {
+    int device; /* among the backend's own */
+    bool cpu_amx;
+};
+
 struct backend_limits {
     int64_t max_rows;       /* of a step */
     int64_t max_sequences;  /* of a step */
@@ -73,11 +79,12 @@ struct backend {
     size_t (*describe)(char *text, size_t size);
 
     /* What model_create will take. */
-    status (*model_bytes)(const struct spec *spec, int device, struct backend_bytes *bytes);
+    status (*model_bytes)(const struct spec *spec, const struct backend_choice *choice,
+                          struct backend_bytes *bytes);
     /* Lays every weight of the spec out for itself, dropping the file's pages behind it. progress
      * may be NULL; CANCELLED if it says so. */
     status (*model_create)(struct memory *memory, struct checkpoint *checkpoint,
-                           const struct spec *spec, int device,
+                           const struct spec *spec, const struct backend_choice *choice,
                            transformer_progress_function progress, void *progress_user,
                            struct backend_model **model);
     void (*model_destroy)(struct backend_model *model); /* NULL does nothing */
@@ -86,9 +93,9 @@ struct backend {
 
     /* How keys and values of a TRANSFORMER_KV_... lie in a page. UNSUPPORTED. */
     status (*kv_format)(uint32_t kv_type, struct kv_format *format);
-    /* What context_create will take, of a model on that device. */
-    status (*context_bytes)(const struct program *program, const struct backend_limits *limits,
-                            int device, struct backend_bytes *bytes);
+    /* What context_create will take, of a model opened with that choice. */
+    status (*context_bytes)(const struct program *program, const struct backend_choice *choice,
+                            const struct backend_limits *limits, struct backend_bytes *bytes);
     /* model and program must outlive the context. */
     status (*context_create)(struct memory *memory, const struct backend_model *model,
                              const struct program *program, const struct backend_limits *limits,
@@ -109,7 +116,7 @@ struct backend {
     status (*hidden)(struct backend_context *context, int64_t row, const float **view);
 };
 
-/* The CPU. UNSUPPORTED: TRANSFORMER_CPU names a path that can't run here. */
+/* The CPU. UNSUPPORTED: TRANSFORMER_CPU or the choice names a path that can't run here. */
 extern const struct backend cpu_backend;
 /* GPUs, by the CUDA driver; built with -Dcuda=auto or enabled. DEVICE: the device failed or is
  * lost. */

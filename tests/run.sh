@@ -90,7 +90,7 @@ if [ -z "${CUDA_TOOLS:-}" ] && { command -v nvcc || test -x /usr/local/cuda/bin/
     export CUDA_TOOLS
 fi
 
-# ---- builds
+# ---- builds; nvcc's code is in the first one
 wanted=${*:-gcc clang sanitize threads static}
 mkdir -p build-test-output
 wants() { case " $wanted " in *" $1 "*) true ;; *) false ;; esac }
@@ -129,7 +129,7 @@ if wants gcc; then
 fi
 if wants clang; then
     if command -v clang >/dev/null; then
-        CC=clang CXX=clang++ build clang --werror && run clang --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
+        CC=clang CXX=clang++ build clang --werror --native-file tests/no_nvcc.ini && run clang --no-suite gpu --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
     else
         skipped "the build with clang: it is not installed"
     fi
@@ -154,8 +154,9 @@ if wants threads; then
     around=
 fi
 if wants static; then
-    CC=gcc CXX=g++ build static --werror -Dprefer_static=true --prefix=/opt/transformer --libdir=lib &&
-        run static --no-suite real --no-suite reference --no-suite valgrind
+    CC=gcc CXX=g++ build static --werror --native-file tests/no_nvcc.ini -Dprefer_static=true --prefix=/opt/transformer \
+        --libdir=lib &&
+        run static --no-suite gpu --no-suite real --no-suite reference --no-suite valgrind
 fi
 
 # shellcheck disable=SC2086 # one word for each log

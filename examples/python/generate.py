@@ -25,7 +25,7 @@ class ModelOptions(Sized):
                 ("data_size", c_uint64), ("reader", c_void_p), ("allocator", c_void_p),
                 ("progress", c_void_p), ("progress_user", c_void_p), ("log", c_void_p),
                 ("log_user", c_void_p), ("device", c_int32), ("load_mode", c_uint32),
-                ("copy", c_uint32), ("reserved", c_uint32)]
+                ("copy", c_uint32), ("cpu_amx", c_uint32)]
 
 
 class ModelDetails(Sized):

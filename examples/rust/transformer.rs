@@ -30,7 +30,7 @@ pub struct ModelOptions {
     pub device: i32,
     pub load_mode: u32,
     pub copy: u32,
-    pub reserved: u32,
+    pub cpu_amx: u32,
 }
 
 #[repr(C)]

@@ -23,7 +23,7 @@ static status check_options(const transformer_model_options *options) {
     if (options->load_mode > TRANSFORMER_LOAD_READ)
         return fail(UNSUPPORTED, "load_mode %" PRIu32 " is not known", options->load_mode);
     TRY(options_check_mode("copy", options->copy));
-    return options_check_reserved("transformer_model_options", options->reserved);
+    return options_check_mode("cpu_amx", options->cpu_amx);
 }
 
 transformer_status transformer_model_open(const transformer_model_options *options,

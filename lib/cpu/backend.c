@@ -93,15 +93,14 @@ static status cpu_kv_format(uint32_t kv_type, struct kv_format *format) {
     }
 }
 
-static status cpu_context_bytes(const struct program *program, const struct backend_limits *limits,
-                                int device, struct backend_bytes *bytes) {
-    (void)device;
+static status cpu_context_bytes(const struct program *program, const struct backend_choice *choice,
+                                const struct backend_limits *limits, struct backend_bytes *bytes) {
     struct kernels kernels;
     struct sizes sizes;
     struct team_options team = {.n_threads = limits->n_threads, .executor = limits->executor};
     int n_threads = 0;
     TRY(team_count_threads(&team, &n_threads));
-    TRY(kernels_choose(&kernels));
+    TRY(kernels_choose(choice->cpu_amx, &kernels));
     measure(&kernels, program, limits, &sizes);
     uint64_t kv = 0;
     for (int g = 0; g < program->kv.n_groups; g++) {

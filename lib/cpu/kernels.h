@@ -82,6 +82,7 @@ struct attention_task {
 
 struct kernels {
     const char *name; /* "reference", "avx2", … */
+    bool needs_amx;   /* amx_permit comes before the first multiplication */
     struct activation_kernel activation[ACTIVATION_FORMATS];
     struct linear_kernel linear[WEIGHT_TYPES];
 
@@ -129,17 +130,20 @@ enum isa {
     ISA_AVX512 = 1 << 2,      /* AVX-512 F, BW, DQ, VL and an OS that saves zmm */
     ISA_AVX512_VNNI = 1 << 3, /* vpdpbusd on zmm */
     ISA_AVX512_BF16 = 1 << 4, /* vdpbf16ps */
+    ISA_AMX_BF16 = 1 << 5,    /* tdpbf16ps, and an OS that saves tiles */
 
-    ISA_NEON = 1 << 5,         /* Advanced SIMD of ARMv8-A */
-    ISA_NEON_DOTPROD = 1 << 6, /* sdot */
+    ISA_NEON = 1 << 6,         /* Advanced SIMD of ARMv8-A */
+    ISA_NEON_DOTPROD = 1 << 7, /* sdot */
+    ISA_NEON_I8MM = 1 << 8,    /* smmla */
 };
 
 uint32_t isa_detect(void);
 /* Every entry up to what isa allows. */
 void kernels_init(struct kernels *kernels, uint32_t isa);
-/* The best path of this machine, or the one that TRANSFORMER_CPU names; UNSUPPORTED if it can't run
- * here or isn't known. */
-status kernels_choose(struct kernels *kernels);
+/* The best path of this machine, the one with AMX only if `amx`, which is UNSUPPORTED where there
+ * is none. Or the one that TRANSFORMER_CPU names; UNSUPPORTED if it can't run here or isn't known.
+ */
+status kernels_choose(bool amx, struct kernels *kernels);
 
 /* The paths that are built in, as one line. Static. */
 const char *kernels_names(void);
@@ -151,7 +155,9 @@ void kernels_avx_vnni(struct kernels *kernels);
 void kernels_avx512(struct kernels *kernels);
 void kernels_avx512_vnni(struct kernels *kernels);
 void vector_linear_bf16_avx512_bf16(struct kernels *kernels); /* bf16 weights alone */
+void vector_linear_amx_avx512_amx(struct kernels *kernels);   /* bf16 and quantized weights alone */
 void kernels_neon(struct kernels *kernels);
 void kernels_neon_dotprod(struct kernels *kernels);
+void vector_linear_quant_neon_i8mm(struct kernels *kernels); /* quantized weights alone */
 
 #endif

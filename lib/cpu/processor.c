@@ -13,11 +13,13 @@ int processor_count_devices(char *why, size_t size) {
     return 1;
 }
 
-/* The path that a model opened now would get; its message where TRANSFORMER_CPU names none. */
+/* The path that a model opened now would get, cpu_amx OFF; its message where TRANSFORMER_CPU names
+ * none. */
 static const char *path_name(void) {
     struct kernels kernels;
-    return kernels_choose(&kernels) == OK ? kernels.name
-                                          : "none (TRANSFORMER_CPU names no path that runs here)";
+    return kernels_choose(false, &kernels) == OK
+               ? kernels.name
+               : "none (TRANSFORMER_CPU names no path that runs here)";
 }
 
 size_t processor_describe(char *text, size_t size) {

@@ -1,6 +1,7 @@
 #include "cpu/weights.h"
 
 #include "base/checked.h"
+#include "cpu/amx.h"
 
 /* Rows are read, packed and their pages dropped in pieces of about this size. */
 enum { PIECE_BYTES = 1 << 20 };
@@ -52,11 +53,11 @@ static status measure_arena(const struct kernels *kernels, const struct spec *sp
     return OK;
 }
 
-status weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes) {
-    (void)device;
+status weights_bytes(const struct spec *spec, const struct backend_choice *choice,
+                     struct backend_bytes *bytes) {
     struct kernels kernels;
     size_t arena;
-    TRY(kernels_choose(&kernels));
+    TRY(kernels_choose(choice->cpu_amx, &kernels));
     TRY(measure_arena(&kernels, spec, &arena));
     *bytes = (struct backend_bytes){
         .host = memory_cost(sizeof(struct backend_model)) + memory_cost(arena) +
@@ -143,9 +144,8 @@ static void measure(struct loader *loader, const struct spec *spec) {
 }
 
 status weights_load(struct memory *memory, struct checkpoint *checkpoint, const struct spec *spec,
-                    int device, transformer_progress_function progress, void *progress_user,
-                    struct backend_model **model) {
-    (void)device;
+                    const struct backend_choice *choice, transformer_progress_function progress,
+                    void *progress_user, struct backend_model **model) {
     struct backend_model *fresh = NULL;
     struct loader loader = {
         .checkpoint = checkpoint, .progress = progress, .progress_user = progress_user};
@@ -153,7 +153,8 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
     TRY_OR_EXIT(MEMORY_TAKE_ONE(memory, "the model's weights", &fresh));
     fresh->memory = memory;
     fresh->n_weights = spec->n_weights;
-    TRY_OR_EXIT(kernels_choose(&fresh->kernels));
+    TRY_OR_EXIT(kernels_choose(choice->cpu_amx, &fresh->kernels));
+    if (fresh->kernels.needs_amx) TRY_OR_EXIT(amx_permit());
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, (size_t)spec->n_weights, "the table of weights",
                                   &fresh->weights));
     loader.model = fresh;

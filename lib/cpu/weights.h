@@ -20,10 +20,11 @@ struct backend_model {
     void *arena; /* what the weights point into */
 };
 
-status weights_bytes(const struct spec *spec, int device, struct backend_bytes *bytes);
+status weights_bytes(const struct spec *spec, const struct backend_choice *choice,
+                     struct backend_bytes *bytes);
 status weights_load(struct memory *memory, struct checkpoint *checkpoint, const struct spec *spec,
-                    int device, transformer_progress_function progress, void *progress_user,
-                    struct backend_model **model);
+                    const struct backend_choice *choice, transformer_progress_function progress,
+                    void *progress_user, struct backend_model **model);
 void weights_free(struct backend_model *model); /* NULL does nothing */
 
 /* NULL: the model has none here. */

@@ -205,7 +205,7 @@ status context_measure(const transformer_model *model, const transformer_context
     TRY(context_limits_read(model, options, &limits));
     TRY_OR_EXIT(build_program(&memory, model, &limits, &program, &n_pages));
     struct backend_limits backend_limits = backend_limits_of(&limits, n_pages);
-    TRY_OR_EXIT(model->backend->context_bytes(program, &backend_limits, model->device, &backend));
+    TRY_OR_EXIT(model->backend->context_bytes(program, &model->choice, &backend_limits, &backend));
     size_t sequences = (size_t)limits.max_sequences, logits = (size_t)limits.max_logit_rows;
     size_t n_groups = (size_t)program->kv.n_groups;
     /* Next to the backend's part this is bounded by MAX_LIMIT. */

@@ -97,7 +97,7 @@ static status read_freq_factors(transformer_model *model) {
 }
 
 static status read_weights(transformer_model *model, const transformer_model_options *options) {
-    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, model->device,
+    TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, &model->choice,
                                      options->progress, options->progress_user, &model->weights));
     checkpoint_finish_loading(model->checkpoint);
     return read_freq_factors(model);
@@ -115,7 +115,8 @@ static status create(const transformer_model_options *options, transformer_model
     atomic_init(&fresh->owners, 1);
     fresh->log = (struct log){options->log, options->log_user};
     fresh->backend = backend;
-    fresh->device = device;
+    fresh->choice =
+        (struct backend_choice){.device = device, .cpu_amx = options->cpu_amx == TRANSFORMER_ON};
     fresh->device_number = options->device;
     status result = read_head(fresh, options);
     if (result != OK) {
@@ -146,7 +147,7 @@ status model_measure(const transformer_model_options *options,
     transformer_model *fresh;
     struct backend_bytes weights;
     TRY(create(options, &fresh));
-    status result = fresh->backend->model_bytes(fresh->spec, fresh->device, &weights);
+    status result = fresh->backend->model_bytes(fresh->spec, &fresh->choice, &weights);
     if (result != OK) {
         model_release(fresh);
         return result;

@@ -14,7 +14,7 @@ struct transformer_model {
     struct spec *spec;
     struct tokenizer *tokenizer; /* NULL: none */
     const struct backend *backend;
-    int device; /* among the backend's */
+    struct backend_choice choice;
     struct backend_model *weights;
     const float **freq_factors; /* [n_ropes] */
     /* for transformer_model_info */

@@ -50,7 +50,7 @@ PIN(transformer_model_options, log_user, 72, 8);
 PIN(transformer_model_options, device, 80, 4);
 PIN(transformer_model_options, load_mode, 84, 4);
 PIN(transformer_model_options, copy, 88, 4);
-PIN(transformer_model_options, reserved, 92, 4);
+PIN(transformer_model_options, cpu_amx, 92, 4);
 
 PIN_SIZE(transformer_model_details, 160);
 PIN(transformer_model_details, struct_size, 0, 8);

@@ -104,19 +104,21 @@ logits() { # PATH MODEL
     TRANSFORMER_CPU=$1 emulate max examples/logits --model "$2" --tokens 1,2,3,4,5,6,7,8 --all
 }
 same_logits() { # MODEL
-    without=$(logits neon "$1") && with=$(logits neon_dotprod "$1") && [ -n "$with" ] && [ "$without" = "$with" ]
+    bytes=$(logits neon "$1") && dots=$(logits neon_dotprod "$1") && matrices=$(logits neon_i8mm "$1") &&
+        [ -n "$bytes" ] && [ "$bytes" = "$dots" ] && [ "$dots" = "$matrices" ]
 }
 
 for seed in 1 2; do
     check "kernels, seed $seed" emulate max tests/kernels_test --seed "$seed"
 done
 check "kernels of a processor without sdot" emulate cortex-a53 tests/kernels_test --seed 3
-for path in reference neon neon_dotprod; do
+check "kernels of a processor without smmla" emulate cortex-a76 tests/kernels_test --seed 4
+for path in reference neon neon_dotprod neon_i8mm; do
     check "small golden models, $path" golden "$path"
 done
-# Both paths add the same integers.
+# All paths add the same integers.
 for model in tests/goldens/data/quantized/*.gguf; do
-    check "$model: the same logits with and without sdot" same_logits "$model"
+    check "$model: the same logits with sdot, with smmla and without" same_logits "$model"
 done
 
 say "$n_passed passed, $n_failed failed, 0 skipped"

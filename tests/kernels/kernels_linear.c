@@ -5,8 +5,8 @@
 #include "cpu/kernels/activation_q8.h"
 #include "kernels_test.h"
 
-static const size_t x_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 33, 64, 250};
-#define MAX_X 250
+static const size_t x_counts[] = {1, 2, 3, 4, 5, 7, 8, 13, 16, 33, 64, 250, 290};
+#define MAX_X 290
 
 /* One weight, its activations and what the answer is, computed in double. */
 struct problem {
@@ -54,14 +54,14 @@ static void problem_free(struct problem *p) {
     free(p->size);
 }
 
-/* What is right for these activations: [n_x][n_cols], the values that the kernel sees. */
-static void problem_solve(struct problem *p, const float *x) {
+/* What is right for these weights [n_rows][n_cols] and activations [n_x][n_cols], the values that
+ * the kernel sees. */
+static void problem_solve(struct problem *p, const float *weights, const float *x) {
     for (size_t i = 0; i < p->n_x; i++)
         for (size_t r = 0; r < p->n_rows; r++) {
             double sum = 0.0, size = 0.0;
             for (size_t k = 0; k < p->n_cols; k++) {
-                double product =
-                    (double)p->weights[r * p->n_cols + k] * (double)x[i * p->n_cols + k];
+                double product = (double)weights[r * p->n_cols + k] * (double)x[i * p->n_cols + k];
                 sum += product;
                 size += fabs(product);
             }
@@ -90,6 +90,12 @@ static void q8_values(enum activation_format format, const uint8_t *rows, size_t
         }
 }
 
+static float *bf16_values(const float *x, size_t n) {
+    float *values = take(n * sizeof *values);
+    for (size_t i = 0; i < n; i++) values[i] = bfloat16_to_float(bfloat16_from_float(x[i]));
+    return values;
+}
+
 /* Of the sum of |w x|. f32 sums in k order round once a product, n roundings of 2^-24 at most; int8
  * ones three times a block of 32, with offset terms that are several times the weights. */
 #define F32_TOLERANCE(n) (6e-8 * (double)(n) + 1e-7)
@@ -114,6 +120,48 @@ static void compare(const struct path *path, const struct problem *p, const floa
           worst);
 }
 
+/* The answer y for prepared rows x: on what the kernel sees, where it may err by its own roundings
+ * alone, and on what they were made of. */
+static void compare_values(const struct path *path, struct problem *p, const uint8_t *x,
+                           size_t x_stride, const float *y, size_t y_stride) {
+    enum activation_format format = path->kernels.linear[p->type].format;
+    double tolerance = F32_TOLERANCE(p->n_cols);
+    if (format_is_q8(format)) {
+        float *values = take(p->n_x * p->n_cols * sizeof(float));
+        q8_values(format, x, x_stride, p->n_x, p->n_cols, values);
+        problem_solve(p, p->weights, values);
+        compare(path, p, y, y_stride, p->n_x, Q8_ROUNDING, "on its activations");
+        tolerance = Q8_TOLERANCE;
+        free(values);
+    } else if (format == ACTIVATION_BF16) {
+        float *values = bf16_values(p->x, p->n_x * p->n_cols);
+        float *weights = bf16_values(p->weights, p->n_rows * p->n_cols);
+        problem_solve(p, weights, values);
+        compare(path, p, y, y_stride, p->n_x, F32_TOLERANCE(p->n_cols), "on bf16");
+        tolerance = BF16_TOLERANCE;
+        free(values);
+        free(weights);
+    }
+    problem_solve(p, p->weights, p->x);
+    compare(path, p, y, y_stride, p->n_x, tolerance, "on f32 activations");
+}
+
+/* What a kernel forgets to write of its scratch is NaN. */
+static __attribute__((noinline)) void poison_stack(void) {
+    volatile uint8_t stack[80000];
+    for (size_t i = 0; i < sizeof stack; i++) stack[i] = 0xff;
+}
+
+/* multiply, and what it must leave behind. */
+static void multiply(const struct path *path, enum weight_type type, const void *groups,
+                     size_t n_groups, size_t n_cols, const uint8_t *x, size_t x_stride, size_t n_x,
+                     float *y, size_t y_stride) {
+    poison_stack();
+    path->kernels.linear[type].multiply(groups, n_groups, n_cols, x, x_stride, n_x, y, y_stride);
+    check(!path->tiles_left || !path->tiles_left(), "%s %s: tiles stay configured",
+          path->kernels.name, weight_type_traits[type].name);
+}
+
 static void multiply_all(const struct path *path, struct problem *p, const uint8_t *groups,
                          size_t n_groups, const uint8_t *x, size_t x_stride, bool finite) {
     const struct linear_kernel *kernel = &path->kernels.linear[p->type];
@@ -122,15 +170,15 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
     size_t y_bytes = p->n_x * y_stride * sizeof(float);
     float *all = guarded_new(y_bytes), *y = guarded_new(y_bytes);
     for (size_t i = 0; i < p->n_x; i++)
-        kernel->multiply(groups, n_groups, p->n_cols, x + i * x_stride, x_stride, 1,
-                         all + i * y_stride, y_stride);
+        multiply(path, p->type, groups, n_groups, p->n_cols, x + i * x_stride, x_stride, 1,
+                 all + i * y_stride, y_stride);
     for (size_t c = 0; c < sizeof x_counts / sizeof *x_counts; c++) {
         size_t n_x = x_counts[c];
         if (n_x > p->n_x) break;
         size_t at = random_below(p->n_x - n_x + 1);
         memset(y, 0x5a, y_bytes);
-        kernel->multiply(groups, n_groups, p->n_cols, x + at * x_stride, x_stride, n_x, y,
-                         y_stride);
+        multiply(path, p->type, groups, n_groups, p->n_cols, x + at * x_stride, x_stride, n_x, y,
+                 y_stride);
         bool same = true, untouched = true;
         for (size_t i = 0; i < n_x; i++) {
             same &= memcmp(y + i * y_stride, all + (at + i) * y_stride, width * sizeof(float)) == 0;
@@ -141,30 +189,27 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
               name, p->n_rows, p->n_cols, n_x);
         check(untouched, "%s %s: wrote between the rows of y", path->kernels.name, name);
     }
+    if (path->twin) {
+        memset(y, 0x5a, y_bytes);
+        path->twin->kernels.linear[p->type].multiply(groups, n_groups, p->n_cols, x, x_stride,
+                                                     p->n_x, y, y_stride);
+        bool same = true;
+        for (size_t i = 0; i < p->n_x; i++)
+            same &= memcmp(y + i * y_stride, all + i * y_stride, width * sizeof(float)) == 0;
+        check(same, "%s %s: %zu x %zu, %zu rows of x: other bits than %s", path->kernels.name, name,
+              p->n_rows, p->n_cols, p->n_x, path->twin->kernels.name);
+    }
     /* a thread's range of groups */
     size_t first = random_below(n_groups), n = 1 + random_below(n_groups - first);
     memset(y, 0x5a, y_bytes);
-    kernel->multiply(groups + first * kernel->group_bytes(p->n_cols), n, p->n_cols, x, x_stride,
-                     p->n_x, y, y_stride);
+    multiply(path, p->type, groups + first * kernel->group_bytes(p->n_cols), n, p->n_cols, x,
+             x_stride, p->n_x, y, y_stride);
     for (size_t i = 0; i < p->n_x; i++)
         check(memcmp(y + i * y_stride, all + i * y_stride + first * kernel->group,
                      n * kernel->group * sizeof(float)) == 0,
               "%s %s: other bits for a range of groups", path->kernels.name, name);
     if (finite) {
-        bool q8 = format_is_q8(kernel->format), bf16 = kernel->format == ACTIVATION_BF16;
-        if (q8) {
-            float *values = take(p->n_x * p->n_cols * sizeof(float));
-            q8_values(kernel->format, x, x_stride, p->n_x, p->n_cols, values);
-            problem_solve(p, values);
-            compare(path, p, all, y_stride, p->n_x, Q8_ROUNDING, "on its activations");
-            free(values);
-        }
-        problem_solve(p, p->x);
-        compare(path, p, all, y_stride, p->n_x,
-                q8     ? Q8_TOLERANCE
-                : bf16 ? BF16_TOLERANCE
-                       : F32_TOLERANCE(p->n_cols),
-                "on f32 activations");
+        compare_values(path, p, x, x_stride, all, y_stride);
         for (size_t i = 0; i < p->n_x; i++)
             for (size_t r = p->n_rows; r < width; r++)
                 check(all[i * y_stride + r] == 0.0f, "%s %s: an absent row isn't zero",
@@ -172,6 +217,27 @@ static void multiply_all(const struct path *path, struct problem *p, const uint8
     }
     guarded_free(all, y_bytes, name);
     guarded_free(y, y_bytes, name);
+}
+
+/* The twin's groups are these. */
+static void check_packing(const struct path *path, const struct problem *p, const uint8_t *groups,
+                          size_t n_groups) {
+    const struct linear_kernel *kernel = &path->kernels.linear[p->type];
+    const struct linear_kernel *twin = &path->twin->kernels.linear[p->type];
+    const char *name = weight_type_traits[p->type].name;
+    size_t bytes = kernel->group_bytes(p->n_cols);
+    bool same = twin->format == kernel->format && twin->group == kernel->group &&
+                twin->group_bytes(p->n_cols) == bytes;
+    uint8_t *group = guarded_new(bytes);
+    for (size_t g = 0; same && g < n_groups; g++) {
+        size_t first = g * kernel->group, left = p->n_rows - first;
+        twin->pack(p->file + first * p->row_bytes, p->row_bytes,
+                   left < kernel->group ? left : kernel->group, p->n_cols, group);
+        same = memcmp(group, groups + g * bytes, bytes) == 0;
+    }
+    check(same, "%s %s: %zu x %zu: other groups than %s", path->kernels.name, name, p->n_rows,
+          p->n_cols, path->twin->kernels.name);
+    guarded_free(group, bytes, name);
 }
 
 static void test_shape(const struct path *path, enum weight_type type, enum weight_pattern pattern,
@@ -201,6 +267,7 @@ static void test_shape(const struct path *path, enum weight_type type, enum weig
                      groups + g * bytes);
     }
     free(shifted);
+    if (path->twin) check_packing(path, &p, groups, n_groups);
 
     float *row = guarded_new(n_cols * sizeof(float));
     for (size_t r = 0; r < n_rows; r++) {

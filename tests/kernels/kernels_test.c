@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cpu/amx.h"
+
 #define GUARD 256
 #define POISON 0xa5
 
@@ -101,21 +103,25 @@ void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, 
     }
 }
 
-/* Every path of this architecture by the name that TRANSFORMER_CPU gives it, and what it needs. */
+/* Every path of this architecture by the name that TRANSFORMER_CPU gives it, what it needs, and
+ * whether its linear layers have the bits of the path before it. */
 static const struct {
     const char *name;
     uint32_t isa;
+    bool same_bits;
 } all_paths[] = {
-    {"reference", 0},
+    {"reference", 0, false},
 #if defined(__x86_64__)
-    {"avx2", ISA_AVX2},
-    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI},
-    {"avx512", ISA_AVX2 | ISA_AVX512},
-    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI},
-    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16},
+    {"avx2", ISA_AVX2, false},
+    {"avx_vnni", ISA_AVX2 | ISA_AVX_VNNI, false},
+    {"avx512", ISA_AVX2 | ISA_AVX512, false},
+    {"avx512_vnni", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI, false},
+    {"avx512_bf16", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16, false},
+    {"avx512_amx", ISA_AVX2 | ISA_AVX512 | ISA_AVX512_VNNI | ISA_AVX512_BF16 | ISA_AMX_BF16, false},
 #elif defined(__aarch64__)
-    {"neon", ISA_NEON},
-    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD},
+    {"neon", ISA_NEON, false},
+    {"neon_dotprod", ISA_NEON | ISA_NEON_DOTPROD, true},
+    {"neon_i8mm", ISA_NEON | ISA_NEON_DOTPROD | ISA_NEON_I8MM, true},
 #endif
 };
 #define N_PATHS (sizeof all_paths / sizeof *all_paths)
@@ -123,13 +129,13 @@ static const struct {
 static void test_dispatch(uint32_t isa) {
     struct kernels kernels;
     setenv("TRANSFORMER_CPU", "abacus", 1);
-    check(kernels_choose(&kernels) == UNSUPPORTED && strstr(status_text(), "abacus") &&
+    check(kernels_choose(false, &kernels) == UNSUPPORTED && strstr(status_text(), "abacus") &&
               strstr(status_text(), "reference"),
           "TRANSFORMER_CPU=abacus is refused by name with what there is");
     for (size_t i = 0; i < N_PATHS; i++) {
         const char *name = all_paths[i].name;
         setenv("TRANSFORMER_CPU", name, 1);
-        status code = kernels_choose(&kernels);
+        status code = kernels_choose(false, &kernels);
         if ((all_paths[i].isa & isa) == all_paths[i].isa)
             check(code == OK && strcmp(kernels.name, name) == 0, "TRANSFORMER_CPU=%s gives %s",
                   name, code == OK ? kernels.name : status_text());
@@ -137,7 +143,26 @@ static void test_dispatch(uint32_t isa) {
             check(code == UNSUPPORTED, "TRANSFORMER_CPU=%s is refused on this machine", name);
     }
     unsetenv("TRANSFORMER_CPU");
-    check(kernels_choose(&kernels) == OK, "without TRANSFORMER_CPU: %s", status_text());
+    check(kernels_choose(false, &kernels) == OK, "without TRANSFORMER_CPU: %s", status_text());
+}
+
+/* The paths that this machine can run. */
+static size_t find_paths(uint32_t isa, struct path *paths) {
+    size_t n = 0;
+    for (size_t i = 0; i < N_PATHS; i++) {
+        bool runs = (all_paths[i].isa & isa) == all_paths[i].isa;
+        if (runs) {
+            paths[n] = (struct path){.isa = all_paths[i].isa,
+                                     .twin = all_paths[i].same_bits ? &paths[n - 1] : NULL};
+            kernels_init(&paths[n].kernels, all_paths[i].isa);
+            runs = !paths[n].kernels.needs_amx || amx_permit() == OK;
+        }
+        if (runs)
+            n++;
+        else
+            printf("skipped: %s, this machine can't run it\n", all_paths[i].name);
+    }
+    return n;
 }
 
 int main(int argc, char **argv) {
@@ -157,21 +182,16 @@ int main(int argc, char **argv) {
         }
     }
     uint32_t isa = isa_detect();
-    struct path paths[N_PATHS];
-    size_t n_paths = 0;
-    for (size_t i = 0; i < N_PATHS; i++)
-        if ((all_paths[i].isa & isa) == all_paths[i].isa) {
-            paths[n_paths].isa = all_paths[i].isa;
-            kernels_init(&paths[n_paths].kernels, all_paths[i].isa);
-            n_paths++;
-        } else
-            printf("skipped: %s, this machine can't run it\n", all_paths[i].name);
+    struct path paths[N_PATHS + 1] = {0};
+    size_t n_paths = find_paths(isa, paths);
     if (run_bench) {
         bench(paths, n_paths, only);
         return 0;
     }
     printf("seed %llu\n", (unsigned long long)random_state);
     test_dispatch(isa);
+    test_tiles(isa, paths[n_paths - 1].kernels.needs_amx ? &paths[n_paths - 1] : NULL);
+    if (tiles_path(isa, &paths[n_paths])) n_paths++;
     for (size_t i = 0; i < n_paths; i++) {
         test_linear(&paths[i]);
         test_elementwise(&paths[i]);

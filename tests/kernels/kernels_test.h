@@ -10,6 +10,8 @@
 struct path {
     struct kernels kernels;
     uint32_t isa;
+    const struct path *twin;  /* whose packed weights and products have the same bits, or NULL */
+    bool (*tiles_left)(void); /* whether a call left tiles configured; NULL: it can't be told */
 };
 
 /* Prints the message and counts a failure unless ok. */
@@ -29,6 +31,11 @@ void guarded_free(void *block, size_t size, const char *what);
 /* Weights in the file's format, [n_rows][row_bytes]. */
 enum weight_pattern { PATTERN_NORMAL, PATTERN_RANDOM_BITS, PATTERN_EXTREME, PATTERN_HOSTILE };
 void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, void *to);
+
+/* The path of emulated AMX, if this machine can run that. */
+bool tiles_path(uint32_t isa, struct path *path);
+/* processor: the path of AMX, or NULL. */
+void test_tiles(uint32_t isa, const struct path *processor);
 
 void test_linear(const struct path *path);
 void test_elementwise(const struct path *path);

@@ -53,6 +53,7 @@ static bool sees(int64_t position, int64_t window, int64_t split) {
 /* Slot of a query's split → how often it is written; every merge reads each of its slots once. */
 static void check_slots(const struct attention_plan *plan, int64_t group, int64_t max_slots) {
     uint8_t *written = calloc((size_t)max_slots + 1, 1);
+    int64_t n_wrong = 0; /* an assertion for each would take minutes */
     for (int64_t i = 0; i < plan->n_items; i++) {
         const struct attention_item *item = &plan->items[i];
         if (item->part < 0) continue;
@@ -63,9 +64,10 @@ static void check_slots(const struct attention_plan *plan, int64_t group, int64_
     for (int64_t i = 0; i < plan->n_merges; i++) {
         const struct attention_merge_item *merge = &plan->merges[i];
         int64_t n = merge->n_splits * merge->n_rows * group;
-        for (int64_t j = 0; j < n; j++) ck_assert_int_eq(written[merge->part + j]--, 1);
+        for (int64_t j = 0; j < n; j++) n_wrong += written[merge->part + j]-- != 1;
     }
-    for (int64_t i = 0; i < max_slots; i++) ck_assert_int_eq(written[i], 0);
+    for (int64_t i = 0; i < max_slots; i++) n_wrong += written[i] != 0;
+    ck_assert_int_eq(n_wrong, 0);
     free(written);
 }
 
@@ -73,6 +75,7 @@ static void check_slots(const struct attention_plan *plan, int64_t group, int64_
 static void check_cover(const struct attention_geometry *geometry, const struct step *step,
                         const struct attention_plan *plan) {
     static uint8_t seen[MAX_ROWS][MAX_HEADS][MAX_SPLITS + 1];
+    int64_t n_wrong = 0;
     memset(seen, 0, sizeof seen);
     for (int64_t i = 0; i < plan->n_items; i++) {
         const struct attention_item *item = &plan->items[i];
@@ -90,9 +93,9 @@ static void check_cover(const struct attention_geometry *geometry, const struct 
                 for (int64_t split = 0; split <= MAX_SPLITS; split++) {
                     int64_t position = step->sequences[s].position + i;
                     int n = seen[step->sequences[s].first_row + i][head][split];
-                    ck_assert_int_le(n, 1);
-                    if (sees(position, geometry->window, split)) ck_assert_int_eq(n, 1);
+                    n_wrong += n > 1 || (n == 0 && sees(position, geometry->window, split));
                 }
+    ck_assert_int_eq(n_wrong, 0);
 }
 
 START_TEST(test_every_split_once) {

@@ -508,7 +508,40 @@ START_TEST(path_of_kernels) {
 }
 END_TEST
 
+static transformer_status estimate_with(transformer_model_options options) {
+    transformer_memory_estimate estimate = {.struct_size = sizeof estimate};
+    options.struct_size = sizeof options;
+    return transformer_model_estimate(&options, NULL, &estimate);
+}
+
+/* Where AMX isn't there, the message says what is missing; nobody gets it unasked. */
+START_TEST(amx) {
+    transformer_model_options options = {.path = fixture_path("small/llama-gqa"),
+                                         .cpu_amx = TRANSFORMER_ON};
+    unsetenv("TRANSFORMER_CPU");
+    transformer_device_details details = {.struct_size = sizeof details};
+    ok(transformer_device_info(0, &details));
+    ck_assert_str_ne(details.path, "avx512_amx");
+    transformer_status opened = try_open(options);
+    if (opened != TRANSFORMER_OK) {
+        ck_assert_int_eq(opened, TRANSFORMER_UNSUPPORTED);
+        ck_assert_ptr_nonnull(strstr(transformer_last_error(), "AMX"));
+        puts("skipped: decoding with AMX, this machine has none");
+    } else {
+        ok(estimate_with(options));
+    }
+    setenv("TRANSFORMER_CPU", "avx512_amx", 1);
+    ck_assert_int_eq(try_open((transformer_model_options){.path = options.path}), opened);
+    if (opened != TRANSFORMER_OK)
+        ck_assert(strstr(transformer_last_error(), "avx512_amx") ||
+                  strstr(transformer_last_error(), "AMX"));
+    setenv("TRANSFORMER_CPU", "reference", 1); /* what is forced is taken */
+    ok(try_open(options));
+    ok(estimate_with(options));
+}
+END_TEST
+
 FIXTURE_MAIN("model", 300, LOOP(every_way_of_opening, 2), LOOP(weights_in_the_order_of_the_file, 2),
              CASE(split_files), CASE(progress_and_cancel), CASE(log_lines),
              CASE(all_through_the_allocator), CASE(info_fields), CASE(metadata),
-             CASE(what_is_no_model), CASE(path_of_kernels))
+             CASE(what_is_no_model), CASE(path_of_kernels), CASE(amx))

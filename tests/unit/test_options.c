@@ -296,6 +296,7 @@ START_TEST(modes) {
         ok(call_detokenize(STRUCT(detokenize_options, .special = mode)));
         ok(call_text_stream(STRUCT(text_stream_options, .special = mode)));
         ok(call_open(STRUCT(model_options, LLAMA, .copy = mode)));
+        if (mode != TRANSFORMER_ON) ok(call_open(STRUCT(model_options, LLAMA, .cpu_amx = mode)));
         fixture_append(sequence, &token, 1, TRANSFORMER_LOGITS_LAST);
         fixture_decode(context);
         ok(call_sample(STRUCT(sample_options, .append = mode)));
@@ -309,6 +310,8 @@ START_TEST(modes) {
         invalid(call_detokenize(STRUCT(detokenize_options, .special = mode)));
         invalid(call_text_stream(STRUCT(text_stream_options, .special = mode)));
         invalid(call_open(STRUCT(model_options, LLAMA, .copy = mode)));
+        invalid(call_open(STRUCT(model_options, LLAMA, .cpu_amx = mode)));
+        invalid(call_estimate(STRUCT(model_options, LLAMA, .cpu_amx = mode)));
         invalid(call_sample(STRUCT(sample_options, .append = mode)));
         invalid(call_generate(STRUCT(generate_options, PROMPT, .add_special = mode)));
         invalid(call_generate(STRUCT(generate_options, PROMPT, .parse_special = mode)));
@@ -322,7 +325,6 @@ END_TEST
 START_TEST(reserved_and_unknown_values) {
     set_up();
 #define unsupported(call) expect(TRANSFORMER_UNSUPPORTED, call)
-    unsupported(call_open(STRUCT(model_options, LLAMA, .reserved = 1)));
     unsupported(call_detokenize(STRUCT(detokenize_options, .reserved = 1)));
     unsupported(call_text_stream(STRUCT(text_stream_options, .reserved = 1)));
     unsupported(call_sampler(STRUCT(sampler_options, .reserved = 1)));

@@ -7,6 +7,7 @@
  *   simd_i        the same bytes as integers
  *   simd_m        a choice of lanes
  *   SIMD_DOT4     defined where there is simd_dot4; without it there is simd_maddubs
+ *   SIMD_MATRIX   and where there is simd_matrix_multiply
  *   SIMD_REGISTERS  vectors that fit the register file, for the sizes of tiles
  *
  * A name without a type is of f32. What an operation does to a lane depends on that lane alone,

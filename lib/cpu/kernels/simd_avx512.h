@@ -141,6 +141,13 @@ INLINE simd_f simd_fma_alternate(simd_f a, simd_f b, simd_f c) {
 INLINE simd_f simd_dot2_bf16(simd_f sum, simd_f a, simd_f b) {
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
+/* Lanes of two bf16, low in the low half; denormals as zero. */
+INLINE simd_i simd_pack_bf16(simd_f low, simd_f high) {
+    const __m512i alternate =
+        _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8, 23, 7, 22, 6,
+                         21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    return _mm512_permutexvar_epi16(alternate, (__m512i)_mm512_cvtne2ps_pbh(high, low));
+}
 #endif
 
 /* ---- integers ---- */

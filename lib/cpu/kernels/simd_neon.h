@@ -1,6 +1,6 @@
 /* simd.h for NEON of AArch64: eight lanes in two registers. Products of four signed bytes are one
- * instruction with -march=armv8.2-a+dotprod and four without; the sums are exact, so both give the
- * same bits. */
+ * instruction with -march=armv8.2-a+dotprod and four without; +i8mm has two rows' products by two
+ * of eight. The sums are exact, so all give the same bits. */
 #ifndef CPU_KERNELS_SIMD_NEON_H
 #define CPU_KERNELS_SIMD_NEON_H
 
@@ -108,6 +108,47 @@ INLINE simd_i simd_dot4(simd_i sum, simd_i a, simd_i b) {
         simd_dot4_half(sum.low, vreinterpretq_s8_u32(a.low), vreinterpretq_s8_u32(b.low)),
         simd_dot4_half(sum.high, vreinterpretq_s8_u32(a.high), vreinterpretq_s8_u32(b.high)));
 }
+
+#if defined(__ARM_FEATURE_MATMUL_INT8)
+#define SIMD_MATRIX
+/* Columns 0 ... 3 and 4 ... 7 of all lanes become columns 0 ... 7 of lanes 0 ... 3 and of lanes
+ * 4 ... 7: a quarter of a vector is a lane's eight bytes. */
+INLINE void simd_pack_columns(simd_i *a, simd_i *b) {
+    simd_i first = *a, second = *b;
+    *a = simd_i_pair(vzip1q_u32(first.low, second.low), vzip2q_u32(first.low, second.low));
+    *b = simd_i_pair(vzip1q_u32(first.high, second.high), vzip2q_u32(first.high, second.high));
+}
+/* Bytes 8 * i ... + 7 of two rows, in both halves. */
+INLINE simd_i simd_rows_columns(const int8_t *x0, const int8_t *x1, int i) {
+    int64x2_t a = vreinterpretq_s64_s8(vld1q_s8(x0 + i / 2 * 16));
+    int64x2_t b = vreinterpretq_s64_s8(vld1q_s8(x1 + i / 2 * 16));
+    uint32x4_t rows = vreinterpretq_u32_s64(i % 2 ? vzip2q_s64(a, b) : vzip1q_s64(a, b));
+    return simd_i_pair(rows, rows);
+}
+/* Element i < 4 of two rows, one after the other in all lanes. */
+INLINE simd_f simd_rows_broadcast(const float *x0, const float *x1, int i) {
+    float32x4_t a = vld1q_f32(x0), b = vld1q_f32(x1);
+    float64x2_t pairs = vreinterpretq_f64_f32(i / 2 ? vzip2q_f32(a, b) : vzip1q_f32(a, b));
+    pairs = i % 2 ? vzip2q_f64(pairs, pairs) : vzip1q_f64(pairs, pairs);
+    return simd_f_pair(vreinterpretq_f32_f64(pairs), vreinterpretq_f32_f64(pairs));
+}
+INLINE uint32x4_t simd_matrix_half(uint32x4_t w, uint32x4_t x) {
+    return vreinterpretq_u32_s32(
+        vmmlaq_s32(vdupq_n_s32(0), vreinterpretq_s8_u32(w), vreinterpretq_s8_u32(x)));
+}
+/* Four lanes' packed columns by two rows' columns: lane 2 * r + t is weight row r's sum of products
+ * with row t of x, r = 0 ... 3. */
+INLINE simd_i simd_matrix_multiply(simd_i w, simd_i x) {
+    return simd_i_pair(simd_matrix_half(w.low, x.low), simd_matrix_half(w.high, x.high));
+}
+/* a: lanes 0 ... 3 of two rows as the products have them, b: lanes 4 ... 7. They become all lanes
+ * of the first row and of the second. */
+INLINE void simd_split_rows(simd_f *a, simd_f *b) {
+    simd_f low = *a, high = *b;
+    *a = simd_f_pair(vuzp1q_f32(low.low, low.high), vuzp1q_f32(high.low, high.high));
+    *b = simd_f_pair(vuzp2q_f32(low.low, low.high), vuzp2q_f32(high.low, high.high));
+}
+#endif
 
 /* ---- f32 ---- */
 INLINE simd_f simd_set1(float x) {

@@ -26,6 +26,9 @@ void vector_linear_quant(struct kernels *kernels);
 #define vector_linear_bf16 VECTOR_NAME(vector_linear_bf16)
 void vector_linear_bf16(struct kernels *kernels);
 
+#define vector_linear_amx VECTOR_NAME(vector_linear_amx)
+void vector_linear_amx(struct kernels *kernels);
+
 /* The same for all paths of an architecture, compiled for its least. */
 void vector_activation(struct kernels *kernels);
 

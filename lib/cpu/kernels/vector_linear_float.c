@@ -2,10 +2,10 @@
  * fused multiply-add per weight, k in order. */
 #include <string.h>
 
-#include "cpu/kernels/packing.h"
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/vector.h"
 #include "cpu/kernels/vector_gemm.h"
+#include "cpu/kernels/vector_packed.h"
 
 #define GROUP (2 * SIMD_LANES)
 /* Activation rows of a tile: two sums each, two weights and a broadcast fill the registers. */
@@ -122,16 +122,7 @@ INLINE void multiply(enum gemm_type type, const void *groups, size_t n_groups, s
 }
 
 #define LINEAR(T, PACKING)                                                                      \
-    static size_t group_bytes_##T(size_t n_cols) {                                              \
-        return packing_group_bytes(PACKING, GROUP, n_cols);                                     \
-    }                                                                                           \
-    static void pack_##T(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,      \
-                         void *group) {                                                         \
-        packing_pack(PACKING, GROUP, rows, row_bytes, n_rows, n_cols, group);                   \
-    }                                                                                           \
-    static void unpack_row_##T(const void *group, size_t row, size_t n_cols, float *to) {       \
-        packing_unpack_row(PACKING, GROUP, group, row, n_cols, to);                             \
-    }                                                                                           \
+    PACKED(T, PACKING, GROUP)                                                                   \
     static void multiply_##T(const void *groups, size_t n_groups, size_t n_cols, const void *x, \
                              size_t x_stride, size_t n_x, float *y, size_t y_stride) {          \
         size_t columns = (PACKING)->columns;                                                    \

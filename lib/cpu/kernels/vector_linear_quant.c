@@ -3,9 +3,9 @@
  * how bytes are multiplied is up to the instruction set. */
 #include <string.h>
 
-#include "cpu/kernels/packing.h"
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/vector.h"
+#include "cpu/kernels/vector_packed.h"
 #include "cpu/kernels/vector_quant_unpack.h"
 
 #define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */
@@ -13,80 +13,70 @@
 #define PREFETCH_BYTES 2560
 
 #define TYPE Q4_0
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (18 * SIMD_LANES)
 #define UNPACK unpack_q4_0
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q4_1
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (20 * SIMD_LANES)
 #define UNPACK unpack_q4_1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_0
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (22 * SIMD_LANES)
 #define UNPACK unpack_q5_0
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_1
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (24 * SIMD_LANES)
 #define UNPACK unpack_q5_1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q8_0
-#define BLOCK s8_block
-#define STEP s8_step
+#define KIND s8
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (34 * SIMD_LANES)
 #define UNPACK unpack_q8_0
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q2_K
-#define BLOCK halves_block
-#define STEP halves_step
+#define KIND halves
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (84 * SIMD_LANES)
 #define UNPACK unpack_q2_k
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q3_K
-#define BLOCK halves_block
-#define STEP halves_step
+#define KIND halves
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_q3_k
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q4_K
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (148 * SIMD_LANES)
 #define UNPACK unpack_q4_k
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_K
-#define BLOCK offset_block
-#define STEP offset_step
+#define KIND offset
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (180 * SIMD_LANES)
 #define UNPACK unpack_q5_k
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q6_K
-#define BLOCK halves_block
-#define STEP halves_step
+#define KIND halves
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (210 * SIMD_LANES)
 #define UNPACK unpack_q6_k

@@ -1,7 +1,8 @@
 /* The kernel of one quantized weight type. Defined by the file that includes this:
  *
  *   TYPE           Q4_1
- *   BLOCK, STEP    struct and function of vector_quant_int16.h or _dot4.h
+ *   KIND           offset: struct offset_block, offset_step and, of a tile, offset_tile_step of
+ *                  vector_quant_int16.h, _dot4.h or _matrix.h
  *   SUB_BLOCKS     blocks of 32 columns in a block of the type
  *   BLOCK_BYTES    packed bytes of a block, all lanes' rows together
  *   UNPACK(from, sub, to)   block of 32 columns `sub` of the packed block at `from`
@@ -11,19 +12,11 @@
 #define NAME_TYPED(a, b) NAME_OF(a, b)
 #define NAME(a) NAME_TYPED(a, TYPE)
 #define WEIGHT NAME_TYPED(WEIGHT, TYPE)
+#define BLOCK NAME_TYPED(KIND, block)
+#define STEP NAME_TYPED(KIND, step)
+#define TILE_STEP NAME_TYPED(KIND, tile_step)
 
-static size_t NAME(group_bytes)(size_t n_cols) {
-    return packing_group_bytes(&packing_rows[WEIGHT], SIMD_LANES, n_cols);
-}
-
-static void NAME(pack)(const void *rows, size_t row_bytes, size_t n_rows, size_t n_cols,
-                       void *group) {
-    packing_pack(&packing_rows[WEIGHT], SIMD_LANES, rows, row_bytes, n_rows, n_cols, group);
-}
-
-static void NAME(unpack_row)(const void *group, size_t row, size_t n_cols, float *to) {
-    packing_unpack_row(&packing_rows[WEIGHT], SIMD_LANES, group, row, n_cols, to);
-}
+PACKED(TYPE, &packing_rows[WEIGHT], SIMD_LANES)
 
 /* Straight from the packed weights: few rows, bound by reading them. */
 #define STREAM_ROWS 3
@@ -69,7 +62,7 @@ INLINE void NAME(tile)(int n_groups, int n_x, struct BLOCK (*strip)[STRIP_BLOCKS
             sum[g][t] = first ? simd_zero() : simd_load(y + (size_t)t * y_stride + g * SIMD_LANES);
     }
     for (const struct BLOCK *end = strip[0] + n; ws[0] < end; ws[0]++, ws[1]++) {
-        STEP(n_groups, n_x, ws, xs, sum);
+        TILE_STEP(n_groups, n_x, ws, xs, sum);
         UNROLL
         for (int t = 0; t < n_x; t++) xs[t]++;
     }
@@ -97,7 +90,10 @@ static void NAME(strip_multiply)(size_t n_groups, struct BLOCK (*strip)[STRIP_BL
 static void NAME(strip_unpack)(const uint8_t *group, size_t n_blocks, struct BLOCK *strip) {
     for (size_t b = 0; b < n_blocks; b += SUB_BLOCKS, group += BLOCK_BYTES) {
         UNROLL
-        for (int sub = 0; sub < SUB_BLOCKS; sub++) UNPACK(group, sub, &strip[b + (size_t)sub]);
+        for (int sub = 0; sub < SUB_BLOCKS; sub++) {
+            UNPACK(group, sub, &strip[b + (size_t)sub]);
+            tile_arrange(strip[b + (size_t)sub].w);
+        }
     }
 }
 
@@ -146,9 +142,11 @@ static const struct linear_kernel NAME(kernel) = {
 #undef NAME_TYPED
 #undef NAME
 #undef WEIGHT
-#undef TYPE
 #undef BLOCK
 #undef STEP
+#undef TILE_STEP
+#undef TYPE
+#undef KIND
 #undef SUB_BLOCKS
 #undef BLOCK_BYTES
 #undef UNPACK

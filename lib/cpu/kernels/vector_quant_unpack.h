@@ -3,10 +3,22 @@
 #ifndef CPU_KERNELS_VECTOR_QUANT_UNPACK_H
 #define CPU_KERNELS_VECTOR_QUANT_UNPACK_H
 
-#if defined(SIMD_DOT4)
+#if defined(SIMD_MATRIX)
+#include "cpu/kernels/vector_quant_matrix.h"
+#elif defined(SIMD_DOT4)
 #include "cpu/kernels/vector_quant_dot4.h"
 #else
 #include "cpu/kernels/vector_quant_int16.h"
+#endif
+
+#if !defined(SIMD_MATRIX)
+/* Tiles multiply blocks as they are unpacked. */
+#define offset_tile_step offset_step
+#define halves_tile_step halves_step
+#define s8_tile_step s8_step
+INLINE void tile_arrange(simd_i *w) {
+    (void)w;
+}
 #endif
 
 INLINE simd_i low_nibbles(simd_i x) {

@@ -37,9 +37,9 @@
  *
  * THREADS, SIGNALS, CALLBACKS
  *   The library installs no signal handler, never calls exit or abort, prints nothing, and leaves
- * the process's state alone. Callbacks run in the thread that made the call, and may use the
- * model's read-only calls and transformer_context_cancel; any other call on the context that is
- * running returns BUSY.
+ * the process's state alone (but for what cpu_amx of the model's options asks of the kernel).
+ * Callbacks run in the thread that made the call, and may use the model's read-only calls and
+ * transformer_context_cancel; any other call on the context that is running returns BUSY.
  *   Calls that compute do so with round to nearest, denormals kept and exceptions masked, and give
  * the thread back the floating-point environment it had, flags included; so do the tasks of an
  * executor. on_text runs in the environment that the thread had. Every other callback (allocator,
@@ -119,7 +119,7 @@ typedef struct transformer_device_details {
     uint64_t struct_size;
     const char *kind;      /* "cpu" */
     const char *name;      /* the processor's own name for itself */
-    const char *path;      /* kernels chosen: "reference", "avx2", ... */
+    const char *path;      /* kernels of a model without cpu_amx: "reference", "avx2", ... */
     uint64_t memory_bytes; /* in all; 0 where it can't be told */
     uint64_t n_processors; /* those this process may run on */
 } transformer_device_details;
@@ -195,10 +195,17 @@ typedef struct transformer_model_options {
     uint32_t load_mode; /* TRANSFORMER_LOAD_MAP: map the file, which must not shrink while the model
                            is open; _READ: read it */
     uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
-    uint32_t reserved;
+    uint32_t cpu_amx;   /* mode, default OFF: the CPU's kernels may use AMX; see
+                           transformer_model_open */
 } transformer_model_options;
 
 /* Loads a model. One of path, data, or reader with path must be given.
+ *
+ * With cpu_amx ON, quantized and bf16 weights are multiplied as bf16 by AMX's tiles. For that Linux
+ * is asked for a permission, which every thread of the process has from then on and nothing takes
+ * back: frames of signals then grow by 8 KiB in threads that use tiles, and an alternate signal
+ * stack that couldn't hold one is refused by sigaltstack. UNSUPPORTED where the processor or the
+ * kernel has none, with which of the two. transformer_model_estimate asks for nothing.
  *
  * IO           the file can't be opened or read.      FORMAT       it breaks its format.
  * UNSUPPORTED  a format, architecture, weight type or option this library doesn't have; the message
