@@ -88,14 +88,20 @@ static status add_geometry(const struct cuda_properties *device,
         return fail(UNSUPPORTED, "no attention kernel has heads of %" PRId64 " dims",
                     geometry->key_dim);
     struct step_attention *attention = &attentions->of[attentions->n];
-    int64_t least = attention_plan_least_items(geometry, choice.rows_per_item, limits->max_rows,
-                                               limits->max_sequences);
     attention->geometry = *geometry;
-    attention->limits = (struct attention_limits){.rows_per_item = choice.rows_per_item,
-                                                  .n_blocks = choice.launch.grid,
-                                                  .max_items = 2 * least + choice.launch.grid,
-                                                  .max_merges = choice.launch.grid,
-                                                  .max_slots = slots_wanted(geometry, limits)};
+    attention->limits = (struct attention_limits){
+        .rows_per_item = choice.rows_per_item,
+        .tile_queries = choice.tile_queries,
+        .n_blocks = choice.launch.grid,
+        /* As many cut tiles as there are blocks. */
+        .max_merges = (int64_t)choice.launch.grid *
+                      ((larger(choice.tile_queries, geometry->n_heads / geometry->n_kv_heads) - 1) /
+                           ATTENTION_MERGE_QUERIES +
+                       1),
+        .max_slots = slots_wanted(geometry, limits)};
+    int64_t least = attention_plan_least_items(geometry, &attention->limits, limits->max_rows,
+                                               limits->max_sequences);
+    attention->limits.max_items = 2 * least + choice.launch.grid;
     attentions->choice[attentions->n++] = choice;
     return OK;
 }

@@ -23,6 +23,7 @@ enum { DEVICE_MAX_KERNELS = 1024, DEVICE_REASON_BYTES = 256 };
 struct device_kernel {
     const char *name; /* as the first launch named it, which stays */
     driver_kernel kernel;
+    bool waits; /* its code has the wait for the kernel before: it is compiled for sm_90 or later */
 };
 
 struct device {
@@ -115,10 +116,10 @@ status device_event_wait(struct device *device, driver_event event); /* in the c
 
 /* A kernel by name, loaded, allowed all the shared memory that a block may have. Looked up once;
  * name must outlive the device. INTERNAL: there is none of that name. */
-status device_kernel(struct device *device, const char *name, driver_kernel *kernel);
+status device_kernel(struct device *device, const char *name, struct device_kernel *kernel);
 /* args: the kernel's one struct, copied. dependent: the launch may begin while the one before it on
- * the stream still runs (the kernel waits for what it needs), where the device can (sm_90). An
- * empty grid is no launch. */
+ * the stream still runs, where the kernel waits for what it needs itself. An empty grid is no
+ * launch. */
 status device_launch(struct device *device, driver_stream stream, const struct launch_shape *shape,
                      const void *args, bool dependent);
 

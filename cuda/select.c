@@ -145,12 +145,9 @@ static uint32_t law_rows(const struct gemm_problem *problem) {
     return count_row_blocks(problem, rows) * rows;
 }
 
-/* Blocks on a multiprocessor that a kernel's registers are bounded for (gemm.cuh), by gate, by
- * gemm_tile_n. */
-static const uint8_t bounded_blocks[2][GEMM_TILE_NS] = {{4, 4, 3, 2, 1}, {4, 3, 2, 1, 1}};
-
 static uint32_t blocks_that_fit(const struct cuda_properties *device, const struct gemm_tile *tile,
-                                uint32_t bounded) {
+                                uint32_t gate) {
+    const uint32_t bounded = gemm_tile_resident(gate, tile->n);
     if (tile->shared_bytes == 0 || tile->shared_bytes > device->shared_per_block) return 0;
     /* The driver keeps 1 KiB of each block's for itself. */
     const size_t n = device->shared_per_multiprocessor / (tile->shared_bytes + 1024);
@@ -187,7 +184,7 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
     struct trial trial = {.problem = problem, .n_splits = ceil_div(problem->n_cols, split_cols)};
     for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
         trial.tile = gemm_tile_of(problem->type, gate, gemm_tile_n(i));
-        trial.n_resident = blocks_that_fit(device, &trial.tile, bounded_blocks[gate][i]);
+        trial.n_resident = blocks_that_fit(device, &trial.tile, gate);
         if (!trial.n_resident) continue;
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
         trial.n_x_blocks = problem->n_experts

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "cuda/driver.h"
+#include "cuda/image.h"
 #include "device_fixture.h"
 #include "tests/fault/faults.h"
 
@@ -221,6 +222,27 @@ START_TEST(lazily) {
 }
 END_TEST
 
+/* Where a launch cannot begin before the one ahead has ended, because the code has no wait or the
+ * driver no such graphs: nothing asks for it, and the tokens are the same. */
+START_TEST(without_dependent_launches) {
+    static const struct {
+        const char *capability, *driver;
+    } machines[] = {{"9.0", "13000"}, {"10.0", "13000"}, {"12.0", "13000"}, {"9.0", "12020"}};
+    int32_t tokens[PROMPT + STEPS], other[PROMPT + STEPS];
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        transformer_model *model = NULL;
+        if (image_least_driver() > atoi(machines[i].driver)) continue;
+        setenv("EMULATED_CAPABILITY", machines[i].capability, 1);
+        setenv("EMULATED_DRIVER", machines[i].driver, 1);
+        expect(OK, open_on(1, SMALL, &model));
+        expect(OK, run_once(model, i ? other : tokens));
+        if (i) ck_assert_mem_eq(tokens, other, sizeof tokens);
+        transformer_model_close(model);
+        all_given_back(machines[i].capability);
+    }
+}
+END_TEST
+
 static int32_t stop(void *user, const char *text, uint64_t length) {
     (void)text, (void)length;
     transformer_context_cancel(user);
@@ -338,6 +360,7 @@ static Suite *contexts(void) {
     tcase_add_test(all, refused_and_asked_again);
     tcase_add_test(all, lost_at_any_call);
     tcase_add_test(all, lazily);
+    tcase_add_test(all, without_dependent_launches);
     tcase_add_test(all, cancelled);
     tcase_add_test(all, fifty_rounds);
     tcase_add_loop_test(all, callers_context_stays, 0, 4);

@@ -414,7 +414,7 @@ END_TEST
 START_TEST(unknown_kernel) {
     struct memory memory;
     struct device *device = NULL;
-    driver_kernel kernel;
+    struct device_kernel kernel;
     struct launch_shape shape = {.kernel = "no_such_kernel", .grid = 1, .threads = 32};
     memory_init(&memory, NULL);
     expect(OK, device_open(&memory, 0, &device));
