@@ -325,6 +325,7 @@ static status take_graphs(struct backend_context *context) {
 }
 
 static status fill(struct backend_context *context) {
+    struct device_caller caller;
     struct attentions attentions = {0};
     struct sizes sizes;
     TRY(take_host(context));
@@ -336,10 +337,10 @@ static status fill(struct backend_context *context) {
     const struct cuda_properties *properties = &context->device->properties;
     TRY(find_attentions(properties, context->program->spec, &context->limits, &attentions));
     measure(properties, context->program, &context->limits, &attentions, &context->data, &sizes);
-    TRY(device_enter(context->device));
+    TRY(device_enter(context->device, &caller));
     result = take_device(context, &sizes);
     if (result == OK) result = take_graphs(context);
-    device_leave(context->device);
+    device_leave(context->device, &caller);
     return result;
 }
 
@@ -360,11 +361,12 @@ static void give_device(struct backend_context *context) {
 }
 
 void cuda_context_destroy(struct backend_context *context) {
+    struct device_caller caller;
     if (!context) return;
     struct memory *memory = context->memory;
-    bool entered = device_enter_anyway(context->device);
+    bool entered = device_enter_anyway(context->device, &caller);
     give_device(context);
-    if (entered) device_leave(context->device);
+    if (entered) device_leave(context->device, &caller);
     memory_give(memory, context->frequencies);
     memory_give(memory, context->rope_tables);
     memory_give(memory, context->pools);

@@ -162,14 +162,15 @@ static status load_image(struct device *device) {
 }
 
 static status open_context(struct device *device) {
+    struct device_caller caller;
     TRY(device_open_driver(&device->driver));
     TRY(look_at(device));
     driver_result result = device->driver.primary_context_retain(&device->context, device->handle);
     if (result != DRIVER_SUCCESS) device->context = NULL;
     TRY(device_check(device, result, "primary_context_retain"));
-    TRY(device_enter(device));
+    TRY(device_enter(device, &caller));
     status loaded = load_image(device);
-    device_leave(device);
+    device_leave(device, &caller);
     return loaded;
 }
 
@@ -198,13 +199,14 @@ uint64_t device_host_bytes(void) {
 }
 
 void device_close(struct device *device) {
+    struct device_caller caller;
     if (!device) return;
     struct memory *memory = device->memory;
     if (device->context) {
-        bool entered = device_enter_anyway(device);
+        bool entered = device_enter_anyway(device, &caller);
         for (uint32_t i = 0; i < device->n_libraries; i++)
             device->driver.library_unload(device->libraries[i]);
-        if (entered) device_leave(device);
+        if (entered) device_leave(device, &caller);
         device->driver.primary_context_release(device->handle);
     }
     driver_close(&device->driver);
@@ -216,18 +218,29 @@ void device_close(struct device *device) {
 
 /* ---- the current context ---- */
 
-status device_enter(struct device *device) {
+status device_enter(struct device *device, struct device_caller *caller) {
+    *caller = (struct device_caller){.capture_mode = DRIVER_CAPTURE_RELAXED};
     if (is_lost(device)) return fail_lost(device);
-    return device_check(device, device->driver.context_push(device->context), "context_push");
+    DEVICE_TRY(device, context_push, device->context);
+    driver_result result = device->driver.exchange_capture_mode(&caller->capture_mode);
+    caller->has_mode = result == DRIVER_SUCCESS;
+    if (!caller->has_mode) device_leave(device, caller);
+    return device_check(device, result, "exchange_capture_mode");
 }
 
-void device_leave(struct device *device) {
+void device_leave(struct device *device, const struct device_caller *caller) {
     driver_context own;
+    unsigned int mode = caller->capture_mode;
+    if (caller->has_mode) device->driver.exchange_capture_mode(&mode);
     device->driver.context_pop(&own);
 }
 
-bool device_enter_anyway(struct device *device) {
-    return device->driver.context_push(device->context) == DRIVER_SUCCESS;
+bool device_enter_anyway(struct device *device, struct device_caller *caller) {
+    *caller = (struct device_caller){.capture_mode = DRIVER_CAPTURE_RELAXED};
+    if (device->driver.context_push(device->context) != DRIVER_SUCCESS) return false;
+    caller->has_mode =
+        device->driver.exchange_capture_mode(&caller->capture_mode) == DRIVER_SUCCESS;
+    return true;
 }
 
 /* ---- memory ---- */

@@ -59,12 +59,19 @@ uint64_t device_host_bytes(void); /* that device_open takes of memory */
 /* Nothing runs on it any more. NULL does nothing. */
 void device_close(struct device *device);
 
-/* Makes the device's context the thread's current one, over the caller's. DEVICE: it is lost. */
-status device_enter(struct device *device);
-/* The caller's context is current again. */
-void device_leave(struct device *device);
+/* What of the thread's is the caller's, from device_enter to device_leave. */
+struct device_caller {
+    unsigned int capture_mode;
+    bool has_mode;
+};
+/* Makes the device's context the thread's current one, over the caller's, and lets the thread do
+ * what a capture elsewhere in the process would forbid it: memory that is taken here is no part of
+ * what the host captures. DEVICE: it is lost. */
+status device_enter(struct device *device, struct device_caller *caller);
+/* All is the caller's again. */
+void device_leave(struct device *device, const struct device_caller *caller);
 /* To clear away: enters a lost device too. Whether to leave it again. */
-bool device_enter_anyway(struct device *device);
+bool device_enter_anyway(struct device *device, struct device_caller *caller);
 
 /* What every call's result goes through: OK or a failure that names the call. */
 status device_check(struct device *device, driver_result result, const char *call);

@@ -59,7 +59,9 @@ uint32_t select_split_cols(const struct cuda_properties *device, enum weight_typ
 static const double memory_bytes = 16; /* a clock, from device memory, while all of them read */
 static const double cache_bytes = 32;  /* a clock, from L2 */
 static const double products = 1024;   /* a clock: multiply-adds of mma.sync on 16-bit operands */
-static const double codes = 48;        /* a clock, made bf16 */
+/* A clock, made bf16: about 160 instructions of a warp unpack a unit's 1,024, and four warps have
+ * one each. */
+static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
 static const double memory_clocks = 1000; /* from asking for bytes to having them */
 static const double block_clocks = 2000;  /* first and last steps of a block, which nothing hides */
 static const double part_clocks = 2500;   /* parts written, counted, read again and added */

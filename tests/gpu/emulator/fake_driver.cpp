@@ -306,7 +306,7 @@ EXPORT driver_result cuMemAlloc_v2(driver_address *address, size_t bytes) {
     ENTER("alloc");
     size_t live;
     emulated_memory_live(&live);
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!bytes) return DRIVER_INVALID_VALUE;
     if (bytes > fake.options.memory || live > fake.options.memory - bytes)
         return DRIVER_OUT_OF_MEMORY;
@@ -320,7 +320,7 @@ EXPORT driver_result cuMemAlloc_v2(driver_address *address, size_t bytes) {
 EXPORT driver_result cuMemFree_v2(driver_address address) {
     LOCKED;
     const driver_result entered = fake_enter("free");
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!address) return entered;
     if (!emulated_memory_find((void *)address, 1)) return DRIVER_INVALID_VALUE;
     if (!emulated_memory_give((void *)address)) {
@@ -332,7 +332,7 @@ EXPORT driver_result cuMemFree_v2(driver_address address) {
 
 EXPORT driver_result cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
     ENTER("host_alloc");
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!bytes) return DRIVER_INVALID_VALUE;
     char *made = (char *)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!made) return DRIVER_OUT_OF_MEMORY;
