@@ -394,6 +394,10 @@ static status load_kernel(struct device *device, const char *name, struct device
     int most = (int)device->properties.shared_per_block - fixed;
     DEVICE_TRY(device, kernel_set_attribute, DRIVER_KERNEL_MAX_DYNAMIC_SHARED_SIZE_BYTES, most,
                kernel, device->handle);
+    /* One division of L1 and shared memory for all of them: a multiprocessor changes it when
+     * nothing runs there, so launches that want different ones do not overlap. */
+    DEVICE_TRY(device, kernel_set_attribute, DRIVER_KERNEL_PREFERRED_SHARED_MEMORY_CARVEOUT, 100,
+               kernel, device->handle);
     /* A card after Hopper has its code from the PTX of compute_80, which cannot wait. */
     *loaded = (struct device_kernel){.name = name, .kernel = kernel, .waits = compiled_for >= 90};
     return OK;
