@@ -223,8 +223,12 @@ START_TEST(test_block_of_a_step) {
     memset(device, 0xcd, data.bytes);
     struct step_range ranges[STEP_MAX_RANGES(1)];
     int64_t n_rows = made.step.n_rows + 3;
+    struct step_sample sample = {.seed = 7, .logit_row = 1};
+    made.step.samples = &sample;
+    made.step.n_samples = 1;
     int n = step_data_write(&data, &made.step, n_rows, 2, block, ranges);
     ck_assert_int_le(n, STEP_MAX_RANGES(1));
+    ck_assert_uint_eq(ranges[0].bytes, data.samples + sizeof(struct sample_row)); /* one copy */
     for (int i = 0; i < n; i++) {
         ck_assert_uint_le(ranges[i].offset + ranges[i].bytes, data.bytes);
         memcpy(device + ranges[i].offset, block + ranges[i].offset, ranges[i].bytes);
@@ -249,6 +253,9 @@ START_TEST(test_block_of_a_step) {
     ck_assert_int_eq(counts[0], attention.plan.n_items);
     ck_assert_mem_eq(device + attention.items, attention.plan.items,
                      (size_t)attention.plan.n_items * sizeof(struct attention_item));
+    const struct sample_row *row = (const struct sample_row *)(const void *)(device + data.samples);
+    ck_assert_uint_eq(row->seed, 7);
+    ck_assert_int_eq(row->logits_row, 1);
     free(block);
     free(device);
 }
