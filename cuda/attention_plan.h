@@ -15,6 +15,7 @@ struct attention_geometry {
 
 struct attention_limits {
     int64_t rows_per_item; /* consecutive rows of a sequence in an item, at most */
+    int64_t tile_queries;  /* of a KV head that a block computes at once: of an item, at most */
     int64_t n_blocks;      /* that the device runs at once: work is cut until there are as many */
     int64_t max_items, max_merges;
     int64_t max_slots; /* parts that the workspace has room for */
@@ -26,9 +27,11 @@ struct attention_plan {
     int64_t n_items, n_merges, n_slots;
 };
 
-/* Items that a step of so many rows and sequences has before any is cut. */
-int64_t attention_plan_least_items(const struct attention_geometry *geometry, int64_t rows_per_item,
-                                   int64_t n_rows, int64_t n_sequences);
+/* Items that a step of so many rows and sequences has before any is cut along the keys; of limits
+ * rows_per_item and tile_queries count. */
+int64_t attention_plan_least_items(const struct attention_geometry *geometry,
+                                   const struct attention_limits *limits, int64_t n_rows,
+                                   int64_t n_sequences);
 /* limits.max_items is at least least_items; n_items, n_merges and n_slots are written. */
 void attention_plan_make(const struct attention_geometry *geometry,
                          const struct attention_limits *limits, const struct step *step,

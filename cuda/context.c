@@ -88,14 +88,20 @@ static status add_geometry(const struct cuda_properties *device,
         return fail(UNSUPPORTED, "no attention kernel has heads of %" PRId64 " dims",
                     geometry->key_dim);
     struct step_attention *attention = &attentions->of[attentions->n];
-    int64_t least = attention_plan_least_items(geometry, choice.rows_per_item, limits->max_rows,
-                                               limits->max_sequences);
     attention->geometry = *geometry;
-    attention->limits = (struct attention_limits){.rows_per_item = choice.rows_per_item,
-                                                  .n_blocks = choice.launch.grid,
-                                                  .max_items = 2 * least + choice.launch.grid,
-                                                  .max_merges = choice.launch.grid,
-                                                  .max_slots = slots_wanted(geometry, limits)};
+    attention->limits = (struct attention_limits){
+        .rows_per_item = choice.rows_per_item,
+        .tile_queries = choice.tile_queries,
+        .n_blocks = choice.launch.grid,
+        /* As many cut tiles as there are blocks. */
+        .max_merges = (int64_t)choice.launch.grid *
+                      ((larger(choice.tile_queries, geometry->n_heads / geometry->n_kv_heads) - 1) /
+                           ATTENTION_MERGE_QUERIES +
+                       1),
+        .max_slots = slots_wanted(geometry, limits)};
+    int64_t least = attention_plan_least_items(geometry, &attention->limits, limits->max_rows,
+                                               limits->max_sequences);
+    attention->limits.max_items = 2 * least + choice.launch.grid;
     attentions->choice[attentions->n++] = choice;
     return OK;
 }
@@ -319,6 +325,7 @@ static status take_graphs(struct backend_context *context) {
 }
 
 static status fill(struct backend_context *context) {
+    struct device_caller caller;
     struct attentions attentions = {0};
     struct sizes sizes;
     TRY(take_host(context));
@@ -330,10 +337,10 @@ static status fill(struct backend_context *context) {
     const struct cuda_properties *properties = &context->device->properties;
     TRY(find_attentions(properties, context->program->spec, &context->limits, &attentions));
     measure(properties, context->program, &context->limits, &attentions, &context->data, &sizes);
-    TRY(device_enter(context->device));
+    TRY(device_enter(context->device, &caller));
     result = take_device(context, &sizes);
     if (result == OK) result = take_graphs(context);
-    device_leave(context->device);
+    device_leave(context->device, &caller);
     return result;
 }
 
@@ -354,11 +361,12 @@ static void give_device(struct backend_context *context) {
 }
 
 void cuda_context_destroy(struct backend_context *context) {
+    struct device_caller caller;
     if (!context) return;
     struct memory *memory = context->memory;
-    bool entered = device_enter_anyway(context->device);
+    bool entered = device_enter_anyway(context->device, &caller);
     give_device(context);
-    if (entered) device_leave(context->device);
+    if (entered) device_leave(context->device, &caller);
     memory_give(memory, context->frequencies);
     memory_give(memory, context->rope_tables);
     memory_give(memory, context->pools);

@@ -162,14 +162,15 @@ static status load_image(struct device *device) {
 }
 
 static status open_context(struct device *device) {
+    struct device_caller caller;
     TRY(device_open_driver(&device->driver));
     TRY(look_at(device));
     driver_result result = device->driver.primary_context_retain(&device->context, device->handle);
     if (result != DRIVER_SUCCESS) device->context = NULL;
     TRY(device_check(device, result, "primary_context_retain"));
-    TRY(device_enter(device));
+    TRY(device_enter(device, &caller));
     status loaded = load_image(device);
-    device_leave(device);
+    device_leave(device, &caller);
     return loaded;
 }
 
@@ -198,13 +199,14 @@ uint64_t device_host_bytes(void) {
 }
 
 void device_close(struct device *device) {
+    struct device_caller caller;
     if (!device) return;
     struct memory *memory = device->memory;
     if (device->context) {
-        bool entered = device_enter_anyway(device);
+        bool entered = device_enter_anyway(device, &caller);
         for (uint32_t i = 0; i < device->n_libraries; i++)
             device->driver.library_unload(device->libraries[i]);
-        if (entered) device_leave(device);
+        if (entered) device_leave(device, &caller);
         device->driver.primary_context_release(device->handle);
     }
     driver_close(&device->driver);
@@ -216,18 +218,29 @@ void device_close(struct device *device) {
 
 /* ---- the current context ---- */
 
-status device_enter(struct device *device) {
+status device_enter(struct device *device, struct device_caller *caller) {
+    *caller = (struct device_caller){.capture_mode = DRIVER_CAPTURE_RELAXED};
     if (is_lost(device)) return fail_lost(device);
-    return device_check(device, device->driver.context_push(device->context), "context_push");
+    DEVICE_TRY(device, context_push, device->context);
+    driver_result result = device->driver.exchange_capture_mode(&caller->capture_mode);
+    caller->has_mode = result == DRIVER_SUCCESS;
+    if (!caller->has_mode) device_leave(device, caller);
+    return device_check(device, result, "exchange_capture_mode");
 }
 
-void device_leave(struct device *device) {
+void device_leave(struct device *device, const struct device_caller *caller) {
     driver_context own;
+    unsigned int mode = caller->capture_mode;
+    if (caller->has_mode) device->driver.exchange_capture_mode(&mode);
     device->driver.context_pop(&own);
 }
 
-bool device_enter_anyway(struct device *device) {
-    return device->driver.context_push(device->context) == DRIVER_SUCCESS;
+bool device_enter_anyway(struct device *device, struct device_caller *caller) {
+    *caller = (struct device_caller){.capture_mode = DRIVER_CAPTURE_RELAXED};
+    if (device->driver.context_push(device->context) != DRIVER_SUCCESS) return false;
+    caller->has_mode =
+        device->driver.exchange_capture_mode(&caller->capture_mode) == DRIVER_SUCCESS;
+    return true;
 }
 
 /* ---- memory ---- */
@@ -364,40 +377,49 @@ static uint32_t hash_name(const char *name) {
 
 /* Found in whichever library has it, and loaded now: the first launch may be inside a capture,
  * where loading is forbidden. */
-static status load_kernel(struct device *device, const char *name, driver_kernel *kernel) {
+static status load_kernel(struct device *device, const char *name, struct device_kernel *loaded) {
     driver_result result = DRIVER_NOT_FOUND;
+    driver_kernel kernel;
     driver_function function;
-    int fixed = 0;
+    int fixed = 0, compiled_for = 0;
     for (uint32_t i = 0; i < device->n_libraries && result == DRIVER_NOT_FOUND; i++)
-        result = device->driver.library_get_kernel(kernel, device->libraries[i], name);
+        result = device->driver.library_get_kernel(&kernel, device->libraries[i], name);
     if (result == DRIVER_NOT_FOUND) return fail(INTERNAL, "there is no kernel %s", name);
     TRY(device_check(device, result, "library_get_kernel"));
-    DEVICE_TRY(device, kernel_get_function, &function, *kernel);
-    DEVICE_TRY(device, kernel_get_attribute, &fixed, DRIVER_KERNEL_SHARED_SIZE_BYTES, *kernel,
+    DEVICE_TRY(device, kernel_get_function, &function, kernel);
+    DEVICE_TRY(device, kernel_get_attribute, &fixed, DRIVER_KERNEL_SHARED_SIZE_BYTES, kernel,
+               device->handle);
+    DEVICE_TRY(device, kernel_get_attribute, &compiled_for, DRIVER_KERNEL_PTX_VERSION, kernel,
                device->handle);
     int most = (int)device->properties.shared_per_block - fixed;
     DEVICE_TRY(device, kernel_set_attribute, DRIVER_KERNEL_MAX_DYNAMIC_SHARED_SIZE_BYTES, most,
-               *kernel, device->handle);
+               kernel, device->handle);
+    /* One division of L1 and shared memory for all of them: a multiprocessor changes it when
+     * nothing runs there, so launches that want different ones do not overlap. */
+    DEVICE_TRY(device, kernel_set_attribute, DRIVER_KERNEL_PREFERRED_SHARED_MEMORY_CARVEOUT, 100,
+               kernel, device->handle);
+    /* A card after Hopper has its code from the PTX of compute_80, which cannot wait. */
+    *loaded = (struct device_kernel){.name = name, .kernel = kernel, .waits = compiled_for >= 90};
     return OK;
 }
 
-static status find_kernel(struct device *device, const char *name, driver_kernel *kernel) {
+static status find_kernel(struct device *device, const char *name, struct device_kernel *kernel) {
     uint32_t at = hash_name(name) % DEVICE_MAX_KERNELS;
     for (; device->kernels[at].name; at = (at + 1) % DEVICE_MAX_KERNELS) {
         if (device->kernels[at].name != name && strcmp(device->kernels[at].name, name) != 0)
             continue;
-        *kernel = device->kernels[at].kernel;
+        *kernel = device->kernels[at];
         return OK;
     }
     if (device->n_kernels == DEVICE_MAX_KERNELS / 2)
         return fail(INTERNAL, "more than %d kernels", device->n_kernels);
     TRY(load_kernel(device, name, kernel));
-    device->kernels[at] = (struct device_kernel){.name = name, .kernel = *kernel};
+    device->kernels[at] = *kernel;
     device->n_kernels++;
     return OK;
 }
 
-status device_kernel(struct device *device, const char *name, driver_kernel *kernel) {
+status device_kernel(struct device *device, const char *name, struct device_kernel *kernel) {
     pthread_mutex_lock(&device->lock);
     status result = find_kernel(device, name, kernel);
     pthread_mutex_unlock(&device->lock);
@@ -406,7 +428,7 @@ status device_kernel(struct device *device, const char *name, driver_kernel *ker
 
 status device_launch(struct device *device, driver_stream stream, const struct launch_shape *shape,
                      const void *args, bool dependent) {
-    driver_kernel kernel;
+    struct device_kernel kernel;
     if (!shape->grid) return OK;
     TRY(device_kernel(device, shape->kernel, &kernel));
     struct driver_launch_attribute overlap = {.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
@@ -419,12 +441,12 @@ status device_launch(struct device *device, driver_stream stream, const struct l
                                    .block_z = 1,
                                    .shared_bytes = shape->shared_bytes,
                                    .stream = stream};
-    if (dependent && device->properties.major >= 9) {
+    if (dependent && kernel.waits) {
         launch.attributes = &overlap;
         launch.n_attributes = 1;
     }
     void *parameters[] = {(void *)(uintptr_t)args};
-    return device_check(device,
-                        device->driver.launch(&launch, (driver_function)kernel, parameters, NULL),
+    driver_function function = (driver_function)kernel.kernel;
+    return device_check(device, device->driver.launch(&launch, function, parameters, NULL),
                         shape->kernel);
 }

@@ -23,6 +23,7 @@ enum { DEVICE_MAX_KERNELS = 1024, DEVICE_REASON_BYTES = 256 };
 struct device_kernel {
     const char *name; /* as the first launch named it, which stays */
     driver_kernel kernel;
+    bool waits; /* its code has the wait for the kernel before: it is compiled for sm_90 or later */
 };
 
 struct device {
@@ -58,12 +59,19 @@ uint64_t device_host_bytes(void); /* that device_open takes of memory */
 /* Nothing runs on it any more. NULL does nothing. */
 void device_close(struct device *device);
 
-/* Makes the device's context the thread's current one, over the caller's. DEVICE: it is lost. */
-status device_enter(struct device *device);
-/* The caller's context is current again. */
-void device_leave(struct device *device);
+/* What of the thread's is the caller's, from device_enter to device_leave. */
+struct device_caller {
+    unsigned int capture_mode;
+    bool has_mode;
+};
+/* Makes the device's context the thread's current one, over the caller's, and lets the thread do
+ * what a capture elsewhere in the process would forbid it: memory that is taken here is no part of
+ * what the host captures. DEVICE: it is lost. */
+status device_enter(struct device *device, struct device_caller *caller);
+/* All is the caller's again. */
+void device_leave(struct device *device, const struct device_caller *caller);
 /* To clear away: enters a lost device too. Whether to leave it again. */
-bool device_enter_anyway(struct device *device);
+bool device_enter_anyway(struct device *device, struct device_caller *caller);
 
 /* What every call's result goes through: OK or a failure that names the call. */
 status device_check(struct device *device, driver_result result, const char *call);
@@ -115,10 +123,10 @@ status device_event_wait(struct device *device, driver_event event); /* in the c
 
 /* A kernel by name, loaded, allowed all the shared memory that a block may have. Looked up once;
  * name must outlive the device. INTERNAL: there is none of that name. */
-status device_kernel(struct device *device, const char *name, driver_kernel *kernel);
+status device_kernel(struct device *device, const char *name, struct device_kernel *kernel);
 /* args: the kernel's one struct, copied. dependent: the launch may begin while the one before it on
- * the stream still runs (the kernel waits for what it needs), where the device can (sm_90). An
- * empty grid is no launch. */
+ * the stream still runs, where the kernel waits for what it needs itself. An empty grid is no
+ * launch. */
 status device_launch(struct device *device, driver_stream stream, const struct launch_shape *shape,
                      const void *args, bool dependent);
 

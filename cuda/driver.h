@@ -181,6 +181,7 @@ enum { /* of tensor maps */
          (driver_stream stream, driver_event event, unsigned int flags))                           \
     CALL(stream_begin_capture, cuStreamBeginCapture_v2, (driver_stream stream, unsigned int mode)) \
     CALL(stream_end_capture, cuStreamEndCapture, (driver_stream stream, driver_graph * graph))     \
+    CALL(exchange_capture_mode, cuThreadExchangeStreamCaptureMode, (unsigned int *mode))           \
     CALL(event_create, cuEventCreate, (driver_event * event, unsigned int flags))                  \
     CALL(event_destroy, cuEventDestroy_v2, (driver_event event))                                   \
     CALL(event_record, cuEventRecord, (driver_event event, driver_stream stream))                  \

@@ -6,10 +6,10 @@
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args) {
     struct backend_context *context = launcher->context;
-    driver_kernel kernel;
+    struct device_kernel kernel;
     if (launcher->only_loads) return device_kernel(context->device, shape->kernel, &kernel);
     TRY(device_launch(context->device, context->stream, shape, args, launcher->follows));
-    launcher->follows = true;
+    launcher->follows = !launcher->apart;
     return OK;
 }
 
@@ -108,7 +108,8 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .k_norm = cuda_weights_vector(model, &a->k_norm.weight),
         .q_norm_bias = cuda_weights_vector(model, &a->q_norm.bias),
         .k_norm_bias = cuda_weights_vector(model, &a->k_norm.bias),
-        .norm_layer = a->q_norm.kind == NORM_LAYER || a->k_norm.kind == NORM_LAYER,
+        .q_norm_kind = (uint32_t)a->q_norm.kind,
+        .k_norm_kind = (uint32_t)a->k_norm.kind,
         .q_eps = a->q_norm.eps,
         .k_eps = a->k_norm.eps,
         .rope_dims = rope ? (uint32_t)rope->n_dims : 0,
@@ -176,41 +177,46 @@ static status keep_pace(struct backend_context *context, int boundary) {
     return device_event_record(context->device, context->stream, context->events[slot]);
 }
 
-status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
-                    atomic_int *cancel, bool *stopped) {
-    const struct program *program = context->program;
-    struct launcher launcher = {.context = context, .n_rows = n_rows, .n_logit_rows = n_logit_rows};
+/* Op after op, until `cancel` (NULL: never) is set before one with `boundary`: then *stopped. */
+static status launch_ops(struct launcher *launcher, atomic_int *cancel, bool *stopped) {
+    const struct program *program = launcher->context->program;
     int boundary = 0;
-    for (int i = 0; i < LAYERS_AHEAD; i++) context->recorded[i] = false;
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
         if (op->boundary && cancel) {
-            TRY(keep_pace(context, boundary++));
+            TRY(keep_pace(launcher->context, boundary++));
             *stopped = atomic_load_explicit(cancel, memory_order_relaxed) != 0;
             if (*stopped) return OK;
-            launcher.follows = false; /* the event is ahead */
+            launcher->follows = false; /* the event is ahead */
         }
-        TRY(launch_op(&launcher, op));
+        TRY(launch_op(launcher, op));
     }
     return OK;
 }
 
-/* The driver loads a kernel when it is first asked for, which a capture forbids. */
-static status load_kernels(struct backend_context *context, int64_t n_rows) {
-    const struct program *program = context->program;
-    struct launcher launcher = {
-        .context = context, .n_rows = n_rows, .n_logit_rows = n_rows, .only_loads = true};
-    for (int i = 0; i < program->n_ops; i++) TRY(launch_op(&launcher, &program->ops[i]));
-    return OK;
+status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
+                    atomic_int *cancel, bool *stopped) {
+    struct launcher launcher = {.context = context, .n_rows = n_rows, .n_logit_rows = n_logit_rows};
+    for (int i = 0; i < LAYERS_AHEAD; i++) context->recorded[i] = false;
+    return launch_ops(&launcher, cancel, stopped);
 }
+
+/* Drivers know dependent launches in graphs from CUDA 12.3 on. */
+enum { DEPENDENT_GRAPHS_VERSION = 12030 };
 
 status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
     struct device *device = context->device;
     driver_graph graph = NULL;
-    bool stopped;
-    TRY(load_kernels(context, n_rows));
+    struct launcher launcher = {.context = context,
+                                .n_rows = n_rows,
+                                .n_logit_rows = n_rows,
+                                .apart = device->driver.version < DEPENDENT_GRAPHS_VERSION,
+                                .only_loads = true};
+    /* The driver loads a kernel when it is first asked for, which a capture forbids. */
+    TRY(launch_ops(&launcher, NULL, NULL));
+    launcher.only_loads = false;
     DEVICE_TRY(device, stream_begin_capture, context->stream, DRIVER_CAPTURE_THREAD_LOCAL);
-    status launched = launcher_run(context, n_rows, n_rows, NULL, &stopped);
+    status launched = launch_ops(&launcher, NULL, NULL);
     /* The capture ends whatever went wrong in it; the first reason is the one to tell. */
     driver_result ended = device->driver.stream_end_capture(context->stream, &graph);
     status result = launched != OK ? launched : device_check(device, ended, "stream_end_capture");

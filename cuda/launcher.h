@@ -64,6 +64,7 @@ struct backend_context {
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows;
+    bool apart;      /* no launch begins while the one before it runs */
     bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
     bool only_loads; /* no launch, the kernel is made ready for one */
 };

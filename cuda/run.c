@@ -60,12 +60,13 @@ static status run_on_device(struct backend_context *context, const struct step *
 }
 
 status cuda_run(struct backend_context *context, const struct step *step) {
+    struct device_caller caller;
     bool stopped;
-    TRY(device_enter(context->device));
+    TRY(device_enter(context->device, &caller));
     status result = run_on_device(context, step, &stopped);
     /* Whatever was put on the stream reads the step's data: it ends before the next step begins. */
     status waited = device_stream_wait(context->device, context->stream);
-    device_leave(context->device);
+    device_leave(context->device, &caller);
     for (int64_t i = 0; i < context->limits.max_logit_rows; i++) context->fetched[i] = 0;
     TRY(result);
     TRY(waited);
@@ -74,20 +75,22 @@ status cuda_run(struct backend_context *context, const struct step *step) {
 }
 
 status cuda_copy_page(struct backend_context *context, int group, int32_t from, int32_t to) {
+    struct device_caller caller;
     size_t bytes = context->program->kv.groups[group].page_bytes;
     uint8_t *pool = context->pools[group];
-    TRY(device_enter(context->device));
+    TRY(device_enter(context->device, &caller));
     status result = device_copy(context->device, context->stream, pool + (size_t)to * bytes,
                                 pool + (size_t)from * bytes, bytes);
-    device_leave(context->device);
+    device_leave(context->device, &caller);
     return result;
 }
 
 static status download(struct backend_context *context, const float *from, size_t n, float *to) {
-    TRY(device_enter(context->device));
+    struct device_caller caller;
+    TRY(device_enter(context->device, &caller));
     status result = device_download(context->device, context->stream, to, from, n * sizeof(float));
     if (result == OK) result = device_stream_wait(context->device, context->stream);
-    device_leave(context->device);
+    device_leave(context->device, &caller);
     return result;
 }
 

@@ -59,7 +59,9 @@ uint32_t select_split_cols(const struct cuda_properties *device, enum weight_typ
 static const double memory_bytes = 16; /* a clock, from device memory, while all of them read */
 static const double cache_bytes = 32;  /* a clock, from L2 */
 static const double products = 1024;   /* a clock: multiply-adds of mma.sync on 16-bit operands */
-static const double codes = 48;        /* a clock, made bf16 */
+/* A clock, made bf16: about 160 instructions of a warp unpack a unit's 1,024, and four warps have
+ * one each. */
+static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
 static const double memory_clocks = 1000; /* from asking for bytes to having them */
 static const double block_clocks = 2000;  /* first and last steps of a block, which nothing hides */
 static const double part_clocks = 2500;   /* parts written, counted, read again and added */
@@ -145,12 +147,9 @@ static uint32_t law_rows(const struct gemm_problem *problem) {
     return count_row_blocks(problem, rows) * rows;
 }
 
-/* Blocks on a multiprocessor that a kernel's registers are bounded for (gemm.cuh), by gate, by
- * gemm_tile_n. */
-static const uint8_t bounded_blocks[2][GEMM_TILE_NS] = {{4, 4, 3, 2, 1}, {4, 3, 2, 1, 1}};
-
 static uint32_t blocks_that_fit(const struct cuda_properties *device, const struct gemm_tile *tile,
-                                uint32_t bounded) {
+                                uint32_t gate) {
+    const uint32_t bounded = gemm_tile_resident(gate, tile->n);
     if (tile->shared_bytes == 0 || tile->shared_bytes > device->shared_per_block) return 0;
     /* The driver keeps 1 KiB of each block's for itself. */
     const size_t n = device->shared_per_multiprocessor / (tile->shared_bytes + 1024);
@@ -187,7 +186,7 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
     struct trial trial = {.problem = problem, .n_splits = ceil_div(problem->n_cols, split_cols)};
     for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
         trial.tile = gemm_tile_of(problem->type, gate, gemm_tile_n(i));
-        trial.n_resident = blocks_that_fit(device, &trial.tile, bounded_blocks[gate][i]);
+        trial.n_resident = blocks_that_fit(device, &trial.tile, gate);
         if (!trial.n_resident) continue;
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
         trial.n_x_blocks = problem->n_experts

@@ -64,7 +64,8 @@ struct attention_choice select_attention(const struct cuda_properties *device,
         .grid = n_multiprocessors * merge_blocks,
         .threads = ATTENTION_MERGE_THREADS,
     };
-    const uint32_t rows = ATTENTION_TILE_ROWS(bucket->row_warps) / group;
+    choice.tile_queries = ATTENTION_TILE_ROWS(bucket->row_warps);
+    const uint32_t rows = choice.tile_queries / group;
     choice.rows_per_item = rows ? rows : 1;
     return choice;
 }

@@ -98,8 +98,13 @@ static void write_samples(const struct step_data *data, const struct step *step,
     }
 }
 
+/* One copy with the range before, where that ends here. */
 static void add_range(size_t offset, size_t bytes, struct step_range *ranges, int *n) {
-    if (bytes) ranges[(*n)++] = (struct step_range){.offset = offset, .bytes = bytes};
+    struct step_range *last = *n ? &ranges[*n - 1] : NULL;
+    if (last && last->offset + last->bytes == offset)
+        last->bytes += bytes;
+    else if (bytes)
+        ranges[(*n)++] = (struct step_range){.offset = offset, .bytes = bytes};
 }
 
 int step_data_write(struct step_data *data, const struct step *step, int64_t n_rows,

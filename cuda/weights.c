@@ -230,19 +230,20 @@ static void give_pieces(struct loader *loader) {
 
 /* All that wants the device's context to be current. */
 static status load_on_device(struct loader *loader, const struct spec *spec) {
+    struct device_caller caller;
     struct backend_model *model = loader->model;
     size_t vector_bytes, arena_bytes;
     status result;
     TRY(measure_arena(spec, &vector_bytes, &arena_bytes));
     TRY(MEMORY_TAKE(model->memory, vector_bytes, "the weights", &model->host_vectors));
-    TRY(device_enter(loader->device));
+    TRY(device_enter(loader->device, &caller));
     TRY_OR_EXIT(DEVICE_TAKE(loader->device, arena_bytes, "the weights", &model->arena));
     TRY_OR_EXIT(lay_out(model, spec, vector_bytes));
     TRY_OR_EXIT(take_pieces(loader));
     TRY_OR_EXIT(load_all(loader, spec, vector_bytes));
 exit:
     give_pieces(loader);
-    device_leave(loader->device);
+    device_leave(loader->device, &caller);
     return result;
 }
 
@@ -279,11 +280,12 @@ exit:
 }
 
 void cuda_weights_free(struct backend_model *model) {
+    struct device_caller caller;
     if (!model) return;
     if (model->arena) {
-        bool entered = device_enter_anyway(model->device);
+        bool entered = device_enter_anyway(model->device, &caller);
         device_give(model->device, model->arena);
-        if (entered) device_leave(model->device);
+        if (entered) device_leave(model->device, &caller);
     }
     device_close(model->device);
     memory_give(model->memory, model->host_vectors);

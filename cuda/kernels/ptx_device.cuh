@@ -109,6 +109,7 @@ DEVICE uint32_t atomic_add_shared(shared at, uint32_t value) {
     return atomicAdd(reinterpret_cast<uint32_t *>(at.at), value);
 }
 template <typename T> DEVICE T load_global(const void *from) {
+    __builtin_assume(__isGlobal(from));
     return *static_cast<const T *>(from);
 }
 /* What is read once: it need not stay in L1. 4, 8 or 16 bytes. */
@@ -130,6 +131,7 @@ template <typename T> DEVICE T load_stream(const void *from) {
     return value;
 }
 template <typename T> DEVICE void store_global(void *to, T value) {
+    __builtin_assume(__isGlobal(to));
     *static_cast<T *>(to) = value;
 }
 

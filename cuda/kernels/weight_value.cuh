@@ -4,21 +4,7 @@
 #define CUDA_KERNELS_WEIGHT_VALUE_CUH
 
 #include "cuda/kernels/ptx.cuh"
-#include "cuda/weight_layout.h"
-
-/* The format as constants: all of them made at compile time. */
-template <int type> struct value_format {
-    static constexpr weight_format format = weight_layout_format(type);
-    static constexpr uint32_t low_bits = format.low_bits, high_bits = format.high_bits;
-    static constexpr uint32_t code_offset = format.code_offset, sub_offset = format.sub_offset;
-    static constexpr int scales = format.scales;
-    static constexpr uint32_t header_bytes = format.header_bytes;
-    static constexpr uint32_t high_at = weight_layout_low_bytes(format);
-    static constexpr uint32_t scales_at = high_at + weight_layout_high_bytes(format);
-    static constexpr uint32_t unit_bytes = weight_layout_unit_bytes(format);
-    static constexpr uint32_t units_of_header = LAYOUT_HEADER_COLS / LAYOUT_COLS;
-    static constexpr uint32_t run_bytes = units_of_header * unit_bytes + header_bytes;
-};
+#include "cuda/kernels/weight_format.cuh"
 
 /* Where a value is in its unit, in the terms of weight_layout.h: row g + 8 lower. */
 struct value_place {
@@ -61,7 +47,7 @@ DEVICE float load_half_value(const unsigned char *from) {
 template <int type>
 DEVICE float value_scaled(const unsigned char *header, const unsigned char *scales,
                           const value_place &p, float code) {
-    typedef value_format<type> format;
+    typedef packed_format<type> format;
     const unsigned char *sub = scales + (p.g * 8 + p.lower * 4);
     const unsigned char *factors =
         header + (p.g * (format::header_bytes / 8) + p.lower * (format::header_bytes / 16));
@@ -90,12 +76,12 @@ DEVICE float value_scaled(const unsigned char *header, const unsigned char *scal
 /* tile: of 16 rows, in global memory; row: its last four bits count. */
 template <int type>
 DEVICE float weight_value(const unsigned char *tile, uint32_t row, uint32_t col) {
-    typedef value_format<type> format;
+    typedef packed_format<type> format;
     uint32_t index = col / LAYOUT_COLS;
     const unsigned char *header =
-        tile + (uint64_t)(index / format::units_of_header) * format::run_bytes;
+        tile + (uint64_t)(index / format::header_units) * format::run_bytes;
     const unsigned char *unit =
-        header + (format::header_bytes + index % format::units_of_header * format::unit_bytes);
+        header + (format::header_bytes + index % format::header_units * format::unit_bytes);
     value_place p = value_place_of(row, col);
     if constexpr (type == WEIGHT_F32) {
         return load_global<float>(
@@ -114,9 +100,9 @@ DEVICE float weight_value(const unsigned char *tile, uint32_t row, uint32_t col)
 
 /* Bytes of a tile of n_cols columns. */
 template <int type> DEVICE uint64_t weight_tile_bytes(uint32_t n_cols) {
-    typedef value_format<type> format;
+    typedef packed_format<type> format;
     uint64_t units = (n_cols + LAYOUT_COLS - 1) / LAYOUT_COLS;
-    uint64_t headers = (units + format::units_of_header - 1) / format::units_of_header;
+    uint64_t headers = (units + format::header_units - 1) / format::header_units;
     return units * format::unit_bytes + headers * format::header_bytes;
 }
 

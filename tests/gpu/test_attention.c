@@ -238,12 +238,18 @@ static void work_add(struct work *work, const struct setup *s, const struct shar
     int64_t queries = (int64_t)item.n_rows * s->group, splits = how->splits;
     int32_t first_split = item.first_split, end_split = item.end_split;
     if (splits) {
-        work->merges[work->n_merges++] =
-            (struct attention_merge_item){.first_row = item.first_row,
-                                          .n_rows = item.n_rows,
-                                          .kv_head = item.kv_head,
-                                          .part = (int32_t)work->n_parts,
-                                          .n_splits = end_split - first_split};
+        int64_t step = how->queries ? ATTENTION_MERGE_QUERIES : queries;
+        for (int64_t first = 0; first < queries; first += step)
+            work->merges[work->n_merges++] = (struct attention_merge_item){
+                .first_row = item.first_row,
+                .n_rows = item.n_rows,
+                .kv_head = item.kv_head,
+                .part = (int32_t)work->n_parts,
+                .n_splits = end_split - first_split,
+                .first_query = (int32_t)first,
+                .n_queries = !how->queries            ? 0
+                             : first + step < queries ? (int32_t)step
+                                                      : (int32_t)(queries - first)};
     }
     for (int32_t split = first_split; split < end_split; split += (int32_t)splits) {
         item.part = splits ? (int32_t)work->n_parts : -1;

@@ -4,6 +4,7 @@
 #include <pthread.h>
 
 #include "cuda/driver.h"
+#include "cuda/image.h"
 #include "device_fixture.h"
 #include "tests/fault/faults.h"
 
@@ -221,6 +222,27 @@ START_TEST(lazily) {
 }
 END_TEST
 
+/* Where a launch cannot begin before the one ahead has ended, because the code has no wait or the
+ * driver no such graphs: nothing asks for it, and the tokens are the same. */
+START_TEST(without_dependent_launches) {
+    static const struct {
+        const char *capability, *driver;
+    } machines[] = {{"9.0", "13000"}, {"10.0", "13000"}, {"12.0", "13000"}, {"9.0", "12020"}};
+    int32_t tokens[PROMPT + STEPS], other[PROMPT + STEPS];
+    for (size_t i = 0; i < sizeof machines / sizeof *machines; i++) {
+        transformer_model *model = NULL;
+        if (image_least_driver() > atoi(machines[i].driver)) continue;
+        setenv("EMULATED_CAPABILITY", machines[i].capability, 1);
+        setenv("EMULATED_DRIVER", machines[i].driver, 1);
+        expect(OK, open_on(1, SMALL, &model));
+        expect(OK, run_once(model, i ? other : tokens));
+        if (i) ck_assert_mem_eq(tokens, other, sizeof tokens);
+        transformer_model_close(model);
+        all_given_back(machines[i].capability);
+    }
+}
+END_TEST
+
 static int32_t stop(void *user, const char *text, uint64_t length) {
     (void)text, (void)length;
     transformer_context_cancel(user);
@@ -296,6 +318,63 @@ START_TEST(callers_context_stays) {
 }
 END_TEST
 
+/* While the host captures a stream of its own in another thread, in the mode that forbids all
+ * threads what a capture can't have, a whole life of a model goes on, and the thread's mode is what
+ * it was. */
+struct capturer {
+    struct driver driver;
+    driver_context context;
+    pthread_barrier_t began, over;
+    driver_result ended;
+};
+
+static void *capture_meanwhile(void *argument) {
+    struct capturer *host = argument;
+    driver_stream stream = NULL;
+    driver_graph graph = NULL;
+    host->driver.context_push(host->context);
+    host->driver.stream_create(&stream, DRIVER_STREAM_NON_BLOCKING);
+    host->ended = host->driver.stream_begin_capture(stream, DRIVER_CAPTURE_GLOBAL);
+    pthread_barrier_wait(&host->began);
+    pthread_barrier_wait(&host->over);
+    if (host->ended == DRIVER_SUCCESS)
+        host->ended = host->driver.stream_end_capture(stream, &graph);
+    if (graph) host->driver.graph_destroy(graph);
+    host->driver.stream_destroy(stream);
+    host->driver.context_pop(&host->context);
+    return NULL;
+}
+
+START_TEST(while_the_host_captures) {
+    struct capturer host = {.ended = DRIVER_SUCCESS};
+    driver_device first;
+    driver_address block = 0;
+    pthread_t thread;
+    transformer_model *model = NULL;
+    int32_t tokens[PROMPT + STEPS];
+    expect(OK, driver_open(&host.driver));
+    ck_assert_uint_eq(host.driver.device_get(&first, 0), 0);
+    ck_assert_uint_eq(host.driver.primary_context_retain(&host.context, first), 0);
+    pthread_barrier_init(&host.began, NULL, 2);
+    pthread_barrier_init(&host.over, NULL, 2);
+    ck_assert_int_eq(pthread_create(&thread, NULL, capture_meanwhile, &host), 0);
+    pthread_barrier_wait(&host.began);
+    expect(OK, open_on(1, SMALL, &model));
+    expect(OK, run_once(model, tokens));
+    transformer_model_close(model);
+    ck_assert_uint_eq(host.driver.context_push(host.context), DRIVER_SUCCESS);
+    ck_assert_uint_eq(host.driver.mem_alloc(&block, 1), DRIVER_STREAM_CAPTURE_UNSUPPORTED);
+    host.driver.context_pop(&host.context);
+    pthread_barrier_wait(&host.over);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(host.ended, DRIVER_SUCCESS);
+    ck_assert_uint_eq(host.driver.primary_context_release(first), 0);
+    pthread_barrier_destroy(&host.began);
+    pthread_barrier_destroy(&host.over);
+    all_given_back("a capture of the host's");
+}
+END_TEST
+
 struct runner {
     transformer_model *model;
     status done;
@@ -338,9 +417,11 @@ static Suite *contexts(void) {
     tcase_add_test(all, refused_and_asked_again);
     tcase_add_test(all, lost_at_any_call);
     tcase_add_test(all, lazily);
+    tcase_add_test(all, without_dependent_launches);
     tcase_add_test(all, cancelled);
     tcase_add_test(all, fifty_rounds);
     tcase_add_loop_test(all, callers_context_stays, 0, 4);
+    tcase_add_test(all, while_the_host_captures);
     tcase_add_test(all, in_parallel);
     suite_add_tcase(suite, all);
     return suite;

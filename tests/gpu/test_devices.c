@@ -139,7 +139,8 @@ static void check_weights(const char *path, bool read) {
     expect(OK, transformer_model_open(&options, &model));
     const struct spec *spec = model->spec;
     struct device *device = model->weights->device;
-    expect(OK, device_enter(device));
+    struct device_caller caller;
+    expect(OK, device_enter(device, &caller));
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
         const struct cuda_weight *weight = &model->weights->weights[i];
@@ -153,7 +154,7 @@ static void check_weights(const char *path, bool read) {
         else
             check_matrix(device, weight, data, name);
     }
-    device_leave(device);
+    device_leave(device, &caller);
     transformer_model_close(model);
     checkpoint_close(checkpoint);
     all_given_back(path);
@@ -276,14 +277,16 @@ END_TEST
 START_TEST(lost_later) {
     struct memory memory;
     struct device *device = NULL;
+    struct device_caller caller;
     void *block = NULL, *more = NULL;
     driver_stream stream = NULL;
     memory_init(&memory, NULL);
     char calls[16];
-    snprintf(calls, sizeof calls, "%u", (device_image_file() ? 1 : image_n_parts) + 2);
+    /* The libraries, what taking the block and the stream are, and three changes of the mode. */
+    snprintf(calls, sizeof calls, "%u", (device_image_file() ? 1 : image_n_parts) + 2 + 3);
     setenv("EMULATED_LOST", calls, 1);
     expect(OK, device_open(&memory, 0, &device));
-    expect(OK, device_enter(device));
+    expect(OK, device_enter(device, &caller));
     expect(OK, DEVICE_TAKE(device, 1000, "a test", &block));
     expect(OK, device_stream_create(device, &stream));
     expect(DEVICE, device_clear(device, stream, block, 1000));
@@ -294,13 +297,13 @@ START_TEST(lost_later) {
     expect(DEVICE, DEVICE_TAKE_PINNED(device, 1000, "a test", &more));
     expect(DEVICE, device_stream_wait(device, stream));
     says("set_u8");
-    device_leave(device);
-    expect(DEVICE, device_enter(device));
+    device_leave(device, &caller);
+    expect(DEVICE, device_enter(device, &caller));
     says("set_u8");
-    ck_assert(device_enter_anyway(device));
+    ck_assert(device_enter_anyway(device, &caller));
     device_stream_destroy(device, stream);
     device_give(device, block);
-    device_leave(device);
+    device_leave(device, &caller);
     device_close(device);
     ck_assert_uint_eq(memory.bytes, 0);
     all_given_back("a lost device");
@@ -414,19 +417,20 @@ END_TEST
 START_TEST(unknown_kernel) {
     struct memory memory;
     struct device *device = NULL;
-    driver_kernel kernel;
+    struct device_caller caller;
+    struct device_kernel kernel;
     struct launch_shape shape = {.kernel = "no_such_kernel", .grid = 1, .threads = 32};
     memory_init(&memory, NULL);
     expect(OK, device_open(&memory, 0, &device));
-    expect(OK, device_enter(device));
+    expect(OK, device_enter(device, &caller));
     expect(INTERNAL, device_kernel(device, "no_such_kernel", &kernel));
     says("no_such_kernel");
     expect(INTERNAL, device_launch(device, NULL, &shape, &shape, false));
     shape.grid = 0;
     expect(OK, device_launch(device, NULL, &shape, &shape, false));
-    device_leave(device);
-    expect(OK, device_enter(device)); /* nothing is lost by that */
-    device_leave(device);
+    device_leave(device, &caller);
+    expect(OK, device_enter(device, &caller)); /* nothing is lost by that */
+    device_leave(device, &caller);
     device_close(device);
     all_given_back("no launch");
 }

@@ -7,6 +7,7 @@
 
 #include "cpu/kernels/reference.h"
 #include "cuda/kernels/attention/attention_tiles.h"
+#include "cuda/kernels/kinds.h"
 #include "gpu_test.h"
 
 enum { ROWS = 4, SEQUENCES = 2, PAGES = 5, PAD_BYTES = 32 };
@@ -15,6 +16,8 @@ struct problem {
     uint32_t type, head_dim, value_dim; /* value_dim 0: values are a prefix of the keys */
     uint32_t n_heads, n_kv_heads, rope_dims;
     bool halves, norm, layer, bias;
+    bool no_weight; /* a norm without one */
+    bool other_k;   /* keys have the other kind of norm */
 };
 
 struct setup {
@@ -87,9 +90,9 @@ static void store(const struct kernels *kernels, uint32_t type, const float *x, 
 }
 
 static void turn(const struct kernels *kernels, const struct setup *s, int row, float *x,
-                 const float *weight, const float *bias, float eps) {
+                 bool layer, const float *weight, const float *bias, float eps) {
     const struct problem *p = s->problem;
-    if (p->norm && p->layer)
+    if (p->norm && layer)
         kernels->norm_layer(x, weight, p->bias ? bias : NULL, eps, p->head_dim, x);
     else if (p->norm)
         kernels->norm_rms(x, weight, eps, p->head_dim, x);
@@ -110,13 +113,14 @@ static void compute(const struct setup *s) {
         int32_t page = pages[pages_at[sequences[row]] + positions[row] / ATTENTION_PAGE];
         size_t slot = (size_t)positions[row] % ATTENTION_PAGE;
         for (uint32_t h = 0; h < p->n_heads; h++)
-            turn(&kernels, s, row, s->q + (size_t)row * s->n_q + h * dim, s->weights,
+            turn(&kernels, s, row, s->q + (size_t)row * s->n_q + h * dim, p->layer, s->weights,
                  s->weights + 2 * dim, 1e-5f);
         for (uint32_t h = 0; h < p->n_kv_heads; h++) {
             uint8_t *head =
                 s->pool + (size_t)page * s->page_bytes + PAD_BYTES + h * (s->k_bytes + s->v_bytes);
             float *k = s->k + (size_t)row * s->n_k + h * dim;
-            turn(&kernels, s, row, k, s->weights + dim, s->weights + 3 * dim, 1e-3f);
+            turn(&kernels, s, row, k, p->layer != p->other_k, s->weights + dim,
+                 s->weights + 3 * dim, 1e-3f);
             store(&kernels, p->type, k, p->head_dim, slot, head);
             if (p->value_dim)
                 store(&kernels, p->type, s->v + (size_t)row * s->n_v + h * p->value_dim,
@@ -143,11 +147,16 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
     s->k = values_make(gpu, (size_t)ROWS * s->n_k);
     s->v = values_make(gpu, (size_t)ROWS * s->n_v);
     s->weights = values_make(gpu, (size_t)4 * p->head_dim);
+    for (size_t i = 0; p->no_weight && i < 2 * p->head_dim; i++) s->weights[i] = 1.0f;
     s->table = values_make(gpu, (size_t)ROWS * p->rope_dims);
     for (size_t i = 0; i < ROWS * p->rope_dims; i++) s->table[i] = sinf(s->table[i]);
     s->pool = malloc((size_t)PAGES * s->page_bytes);
     if (!s->pool) exit(1);
     memset(s->pool, 0xa5, (size_t)PAGES * s->page_bytes);
+}
+
+static uint32_t kind_of(const struct problem *p, bool layer) {
+    return !p->norm ? KIND_NORM_NONE : layer ? KIND_NORM_LAYER : KIND_NORM_RMS;
 }
 
 static void check(struct gpu *gpu, const struct problem *p) {
@@ -178,11 +187,12 @@ static void check(struct gpu *gpu, const struct problem *p) {
         .n_rows = ROWS,
         .n_heads = p->n_heads,
         .head_dim = p->head_dim,
-        .q_norm = p->norm ? weights : NULL,
-        .k_norm = p->norm ? weights + p->head_dim : NULL,
+        .q_norm = p->norm && !p->no_weight ? weights : NULL,
+        .k_norm = p->norm && !p->no_weight ? weights + p->head_dim : NULL,
         .q_norm_bias = p->bias ? weights + 2 * p->head_dim : NULL,
         .k_norm_bias = p->bias ? weights + 3 * p->head_dim : NULL,
-        .norm_layer = p->layer,
+        .q_norm_kind = kind_of(p, p->layer),
+        .k_norm_kind = kind_of(p, p->layer != p->other_k),
         .q_eps = 1e-5f,
         .k_eps = 1e-3f,
         .rope_dims = p->rope_dims,
@@ -230,7 +240,9 @@ int main(int argc, char **argv) {
                                 .halves = way % 2,
                                 .norm = way % 4 != 3,
                                 .layer = way % 4 == 1,
-                                .bias = way % 4 == 1 && i % 2};
+                                .bias = way % 4 == 1 && i % 2,
+                                .no_weight = i % 3 == 1,
+                                .other_k = i % 4 == 2};
             check(&gpu, &p);
         }
         struct problem mla = {.type = type, .head_dim = 576, .n_heads = 3, .n_kv_heads = 1};

@@ -37,6 +37,7 @@ struct run {
     struct gemm_args args;
     uint32_t n_launches;
     size_t copy_bytes;
+    bool waits; /* the kernel's code for this device has a wait for the launch before */
 };
 static bool run_copies(void *user, int repeat) {
     struct run *run = user;
@@ -45,6 +46,7 @@ static bool run_copies(void *user, int repeat) {
         const uint8_t *copy = run->weight->pool + i % run->weight->n_copies * run->copy_bytes;
         run->args.weights[0].tiles = copy;
         run->args.weights[1].tiles = copy + run->weight->bytes;
+        run->kernel.dependent = i > 0 && run->waits;
         if (!timing_launch(run->bench->gpu, &run->kernel, &run->args)) return false;
     }
     return true;
@@ -137,7 +139,12 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     if (gpu->emulated) run.n_launches = 1;
     if (timing_find_kernel(gpu, choice->launch.kernel, choice->launch.grid, choice->launch.threads,
                            choice->launch.shared_bytes, &run.kernel)) {
-        const double seconds = timing_median(&bench->timing, run_copies, &run) / run.n_launches;
+        int compiled_for = 0;
+        gpu->driver.kernel_get_attribute(&compiled_for, DRIVER_KERNEL_PTX_VERSION,
+                                         run.kernel.kernel, gpu->device);
+        run.waits = compiled_for >= 90 && gpu->driver.version >= 12030;
+        const double seconds =
+            timing_median_of_graph(&bench->timing, run_copies, &run) / run.n_launches;
         snprintf(item, sizeof item, "%s %s, %u tokens: %s, %u blocks, splits of %u", name,
                  shape->what, n_x, choice->launch.kernel, choice->launch.grid, choice->split_cols);
         if (seconds > 0 && n_x <= 64) {

@@ -44,6 +44,36 @@ double timing_median(struct timing *timing, bool (*work)(void *user, int i), voi
     return (double)milliseconds[TIMING_REPEATS / 2] * 1e-3;
 }
 
+struct graph_run {
+    struct gpu *gpu;
+    driver_graph_exec exec;
+};
+static bool run_graph(void *user, int repeat) {
+    struct graph_run *run = user;
+    (void)repeat;
+    return fine(run->gpu, run->gpu->driver.graph_launch(run->exec, run->gpu->stream), "a graph");
+}
+
+double timing_median_of_graph(struct timing *timing, bool (*work)(void *user, int i), void *user) {
+    struct gpu *gpu = timing->gpu;
+    const struct driver *driver = &gpu->driver;
+    struct graph_run run = {.gpu = gpu};
+    driver_graph graph = NULL;
+    double seconds = -1;
+    /* What is launched for the first time is loaded then, which a capture forbids. */
+    if (!work(user, 0) || !fine(gpu, driver->stream_synchronize(gpu->stream), "the warm-up") ||
+        !fine(gpu, driver->stream_begin_capture(gpu->stream, DRIVER_CAPTURE_THREAD_LOCAL),
+              "a capture"))
+        return -1;
+    const bool worked = work(user, 0);
+    if (fine(gpu, driver->stream_end_capture(gpu->stream, &graph), "a capture's end") && worked &&
+        fine(gpu, driver->graph_instantiate(&run.exec, graph, 0), "a graph"))
+        seconds = timing_median(timing, run_graph, &run);
+    if (run.exec) driver->graph_exec_destroy(run.exec);
+    if (graph) driver->graph_destroy(graph);
+    return seconds;
+}
+
 bool timing_find_kernel(struct gpu *gpu, const char *name, unsigned grid, unsigned threads,
                         unsigned shared_bytes, struct timed_kernel *found) {
     driver_result result = DRIVER_NOT_FOUND;
@@ -53,10 +83,15 @@ bool timing_find_kernel(struct gpu *gpu, const char *name, unsigned grid, unsign
     if (result == DRIVER_SUCCESS && shared_bytes > 48 * 1024)
         result = gpu->driver.kernel_set_attribute(DRIVER_KERNEL_MAX_DYNAMIC_SHARED_SIZE_BYTES,
                                                   (int)shared_bytes, found->kernel, gpu->device);
+    if (result == DRIVER_SUCCESS) /* as the library has it */
+        result = gpu->driver.kernel_set_attribute(DRIVER_KERNEL_PREFERRED_SHARED_MEMORY_CARVEOUT,
+                                                  100, found->kernel, gpu->device);
     return fine(gpu, result, name);
 }
 
 bool timing_launch(struct gpu *gpu, const struct timed_kernel *kernel, void *args) {
+    struct driver_launch_attribute overlap = {.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                              .value = {.programmatic_stream_serialization = 1}};
     const struct driver_launch launch = {.grid_x = kernel->grid,
                                          .grid_y = 1,
                                          .grid_z = 1,
@@ -64,7 +99,9 @@ bool timing_launch(struct gpu *gpu, const struct timed_kernel *kernel, void *arg
                                          .block_y = 1,
                                          .block_z = 1,
                                          .shared_bytes = kernel->shared_bytes,
-                                         .stream = gpu->stream};
+                                         .stream = gpu->stream,
+                                         .attributes = &overlap,
+                                         .n_attributes = kernel->dependent};
     void *parameters[] = {args};
     return fine(gpu, gpu->driver.launch(&launch, (driver_function)kernel->kernel, parameters, NULL),
                 "a launch");

@@ -19,10 +19,15 @@ void timing_close(struct timing *timing);
  * called. */
 double timing_median(struct timing *timing, bool (*work)(void *user, int i), void *user);
 
+/* The same of a graph of work(user, 0): launches that are over sooner than the host can make them
+ * follow each other as they do in a captured step. */
+double timing_median_of_graph(struct timing *timing, bool (*work)(void *user, int i), void *user);
+
 /* A kernel that is launched again and again, without waiting. */
 struct timed_kernel {
     driver_kernel kernel;
     unsigned grid, threads, shared_bytes;
+    bool dependent; /* it waits for the launch before it itself, and may begin earlier */
 };
 bool timing_find_kernel(struct gpu *gpu, const char *name, unsigned grid, unsigned threads,
                         unsigned shared_bytes, struct timed_kernel *found);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MAX_SEQUENCES = 12, MAX_SPLITS = 64, MAX_ROWS = 512, MAX_HEADS = 8 };
+enum { MAX_SEQUENCES = 12, MAX_SPLITS = 64, MAX_ROWS = 512, MAX_HEADS = 8, MAX_GROUP = 8 };
 
 static uint64_t random_state;
 
@@ -57,14 +57,20 @@ static void check_slots(const struct attention_plan *plan, int64_t group, int64_
     for (int64_t i = 0; i < plan->n_items; i++) {
         const struct attention_item *item = &plan->items[i];
         if (item->part < 0) continue;
-        int64_t n = (item->end_split - item->first_split) * item->n_rows * group;
-        ck_assert_int_le(item->part + n, max_slots);
-        for (int64_t j = 0; j < n; j++) written[item->part + j]++;
+        int64_t n_queries = item->n_rows * group, n_splits = item->end_split - item->first_split;
+        ck_assert_int_le(item->part + n_splits * n_queries, max_slots);
+        for (int64_t split = 0; split < n_splits; split++)
+            for (int64_t q = item->first_query; q < item->first_query + item->n_queries; q++)
+                written[item->part + split * n_queries + q]++;
     }
     for (int64_t i = 0; i < plan->n_merges; i++) {
         const struct attention_merge_item *merge = &plan->merges[i];
-        int64_t n = merge->n_splits * merge->n_rows * group;
-        for (int64_t j = 0; j < n; j++) n_wrong += written[merge->part + j]-- != 1;
+        int64_t n_queries = merge->n_rows * group;
+        ck_assert_int_le(merge->n_queries, ATTENTION_MERGE_QUERIES);
+        ck_assert_int_le(merge->first_query + merge->n_queries, n_queries);
+        for (int64_t split = 0; split < merge->n_splits; split++)
+            for (int64_t q = merge->first_query; q < merge->first_query + merge->n_queries; q++)
+                n_wrong += written[merge->part + split * n_queries + q]-- != 1;
     }
     for (int64_t i = 0; i < max_slots; i++) n_wrong += written[i] != 0;
     ck_assert_int_eq(n_wrong, 0);
@@ -72,10 +78,10 @@ static void check_slots(const struct attention_plan *plan, int64_t group, int64_
 }
 
 /* Every row, head and split that it sees is in exactly one item. */
-static void check_cover(const struct attention_geometry *geometry, const struct step *step,
-                        const struct attention_plan *plan) {
-    static uint8_t seen[MAX_ROWS][MAX_HEADS][MAX_SPLITS + 1];
-    int64_t n_wrong = 0;
+static void check_cover(const struct attention_geometry *geometry, int64_t tile_queries,
+                        const struct step *step, const struct attention_plan *plan) {
+    static uint8_t seen[MAX_ROWS][MAX_HEADS * MAX_GROUP][MAX_SPLITS + 1];
+    int64_t n_wrong = 0, group = geometry->n_heads / geometry->n_kv_heads;
     memset(seen, 0, sizeof seen);
     for (int64_t i = 0; i < plan->n_items; i++) {
         const struct attention_item *item = &plan->items[i];
@@ -83,13 +89,16 @@ static void check_cover(const struct attention_geometry *geometry, const struct 
         const struct step_sequence *sequence = &step->sequences[item->sequence];
         ck_assert_int_ge(item->first_row, sequence->first_row);
         ck_assert_int_le(item->first_row + item->n_rows, sequence->first_row + sequence->n_rows);
-        for (int32_t row = item->first_row; row < item->first_row + item->n_rows; row++)
+        ck_assert_int_gt(item->n_queries, 0);
+        ck_assert_int_le(item->n_queries, tile_queries);
+        ck_assert_int_le(item->first_query + item->n_queries, item->n_rows * group);
+        for (int32_t q = item->first_query; q < item->first_query + item->n_queries; q++)
             for (int32_t split = item->first_split; split < item->end_split; split++)
-                seen[row][item->kv_head][split]++;
+                seen[item->first_row + q / group][item->kv_head * group + q % group][split]++;
     }
     for (int64_t s = 0; s < step->n_sequences; s++)
         for (int64_t i = 0; i < step->sequences[s].n_rows; i++)
-            for (int64_t head = 0; head < geometry->n_kv_heads; head++)
+            for (int64_t head = 0; head < geometry->n_heads; head++)
                 for (int64_t split = 0; split <= MAX_SPLITS; split++) {
                     int64_t position = step->sequences[s].position + i;
                     int n = seen[step->sequences[s].first_row + i][head][split];
@@ -107,14 +116,15 @@ START_TEST(test_every_split_once) {
                                           .n_kv_heads = 1 + random_below(MAX_HEADS),
                                           .key_dim = 64,
                                           .value_dim = 64};
-    int64_t group = 1 + random_below(8);
+    int64_t group = 1 + random_below(MAX_GROUP);
     geometry.n_heads = geometry.n_kv_heads * group;
     struct attention_limits limits = {.rows_per_item = 1 + random_below(64),
+                                      .tile_queries = 1 + random_below(64),
                                       .n_blocks = 1 + random_below(264),
-                                      .max_merges = random_below(100)};
-    limits.max_items = attention_plan_least_items(&geometry, limits.rows_per_item, made.step.n_rows,
-                                                  made.step.n_sequences) +
-                       random_below(300);
+                                      .max_merges = random_below(1000)};
+    limits.max_items =
+        attention_plan_least_items(&geometry, &limits, made.step.n_rows, made.step.n_sequences) +
+        random_below(300);
     limits.max_slots = random_below(2) ? random_below(1 << 12) : 1 << 20;
     struct attention_plan plan = {
         .items = calloc((size_t)limits.max_items, sizeof *plan.items),
@@ -124,7 +134,7 @@ START_TEST(test_every_split_once) {
     ck_assert_int_le(plan.n_items, limits.max_items);
     ck_assert_int_le(plan.n_merges, limits.max_merges);
     ck_assert_int_le(plan.n_slots, limits.max_slots);
-    check_cover(&geometry, &made.step, &plan);
+    check_cover(&geometry, limits.tile_queries, &made.step, &plan);
     check_slots(&plan, group, limits.max_slots);
     free(plan.items);
     free(plan.merges);
@@ -137,8 +147,12 @@ START_TEST(test_long_past_of_one_row_is_cut) {
     made.sequences[0] = (struct step_sequence){.position = 8191, .n_rows = 1};
     made.step = (struct step){.n_rows = 1, .n_sequences = 1, .sequences = made.sequences};
     struct attention_geometry geometry = {.n_heads = 8, .n_kv_heads = 2};
-    struct attention_limits limits = {
-        .rows_per_item = 16, .n_blocks = 32, .max_items = 100, .max_merges = 10, .max_slots = 1000};
+    struct attention_limits limits = {.rows_per_item = 16,
+                                      .tile_queries = 64,
+                                      .n_blocks = 32,
+                                      .max_items = 100,
+                                      .max_merges = 10,
+                                      .max_slots = 1000};
     struct attention_item items[100];
     struct attention_merge_item merges[10];
     struct attention_plan plan = {.items = items, .merges = merges};
@@ -154,12 +168,46 @@ START_TEST(test_long_past_of_one_row_is_cut) {
 }
 END_TEST
 
+/* Latent attention: many heads over one KV head are shared out among blocks before the keys are,
+ * and so are their merges. */
+START_TEST(test_many_heads_are_shared) {
+    struct made_step made;
+    memset(&made, 0, sizeof made);
+    made.sequences[0] = (struct step_sequence){.position = 8191, .n_rows = 1};
+    made.step = (struct step){.n_rows = 1, .n_sequences = 1, .sequences = made.sequences};
+    struct attention_geometry geometry = {.n_heads = 128, .n_kv_heads = 1};
+    struct attention_limits limits = {.rows_per_item = 1,
+                                      .tile_queries = 16,
+                                      .n_blocks = 32,
+                                      .max_items = 100,
+                                      .max_merges = 32,
+                                      .max_slots = 128 * 16};
+    ck_assert_int_eq(attention_plan_least_items(&geometry, &limits, 1, 1), 16);
+    struct attention_item items[100];
+    struct attention_merge_item merges[32];
+    struct attention_plan plan = {.items = items, .merges = merges};
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_eq(plan.n_items, 32); /* 8 shares of 4 pieces */
+    ck_assert_int_eq(plan.n_merges, 32);
+    check_slots(&plan, 128, limits.max_slots);
+    limits.n_blocks = 8;
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_eq(plan.n_items, 8);
+    ck_assert_int_eq(plan.n_merges, 0);
+    for (int i = 0; i < 8; i++) {
+        ck_assert_int_eq(items[i].first_query, 16 * i);
+        ck_assert_int_eq(items[i].n_queries, 16);
+    }
+}
+END_TEST
+
 START_TEST(test_block_of_a_step) {
     struct made_step made;
     random_state = 5;
     make_step(&made);
     struct step_attention attention = {.geometry = {.n_heads = 4, .n_kv_heads = 2},
                                        .limits = {.rows_per_item = 16,
+                                                  .tile_queries = 32,
                                                   .n_blocks = 8,
                                                   .max_items = 4096,
                                                   .max_merges = 64,
@@ -175,8 +223,12 @@ START_TEST(test_block_of_a_step) {
     memset(device, 0xcd, data.bytes);
     struct step_range ranges[STEP_MAX_RANGES(1)];
     int64_t n_rows = made.step.n_rows + 3;
+    struct step_sample sample = {.seed = 7, .logit_row = 1};
+    made.step.samples = &sample;
+    made.step.n_samples = 1;
     int n = step_data_write(&data, &made.step, n_rows, 2, block, ranges);
     ck_assert_int_le(n, STEP_MAX_RANGES(1));
+    ck_assert_uint_eq(ranges[0].bytes, data.samples + sizeof(struct sample_row)); /* one copy */
     for (int i = 0; i < n; i++) {
         ck_assert_uint_le(ranges[i].offset + ranges[i].bytes, data.bytes);
         memcpy(device + ranges[i].offset, block + ranges[i].offset, ranges[i].bytes);
@@ -201,6 +253,9 @@ START_TEST(test_block_of_a_step) {
     ck_assert_int_eq(counts[0], attention.plan.n_items);
     ck_assert_mem_eq(device + attention.items, attention.plan.items,
                      (size_t)attention.plan.n_items * sizeof(struct attention_item));
+    const struct sample_row *row = (const struct sample_row *)(const void *)(device + data.samples);
+    ck_assert_uint_eq(row->seed, 7);
+    ck_assert_int_eq(row->logits_row, 1);
     free(block);
     free(device);
 }
@@ -211,6 +266,7 @@ int main(void) {
     TCase *tests = tcase_create("plan");
     tcase_add_loop_test(tests, test_every_split_once, 0, 200);
     tcase_add_test(tests, test_long_past_of_one_row_is_cut);
+    tcase_add_test(tests, test_many_heads_are_shared);
     tcase_add_test(tests, test_block_of_a_step);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

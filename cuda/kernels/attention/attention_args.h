@@ -6,6 +6,8 @@
 
 #define ATTENTION_PAGE 64        /* positions in a page */
 #define ATTENTION_SPLIT_KEYS 512 /* keys after which the online softmax starts anew */
+/* Queries in a merge item: one for each warp of the block. More are merged one after the other. */
+#define ATTENTION_MERGE_QUERIES 4
 
 /* Values are stored as these; the numbers are those of enum cuda_kv_type in the host's code. */
 enum cuda_kv_type {
@@ -42,8 +44,8 @@ struct step_rows {
     const int32_t *sequence; /* [n_rows] index in the step, or -1 */
 };
 
-/* q and k of every row: norm of each head (weights NULL: none), rotation, then k and v rounded into
- * their pages. One block for a row. */
+/* q and k of every row: norm of each head, rotation, then k and v rounded into their pages. One
+ * block for a row. */
 struct rope_store_args {
     struct step_rows rows;
     struct kv_stream_args kv;
@@ -52,9 +54,9 @@ struct rope_store_args {
     const float *v; /* [n_rows][v_stride]; NULL: MLA, the values are a prefix of k */
     uint32_t q_stride, k_stride, v_stride;
     uint32_t n_rows, n_heads, head_dim;
-    const float *q_norm, *k_norm;           /* [head_dim], NULL: none; RMS */
-    const float *q_norm_bias, *k_norm_bias; /* with norm_layer nonzero */
-    uint32_t norm_layer;                    /* 0: RMS norm, 1: layer norm */
+    const float *q_norm, *k_norm;           /* weights [head_dim]; NULL: ones */
+    const float *q_norm_bias, *k_norm_bias; /* of NORM_LAYER; NULL: none */
+    uint32_t q_norm_kind, k_norm_kind;      /* enum kind_of_norm */
     float q_eps, k_eps;
     uint32_t rope_dims;      /* leading dims of a head that are rotated; 0 none */
     uint32_t rope_halves;    /* pairs: 0 (2i, 2i + 1), 1 (i, i + rope_dims / 2) */
@@ -79,7 +81,8 @@ struct attention_merge_item {
     int32_t first_row, n_rows, kv_head;
     int32_t part; /* first slot */
     int32_t n_splits;
-    int32_t padding[3];
+    int32_t first_query, n_queries; /* as in attention_item: which of the slots' queries */
+    int32_t padding;
 };
 
 struct attention_args {

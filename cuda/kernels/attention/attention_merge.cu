@@ -23,6 +23,8 @@ DEVICE void query_merge(const attention_args &args, const attention_merge_item &
     }
 }
 
+static_assert(ATTENTION_MERGE_QUERIES == ATTENTION_MERGE_THREADS / 32, "one for a warp");
+
 KERNEL(attention_merge, struct attention_args, ATTENTION_MERGE_THREADS, 1) {
     wait_for_previous_kernel();
     let_next_kernel_begin();
@@ -36,7 +38,10 @@ KERNEL(attention_merge, struct attention_args, ATTENTION_MERGE_THREADS, 1) {
         item.kv_head = load_global<int32_t>(&from->kv_head);
         item.part = load_global<int32_t>(&from->part);
         item.n_splits = load_global<int32_t>(&from->n_splits);
-        for (uint32_t q = warp_index(); q < (uint32_t)item.n_rows * heads; q += n_warps)
+        uint32_t first = (uint32_t)load_global<int32_t>(&from->first_query);
+        uint32_t n = (uint32_t)load_global<int32_t>(&from->n_queries);
+        uint32_t end = n ? first + n : (uint32_t)item.n_rows * heads;
+        for (uint32_t q = first + warp_index(); q < end; q += n_warps)
             query_merge(args, item, q, heads);
     }
 }

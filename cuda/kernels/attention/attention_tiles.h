@@ -10,8 +10,8 @@
 #include "cuda/kernels/attention/attention_args.h"
 
 #define ATTENTION_THREADS 128
-#define ATTENTION_MERGE_THREADS \
-    128 /* attention_merge: a block for a merge item, no shared memory */
+/* attention_merge: a block for a merge item, a warp for a query; no shared memory. */
+#define ATTENTION_MERGE_THREADS 128
 #define ATTENTION_MAX_DISTANCE 1024 /* attention_args.relative_max_distance, at most */
 #define ATTENTION_MAX_STAGES 4
 #define ROPE_STORE_THREADS 128

@@ -2,6 +2,7 @@
  * arithmetic is that of the host's reference kernels, order of sums included. */
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/attention/kv_values.cuh"
+#include "cuda/kernels/kinds.h"
 
 /* Eight lanes have a head, lane j of them the dims j, j + 8, ... of it for norm and rotation, in
  * shared memory. */
@@ -21,13 +22,16 @@ DEVICE float head_value(const head_lanes &head, uint32_t d) {
     return load_shared<float>(head.x + 4 * d);
 }
 
-DEVICE void head_norm(const head_lanes &head, uint32_t layer, const float *weight,
-                      const float *bias, float eps) {
+/* All lanes of the warp call, whatever the kinds of their heads' norms. */
+DEVICE void head_norm(const head_lanes &head, uint32_t kind, const float *weight, const float *bias,
+                      float eps) {
     float n = (float)head.dim, mean = 0.0f, squares = 0.0f;
-    if (layer) {
+    bool layer = kind == KIND_NORM_LAYER;
+    if (warp_ballot(layer)) {
         float sum = 0.0f;
         for (uint32_t d = head.lane; d < head.dim; d += 8) sum += head_value(head, d);
-        mean = lanes_sum(sum) / n;
+        sum = lanes_sum(sum);
+        if (layer) mean = sum / n;
     }
     for (uint32_t d = head.lane; d < head.dim; d += 8) {
         float x = head_value(head, d) - mean;
@@ -143,11 +147,14 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
         warp_sync();
         /* Lanes of one head at a time see the same of it, but lanes of others another: sums go
          * through all lanes, and what isn't wanted is not stored. */
-        bool normed = !is_v && weight != nullptr;
+        uint32_t kind = is_v   ? (uint32_t)KIND_NORM_NONE
+                        : is_q ? args.q_norm_kind
+                               : args.k_norm_kind;
+        bool normed = kind != KIND_NORM_NONE;
         if (warp_ballot(normed)) {
             head_lanes of_norm = head;
             if (!normed) of_norm.dim = 0;
-            head_norm(of_norm, args.norm_layer, weight, is_q ? args.q_norm_bias : args.k_norm_bias,
+            head_norm(of_norm, kind, weight, is_q ? args.q_norm_bias : args.k_norm_bias,
                       is_q ? args.q_eps : args.k_eps);
             warp_sync();
         }

@@ -424,22 +424,23 @@ template <int type, int n, int gate> struct gemm {
     }
 };
 
-#define GEMM_KERNEL(name, type, n, gate, min_blocks)                    \
-    KERNEL(name, struct gemm_args, (n <= 32 ? 128 : 256), min_blocks) { \
+#define GEMM_KERNEL(name, type, n, gate)                                \
+    KERNEL(name, struct gemm_args, gemm_tile_of(type, gate, n).threads, \
+           gemm_tile_resident(gate, n)) {                               \
         gemm<type, n, gate>::run(args);                                 \
     }
 /* All kernels of a type (F32 has fewer: gemm_tiles.h). */
-#define GEMM_NARROW_KERNELS(name, type)                 \
-    GEMM_KERNEL(gemm_##name##_n8, type, 8, 0, 4)        \
-    GEMM_KERNEL(gemm_##name##_n16, type, 16, 0, 4)      \
-    GEMM_KERNEL(gemm_##name##_n32, type, 32, 0, 3)      \
-    GEMM_KERNEL(gemm_##name##_n64, type, 64, 0, 2)      \
-    GEMM_KERNEL(gemm_##name##_n8_gate, type, 8, 1, 4)   \
-    GEMM_KERNEL(gemm_##name##_n16_gate, type, 16, 1, 3) \
-    GEMM_KERNEL(gemm_##name##_n32_gate, type, 32, 1, 2)
-#define GEMM_KERNELS(name, type)                     \
-    GEMM_NARROW_KERNELS(name, type)                  \
-    GEMM_KERNEL(gemm_##name##_n128, type, 128, 0, 1) \
-    GEMM_KERNEL(gemm_##name##_n64_gate, type, 64, 1, 1)
+#define GEMM_NARROW_KERNELS(name, type)              \
+    GEMM_KERNEL(gemm_##name##_n8, type, 8, 0)        \
+    GEMM_KERNEL(gemm_##name##_n16, type, 16, 0)      \
+    GEMM_KERNEL(gemm_##name##_n32, type, 32, 0)      \
+    GEMM_KERNEL(gemm_##name##_n64, type, 64, 0)      \
+    GEMM_KERNEL(gemm_##name##_n8_gate, type, 8, 1)   \
+    GEMM_KERNEL(gemm_##name##_n16_gate, type, 16, 1) \
+    GEMM_KERNEL(gemm_##name##_n32_gate, type, 32, 1)
+#define GEMM_KERNELS(name, type)                  \
+    GEMM_NARROW_KERNELS(name, type)               \
+    GEMM_KERNEL(gemm_##name##_n128, type, 128, 0) \
+    GEMM_KERNEL(gemm_##name##_n64_gate, type, 64, 1)
 
 #endif

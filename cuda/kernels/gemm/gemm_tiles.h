@@ -1,8 +1,8 @@
 /* The GEMM kernels as their launches see them. Kernel gemm_TYPE_nN (gemm_q4_k_n32), or
  * gemm_TYPE_nN_gate for GEMM_GATE, does blocks of `rows` weight rows × N activation rows, N of
- * gemm_tile_ns; TYPE is the type's name in lower case (fp8,
- * int4_32 and int4_64 of enum layout_type). A row of x gets the same bits from each of
- * them, so N is the selection's to choose.
+ * gemm_tile_n; TYPE is the type's name in lower case (fp8, int4_32 and int4_64 of enum
+ * layout_type). A row of x gets the same bits from each of them, so N is the selection's to
+ * choose.
  *
  * Block b of the grid: with R row blocks (of all weights one after the other, each
  * ceil(n_rows / rows); of weights[0] alone for GATE) and X = ceil(n_x / N), row block b / X % R,
@@ -76,6 +76,11 @@ LAYOUT_CONSTANT struct gemm_tile gemm_tile_of(uint32_t type, uint32_t gate, uint
         stages--;
     struct gemm_tile ring = gemm_tile_ring(tile, unit_x_bytes, stage_units, stages);
     return ring.shared_bytes <= GEMM_SHARED_MOST ? ring : tile;
+}
+
+/* Blocks that a multiprocessor is to have at once, for which a kernel's registers are bounded. */
+LAYOUT_CONSTANT uint32_t gemm_tile_resident(uint32_t gate, uint32_t n) {
+    return n <= 8 ? 4 : n <= 16 ? 4 - gate : n <= 32 ? 3 - gate : n <= 64 ? 2 - gate : 1;
 }
 
 /* Of one block in gemm_args.parts. */

@@ -5,7 +5,7 @@
 #define CUDA_KERNELS_GEMM_UNPACK_CUH
 
 #include "cuda/kernels/ptx.cuh"
-#include "cuda/weight_layout.h"
+#include "cuda/kernels/weight_format.cuh"
 
 /* Units lie in shared or in global memory. */
 template <typename T> DEVICE T load_at(shared from) {
@@ -15,19 +15,11 @@ template <typename T> DEVICE T load_at(const unsigned char *from) {
     return load_global<T>(from);
 }
 
-/* The format as constants, all of them made where nvcc makes constants. */
-template <int type> struct unit_format {
-    static constexpr weight_format format = weight_layout_format(type);
-    static constexpr uint32_t low_bits = format.low_bits, high_bits = format.high_bits;
-    static constexpr uint32_t code_offset = format.code_offset, sub_offset = format.sub_offset;
-    static constexpr int scales = format.scales;
-    static constexpr uint32_t header_bytes = format.header_bytes;
-    static constexpr uint32_t high_at = weight_layout_low_bytes(format);
-    static constexpr uint32_t scales_at = high_at + weight_layout_high_bytes(format);
-    static constexpr uint32_t unit_bytes = weight_layout_unit_bytes(format);
-    static constexpr bool has_shift = type == WEIGHT_Q2_K || scales == LAYOUT_SUB_SCALE_MIN_32 ||
-                                      scales == LAYOUT_BLOCK_SCALE_MIN;
-};
+/* Whether a value is a product plus something. */
+template <int type>
+static constexpr bool has_shift =
+    type == WEIGHT_Q2_K || packed_format<type>::scales == LAYOUT_SUB_SCALE_MIN_32 ||
+    packed_format<type>::scales == LAYOUT_BLOCK_SCALE_MIN;
 
 /* A lane's words of a unit. Elements of 8 bits and more are read when their step comes. */
 template <int type, typename Memory> struct unit_words {
@@ -41,7 +33,7 @@ template <int type, typename Memory> struct unit_words {
  * be the thread's. */
 template <int type, typename Memory>
 DEVICE unit_words<type, Memory> unit_load(Memory unit, Memory header, uint32_t lane) {
-    typedef unit_format<type> format;
+    typedef packed_format<type> format;
     unit_words<type, Memory> words;
     words.at = unit + lane * 16;
     if constexpr (format::low_bits == 4) {
@@ -81,7 +73,7 @@ DEVICE unit_words<type, Memory> unit_load(Memory unit, Memory header, uint32_t l
 /* Codes are taken at bit 0 of a half, or at bit 4 for rows 8 ... 15 where four bits or less are
  * low. */
 template <int type, int lower> struct code_place {
-    static constexpr int bit = lower && unit_format<type>::low_bits < 8 ? 4 : 0;
+    static constexpr int bit = lower && packed_format<type>::low_bits < 8 ? 4 : 0;
     static constexpr float unit = (float)(1 << (24 - bit)); /* what makes it a whole number again */
 };
 
@@ -101,7 +93,7 @@ template <int bit> DEVICE uint32_t e4m3_codes(uint32_t word) {
 /* Values (register i, both halves) of step s without their scale, as two f16. */
 template <int type, int s, int i, typename Memory>
 DEVICE uint32_t unit_codes(const unit_words<type, Memory> &words) {
-    typedef unit_format<type> format;
+    typedef packed_format<type> format;
     constexpr int bits = format::low_bits, bit = code_place<type, i % 2>::bit;
     constexpr uint32_t mask = ((1u << bits) - 1u) << bit, mask2 = mask << 16 | mask;
     constexpr uint32_t offset = 0x8000u | format::code_offset << bit,
@@ -143,7 +135,7 @@ struct unit_scale {
 };
 template <int type, int s, int lower, typename Memory>
 DEVICE unit_scale unit_scales(const unit_words<type, Memory> &words) {
-    typedef unit_format<type> format;
+    typedef packed_format<type> format;
     constexpr float unit = code_place<type, lower>::unit, two_24 = 16777216.0f;
     constexpr int block = s / 2;
     uint32_t scale = words.scale[lower], factor = words.factor[lower];
@@ -185,7 +177,7 @@ DEVICE void unit_pair(const unit_words<type, Memory> &words, const unit_scale &s
         codes = unit_codes<type, s, i>(words);
     float q0 = low_half(codes), q1 = high_half(codes);
     if constexpr (type == WEIGHT_Q8_K) q0 *= 16777216.0f, q1 *= 16777216.0f;
-    if constexpr (unit_format<type>::has_shift) {
+    if constexpr (has_shift<type>) {
         to[0] = fma_f32(scale.scale, q0, scale.shift);
         to[1] = fma_f32(scale.scale, q1, scale.shift);
     } else {
@@ -204,7 +196,7 @@ DEVICE void unit_values(unit_words<type, Memory> &words, float to[8]) {
         to[0] = left.x, to[1] = left.y, to[2] = left.z, to[3] = left.w;
         to[4] = right.x, to[5] = right.y, to[6] = right.z, to[7] = right.w;
     } else {
-        if constexpr (unit_format<type>::low_bits == 8 && s % 2 == 0) {
+        if constexpr (packed_format<type>::low_bits == 8 && s % 2 == 0) {
             u32x4 v = load_at<u32x4>(words.at + s / 2 * 512);
             words.low[0] = v.x, words.low[1] = v.y, words.low[2] = v.z, words.low[3] = v.w;
         }

@@ -306,7 +306,7 @@ EXPORT driver_result cuMemAlloc_v2(driver_address *address, size_t bytes) {
     ENTER("alloc");
     size_t live;
     emulated_memory_live(&live);
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!bytes) return DRIVER_INVALID_VALUE;
     if (bytes > fake.options.memory || live > fake.options.memory - bytes)
         return DRIVER_OUT_OF_MEMORY;
@@ -320,7 +320,7 @@ EXPORT driver_result cuMemAlloc_v2(driver_address *address, size_t bytes) {
 EXPORT driver_result cuMemFree_v2(driver_address address) {
     LOCKED;
     const driver_result entered = fake_enter("free");
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!address) return entered;
     if (!emulated_memory_find((void *)address, 1)) return DRIVER_INVALID_VALUE;
     if (!emulated_memory_give((void *)address)) {
@@ -332,7 +332,7 @@ EXPORT driver_result cuMemFree_v2(driver_address address) {
 
 EXPORT driver_result cuMemHostAlloc(void **memory, size_t bytes, unsigned) {
     ENTER("host_alloc");
-    if (fake.n_capturing) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (fake_forbids()) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     if (!bytes) return DRIVER_INVALID_VALUE;
     char *made = (char *)aligned_alloc(4096, (bytes + 4095) / 4096 * 4096);
     if (!made) return DRIVER_OUT_OF_MEMORY;
@@ -397,6 +397,12 @@ EXPORT driver_result cuKernelGetFunction(driver_function *function, driver_kerne
     return DRIVER_SUCCESS;
 }
 
+/* What the product's code is compiled for: sm_80, sm_90, and PTX of compute_80 for what comes
+ * later, which has no wait for the kernel before. */
+static int compiled_for() {
+    return fake.options.major == 9 ? 90 : 80;
+}
+
 EXPORT driver_result cuKernelGetAttribute(int *value, unsigned attribute, driver_kernel kernel,
                                           driver_device) {
     LOCKED;
@@ -405,8 +411,10 @@ EXPORT driver_result cuKernelGetAttribute(int *value, unsigned attribute, driver
         *value = (int)kernel->kernel->max_threads;
     else if (attribute == DRIVER_KERNEL_NUM_REGS)
         *value = 128;
-    else if (attribute == DRIVER_KERNEL_PTX_VERSION || attribute == DRIVER_KERNEL_BINARY_VERSION)
-        *value = fake.options.major * 10 + fake.options.minor;
+    else if (attribute == DRIVER_KERNEL_PTX_VERSION)
+        *value = compiled_for();
+    else if (attribute == DRIVER_KERNEL_BINARY_VERSION)
+        *value = fake.options.major > 9 ? fake.options.major * 10 : compiled_for();
     else if (attribute == DRIVER_KERNEL_MAX_DYNAMIC_SHARED_SIZE_BYTES)
         *value = kernel->max_dynamic_shared;
     return DRIVER_SUCCESS;
@@ -460,6 +468,10 @@ EXPORT driver_result cuLaunchKernelEx(const struct driver_launch *launch, driver
         return DRIVER_INVALID_VALUE;
     if (op.cluster > 1 && fake.options.major < 9) return DRIVER_INVALID_VALUE;
     if (fake.options.major < 9 && op.programmatic) return DRIVER_INVALID_VALUE;
+    /* A device would let it run too early; refused, so that it is seen. */
+    if (compiled_for() < 90 && op.programmatic) return DRIVER_INVALID_VALUE;
+    if (fake.options.version < 12030 && op.programmatic && fake_stream(launch->stream)->capture)
+        return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     op.bytes.resize(op.kernel->args_bytes);
     memcpy(op.bytes.data(), parameters[0], op.bytes.size());
     return fake_submit(launch->stream, std::move(op));

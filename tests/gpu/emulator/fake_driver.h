@@ -91,7 +91,7 @@ struct fake_device {
     int n_retained;
     long n_streams, n_events, n_graphs, n_execs, n_libraries, n_host;
     std::vector<std::pair<char *, size_t>> host; /* pinned memory */
-    int n_capturing;                             /* streams that forbid unsafe calls */
+    int n_global_captures;                       /* that forbid every thread's unsafe calls */
     std::vector<driver_stream> streams;
     struct CUstream_st null_stream;
     char error[1024]; /* of the kernel that failed */
@@ -106,6 +106,9 @@ driver_result fake_submit(driver_stream stream, struct op &&op);
 driver_result fake_execute(const struct op &op);
 driver_result fake_flush(driver_stream stream);
 driver_stream fake_stream(driver_stream stream);
+/* Whether a capture forbids this thread what can't be captured: its own, or a global one of any,
+ * unless the thread's mode lets it. */
+bool fake_forbids();
 
 #define EXPORT extern "C" __attribute__((visibility("default")))
 #define LOCKED std::lock_guard<std::recursive_mutex> locked(fake.lock)

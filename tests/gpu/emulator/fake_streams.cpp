@@ -289,12 +289,27 @@ EXPORT driver_result cuEventElapsedTime(float *milliseconds, driver_event start,
 
 /* ---- graphs ---- */
 
+static thread_local unsigned thread_mode = DRIVER_CAPTURE_GLOBAL;
+static thread_local int n_own_captures; /* but the relaxed ones */
+
+bool fake_forbids() {
+    if (thread_mode == DRIVER_CAPTURE_RELAXED) return false;
+    return n_own_captures || (thread_mode == DRIVER_CAPTURE_GLOBAL && fake.n_global_captures);
+}
+
+EXPORT driver_result cuThreadExchangeStreamCaptureMode(unsigned *mode) {
+    ENTER("mode");
+    std::swap(*mode, thread_mode);
+    return DRIVER_SUCCESS;
+}
+
 EXPORT driver_result cuStreamBeginCapture_v2(driver_stream stream, unsigned mode) {
     ENTER("capture");
     if (!stream || stream->capture) return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
     stream->capture = new CUgraph_st();
     stream->capture_mode = mode;
-    if (mode != DRIVER_CAPTURE_RELAXED) fake.n_capturing++;
+    n_own_captures += mode != DRIVER_CAPTURE_RELAXED;
+    fake.n_global_captures += mode == DRIVER_CAPTURE_GLOBAL;
     fake.n_graphs++;
     return DRIVER_SUCCESS;
 }
@@ -304,7 +319,8 @@ EXPORT driver_result cuStreamEndCapture(driver_stream stream, driver_graph *grap
     const driver_result entered = fake_enter("end");
     *graph = NULL;
     if (!stream->capture || stream->joined) return DRIVER_STREAM_CAPTURE_UNMATCHED;
-    if (stream->capture_mode != DRIVER_CAPTURE_RELAXED) fake.n_capturing--;
+    n_own_captures -= stream->capture_mode != DRIVER_CAPTURE_RELAXED;
+    fake.n_global_captures -= stream->capture_mode == DRIVER_CAPTURE_GLOBAL;
     for (driver_stream other : fake.streams)
         if (other->joined && other->capture == stream->capture) {
             other->capture = NULL;
