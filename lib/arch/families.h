@@ -1,0 +1,8 @@
+/* The table of families, a line each: general.architecture, the function that reads it, and which
+ * keys of enum family_switch it reads. It is included where FAMILY is defined. */
+FAMILY("llama", llama_read, 0)
+FAMILY("qwen2", qwen2_read, 0)
+FAMILY("qwen3", qwen3_read, 0)
+FAMILY("gemma", gemma_read, 0)
+FAMILY("gemma2", gemma2_read, 0)
+FAMILY("gemma3", gemma3_read, 0)

@@ -1,0 +1,56 @@
+"""Families of decoders: their small configs, and what converters from Hugging Face make of their tensors and keys.
+
+A family has
+  model    the class of transformers, without Config and ForCausalLM
+  base     the config of its golden models
+  top      (Hugging Face name, GGUF name) outside the layers, without .weight and .bias
+  layer    the prefix of a layer, and pairs of names in it
+  keys     what it adds to the common metadata: {suffix: value}
+  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)"""
+
+import numpy as np
+
+SIZES = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
+             max_position_embeddings=512)
+ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+
+TOP = [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")]
+ATTENTION = [(f"self_attn.{x}_proj", f"attn_{x}") for x in "qkv"] + [("self_attn.o_proj", "attn_output")]
+FFN = [(f"mlp.{x}_proj", f"ffn_{x}") for x in ("gate", "up", "down")]
+PRE_NORMS = [("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm")]
+QK_NORMS = [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm")]
+
+
+def head_dim(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def as_they_are(name, config, values):
+    return values
+
+
+def plus_one(name, config, values):
+    return values + np.float32(1) if "norm" in name else values
+
+
+FAMILIES = {
+    "qwen3": dict(
+        model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
+                                 tie_word_embeddings=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + QK_NORMS), values=as_they_are),
+    "gemma": dict(
+        model="Gemma", base=dict(SIZES, **ROPE, vocab_size=129, num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-6,
+                                 hidden_activation="gelu_pytorch_tanh", hidden_act="gelu_pytorch_tanh"),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=plus_one, norm_center=0.0),
+    "gemma2": dict(
+        model="Gemma2", base=dict(SIZES, **ROPE, vocab_size=131, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
+                                  num_hidden_layers=3, query_pre_attn_scalar=16, sliding_window=12,
+                                  attn_logit_softcapping=4.0, final_logit_softcapping=6.0),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        keys=lambda c: {"attn_logit_softcapping": c.attn_logit_softcapping,
+                        "final_logit_softcapping": c.final_logit_softcapping,
+                        "attention.sliding_window": c.sliding_window},
+        values=plus_one, norm_center=0.0),
+}
