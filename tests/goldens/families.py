@@ -53,4 +53,9 @@ FAMILIES = {
                         "final_logit_softcapping": c.final_logit_softcapping,
                         "attention.sliding_window": c.sliding_window},
         values=plus_one, norm_center=0.0),
+    "olmo2": dict(
+        model="Olmo2", base=dict(SIZES, **ROPE, vocab_size=133, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
+            ("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        values=as_they_are),
 }
