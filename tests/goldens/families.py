@@ -10,6 +10,8 @@ A family has
 
 import numpy as np
 
+from gguf_model import permute_for_adjacent_pairs
+
 SIZES = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
              max_position_embeddings=512)
 ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
@@ -31,6 +33,15 @@ def as_they_are(name, config, values):
 
 def plus_one(name, config, values):
     return values + np.float32(1) if "norm" in name else values
+
+
+def adjacent_pairs(name, config, values):
+    """Rotation in halves (i, i + head_dim/2), which the file wants as pairs (2i, 2i + 1)."""
+    if ".attn_q." in name:
+        return permute_for_adjacent_pairs(values, config.num_attention_heads)
+    if ".attn_k." in name:
+        return permute_for_adjacent_pairs(values, config.num_key_value_heads)
+    return values
 
 
 FAMILIES = {
@@ -58,4 +69,13 @@ FAMILIES = {
         top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
             ("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
         values=as_they_are),
+    "granite": dict(
+        model="Granite", base=dict(SIZES, **ROPE, vocab_size=135, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                   tie_word_embeddings=True, embedding_multiplier=6.0, residual_multiplier=0.3,
+                                   attention_multiplier=0.25, logits_scaling=2.5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"attention.scale": c.attention_multiplier, "embedding_scale": c.embedding_multiplier,
+                        "residual_scale": c.residual_multiplier, "logit_scale": c.logits_scaling,
+                        "rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size},
+        values=adjacent_pairs),
 }

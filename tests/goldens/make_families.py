@@ -23,6 +23,7 @@ MODELS = {
     "gemma2-mqa": dict(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, sliding_window=500,
                        attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
     "olmo2-tied": dict(tie_word_embeddings=True, num_key_value_heads=6, attention_bias=True),
+    "granite-untied": dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True, residual_multiplier=1.0),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
