@@ -78,4 +78,13 @@ FAMILIES = {
                         "residual_scale": c.residual_multiplier, "logit_scale": c.logits_scaling,
                         "rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size},
         values=adjacent_pairs),
+    "phi3": dict(
+        model="Phi3", base=dict(SIZES, **ROPE, vocab_size=137, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                pad_token_id=0, bos_token_id=1, eos_token_id=2, sliding_window=None),
+        top=TOP, layer=("model.layers.", PRE_NORMS + [
+            ("self_attn.qkv_proj", "attn_qkv"), ("self_attn.o_proj", "attn_output"), ("mlp.gate_up_proj", "ffn_up"),
+            ("mlp.down_proj", "ffn_down")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window or 0,
+                        "rope.dimension_count": int(head_dim(c) * c.rope_parameters.get("partial_rotary_factor", 1))},
+        values=as_they_are),
 }
