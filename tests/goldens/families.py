@@ -87,4 +87,10 @@ FAMILIES = {
         keys=lambda c: {"attention.sliding_window": c.sliding_window or 0,
                         "rope.dimension_count": int(head_dim(c) * c.rope_parameters.get("partial_rotary_factor", 1))},
         values=as_they_are),
+    "starcoder2": dict(
+        model="Starcoder2", base=dict(SIZES, **ROPE, vocab_size=139, num_key_value_heads=2, use_bias=True,
+                                      bos_token_id=1, eos_token_id=2),
+        top=TOP, layer=("model.layers.", ATTENTION + PRE_NORMS + [("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window} if c.sliding_window else {},
+        values=as_they_are),
 }
