@@ -44,6 +44,11 @@ def adjacent_pairs(name, config, values):
     return values
 
 
+def transposed(name, config, values):
+    """Linear layers that the model holds as [inputs][outputs]."""
+    return values.T if values.ndim == 2 and name.startswith("blk.") else values
+
+
 FAMILIES = {
     "qwen3": dict(
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
@@ -93,4 +98,12 @@ FAMILIES = {
         top=TOP, layer=("model.layers.", ATTENTION + PRE_NORMS + [("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
         keys=lambda c: {"attention.sliding_window": c.sliding_window} if c.sliding_window else {},
         values=as_they_are),
+    "gpt2": dict(
+        model="GPT2", class_="GPT2LMHeadModel",
+        base=dict(vocab_size=141, n_positions=256, n_embd=48, n_layer=2, n_head=6, bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.wpe", "position_embd"),
+             ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
+                                  ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd}, values=transposed),
 }

@@ -27,6 +27,7 @@ MODELS = {
     "phi3-window": dict(sliding_window=16, num_key_value_heads=6, tie_word_embeddings=True, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
     "starcoder2-window": dict(sliding_window=16, use_bias=False, tie_word_embeddings=False),
+    "gpt2-untied": dict(tie_word_embeddings=False, n_inner=40),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
