@@ -11,3 +11,4 @@ FAMILY("granite", granite_read, READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS
 FAMILY("phi3", phi3_read, 0)
 FAMILY("starcoder2", starcoder2_read, 0)
 FAMILY("gpt2", gpt2_read, 0)
+FAMILY("gptneox", gptneox_read, 0)

@@ -49,6 +49,19 @@ def transposed(name, config, values):
     return values.T if values.ndim == 2 and name.startswith("blk.") else values
 
 
+def apart(name, config, values, n_groups, n_q):
+    """q, k and v of each of n_groups groups of n_q query heads, to all of q, all of k, all of v."""
+    if "attn_qkv" not in name:
+        return values
+    rows = values.reshape(n_groups, n_q + 2, head_dim(config), *values.shape[1:])
+    return np.concatenate([rows[:, part].reshape(-1, *values.shape[1:])
+                           for part in (slice(n_q), slice(n_q, n_q + 1), slice(n_q + 1, n_q + 2))])
+
+
+def apart_by_head(name, config, values):
+    return apart(name, config, values, config.num_attention_heads, 1)
+
+
 FAMILIES = {
     "qwen3": dict(
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
@@ -106,4 +119,13 @@ FAMILIES = {
         layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
                                   ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
         keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd}, values=transposed),
+    "gptneox": dict(
+        model="GPTNeoX", base=dict(SIZES, vocab_size=143, num_hidden_layers=2, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=[("gpt_neox.embed_in", "token_embd"), ("gpt_neox.final_layer_norm", "output_norm"),
+             ("lm_head", "output")],
+        layer=("gpt_neox.layers.", PRE_NORMS + [
+            ("attention.query_key_value", "attn_qkv"), ("attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=apart_by_head),
 }

@@ -28,6 +28,8 @@ MODELS = {
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
     "starcoder2-window": dict(sliding_window=16, use_bias=False, tie_word_embeddings=False),
     "gpt2-untied": dict(tie_word_embeddings=False, n_inner=40),
+    "gptneox-sequential": dict(use_parallel_residual=False, attention_bias=False, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
