@@ -128,4 +128,12 @@ FAMILIES = {
             ("attention.query_key_value", "attn_qkv"), ("attention.dense", "attn_output"),
             ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
         keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=apart_by_head),
+    "phi2": dict(
+        model="Phi", base=dict(SIZES, vocab_size=145, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=[("model.embed_tokens", "token_embd"), ("model.final_layernorm", "output_norm"), ("lm_head", "output")],
+        layer=("model.layers.", ATTENTION[:3] + [
+            ("self_attn.dense", "attn_output"), ("input_layernorm", "attn_norm"), ("mlp.fc1", "ffn_up"),
+            ("mlp.fc2", "ffn_down")]),
+        values=as_they_are),
 }

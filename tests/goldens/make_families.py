@@ -30,6 +30,7 @@ MODELS = {
     "gpt2-untied": dict(tie_word_embeddings=False, n_inner=40),
     "gptneox-sequential": dict(use_parallel_residual=False, attention_bias=False, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}),
+    "phi2-gqa": dict(num_key_value_heads=2),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
