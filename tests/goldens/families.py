@@ -136,4 +136,9 @@ FAMILIES = {
             ("self_attn.dense", "attn_output"), ("input_layernorm", "attn_norm"), ("mlp.fc1", "ffn_up"),
             ("mlp.fc2", "ffn_down")]),
         values=as_they_are),
+    "stablelm": dict(
+        model="StableLm", base=dict(SIZES, vocab_size=147, num_key_value_heads=2, use_qkv_bias=True, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}, head_dim=8),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=as_they_are),
 }

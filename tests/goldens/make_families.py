@@ -31,6 +31,7 @@ MODELS = {
     "gptneox-sequential": dict(use_parallel_residual=False, attention_bias=False, rope_parameters={
         "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}),
     "phi2-gqa": dict(num_key_value_heads=2),
+    "stablelm-parallel": dict(use_parallel_residual=True, use_qkv_bias=False, tie_word_embeddings=True),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
