@@ -141,4 +141,19 @@ FAMILIES = {
             "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}, head_dim=8),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
         keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=as_they_are),
+    "falcon": dict(
+        model="Falcon", base=dict(vocab_size=149, hidden_size=48, num_hidden_layers=2, num_attention_heads=6,
+                                  max_position_embeddings=512, multi_query=True, new_decoder_architecture=False,
+                                  parallel_attn=True, bias=False, **ROPE),
+        top=[("transformer.word_embeddings", "token_embd"), ("transformer.ln_f", "output_norm"),
+             ("lm_head", "output")],
+        layer=("transformer.h.", [
+            ("input_layernorm", "attn_norm"), ("ln_mlp", "attn_norm"), ("ln_attn", "attn_norm_2"),
+            ("self_attention.query_key_value", "attn_qkv"), ("self_attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": 4 * c.hidden_size,
+                        "attention.head_count_kv": c.num_kv_heads if c.new_decoder_architecture else 1},
+        values=lambda name, c, values: apart(
+            name, c, values, c.num_kv_heads if c.new_decoder_architecture else 1,
+            c.num_attention_heads // (c.num_kv_heads if c.new_decoder_architecture else 1))),
 }
