@@ -156,4 +156,14 @@ FAMILIES = {
         values=lambda name, c, values: apart(
             name, c, values, c.num_kv_heads if c.new_decoder_architecture else 1,
             c.num_attention_heads // (c.num_kv_heads if c.new_decoder_architecture else 1))),
+    "command-r": dict(
+        model="Cohere", base=dict(SIZES, **ROPE, vocab_size=151, num_key_value_heads=2, logit_scale=0.4),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        keys=lambda c: {"logit_scale": c.logit_scale}, values=as_they_are),
+    "cohere2": dict(
+        model="Cohere2", base=dict(SIZES, **ROPE, vocab_size=153, num_key_value_heads=2, num_hidden_layers=5,
+                                   head_dim=8, logit_scale=0.4, sliding_window=20),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        keys=lambda c: {"logit_scale": c.logit_scale, "attention.sliding_window": c.sliding_window},
+        values=as_they_are),
 }
