@@ -166,4 +166,14 @@ FAMILIES = {
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
         keys=lambda c: {"logit_scale": c.logit_scale, "attention.sliding_window": c.sliding_window},
         values=as_they_are),
+    "glm4": dict(
+        model="Glm4", base=dict(SIZES, vocab_size=155, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-5,
+                                attention_bias=True, rope_parameters={
+                                    "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+                                pad_token_id=0, eos_token_id=1),
+        top=TOP, layer=("model.layers.", ATTENTION + [
+            ("input_layernorm", "attn_norm"), ("post_self_attn_layernorm", "post_attention_norm"),
+            ("post_attention_layernorm", "ffn_norm"), ("post_mlp_layernorm", "post_ffw_norm"),
+            ("mlp.gate_up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]),
+        values=as_they_are),
 }

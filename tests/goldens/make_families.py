@@ -34,6 +34,7 @@ MODELS = {
     "stablelm-parallel": dict(use_parallel_residual=True, use_qkv_bias=False, tie_word_embeddings=True),
     "falcon-new": dict(new_decoder_architecture=True, num_kv_heads=2, bias=True, tie_word_embeddings=False),
     "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
+    "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
