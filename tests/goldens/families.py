@@ -176,4 +176,13 @@ FAMILIES = {
             ("post_attention_layernorm", "ffn_norm"), ("post_mlp_layernorm", "post_ffw_norm"),
             ("mlp.gate_up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]),
         values=as_they_are),
+    "bloom": dict(
+        model="Bloom", base=dict(vocab_size=159, hidden_size=48, n_layer=2, n_head=6),
+        top=[("transformer.word_embeddings", "token_embd"),
+             ("transformer.word_embeddings_layernorm", "token_embd_norm"), ("transformer.ln_f", "output_norm"),
+             ("lm_head", "output")],
+        layer=("transformer.h.", PRE_NORMS + [
+            ("self_attention.query_key_value", "attn_qkv"), ("self_attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"context_length": 512, "feed_forward_length": 4 * c.hidden_size}, values=apart_by_head),
 }
