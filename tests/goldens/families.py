@@ -185,4 +185,14 @@ FAMILIES = {
             ("self_attention.query_key_value", "attn_qkv"), ("self_attention.dense", "attn_output"),
             ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
         keys=lambda c: {"context_length": 512, "feed_forward_length": 4 * c.hidden_size}, values=apart_by_head),
+    "mpt": dict(
+        model="Mpt", base=dict(vocab_size=161, d_model=48, n_layers=2, n_heads=6, max_seq_len=512),
+        top=[("transformer.wte", "token_embd"), ("transformer.norm_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.blocks.", [
+            ("norm_1", "attn_norm"), ("attn.Wqkv", "attn_qkv"), ("attn.out_proj", "attn_output"),
+            ("norm_2", "ffn_norm"), ("ffn.up_proj", "ffn_up"), ("ffn.down_proj", "ffn_down")]),
+        keys=lambda c: {"context_length": c.max_seq_len, "feed_forward_length": c.expansion_ratio * c.d_model,
+                        "attention.max_alibi_bias": float(c.attn_config.alibi_bias_max),
+                        **({"attention.clamp_kqv": float(c.attn_config.clip_qkv)} if c.attn_config.clip_qkv else {})},
+        values=as_they_are),
 }
