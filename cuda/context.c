@@ -12,7 +12,8 @@ enum { ARENA_ALIGNMENT = 256 };
 
 /* Offsets in the arena, and sizes. */
 struct sizes {
-    uint64_t block, buffers, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS], prepared_scale;
+    uint64_t block, buffers, slopes, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS],
+        prepared_scale;
     uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
     uint64_t arena; /* bytes in all */
     uint64_t prepared_bytes[CUDA_ACTIVATIONS];
@@ -177,6 +178,7 @@ static void measure(const struct cuda_properties *device, const struct program *
     sizes->block = place(sizes, data->bytes, 1);
     sizes->buffers =
         place(sizes, mul_saturating(rows, (uint64_t)program->row_floats), sizeof(float));
+    sizes->slopes = place(sizes, (uint64_t)program->n_slopes, sizeof(float));
     uint64_t rope_dims = 0;
     for (int i = 0; i < spec->n_ropes; i++) rope_dims += padded(spec->ropes[i].n_dims);
     sizes->frequencies = place(sizes, rope_dims, sizeof(float));
@@ -242,6 +244,7 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
     uint64_t dims = 0;
     context->block = context->arena + sizes->block;
     context->buffers = floats_at(context, sizes->buffers);
+    context->slopes = floats_at(context, sizes->slopes);
     for (int f = 0; f < CUDA_ACTIVATIONS; f++)
         context->prepared[f] = context->arena + sizes->prepared[f];
     context->prepared_scale = floats_at(context, sizes->prepared_scale);
@@ -304,6 +307,9 @@ static status take_device(struct backend_context *context, const struct sizes *s
     point(context, sizes);
     TRY(device_clear(device, context->stream, context->gemm_counters,
                      sizes->n_counters * sizeof(uint32_t)));
+    if (context->program->slopes)
+        TRY(device_upload(device, context->stream, context->slopes, context->program->slopes,
+                          (size_t)context->program->n_slopes * sizeof(float)));
     for (int i = 0; i < spec->n_ropes; i++)
         TRY(device_upload(device, context->stream, context->frequencies[i],
                           context->program->frequencies[i],

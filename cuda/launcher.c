@@ -34,6 +34,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct spec *spec = context->program->spec;
     const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
+    const struct cuda_weight *positions = cuda_weights_matrix(context->model, &spec->positions);
     struct embed_args args = {
         .rows = launcher_rows(context),
         .tiles = table->tiles,
@@ -44,6 +45,9 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .out_stride = width_of(context, op->out[0]),
         .type = table->type,
         .scale = op->scale,
+        .position_tiles = positions ? positions->tiles : NULL,
+        .position_type = positions ? positions->type : 0,
+        .position_offset = (uint32_t)spec->position_offset,
     };
     struct launch_shape shape = {
         .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};
@@ -63,6 +67,25 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         TRY(launcher_launch(launcher, &shape, &rope));
     }
     return OK;
+}
+
+static status launch_norm(struct launcher *launcher, const struct op *op) {
+    const struct backend_context *context = launcher->context;
+    struct norm_args args = {
+        .in = launcher_reg(context, op->in),
+        .normed = launcher_reg(context, op->out[0]),
+        .in_stride = width_of(context, op->in),
+        .normed_stride = width_of(context, op->out[0]),
+        .norm = launcher_norm(context->model, op->norm),
+        .n_rows = (uint32_t)launcher->n_rows,
+        .n_cols = (uint32_t)op->width,
+        .n_padded = (uint32_t)op->width,
+    };
+    struct launch_shape shape = {.kernel = "norm_prepare",
+                                 .grid = (uint32_t)launcher->n_rows,
+                                 .threads = NORM_THREADS,
+                                 .shared_bytes = NORM_SHARED};
+    return launcher_launch(launcher, &shape, &args);
 }
 
 static struct kv_stream_args stream_of(const struct backend_context *context,
@@ -92,6 +115,9 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct attention_spec *a = op->attention;
     const struct rope_spec *rope = a->rope < 0 ? NULL : &context->program->spec->ropes[a->rope];
     const struct backend_model *model = context->model;
+    const struct norm_spec none = {.kind = NORM_NONE};
+    const struct norm_spec *q_norm = a->norm_whole ? &none : &a->q_norm;
+    const struct norm_spec *k_norm = a->norm_whole ? &none : &a->k_norm;
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
@@ -104,17 +130,18 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .n_rows = (uint32_t)launcher->n_rows,
         .n_heads = (uint32_t)a->n_heads,
         .head_dim = (uint32_t)a->head_dim,
-        .q_norm = cuda_weights_vector(model, &a->q_norm.weight),
-        .k_norm = cuda_weights_vector(model, &a->k_norm.weight),
-        .q_norm_bias = cuda_weights_vector(model, &a->q_norm.bias),
-        .k_norm_bias = cuda_weights_vector(model, &a->k_norm.bias),
-        .q_norm_kind = (uint32_t)a->q_norm.kind,
-        .k_norm_kind = (uint32_t)a->k_norm.kind,
-        .q_eps = a->q_norm.eps,
-        .k_eps = a->k_norm.eps,
+        .q_norm = cuda_weights_vector(model, &q_norm->weight),
+        .k_norm = cuda_weights_vector(model, &k_norm->weight),
+        .q_norm_bias = cuda_weights_vector(model, &q_norm->bias),
+        .k_norm_bias = cuda_weights_vector(model, &k_norm->bias),
+        .q_norm_kind = (uint32_t)q_norm->kind,
+        .k_norm_kind = (uint32_t)k_norm->kind,
+        .q_eps = q_norm->eps,
+        .k_eps = k_norm->eps,
         .rope_dims = rope ? (uint32_t)rope->n_dims : 0,
         .rope_halves = rope && rope->pairing == ROPE_HALVES,
         .rope_table = rope ? context->rope_tables[a->rope] : NULL,
+        .clamp = a->clamp,
     };
     struct launch_shape shape = {
         .kernel = "rope_store",
@@ -143,6 +170,7 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
+        .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
         .items = (const struct attention_item *)(const void *)(block + work->items),
         .n_items = counts,
@@ -161,6 +189,8 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_LINEAR:
     case OP_HEAD:
         return linear_launch(launcher, op);
+    case OP_NORM:
+        return launch_norm(launcher, op);
     case OP_ROPE_STORE:
         return launch_rope_store(launcher, op);
     case OP_ATTENTION:

@@ -33,6 +33,7 @@ struct backend_context {
     uint8_t *arena;
     uint8_t *block;                      /* step_data */
     float *buffers;                      /* [max_rows * row_floats], registers by offset */
+    float *slopes;                       /* [n_slopes] of ALiBi */
     float **frequencies;                 /* host array [n_ropes] of [n_dims / 2] */
     float **rope_tables;                 /* host array [n_ropes] of [max_rows][n_dims] */
     uint8_t *prepared[CUDA_ACTIVATIONS]; /* [rows][prepared_bytes] of the widest input */
@@ -89,6 +90,8 @@ struct linear_needs {
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs);
 
+/* norm NULL: none. */
+struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm);
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args);
 float *launcher_reg(const struct backend_context *context, reg index);

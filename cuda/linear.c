@@ -81,8 +81,7 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
 
 /* ---- norm and preparation ---- */
 
-static struct norm_weights norm_weights_of(const struct backend_model *model,
-                                           const struct norm_spec *norm) {
+struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm) {
     if (!norm) return (struct norm_weights){.kind = KIND_NORM_NONE};
     return (struct norm_weights){.weight = cuda_weights_vector(model, &norm->weight),
                                  .bias = cuda_weights_vector(model, &norm->bias),
@@ -102,7 +101,7 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
     struct norm_args args = {
         .in = launcher_reg(context, op->in),
         .in_stride = (uint32_t)regs[op->in].width,
-        .norm = norm_weights_of(model, op->norm),
+        .norm = launcher_norm(model, op->norm),
         .n_rows = n_rows,
         .n_cols = (uint32_t)tensor_of(op, 0)->dims[0],
         .n_padded = padded_cols(op),
@@ -111,7 +110,8 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
     if (op->add != REG_NONE) {
         args.add = launcher_reg(context, op->add);
         args.add_stride = (uint32_t)regs[op->add].width;
-        args.add_norm = norm_weights_of(model, op->add_norm);
+        args.add_norm = launcher_norm(model, op->add_norm);
+        args.add_scale = op->add_scale;
     }
     if (op->sum != REG_NONE) {
         args.sum = launcher_reg(context, op->sum);
@@ -151,6 +151,10 @@ static void place_output(const struct backend_context *context, const struct op 
     }
 }
 
+static bool scales_logits(const struct backend_context *context) {
+    return context->program->spec->logit_scale != 1.0f;
+}
+
 static status launch_product(struct launcher *launcher, const struct op *op,
                              const struct product *product, uint32_t n_rows) {
     const struct backend_context *context = launcher->context;
@@ -172,7 +176,9 @@ static status launch_product(struct launcher *launcher, const struct op *op,
         .counters = context->gemm_counters,
         .combine = problem.combine,
         .activation = op->kind == OP_LINEAR ? (uint32_t)op->linear.activation : 0,
-        .softcap = op->kind == OP_HEAD ? context->program->spec->logit_softcap : 0.0f,
+        .softcap = op->kind == OP_HEAD && !scales_logits(context)
+                       ? context->program->spec->logit_softcap
+                       : 0.0f,
     };
     for (uint32_t i = 0; i < problem.n_weights; i++) {
         uint32_t index = (uint32_t)product->first + i;
@@ -185,12 +191,14 @@ static status launch_product(struct launcher *launcher, const struct op *op,
     return launcher_launch(launcher, &choice.launch, &args);
 }
 
-static status launch_gate(struct launcher *launcher, const struct op *op, uint32_t n_rows) {
+/* up NULL: out = act(gate). */
+static status launch_gate(struct launcher *launcher, const struct op *op, const float *up,
+                          uint32_t n_rows) {
     const struct backend_context *context = launcher->context;
     uint32_t stride = (uint32_t)context->program->regs[op->out[0]].width;
     float *out = launcher_reg(context, op->out[0]);
     struct gate_args args = {.gate = out,
-                             .up = context->apart,
+                             .up = up,
                              .out = out,
                              .gate_stride = stride,
                              .up_stride = stride,
@@ -205,6 +213,22 @@ static status launch_gate(struct launcher *launcher, const struct op *op, uint32
     return launcher_launch(launcher, &shape, &args);
 }
 
+static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
+    const struct backend_context *context = launcher->context;
+    const struct spec *spec = context->program->spec;
+    struct softcap_args args = {.x = context->logits,
+                                .n_rows = n_rows,
+                                .n_cols = (uint32_t)spec->n_vocab,
+                                .stride = (uint32_t)context->logits_stride,
+                                .cap = spec->logit_softcap,
+                                .scale = spec->logit_scale};
+    struct launch_shape shape = {.kernel = "softcap",
+                                 .grid =
+                                     4 * (uint32_t)context->device->properties.n_multiprocessors,
+                                 .threads = SOFTCAP_THREADS};
+    return launcher_launch(launcher, &shape, &args);
+}
+
 status linear_launch(struct launcher *launcher, const struct op *op) {
     const struct products products = products_of(op);
     int64_t n_rows = op->kind == OP_HEAD ? launcher->n_logit_rows : launcher->n_rows;
@@ -212,5 +236,12 @@ status linear_launch(struct launcher *launcher, const struct op *op) {
     TRY(launch_norm(launcher, op, &products, (uint32_t)n_rows));
     for (int i = 0; i < products.n; i++)
         TRY(launch_product(launcher, op, &products.of[i], (uint32_t)n_rows));
-    return products.gate_apart ? launch_gate(launcher, op, (uint32_t)n_rows) : OK;
+    if (op->kind == OP_HEAD)
+        return scales_logits(launcher->context) ? launch_logit_scale(launcher, (uint32_t)n_rows)
+                                                : OK;
+    if (op->linear.combine == COMBINE_ACTIVATE)
+        return launch_gate(launcher, op, NULL, (uint32_t)n_rows);
+    return products.gate_apart
+               ? launch_gate(launcher, op, launcher->context->apart, (uint32_t)n_rows)
+               : OK;
 }

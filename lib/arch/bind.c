@@ -23,7 +23,7 @@ status bind_begin(struct memory *memory, const struct checkpoint *file, struct s
                   struct binder *binder) {
     *binder = (struct binder){.file = file, .spec = spec};
     size_t n = checkpoint_tensor_count(file);
-    TRY(MEMORY_TAKE_ARRAY(memory, n, "the table of weights", &spec->weights));
+    TRY(MEMORY_TAKE_ARRAY(memory, n * BIND_MOST_PARTS, "the table of weights", &spec->weights));
     return MEMORY_TAKE_ARRAY(memory, n, "marks of tensors", &binder->bound);
 }
 
@@ -47,15 +47,20 @@ static size_t index_of(const struct binder *binder, const struct tensor *tensor)
     return (size_t)(tensor - checkpoint_tensor_at(binder->file, 0));
 }
 
-static void bind(struct binder *binder, const struct tensor *tensor, bool vector,
-                 struct weight_ref *ref) {
+static void bind_slot(struct binder *binder, const struct tensor *tensor, bool vector,
+                      struct weight_ref *ref) {
     struct spec *spec = binder->spec;
-    binder->bound[index_of(binder, tensor)] = true;
     ref->tensor = tensor;
     for (ref->id = 0; ref->id < spec->n_weights; ref->id++)
         if (spec->weights[ref->id].tensor == tensor && spec->weights[ref->id].vector == vector)
             return;
     spec->weights[spec->n_weights++] = (struct weight_slot){tensor, vector};
+}
+
+static void bind(struct binder *binder, const struct tensor *tensor, bool vector,
+                 struct weight_ref *ref) {
+    binder->bound[index_of(binder, tensor)] = true;
+    bind_slot(binder, tensor, vector, ref);
 }
 
 static status find(struct binder *binder, enum bind_need need, const char *name,
@@ -119,6 +124,53 @@ status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int
     *norm = (struct norm_spec){.kind = NORM_RMS, .eps = eps, .bias.id = -1};
     return bind_vector_named(binder, BIND_REQUIRED, name_of(stem, ".weight", layer).text, n,
                              &norm->weight);
+}
+
+status bind_norm_layer(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
+                       struct norm_spec *norm) {
+    *norm = (struct norm_spec){.kind = NORM_LAYER, .eps = eps};
+    TRY(bind_vector_named(binder, BIND_REQUIRED, name_of(stem, ".weight", layer).text, n,
+                          &norm->weight));
+    return bind_vector_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, n,
+                             &norm->bias);
+}
+
+bool bind_has(const struct binder *binder, const char *stem, int64_t layer) {
+    return checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text) != NULL;
+}
+
+/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
+static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
+                   int64_t n, struct weight_ref *ref) {
+    struct spec *spec = binder->spec;
+    if (!spec->views)
+        TRY(MEMORY_TAKE_ARRAY(spec->memory, checkpoint_tensor_count(binder->file) * BIND_MOST_PARTS,
+                              "parts of tensors", &spec->views));
+    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
+    struct tensor *part = &spec->views[spec->n_views++];
+    *part = *tensor;
+    part->dims[vector ? 0 : 1] = n;
+    part->offset += (uint64_t)first * row_bytes;
+    part->bytes = (uint64_t)n * row_bytes;
+    bind_slot(binder, part, vector, ref);
+    return OK;
+}
+
+status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer, int n_parts,
+                         const int64_t *rows, int64_t cols, struct linear_spec *const *linears) {
+    struct linear_spec whole;
+    int64_t total = 0, first = 0;
+    int n_weights = binder->spec->n_weights;
+    for (int i = 0; i < n_parts; i++) total += rows[i];
+    TRY(bind_linear(binder, BIND_REQUIRED, stem, layer, total, cols, &whole));
+    binder->spec->n_weights = n_weights; /* it is its parts that are loaded */
+    for (int i = 0; i < n_parts; first += rows[i], i++) {
+        *linears[i] = (struct linear_spec){.weight.id = -1, .bias.id = -1};
+        TRY(view(binder, whole.weight.tensor, false, first, rows[i], &linears[i]->weight));
+        if (whole.bias.tensor)
+            TRY(view(binder, whole.bias.tensor, true, first, rows[i], &linears[i]->bias));
+    }
+    return OK;
 }
 
 void bind_ignore(struct binder *binder, const char *name, int64_t layer) {

@@ -32,6 +32,16 @@ status bind_linear(struct binder *binder, enum bind_need need, const char *stem,
 /* "stem.weight" [n] of an RMS norm. */
 status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
                      struct norm_spec *norm);
+/* "stem.weight" [n] and, if it is there, "stem.bias" [n] of a layer norm. */
+status bind_norm_layer(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
+                       struct norm_spec *norm);
+/* Whether the file has "stem.weight". */
+bool bind_has(const struct binder *binder, const char *stem, int64_t layer);
+/* Up to BIND_MOST_PARTS weights that lie in one tensor: rows[i] rows of "stem.weight" [sum][cols]
+ * one after the other, and of "stem.bias" [sum] if it is there. */
+enum { BIND_MOST_PARTS = 3 };
+status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer, int n_parts,
+                         const int64_t *rows, int64_t cols, struct linear_spec *const *linears);
 /* A tensor that may be in a file and means nothing to us. */
 void bind_ignore(struct binder *binder, const char *name, int64_t layer);
 

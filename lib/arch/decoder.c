@@ -27,7 +27,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     TRY(keys_i64(keys, "block_count", 1, MAX_LAYERS, &spec->n_layers));
     TRY(keys_i64(keys, "embedding_length", 1, MAX_WIDTH, &spec->n_embd));
     TRY(keys_i64(keys, "context_length", 1, MAX_CONTEXT, &spec->context_length));
-    spec->embedding_scale = 1.0f;
+    spec->embedding_scale = spec->residual_scale = spec->logit_scale = 1.0f;
     TRY(read_vocabulary(keys, binder, spec));
 
     size_t n = (size_t)spec->n_layers;
@@ -41,17 +41,32 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     static const struct {
         const char *suffix;
         float neutral;
-    } must_be[] = {{"expert_count", 0},
-                   {"logit_scale", 1},
-                   {"residual_scale", 1},
-                   {"embedding_scale", 1},
-                   {"attention.causal", 1},
-                   {"attention.clamp_kqv", 0},
-                   {"attention.max_alibi_bias", 0},
-                   {"rope.scaling.yarn_log_multiplier", 0}};
+        unsigned unless;
+    } must_be[] = {{"expert_count", 0, 0},
+                   {"logit_scale", 1, READS_LOGIT_SCALE},
+                   {"residual_scale", 1, READS_RESIDUAL_SCALE},
+                   {"embedding_scale", 1, READS_EMBEDDING_SCALE},
+                   {"attention.causal", 1, 0},
+                   {"attention.clamp_kqv", 0, READS_CLAMP},
+                   {"attention.max_alibi_bias", 0, READS_ALIBI},
+                   {"rope.scaling.yarn_log_multiplier", 0, 0}};
     for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
-        TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
+        if (!(keys->switches & must_be[i].unless))
+            TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
     return OK;
+}
+
+status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t offset) {
+    TRY(bind_matrix(binder, BIND_REQUIRED, "position_embd.weight", 0, 0, spec->n_embd,
+                    &spec->positions));
+    spec->position_offset = offset;
+    int64_t rows = spec->positions.tensor->dims[1];
+    if (rows >= spec->context_length + offset) return OK;
+    return fail(FORMAT,
+                "%s: 'position_embd.weight' has %" PRId64 " rows, a context of %" PRId64
+                " needs %" PRId64,
+                checkpoint_name(binder->file), rows, spec->context_length,
+                spec->context_length + offset);
 }
 
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
@@ -98,6 +113,13 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
     spec->kv_streams[layer] = (struct kv_stream_spec){
         .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim};
     return OK;
+}
+
+status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec,
+                                   int64_t layer) {
+    if (spec->layers[layer].attention.head_dim == spec->layers[0].attention.head_dim) return OK;
+    return fail(UNSUPPORTED, "%s: '%s.attention.head_count' gives layers different head sizes",
+                checkpoint_name(keys->file), keys->prefix);
 }
 
 static status read_scaling(const struct keys *keys, const struct spec *spec,
@@ -156,23 +178,56 @@ status decoder_bind_attention(struct binder *binder, const struct spec *spec, in
                               struct attention_spec *attention) {
     struct attention_spec *a = attention;
     int64_t q = a->n_heads * a->head_dim, kv = a->n_kv_heads * a->head_dim, n = spec->n_embd;
-    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
-    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
-    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+    if (bind_has(binder, "blk.%d.attn_qkv", layer)) {
+        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, kv, kv}, n,
+                              (struct linear_spec *[]){&a->q, &a->k, &a->v}));
+    } else {
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+    }
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n, q, &a->out);
+}
+
+status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
+                              int64_t layer) {
+    struct attention_spec *attention = &spec->layers[layer].attention;
+    TRY(decoder_read_heads(keys, spec, layer, 0, attention));
+    TRY(decoder_check_same_head_dim(keys, spec, layer));
+    return decoder_bind_attention(binder, spec, layer, attention);
+}
+
+static status read_ffn_length(const struct keys *keys, int64_t layer, int64_t *n_ff) {
+    *n_ff = 0;
+    TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, n_ff));
+    if (*n_ff) return OK;
+    return fail(FORMAT, "%s: '%s.feed_forward_length' is missing", checkpoint_name(keys->file),
+                keys->prefix);
+}
+
+status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
+                              const struct spec *spec, int64_t layer, enum activation activation,
+                              struct ffn_spec *ffn) {
+    int64_t n = spec->n_embd;
+    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
+    ffn->activation = activation;
+    ffn->gate.weight.id = ffn->gate.bias.id = -1;
+    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
 }
 
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
-    ffn->n_ff = 0;
-    TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, &ffn->n_ff));
-    if (!ffn->n_ff)
-        return fail(FORMAT, "%s: '%s.feed_forward_length' is missing", checkpoint_name(keys->file),
-                    keys->prefix);
+    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
     ffn->activation = activation;
     ffn->gated = true;
-    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_gate", layer, ffn->n_ff, n, &ffn->gate));
-    TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
+    if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
+        TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},
+                              n, (struct linear_spec *[]){&ffn->gate, &ffn->up}));
+    } else {
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_gate", layer, ffn->n_ff, n, &ffn->gate));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
+    }
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
 }

@@ -6,14 +6,26 @@
 #include "arch/bind.h"
 #include "arch/keys.h"
 
+/* Keys that change the arithmetic; a family's own reader reads these, for others they are refused.
+ */
+enum family_switch {
+    READS_LOGIT_SCALE = 1 << 0,
+    READS_RESIDUAL_SCALE = 1 << 1,
+    READS_EMBEDDING_SCALE = 1 << 2,
+    READS_CLAMP = 1 << 3,
+    READS_ALIBI = 1 << 4,
+};
+
 struct family {
     const char *architecture; /* general.architecture */
     status (*read)(const struct keys *keys, struct binder *binder, struct spec *spec);
+    unsigned switches;
 };
 
-status llama_read(const struct keys *keys, struct binder *binder, struct spec *spec);
-status qwen2_read(const struct keys *keys, struct binder *binder, struct spec *spec);
-status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *spec);
+#define FAMILY(architecture, reader, switches) \
+    status reader(const struct keys *keys, struct binder *binder, struct spec *spec);
+#include "arch/families.h"
+#undef FAMILY
 
 /* ---- decoder.c ---- */
 
@@ -22,18 +34,31 @@ status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *
  * layers, ropes and one KV stream a layer. */
 status decoder_read_model(const struct keys *keys, struct binder *binder, int n_ropes,
                           struct spec *spec);
+/* Learned positions, position_embd: row p + offset is of position p, p < context_length. */
+status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t offset);
 /* head_count, head_count_kv, key_length, value_length of a layer: sets n_heads, n_kv_heads,
  * head_dim, scale, and the layer's KV stream. head_dim_default 0: n_embd / n_heads. */
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
                           int64_t head_dim_default, struct attention_spec *attention);
+/* UNSUPPORTED: the head size of a layer, which decoder_read_heads has read, is not the first's. */
+status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec, int64_t layer);
 /* rope.* keys: n_dims, theta, scaling. */
 status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
                          enum rope_pairing pairing, float theta_default, struct rope_spec *rope);
-/* attn_q, attn_k, attn_v, attn_output of a layer. */
+/* The two of these and decoder_bind_attention, of a layer whose heads are those of the first. */
+status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
+                              int64_t layer);
+/* attn_q, attn_k, attn_v (or attn_qkv, which has them one after the other), attn_output of a layer.
+ */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
-/* feed_forward_length and ffn_gate, ffn_up, ffn_down of a layer. */
+/* feed_forward_length and ffn_gate, ffn_up (or ffn_up that has both one after the other), ffn_down
+ * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn);
+/* The same without a gate. */
+status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
+                              const struct spec *spec, int64_t layer, enum activation activation,
+                              struct ffn_spec *ffn);
 
 #endif

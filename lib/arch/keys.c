@@ -88,6 +88,14 @@ status keys_f32_or(const struct keys *keys, const char *suffix, float least, flo
     return read_f32(keys, suffix, &found, least, most, value);
 }
 
+status keys_bool_or(const struct keys *keys, const char *suffix, bool *value) {
+    struct key key = key_of(keys, suffix);
+    bool found = false, read = false;
+    TRY(checkpoint_read_bool(keys->file, key.text, &found, &read));
+    if (found) *value = read;
+    return OK;
+}
+
 status keys_text_or(const struct keys *keys, const char *suffix, struct text *value) {
     struct key key = key_of(keys, suffix);
     bool found = false;

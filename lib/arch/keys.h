@@ -7,6 +7,7 @@
 struct keys {
     const struct checkpoint *file;
     const char *prefix; /* "llama": keys are "llama.block_count" … */
+    unsigned switches;  /* of family.h: those that the family reads itself */
 };
 
 /* Required. FORMAT names key and range. */
@@ -21,6 +22,7 @@ status keys_i64_of_layer(const struct keys *keys, const char *suffix, int64_t la
 status keys_f32(const struct keys *keys, const char *suffix, float least, float most, float *value);
 status keys_f32_or(const struct keys *keys, const char *suffix, float least, float most,
                    float *value);
+status keys_bool_or(const struct keys *keys, const char *suffix, bool *value);
 status keys_text_or(const struct keys *keys, const char *suffix, struct text *value);
 /* UNSUPPORTED, naming the key, if it is there with another value than this neutral one. */
 status keys_must_be(const struct keys *keys, const char *suffix, float neutral);

@@ -17,10 +17,7 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
         struct layer_spec *layer = &spec->layers[i];
         struct attention_spec *attention = &layer->attention;
         TRY(decoder_read_heads(keys, spec, i, 0, attention));
-        if (attention->head_dim != spec->layers[0].attention.head_dim)
-            return fail(UNSUPPORTED,
-                        "%s: '%s.attention.head_count' gives layers different head sizes",
-                        checkpoint_name(keys->file), keys->prefix);
+        TRY(decoder_check_same_head_dim(keys, spec, i));
         attention->window = spec->kv_streams[i].window = window;
         TRY(decoder_bind_attention(binder, spec, i, attention));
         TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));

@@ -5,14 +5,14 @@
 #include "arch/family.h"
 
 static const struct family families[] = {
-    {"llama", llama_read},
-    {"qwen2", qwen2_read},
-    {"gemma3", gemma3_read},
+#define FAMILY(architecture, reader, switches) {architecture, reader, switches},
+#include "arch/families.h"
+#undef FAMILY
 };
 
 static status read_family(const struct checkpoint *file, const struct family *family,
                           struct spec *spec) {
-    struct keys keys = {.file = file, .prefix = family->architecture};
+    struct keys keys = {.file = file, .prefix = family->architecture, .switches = family->switches};
     struct binder binder;
     spec->architecture = family->architecture;
     status result = bind_begin(spec->memory, file, spec, &binder);
@@ -51,6 +51,7 @@ void spec_free(struct spec *spec) {
     memory_give(memory, spec->kv_streams);
     memory_give(memory, spec->ropes);
     memory_give(memory, spec->weights);
+    memory_give(memory, spec->views);
     memory_give(memory, spec);
 }
 

@@ -60,11 +60,15 @@ struct attention_spec {
     int64_t n_heads, n_kv_heads, head_dim; /* head_dim also of the values */
     float scale;                           /* of q·k */
     float softcap;                         /* 0: none */
+    float clamp;    /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
+    float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
+                       two up to n_heads); 0: none */
     int64_t window; /* keys a query sees, itself included; 0: all before it */
     int rope;       /* index of spec.ropes, -1 none */
     int kv_stream;  /* index of spec.kv_streams */
     struct linear_spec q, k, v, out;
-    struct norm_spec q_norm, k_norm; /* per head, [head_dim] */
+    struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
+    bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
 };
 
 struct ffn_spec {
@@ -92,9 +96,15 @@ struct spec {
     const char *architecture;
     int64_t n_layers, n_embd, n_vocab, context_length;
     float embedding_scale;        /* 1: none */
+    float residual_scale;         /* of what attention and FFN add; 1: none */
+    float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
     struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied */
+    struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the
+                                    embedding of a token at position p is row p + offset */
+    int64_t position_offset;
+    struct norm_spec embedding_norm; /* of the embedding, kind NONE: none */
     struct norm_spec output_norm;
     struct layer_spec *layers; /* [n_layers] */
     struct rope_spec *ropes;
@@ -104,6 +114,8 @@ struct spec {
     /* Every tensor that something above refers to, each once: a backend loads these. */
     struct weight_slot *weights; /* [n_weights] */
     int n_weights;
+    struct tensor *views; /* [n_views] ranges of rows of tensors that hold several weights */
+    int n_views;
     struct memory *memory;
 };
 

@@ -9,10 +9,19 @@ static uint8_t *page_of(const struct backend_context *context, int group, int64_
     return context->pools[group] + (size_t)page * context->program->kv.groups[group].page_bytes;
 }
 
+static void clamp(float most, size_t n, float *x) {
+    for (size_t i = 0; i < n; i++) {
+        if (x[i] > most) x[i] = most;
+        if (x[i] < -most) x[i] = -most;
+    }
+}
+
 static void rotate(const struct worker *worker, const struct attention_spec *attention,
                    const struct norm_spec *norm, int64_t row, float *x) {
     const struct backend_context *context = worker->context;
-    if (norm->kind != NORM_NONE) linear_norm(worker, norm, x, (size_t)attention->head_dim, x);
+    if (attention->clamp != 0.0f) clamp(attention->clamp, (size_t)attention->head_dim, x);
+    if (norm->kind != NORM_NONE && !attention->norm_whole)
+        linear_norm(worker, norm, x, (size_t)attention->head_dim, x);
     if (attention->rope < 0) return;
     const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
     const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
@@ -37,8 +46,9 @@ void attend_store(const struct worker *worker, const struct op *op) {
         }
         head -= a->n_heads;
         float *k = execution_reg(context, op->out[0]) + row * kv_width + head * a->head_dim;
-        const float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
+        float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
+        if (a->clamp != 0.0f) clamp(a->clamp, dim, v);
         uint8_t *page = page_of(context, place->group, row);
         size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
         uint8_t *k_head = page + place->k_offset + (size_t)head * place->head_bytes;
@@ -124,6 +134,7 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
+        .slopes = a->max_bias != 0.0f ? context->program->slopes + unit->first_head : NULL,
         .type = context->kv_type,
         .pool = context->pools[place->group],
         .pages = unit->sequence->pages[place->group],

@@ -15,6 +15,7 @@ static void run_embed(const struct worker *worker, const struct op *op) {
     const struct program *program = context->program;
     const struct spec *spec = program->spec;
     const struct packed_weight *table = weights_matrix(context->model, &spec->embedding.weight);
+    const struct packed_weight *positions = weights_matrix(context->model, &spec->positions);
     struct range share = execution_share(worker, context->step->n_rows);
     for (int64_t row = share.begin; row < share.end; row++) {
         size_t token = (size_t)context->step->tokens[row], group = table->kernel->group;
@@ -22,6 +23,13 @@ static void run_embed(const struct worker *worker, const struct op *op) {
         table->kernel->unpack_row(table->groups + token / group * table->group_bytes, token % group,
                                   table->n_cols, x);
         if (op->scale != 1.0f) worker->kernels->scale(op->scale, table->n_cols, x);
+        if (positions) {
+            size_t at = (size_t)(context->position[row] + spec->position_offset);
+            group = positions->kernel->group;
+            positions->kernel->unpack_row(positions->groups + at / group * positions->group_bytes,
+                                          at % group, table->n_cols, worker->scratch->row);
+            worker->kernels->add(worker->scratch->row, table->n_cols, x);
+        }
         for (int i = 0; i < spec->n_ropes; i++) {
             const struct rope_spec *rope = &spec->ropes[i];
             worker->kernels->rope_table(context->position[row], program->frequencies[i],
@@ -29,6 +37,16 @@ static void run_embed(const struct worker *worker, const struct op *op) {
                                         context->rope_tables[i] + row * rope->n_dims);
         }
     }
+}
+
+static void run_norm(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct reg_plan *regs = context->program->regs;
+    struct range share = execution_share(worker, context->step->n_rows);
+    for (int64_t row = share.begin; row < share.end; row++)
+        linear_norm(worker, op->norm, execution_reg(context, op->in) + row * regs[op->in].width,
+                    (size_t)op->width,
+                    execution_reg(context, op->out[0]) + row * regs[op->out[0]].width);
 }
 
 static void run_linear(const struct worker *worker, const struct op *op) {
@@ -63,7 +81,7 @@ static void run_head(const struct worker *worker, const struct op *op) {
         if (op->add != REG_NONE) {
             const float *add = execution_reg(context, op->add) +
                                row * (size_t)context->program->regs[op->add].width;
-            linear_add_normed(worker, op->add_norm, x, add, n, worker->scratch->sum);
+            linear_add_normed(worker, op, x, add, n, worker->scratch->sum);
             x = worker->scratch->sum;
         }
         linear_norm(worker, op->norm, x, n, context->hidden + (size_t)i * context->hidden_stride);
@@ -77,13 +95,16 @@ static void run_head(const struct worker *worker, const struct op *op) {
                                .out = {context->logits},
                                .out_stride = {context->logits_stride}};
     linear_run(worker, &call);
-    if (spec->logit_softcap == 0.0f) return;
+    if (spec->logit_softcap == 0.0f && spec->logit_scale == 1.0f) return;
     team_barrier(context->team, worker->thread);
     struct range columns = execution_share(worker, spec->n_vocab);
-    for (int64_t i = 0; i < step->n_logit_rows; i++)
-        worker->kernels->softcap(spec->logit_softcap, (size_t)(columns.end - columns.begin),
-                                 context->logits + (size_t)i * context->logits_stride +
-                                     columns.begin);
+    for (int64_t i = 0; i < step->n_logit_rows; i++) {
+        float *logits = context->logits + (size_t)i * context->logits_stride + columns.begin;
+        size_t n_columns = (size_t)(columns.end - columns.begin);
+        if (spec->logit_scale != 1.0f) worker->kernels->scale(spec->logit_scale, n_columns, logits);
+        if (spec->logit_softcap != 0.0f)
+            worker->kernels->softcap(spec->logit_softcap, n_columns, logits);
+    }
 }
 
 static void run_op(const struct worker *worker, const struct op *op) {
@@ -93,6 +114,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_LINEAR:
         run_linear(worker, op);
+        break;
+    case OP_NORM:
+        run_norm(worker, op);
         break;
     case OP_ROPE_STORE:
         attend_store(worker, op);

@@ -68,6 +68,7 @@ struct attention_task {
     int64_t window; /* 0: no window */
     float scale,
         softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */
+    const float *slopes; /* [n_heads]: slope * (key - query) is added to the score; NULL: none */
     enum kv_type type;
     const uint8_t
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */

@@ -1,6 +1,8 @@
 /* Linear ops: prepare the activations, multiply, combine. Threads divide output rows, never k. */
 #include "cpu/execution.h"
 
+#include <string.h>
+
 void linear_norm(const struct worker *worker, const struct norm_spec *norm, const float *x,
                  size_t n, float *y) {
     const struct backend_model *model = worker->context->model;
@@ -11,9 +13,13 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
         worker->kernels->norm_rms(x, weight, norm->eps, n, y);
 }
 
-void linear_add_normed(const struct worker *worker, const struct norm_spec *norm, const float *x,
+void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to) {
-    linear_norm(worker, norm, add, n, to);
+    if (op->add_norm)
+        linear_norm(worker, op->add_norm, add, n, to);
+    else
+        memcpy(to, add, n * sizeof *to);
+    if (op->add_scale != 1.0f) worker->kernels->scale(op->add_scale, n, to);
     worker->kernels->add(x, n, to);
 }
 
@@ -40,8 +46,8 @@ static void prepare_rows(const struct worker *worker, const struct linear_call *
         const float *x = call->in + (size_t)i * call->in_stride;
         if (call->add) {
             float *sum = keep_sum ? call->sum + (size_t)i * call->in_stride : worker->scratch->sum;
-            linear_add_normed(worker, call->op->add_norm, x,
-                              call->add + (size_t)i * call->add_stride, n, sum);
+            linear_add_normed(worker, call->op, x, call->add + (size_t)i * call->add_stride, n,
+                              sum);
             x = sum;
         }
         if (call->norm) {
@@ -123,8 +129,14 @@ static void run_store(const struct worker *worker, const struct linear_call *cal
     size_t stride = call->out_stride[index];
     float *y = call->out[index] + (size_t)tile->first_row * stride +
                (size_t)tile->units.begin * KERNEL_MAX_GROUP;
+    size_t width = width_of(weight, tile);
     multiply(worker, prepared, weight, tile, y, stride);
-    add_bias(worker, linear, tile, width_of(weight, tile), y, stride);
+    add_bias(worker, linear, tile, width, y, stride);
+    if (call->op->kind != OP_LINEAR || call->op->linear.combine != COMBINE_ACTIVATE) return;
+    for (int64_t i = 0; i < tile->n_rows; i++) {
+        float *row = y + (size_t)i * stride;
+        worker->kernels->gate(call->op->linear.activation, row, NULL, width, row);
+    }
 }
 
 /* The last weight's outputs go to scratch and are combined from there, a strip of columns at a
@@ -162,7 +174,7 @@ void linear_run(const struct worker *worker, const struct linear_call *call) {
     const struct op *op = call->op;
     if (call->n_rows == 0) return;
     struct prepared prepared = prepare(worker, call);
-    bool store = op->linear.combine == COMBINE_STORE;
+    bool store = op->linear.combine == COMBINE_STORE || op->linear.combine == COMBINE_ACTIVATE;
     int n_parts = store ? op->linear.n_weights : 1;
     int64_t n_units[OP_MAX_WEIGHTS], total = 0;
     for (int i = 0; i < n_parts; i++) {

@@ -1,16 +1,18 @@
 /* From spec to program. Reading this top to bottom is reading the transformer paper. */
 #include "program/op.h"
 
+#include <math.h>
+
 struct builder {
     struct program *program;
     reg residual; /* [rows][n_embd] */
     /* What is still to be added to it, normed: the op that reads the residual next does so. */
     reg pending;
-    const struct norm_spec *pending_norm;
+    const struct norm_spec *pending_norm; /* NULL: none */
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 6, LAYER_REGS = 9, OTHER_OPS = 3, OTHER_REGS = 1 };
+enum { LAYER_OPS = 8, LAYER_REGS = 9, OTHER_OPS = 4, OTHER_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -69,6 +71,7 @@ static void take_pending(struct builder *b, struct op *op, bool others_read_it) 
     b->program->regs[b->pending].last = b->program->n_ops - 1;
     op->add = b->pending;
     op->add_norm = b->pending_norm;
+    op->add_scale = b->program->spec->residual_scale;
     b->pending = REG_NONE;
     if (!others_read_it) return;
     b->residual = new_reg(b, b->program->spec->n_embd);
@@ -76,20 +79,30 @@ static void take_pending(struct builder *b, struct op *op, bool others_read_it) 
     op->sum = b->residual;
 }
 
-/* x += W a, or where the family norms what a block gives: x += n(W a), pending. */
+/* x += W a, or where the family norms or scales what a block gives: x += s * n(W a), pending. */
 static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
                                  reg in, const struct norm_spec *post_norm) {
-    if (post_norm->kind == NORM_NONE) {
+    if (post_norm->kind == NORM_NONE && b->program->spec->residual_scale == 1.0f) {
         emit_linear(b, layer, NULL, in, weight, COMBINE_ADD, b->residual);
         return;
     }
     reg y = new_reg(b, weight->weight.tensor->dims[1]);
     emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
     b->pending = y;
-    b->pending_norm = post_norm;
+    b->pending_norm = norm_or_null(post_norm);
 }
 
-static void build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
+/* x = n(x), in place. */
+static void emit_norm(struct builder *b, int layer, const struct norm_spec *norm, int64_t width,
+                      reg x) {
+    if (norm->kind == NORM_NONE) return;
+    struct op *op = emit(b, OP_NORM, layer, x, x, REG_NONE, REG_NONE);
+    op->norm = norm;
+    op->width = width;
+}
+
+/* Returns what attention gives, for its output projection. */
+static reg build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
     const struct attention_spec *a = &spec->attention;
     int64_t q_width = a->n_heads * a->head_dim, kv_width = a->n_kv_heads * a->head_dim;
     reg q = new_reg(b, q_width), k = new_reg(b, kv_width), v = new_reg(b, kv_width);
@@ -106,34 +119,51 @@ static void build_attention(struct builder *b, const struct layer_spec *spec, in
         note_linear(b, weights[i]);
     }
 
+    if (a->norm_whole) {
+        emit_norm(b, layer, &a->q_norm, q_width, q);
+        emit_norm(b, layer, &a->k_norm, kv_width, k);
+    }
     emit(b, OP_ROPE_STORE, layer, q, k, v, REG_NONE)->attention = a;
     reg out = new_reg(b, q_width);
     emit(b, OP_ATTENTION, layer, q, out, REG_NONE, REG_NONE)->attention = a;
-    emit_linear_residual(b, layer, &a->out, out, &spec->post_attention_norm);
+    return out;
 }
 
-static void build_ffn(struct builder *b, const struct layer_spec *spec, int layer) {
+/* Returns act(gate x) * (up x), or act(up x), for the down projection. */
+static reg build_ffn(struct builder *b, const struct layer_spec *spec, int layer) {
     const struct ffn_spec *ffn = &spec->ffn;
     reg hidden = new_reg(b, ffn->n_ff);
     struct op *op = emit(b, OP_LINEAR, layer, b->residual, hidden, REG_NONE, REG_NONE);
     take_pending(b, op, true);
     op->norm = norm_or_null(&spec->ffn_norm);
-    op->linear.n_weights = 2;
-    op->linear.combine = COMBINE_GATE;
+    op->linear.n_weights = ffn->gated ? 2 : 1;
+    op->linear.combine = ffn->gated ? COMBINE_GATE : COMBINE_ACTIVATE;
     op->linear.activation = ffn->activation;
-    op->linear.weights[0] = &ffn->gate;
-    op->linear.weights[1] = &ffn->up;
-    note_linear(b, &ffn->gate);
-    emit_linear_residual(b, layer, &ffn->down, hidden, &spec->post_ffn_norm);
+    op->linear.weights[0] = ffn->gated ? &ffn->gate : &ffn->up;
+    op->linear.weights[1] = ffn->gated ? &ffn->up : NULL;
+    note_linear(b, &ffn->up);
+    return hidden;
+}
+
+static void build_layer(struct builder *b, const struct layer_spec *spec, int layer) {
+    reg attended = build_attention(b, spec, layer), hidden;
+    if (spec->residual == RESIDUAL_PARALLEL) { /* both read the residual before either adds to it */
+        hidden = build_ffn(b, spec, layer);
+        emit_linear(b, layer, NULL, attended, &spec->attention.out, COMBINE_ADD, b->residual);
+        emit_linear(b, layer, NULL, hidden, &spec->ffn.down, COMBINE_ADD, b->residual);
+        return;
+    }
+    emit_linear_residual(b, layer, &spec->attention.out, attended, &spec->post_attention_norm);
+    hidden = build_ffn(b, spec, layer);
+    emit_linear_residual(b, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
 }
 
 static void build_model(struct builder *b, const struct spec *spec) {
     b->residual = new_reg(b, spec->n_embd);
     emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->scale = spec->embedding_scale;
-    for (int layer = 0; layer < spec->n_layers; layer++) {
-        build_attention(b, &spec->layers[layer], layer);
-        build_ffn(b, &spec->layers[layer], layer);
-    }
+    emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
+    for (int layer = 0; layer < spec->n_layers; layer++)
+        build_layer(b, &spec->layers[layer], layer);
     struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
     head->boundary = true;
     take_pending(b, head, false);
@@ -179,14 +209,30 @@ static status check_kv_stream(const struct place *place, const struct attention_
     return OK;
 }
 
+/* All layers with ALiBi share their slopes. */
+static status check_slopes(const struct place *place, const struct attention_spec *a) {
+    if (a->max_bias == 0.0f) return OK;
+    for (int64_t i = 0; i < place->layer; i++) {
+        const struct attention_spec *other = &place->spec->layers[i].attention;
+        if (other->max_bias != 0.0f &&
+            (other->max_bias != a->max_bias || other->n_heads != a->n_heads))
+            return refuse(place, "ALiBi with other slopes than an earlier layer's");
+    }
+    return OK;
+}
+
 static status check_layer(const struct place *place) {
     const struct layer_spec *layer = &place->spec->layers[place->layer];
     const struct norm_spec *norms[] = {&layer->attention_norm,   &layer->post_attention_norm,
                                        &layer->ffn_norm,         &layer->post_ffn_norm,
                                        &layer->attention.q_norm, &layer->attention.k_norm};
-    if (layer->residual != RESIDUAL_SEQUENTIAL)
-        return refuse(place, "a residual that attention and FFN take in parallel");
-    if (!layer->ffn.gated) return refuse(place, "an FFN without a gate");
+    if (layer->residual == RESIDUAL_PARALLEL &&
+        (layer->post_attention_norm.kind != NORM_NONE || layer->post_ffn_norm.kind != NORM_NONE ||
+         place->spec->residual_scale != 1.0f))
+        return refuse(place, "a norm or scale of what a parallel residual takes");
+    if (layer->attention.norm_whole && layer->attention.clamp != 0.0f)
+        return refuse(place, "a norm of whole projections after a clamp");
+    TRY(check_slopes(place, &layer->attention));
     for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) TRY(check_norm(place, norms[i]));
     return check_kv_stream(place, &layer->attention);
 }
@@ -196,6 +242,7 @@ static status check_spec(const struct spec *spec) {
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
     if (spec->output_norm.kind == NORM_NONE) return refuse(&place, "no norm before the head");
     TRY(check_norm(&place, &spec->output_norm));
+    TRY(check_norm(&place, &spec->embedding_norm));
     for (place.layer = 0; place.layer < spec->n_layers; place.layer++) TRY(check_layer(&place));
     return OK;
 }
@@ -215,6 +262,25 @@ static status make_frequencies(struct program *program, const float *const *freq
     return OK;
 }
 
+/* arXiv:2108.12409: of n heads, a power of two, head i has 2^(-max_bias (i + 1) / n); where n is
+ * none, the power of two below it has these, the others every second one of twice as many. */
+static status make_slopes(struct program *program) {
+    const struct attention_spec *a = NULL;
+    for (int64_t i = 0; i < program->spec->n_layers && !a; i++)
+        if (program->spec->layers[i].attention.max_bias != 0.0f)
+            a = &program->spec->layers[i].attention;
+    if (!a) return OK;
+    program->n_slopes = a->n_heads;
+    TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)a->n_heads, "ALiBi's slopes", &program->slopes));
+    int64_t power = 1;
+    while (2 * power <= a->n_heads) power *= 2;
+    for (int64_t i = 0; i < a->n_heads; i++) {
+        double turn = i < power ? (double)(i + 1) : (double)(2 * (i - power) + 1) / 2.0;
+        program->slopes[i] = (float)pow(2.0, -(double)a->max_bias * turn / (double)power);
+    }
+    return OK;
+}
+
 static status fill(struct program *program, const float *const *freq_factors,
                    const struct kv_format *kv_format) {
     const struct spec *spec = program->spec;
@@ -227,6 +293,7 @@ static status fill(struct program *program, const float *const *freq_factors,
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, freq_factors));
+    TRY(make_slopes(program));
     return kv_layout_make(program->memory, spec, kv_format, &program->kv);
 }
 
@@ -254,6 +321,7 @@ void program_free(struct program *program) {
         for (int i = 0; i < program->spec->n_ropes; i++)
             memory_give(memory, program->frequencies[i]);
     memory_give(memory, program->frequencies);
+    memory_give(memory, program->slopes);
     kv_layout_free(memory, &program->kv);
     memory_give(memory, program->ops);
     memory_give(memory, program->regs);

@@ -24,15 +24,17 @@ enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
                   too */
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
+    OP_NORM,   /* out = n(in), which may be one register */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
 };
 
 enum combine {
-    COMBINE_STORE, /* out[i] = W[i] n(x) + b[i] */
-    COMBINE_ADD,   /* out[0] += W[0] n(x) + b[0] */
-    COMBINE_GATE   /* out[0] = act(W[0] n(x) + b[0]) * (W[1] n(x) + b[1]) */
+    COMBINE_STORE,    /* out[i] = W[i] n(x) + b[i] */
+    COMBINE_ADD,      /* out[0] += W[0] n(x) + b[0] */
+    COMBINE_ACTIVATE, /* out[0] = act(W[0] n(x) + b[0]) */
+    COMBINE_GATE      /* out[0] = act(W[0] n(x) + b[0]) * (W[1] n(x) + b[1]) */
 };
 
 #define OP_MAX_WEIGHTS 3
@@ -42,11 +44,12 @@ struct op {
     int layer;     /* -1: outside the layers */
     bool boundary; /* a step may stop before this op */
     reg in, out[OP_MAX_WEIGHTS];
-    /* LINEAR and HEAD, where the family norms what a block gives: their input is
-     * in + add_norm(add), which also goes to `sum` unless that is REG_NONE. */
+    /* LINEAR and HEAD, where the family norms or scales what a block gives: their input is
+     * in + add_scale * add_norm(add), which also goes to `sum` unless that is REG_NONE. */
     reg add, sum;
-    const struct norm_spec *add_norm;
-    const struct norm_spec *norm; /* of the input; NULL none */
+    float add_scale;
+    const struct norm_spec *add_norm; /* NULL none */
+    const struct norm_spec *norm;     /* of the input; NULL none */
     union {
         struct {
             int n_weights;
@@ -57,6 +60,7 @@ struct op {
         const struct attention_spec
             *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
         float scale;    /* EMBED */
+        int64_t width;  /* NORM: floats of a row */
     };
 };
 
@@ -66,9 +70,11 @@ struct program {
     int n_ops;
     struct reg_plan *regs;
     int n_regs;
-    int64_t row_floats;  /* of all buffers together, per row */
-    int64_t max_in;      /* widest input of a linear op */
-    int64_t max_out;     /* widest output of one weight inside the layers */
+    int64_t row_floats; /* of all buffers together, per row */
+    int64_t max_in;     /* widest input of a linear op */
+    int64_t max_out;    /* widest output of one weight inside the layers */
+    float *slopes;      /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
+    int64_t n_slopes;
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;

@@ -59,8 +59,13 @@ END_TEST
 START_TEST(of_a_layer) {
     struct weight_ref vector = spec->output_norm.weight;
     struct layer_spec *layer = &spec->layers[3];
-    refuse(layer->residual, RESIDUAL_PARALLEL, "'gemma3', layer 3: a residual");
-    refuse(layer->ffn.gated, false, "layer 3: an FFN without a gate");
+    refuse(layer->residual, RESIDUAL_PARALLEL, "'gemma3', layer 3: a norm or scale of what");
+    layer->attention.clamp = 1.0f;
+    refuse(layer->attention.norm_whole, true, "layer 3: a norm of whole projections after a clamp");
+    layer->attention.clamp = 0.0f;
+    spec->layers[1].attention.max_bias = 8.0f;
+    refuse(layer->attention.max_bias, 4.0f, "layer 3: ALiBi with other slopes");
+    spec->layers[1].attention.max_bias = 0.0f;
     struct norm_spec *norms[] = {&layer->attention_norm,   &layer->post_attention_norm,
                                  &layer->ffn_norm,         &layer->post_ffn_norm,
                                  &layer->attention.q_norm, &layer->attention.k_norm};

@@ -44,8 +44,8 @@ struct step_rows {
     const int32_t *sequence; /* [n_rows] index in the step, or -1 */
 };
 
-/* q and k of every row: norm of each head, rotation, then k and v rounded into their pages. One
- * block for a row. */
+/* q and k of every row: clamp, norm of each head, rotation, then k and v rounded into their pages.
+ * One block for a row. */
 struct rope_store_args {
     struct step_rows rows;
     struct kv_stream_args kv;
@@ -61,6 +61,8 @@ struct rope_store_args {
     uint32_t rope_dims;      /* leading dims of a head that are rotated; 0 none */
     uint32_t rope_halves;    /* pairs: 0 (2i, 2i + 1), 1 (i, i + rope_dims / 2) */
     const float *rope_table; /* [n_rows][rope_dims / 2][2]: cos, sin */
+    float clamp;             /* q, k and v are cut to -clamp ... clamp before the norm; 0: none */
+    uint32_t padding;
 };
 
 /* A block's work: queries of consecutive rows of one sequence, with all query heads of one KV head,

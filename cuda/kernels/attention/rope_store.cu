@@ -115,6 +115,12 @@ DEVICE void head_store(const head_lanes &head, uint32_t most_dims, uint32_t type
     }
 }
 
+DEVICE float clamped(float x, float most) {
+    if (most == 0.0f) return x;
+    x = x > most ? most : x;
+    return x < -most ? -most : x;
+}
+
 KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
     wait_for_previous_kernel();
     let_next_kernel_begin();
@@ -140,9 +146,10 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
                             : is_v ? args.v + (size_t)row * args.v_stride
                                    : args.k + (size_t)row * args.k_stride;
         for (uint32_t d = head.lane; d < head.dim; d += 8)
-            store_shared<float>(head.x + 4 * d,
-                                active ? load_global<float>(from + (size_t)h * head.dim + d)
-                                       : 0.0f);
+            store_shared<float>(
+                head.x + 4 * d,
+                active ? clamped(load_global<float>(from + (size_t)h * head.dim + d), args.clamp)
+                       : 0.0f);
         const float *weight = is_q ? args.q_norm : args.k_norm;
         warp_sync();
         /* Lanes of one head at a time see the same of it, but lanes of others another: sums go

@@ -44,8 +44,8 @@ enum cuda_activation {
     CUDA_ACTIVATIONS
 };
 
-/* out[row] = scale * W[token[row]], of a weight in GEMM layout, any type. One block for a row. A
- * row of no sequence becomes zeros. */
+/* out[row] = scale * W[token[row]] (+ P[position[row]]), of a weight in GEMM layout, any type. One
+ * block for a row. A row of no sequence becomes zeros. */
 struct embed_args {
     struct step_rows rows;
     const void *tiles;
@@ -53,6 +53,9 @@ struct embed_args {
     uint32_t n_rows, n_cols, n_padded, out_stride;
     uint32_t type; /* enum weight_type */
     float scale;
+    /* Row position[row] + position_offset of a weight of the same columns is added; NULL: none. */
+    const void *position_tiles;
+    uint32_t position_type, position_offset;
 };
 
 /* table[row][n][2] = scale * cos, scale * sin of (float)position * frequency[i] (the product
@@ -72,9 +75,9 @@ struct norm_weights {
     float eps;
 };
 
-/* x = in[row] (+ add_norm(add[row]), which then goes to sum too); y = norm(x); y goes to `normed`
- * and, prepared, to to[...]; any of these may be NULL. One block for a row of the output; its input
- * is row index[i], or i if index is NULL. */
+/* x = in[row] (+ add_scale * add_norm(add[row]), which then goes to sum too); y = norm(x); y goes
+ * to `normed` and, prepared, to to[...]; any of these may be NULL. One block for a row of the
+ * output; its input is row index[i], or i if index is NULL. */
 struct norm_args {
     const int32_t *index;  /* [n_rows] rows of `in` and `add` */
     const float *in, *add; /* [..][in_stride], [..][add_stride]; add NULL: none */
@@ -85,7 +88,9 @@ struct norm_args {
     uint32_t to_stride[CUDA_ACTIVATIONS];
     uint32_t in_stride, add_stride, sum_stride, normed_stride;
     uint32_t n_rows, n_cols, n_padded;
-    float *scale; /* [n_rows] of ACTIVATION_F16 */
+    float *scale;    /* [n_rows] of ACTIVATION_F16 */
+    float add_scale; /* what is added is multiplied by it; 0: as it is */
+    uint32_t padding;
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
@@ -98,11 +103,12 @@ struct gate_args {
     uint32_t activation; /* enum kind_of_activation */
 };
 
-/* x = cap * tanh(x / cap), in place. Any grid. */
+/* x = cap * tanh(scale * x / cap), in place; cap 0: x = scale * x; scale 0: 1. Any grid. */
 struct softcap_args {
     float *x; /* [n_rows][stride] */
     uint32_t n_rows, n_cols, stride;
-    float cap;
+    float cap, scale;
+    uint32_t padding;
 };
 
 /* ---- a sequence's hidden rows to one vector ---- */

@@ -3,34 +3,35 @@
 #include "cuda/kernels/elementwise/quad.cuh"
 #include "cuda/kernels/weight_value.cuh"
 
+/* A row of a weight, times scale, into `out` or onto what is there. */
+struct row_place {
+    float *out;
+    uint32_t n;
+    float scale;
+    bool add;
+};
+
 template <int type>
-DEVICE void embed_row(const unsigned char *tiles, uint32_t token, uint32_t n, float scale,
-                      float *out) {
-    const unsigned char *tile = tiles + token / LAYOUT_ROWS * weight_tile_bytes<type>(n);
-    for (uint32_t col = 4 * thread_index(); col < n; col += 4 * EMBED_THREADS) {
+DEVICE void embed_row(const unsigned char *tiles, uint32_t row, const row_place &to) {
+    const unsigned char *tile = tiles + row / LAYOUT_ROWS * weight_tile_bytes<type>(to.n);
+    for (uint32_t col = 4 * thread_index(); col < to.n; col += 4 * EMBED_THREADS) {
         quad x;
         /* Columns beyond the last one are zero weights, which the layout has. */
-        for (uint32_t i = 0; i < 4; i++) x.v[i] = scale * weight_value<type>(tile, token, col + i);
-        store_quad(out, col, n, x);
+        for (uint32_t i = 0; i < 4; i++) x.v[i] = to.scale * weight_value<type>(tile, row, col + i);
+        if (to.add) { /* a thread reads only what itself has written */
+            quad before = load_quad(to.out, col, to.n);
+            for (uint32_t i = 0; i < 4; i++) x.v[i] += before.v[i];
+        }
+        store_quad(to.out, col, to.n, x);
     }
 }
 
-KERNEL(embed, embed_args, EMBED_THREADS, 1) {
-    uint32_t row = block_index(), n = args.n_cols;
-    let_next_kernel_begin();
-    wait_for_previous_kernel();
-    float *out = args.out + (uint64_t)row * args.out_stride;
-    const unsigned char *tiles = static_cast<const unsigned char *>(args.tiles);
-    if (load_global<int32_t>(args.rows.sequence + row) < 0) {
-        for (uint32_t col = 4 * thread_index(); col < n; col += 4 * EMBED_THREADS)
-            store_quad(out, col, n, quad{{0.0f, 0.0f, 0.0f, 0.0f}});
-        return;
-    }
-    uint32_t token = (uint32_t)load_global<int32_t>(args.rows.token + row);
-    switch (args.type) {
-#define ROW_OF(type)                                       \
-    case type:                                             \
-        embed_row<type>(tiles, token, n, args.scale, out); \
+DEVICE void embed_any(uint32_t type, const void *tiles, uint32_t row, const row_place &to) {
+    const unsigned char *bytes = static_cast<const unsigned char *>(tiles);
+    switch (type) {
+#define ROW_OF(type)                     \
+    case type:                           \
+        embed_row<type>(bytes, row, to); \
         break
         ROW_OF(WEIGHT_F32);
         ROW_OF(WEIGHT_F16);
@@ -48,4 +49,21 @@ KERNEL(embed, embed_args, EMBED_THREADS, 1) {
         ROW_OF(WEIGHT_Q8_K);
 #undef ROW_OF
     }
+}
+
+KERNEL(embed, embed_args, EMBED_THREADS, 1) {
+    uint32_t row = block_index(), n = args.n_cols;
+    let_next_kernel_begin();
+    wait_for_previous_kernel();
+    float *out = args.out + (uint64_t)row * args.out_stride;
+    if (load_global<int32_t>(args.rows.sequence + row) < 0) {
+        for (uint32_t col = 4 * thread_index(); col < n; col += 4 * EMBED_THREADS)
+            store_quad(out, col, n, quad{{0.0f, 0.0f, 0.0f, 0.0f}});
+        return;
+    }
+    uint32_t token = (uint32_t)load_global<int32_t>(args.rows.token + row);
+    embed_any(args.type, args.tiles, token, row_place{out, n, args.scale, false});
+    if (!args.position_tiles) return;
+    uint32_t at = (uint32_t)load_global<int64_t>(args.rows.position + row) + args.position_offset;
+    embed_any(args.position_type, args.position_tiles, at, row_place{out, n, 1.0f, true});
 }

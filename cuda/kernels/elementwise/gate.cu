@@ -30,7 +30,10 @@ KERNEL(softcap, softcap_args, SOFTCAP_THREADS, 4) {
         uint32_t col = at % quads * 4;
         float *row = args.x + (uint64_t)(at / quads) * args.stride;
         quad x = load_quad(row, col, args.n_cols);
-        for (uint32_t i = 0; i < 4; i++) x.v[i] = softcap_f32(x.v[i], args.cap);
+        if (args.scale != 0.0f)
+            for (uint32_t i = 0; i < 4; i++) x.v[i] *= args.scale;
+        if (args.cap != 0.0f)
+            for (uint32_t i = 0; i < 4; i++) x.v[i] = softcap_f32(x.v[i], args.cap);
         store_quad(row, col, args.n_cols, x);
     }
 }

@@ -32,6 +32,7 @@ struct row_source {
     const float *in, *add;
     row_norm add_norm;
     uint32_t n_cols;
+    float add_scale; /* 0: as it is */
 };
 
 DEVICE quad load_source(const row_source &source, uint32_t col) {
@@ -39,6 +40,8 @@ DEVICE quad load_source(const row_source &source, uint32_t col) {
     if (!source.add) return x;
     quad added = load_quad(source.add, col, source.n_cols);
     added = apply_norm(source.add_norm, added, col, source.n_cols);
+    if (source.add_scale != 0.0f)
+        for (uint32_t i = 0; i < 4; i++) added.v[i] *= source.add_scale;
     for (uint32_t i = 0; i < 4; i++) x.v[i] += added.v[i];
     return x;
 }
@@ -137,9 +140,9 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
     wait_for_previous_kernel();
     uint64_t from = args.index ? (uint64_t)load_global<int32_t>(args.index + row) : row;
 
-    row_source source = {args.in + from * args.in_stride, nullptr, {}, n};
+    row_source source = {args.in + from * args.in_stride, nullptr, {}, n, args.add_scale};
     if (args.add) {
-        row_source added = {args.add + from * args.add_stride, nullptr, {}, n};
+        row_source added = {args.add + from * args.add_stride, nullptr, {}, n, 0.0f};
         source.add_norm = measure(args.add_norm, added);
         source.add = added.in;
         if (args.sum) {

@@ -193,9 +193,21 @@ static void multiply(enum gemm_type type, const struct product *p, size_t n_rows
         multiply_bf16(p, n_rows);
 }
 
+/* What ALiBi adds to the score of key k of a page: slope * (first + k). */
+struct bias {
+    float slope;
+    int64_t first; /* the page's first key relative to the query */
+};
+
+INLINE simd_f add_bias(simd_f score, struct bias bias, int first) {
+    static const float lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    simd_f distance = simd_add(simd_set1((float)(bias.first + first)), simd_load(lane));
+    return simd_add(score, simd_mul(simd_set1(bias.slope), distance));
+}
+
 /* whole, a constant: the range is all keys of the page, and nothing need be left out. */
 INLINE simd_f weigh_scores(const struct attention_task *task, float *s, struct key_range range,
-                           bool whole, float *part) {
+                           bool whole, struct bias bias, float *part) {
     const simd_f scale = simd_set1(task->scale), none = simd_set1(-INFINITY);
     simd_f score[PAGE_VECTORS], largest = none;
     simd_m valid[PAGE_VECTORS];
@@ -207,6 +219,7 @@ INLINE simd_f weigh_scores(const struct attention_task *task, float *s, struct k
             simd_f cap = simd_set1(task->softcap);
             score[i] = simd_mul(cap, simd_tanh(simd_div(score[i], cap)));
         }
+        if (task->slopes) score[i] = add_bias(score[i], bias, first);
         if (!whole) {
             valid[i] = simd_between((int)range.begin - first, (int)range.end - first);
             score[i] = simd_select(valid[i], score[i], none);
@@ -234,10 +247,10 @@ INLINE simd_f weigh_scores(const struct attention_task *task, float *s, struct k
 /* Scores → weights of the page relative to the new maximum, exactly 0 for keys out of range; the
  * query's maximum and sum move on, and so does the scale of its values. */
 static void softmax(const struct attention_task *task, float *s, struct key_range range,
-                    float *part) {
+                    struct bias bias, float *part) {
     bool whole = range.begin == 0 && range.end == KV_PAGE;
-    const simd_f rescale = whole ? weigh_scores(task, s, range, true, part)
-                                 : weigh_scores(task, s, range, false, part);
+    const simd_f rescale = whole ? weigh_scores(task, s, range, true, bias, part)
+                                 : weigh_scores(task, s, range, false, bias, part);
     float *o = part + 16;
     for (size_t d = 0; d < task->head_dim; d += SIMD_LANES)
         simd_store(o + d, simd_mul(simd_load(o + d), rescale));
@@ -263,8 +276,8 @@ static void weigh_values(const struct attention_task *task, const struct page *p
 /* n <= WIDE_ROWS queries, all of which see some of the page. What only some of them see, before and
  * after what all do, is weighed for each alone: a value that a query must not see may be NaN. */
 static void attend_queries(const struct attention_task *task, const struct scratch *scratch,
-                           const struct page *page, const struct key_range *range, size_t query,
-                           size_t n, float *part) {
+                           const struct page *page, int64_t index, const struct key_range *range,
+                           size_t query, size_t n, float *part) {
     float scores[WIDE_ROWS * KV_PAGE] = {0};
     size_t first = round_down(range[0].begin), end = round_up(range[n - 1].end);
     struct product product = {.a = scratch->queries + query * padded(task->head_dim),
@@ -283,7 +296,10 @@ static void attend_queries(const struct attention_task *task, const struct scrat
     int64_t all_begin = range[n - 1].begin, all_end = range[0].end;
     if (all_end < all_begin) all_end = all_begin;
     for (size_t t = 0; t < n; t++) {
-        softmax(task, scores + t * KV_PAGE, range[t], to + t * part_floats);
+        struct bias bias = {
+            .slope = task->slopes ? task->slopes[(query + t) % task->n_heads] : 0.0f,
+            .first = index * KV_PAGE - (task->position + (int64_t)((query + t) / task->n_heads))};
+        softmax(task, scores + t * KV_PAGE, range[t], bias, to + t * part_floats);
         int64_t before = range[t].end < all_begin ? range[t].end : all_begin;
         weigh_values(task, page, scores + t * KV_PAGE, range[t].begin, before, 1,
                      to + t * part_floats);
@@ -318,7 +334,7 @@ static void attend_page(const struct attention_task *task, const struct scratch 
         size_t n = end - query < WIDE_ROWS ? end - query : WIDE_ROWS;
         for (size_t t = 0; t < n; t++)
             range[t] = attention_range(task, (query + t) / task->n_heads, index * KV_PAGE, KV_PAGE);
-        attend_queries(task, scratch, &page, range, query, n, part);
+        attend_queries(task, scratch, &page, index, range, query, n, part);
     }
 }
 

@@ -1,0 +1,198 @@
+"""Families of decoders: their small configs, and what converters from Hugging Face make of their tensors and keys.
+
+A family has
+  model    the class of transformers, without Config and ForCausalLM
+  base     the config of its golden models
+  top      (Hugging Face name, GGUF name) outside the layers, without .weight and .bias
+  layer    the prefix of a layer, and pairs of names in it
+  keys     what it adds to the common metadata: {suffix: value}
+  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)"""
+
+import numpy as np
+
+from gguf_model import permute_for_adjacent_pairs
+
+SIZES = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
+             max_position_embeddings=512)
+ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
+
+TOP = [("model.embed_tokens", "token_embd"), ("model.norm", "output_norm"), ("lm_head", "output")]
+ATTENTION = [(f"self_attn.{x}_proj", f"attn_{x}") for x in "qkv"] + [("self_attn.o_proj", "attn_output")]
+FFN = [(f"mlp.{x}_proj", f"ffn_{x}") for x in ("gate", "up", "down")]
+PRE_NORMS = [("input_layernorm", "attn_norm"), ("post_attention_layernorm", "ffn_norm")]
+QK_NORMS = [("self_attn.q_norm", "attn_q_norm"), ("self_attn.k_norm", "attn_k_norm")]
+
+
+def head_dim(config):
+    return getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+
+
+def as_they_are(name, config, values):
+    return values
+
+
+def plus_one(name, config, values):
+    return values + np.float32(1) if "norm" in name else values
+
+
+def adjacent_pairs(name, config, values):
+    """Rotation in halves (i, i + head_dim/2), which the file wants as pairs (2i, 2i + 1)."""
+    if ".attn_q." in name:
+        return permute_for_adjacent_pairs(values, config.num_attention_heads)
+    if ".attn_k." in name:
+        return permute_for_adjacent_pairs(values, config.num_key_value_heads)
+    return values
+
+
+def transposed(name, config, values):
+    """Linear layers that the model holds as [inputs][outputs]."""
+    return values.T if values.ndim == 2 and name.startswith("blk.") else values
+
+
+def apart(name, config, values, n_groups, n_q):
+    """q, k and v of each of n_groups groups of n_q query heads, to all of q, all of k, all of v."""
+    if "attn_qkv" not in name:
+        return values
+    rows = values.reshape(n_groups, n_q + 2, head_dim(config), *values.shape[1:])
+    return np.concatenate([rows[:, part].reshape(-1, *values.shape[1:])
+                           for part in (slice(n_q), slice(n_q, n_q + 1), slice(n_q + 1, n_q + 2))])
+
+
+def apart_by_head(name, config, values):
+    return apart(name, config, values, config.num_attention_heads, 1)
+
+
+FAMILIES = {
+    "qwen3": dict(
+        model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
+                                 tie_word_embeddings=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + QK_NORMS), values=as_they_are),
+    "gemma": dict(
+        model="Gemma", base=dict(SIZES, **ROPE, vocab_size=129, num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-6,
+                                 hidden_activation="gelu_pytorch_tanh", hidden_act="gelu_pytorch_tanh"),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=plus_one, norm_center=0.0),
+    "gemma2": dict(
+        model="Gemma2", base=dict(SIZES, **ROPE, vocab_size=131, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
+                                  num_hidden_layers=3, query_pre_attn_scalar=16, sliding_window=12,
+                                  attn_logit_softcapping=4.0, final_logit_softcapping=6.0),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        keys=lambda c: {"attn_logit_softcapping": c.attn_logit_softcapping,
+                        "final_logit_softcapping": c.final_logit_softcapping,
+                        "attention.sliding_window": c.sliding_window},
+        values=plus_one, norm_center=0.0),
+    "olmo2": dict(
+        model="Olmo2", base=dict(SIZES, **ROPE, vocab_size=133, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
+            ("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        values=as_they_are),
+    "granite": dict(
+        model="Granite", base=dict(SIZES, **ROPE, vocab_size=135, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                   tie_word_embeddings=True, embedding_multiplier=6.0, residual_multiplier=0.3,
+                                   attention_multiplier=0.25, logits_scaling=2.5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"attention.scale": c.attention_multiplier, "embedding_scale": c.embedding_multiplier,
+                        "residual_scale": c.residual_multiplier, "logit_scale": c.logits_scaling,
+                        "rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size},
+        values=adjacent_pairs),
+    "phi3": dict(
+        model="Phi3", base=dict(SIZES, **ROPE, vocab_size=137, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                pad_token_id=0, bos_token_id=1, eos_token_id=2, sliding_window=None),
+        top=TOP, layer=("model.layers.", PRE_NORMS + [
+            ("self_attn.qkv_proj", "attn_qkv"), ("self_attn.o_proj", "attn_output"), ("mlp.gate_up_proj", "ffn_up"),
+            ("mlp.down_proj", "ffn_down")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window or 0,
+                        "rope.dimension_count": int(head_dim(c) * c.rope_parameters.get("partial_rotary_factor", 1))},
+        values=as_they_are),
+    "starcoder2": dict(
+        model="Starcoder2", base=dict(SIZES, **ROPE, vocab_size=139, num_key_value_heads=2, use_bias=True,
+                                      bos_token_id=1, eos_token_id=2),
+        top=TOP, layer=("model.layers.", ATTENTION + PRE_NORMS + [("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window} if c.sliding_window else {},
+        values=as_they_are),
+    "gpt2": dict(
+        model="GPT2", class_="GPT2LMHeadModel",
+        base=dict(vocab_size=141, n_positions=256, n_embd=48, n_layer=2, n_head=6, bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.wpe", "position_embd"),
+             ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
+                                  ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd}, values=transposed),
+    "gptneox": dict(
+        model="GPTNeoX", base=dict(SIZES, vocab_size=143, num_hidden_layers=2, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=[("gpt_neox.embed_in", "token_embd"), ("gpt_neox.final_layer_norm", "output_norm"),
+             ("lm_head", "output")],
+        layer=("gpt_neox.layers.", PRE_NORMS + [
+            ("attention.query_key_value", "attn_qkv"), ("attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=apart_by_head),
+    "phi2": dict(
+        model="Phi", base=dict(SIZES, vocab_size=145, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=[("model.embed_tokens", "token_embd"), ("model.final_layernorm", "output_norm"), ("lm_head", "output")],
+        layer=("model.layers.", ATTENTION[:3] + [
+            ("self_attn.dense", "attn_output"), ("input_layernorm", "attn_norm"), ("mlp.fc1", "ffn_up"),
+            ("mlp.fc2", "ffn_down")]),
+        values=as_they_are),
+    "stablelm": dict(
+        model="StableLm", base=dict(SIZES, vocab_size=147, num_key_value_heads=2, use_qkv_bias=True, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.25}, head_dim=8),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"use_parallel_residual": c.use_parallel_residual}, values=as_they_are),
+    "falcon": dict(
+        model="Falcon", base=dict(vocab_size=149, hidden_size=48, num_hidden_layers=2, num_attention_heads=6,
+                                  max_position_embeddings=512, multi_query=True, new_decoder_architecture=False,
+                                  parallel_attn=True, bias=False, **ROPE),
+        top=[("transformer.word_embeddings", "token_embd"), ("transformer.ln_f", "output_norm"),
+             ("lm_head", "output")],
+        layer=("transformer.h.", [
+            ("input_layernorm", "attn_norm"), ("ln_mlp", "attn_norm"), ("ln_attn", "attn_norm_2"),
+            ("self_attention.query_key_value", "attn_qkv"), ("self_attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": 4 * c.hidden_size,
+                        "attention.head_count_kv": c.num_kv_heads if c.new_decoder_architecture else 1},
+        values=lambda name, c, values: apart(
+            name, c, values, c.num_kv_heads if c.new_decoder_architecture else 1,
+            c.num_attention_heads // (c.num_kv_heads if c.new_decoder_architecture else 1))),
+    "command-r": dict(
+        model="Cohere", base=dict(SIZES, **ROPE, vocab_size=151, num_key_value_heads=2, logit_scale=0.4),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        keys=lambda c: {"logit_scale": c.logit_scale}, values=as_they_are),
+    "cohere2": dict(
+        model="Cohere2", base=dict(SIZES, **ROPE, vocab_size=153, num_key_value_heads=2, num_hidden_layers=5,
+                                   head_dim=8, logit_scale=0.4, sliding_window=20),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        keys=lambda c: {"logit_scale": c.logit_scale, "attention.sliding_window": c.sliding_window},
+        values=as_they_are),
+    "glm4": dict(
+        model="Glm4", base=dict(SIZES, vocab_size=155, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-5,
+                                attention_bias=True, rope_parameters={
+                                    "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5},
+                                pad_token_id=0, eos_token_id=1),
+        top=TOP, layer=("model.layers.", ATTENTION + [
+            ("input_layernorm", "attn_norm"), ("post_self_attn_layernorm", "post_attention_norm"),
+            ("post_attention_layernorm", "ffn_norm"), ("post_mlp_layernorm", "post_ffw_norm"),
+            ("mlp.gate_up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]),
+        values=as_they_are),
+    "bloom": dict(
+        model="Bloom", base=dict(vocab_size=159, hidden_size=48, n_layer=2, n_head=6),
+        top=[("transformer.word_embeddings", "token_embd"),
+             ("transformer.word_embeddings_layernorm", "token_embd_norm"), ("transformer.ln_f", "output_norm"),
+             ("lm_head", "output")],
+        layer=("transformer.h.", PRE_NORMS + [
+            ("self_attention.query_key_value", "attn_qkv"), ("self_attention.dense", "attn_output"),
+            ("mlp.dense_h_to_4h", "ffn_up"), ("mlp.dense_4h_to_h", "ffn_down")]),
+        keys=lambda c: {"context_length": 512, "feed_forward_length": 4 * c.hidden_size}, values=apart_by_head),
+    "mpt": dict(
+        model="Mpt", base=dict(vocab_size=161, d_model=48, n_layers=2, n_heads=6, max_seq_len=512),
+        top=[("transformer.wte", "token_embd"), ("transformer.norm_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.blocks.", [
+            ("norm_1", "attn_norm"), ("attn.Wqkv", "attn_qkv"), ("attn.out_proj", "attn_output"),
+            ("norm_2", "ffn_norm"), ("ffn.up_proj", "ffn_up"), ("ffn.down_proj", "ffn_down")]),
+        keys=lambda c: {"context_length": c.max_seq_len, "feed_forward_length": c.expansion_ratio * c.d_model,
+                        "attention.max_alibi_bias": float(c.attn_config.alibi_bias_max),
+                        **({"attention.clamp_kqv": float(c.attn_config.clip_qkv)} if c.attn_config.clip_qkv else {})},
+        values=as_they_are),
+}

@@ -1,0 +1,156 @@
+"""Writes data/families: small random models of the families in families.py and their logits.
+Run: python3 make_families.py [NAME ...]"""
+
+import os
+import sys
+
+import gguf
+import numpy as np
+import torch
+import transformers
+
+import golden_file
+import random_model
+from families import FAMILIES, head_dim
+
+FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "families")
+LENGTH = 80  # crosses a page of 64 positions, and every window
+
+# name: what differs from the base of the family that it begins with; a family's own name is its base
+MODELS = {
+    "qwen3-mha-untied": dict(num_key_value_heads=6, tie_word_embeddings=False, attention_bias=True),
+    "gemma-mha": dict(num_key_value_heads=6, head_dim=8, attention_bias=True),
+    "gemma2-mqa": dict(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, sliding_window=500,
+                       attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
+    "olmo2-tied": dict(tie_word_embeddings=True, num_key_value_heads=6, attention_bias=True),
+    "granite-untied": dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True, residual_multiplier=1.0),
+    "phi3-window": dict(sliding_window=16, num_key_value_heads=6, tie_word_embeddings=True, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+    "starcoder2-window": dict(sliding_window=16, use_bias=False, tie_word_embeddings=False),
+    "gpt2-untied": dict(tie_word_embeddings=False, n_inner=40),
+    "gptneox-sequential": dict(use_parallel_residual=False, attention_bias=False, rope_parameters={
+        "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 1.0}),
+    "phi2-gqa": dict(num_key_value_heads=2),
+    "stablelm-parallel": dict(use_parallel_residual=True, use_qkv_bias=False, tie_word_embeddings=True),
+    "falcon-new": dict(new_decoder_architecture=True, num_kv_heads=2, bias=True, tie_word_embeddings=False),
+    "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
+    "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
+    "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
+    "mpt-clip": dict(n_heads=4, attn_config=dict(clip_qkv=0.9)),
+}
+
+# Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
+SHARP = ("attn_q.", "attn_k.", "attn_qkv.", "output.weight")
+
+
+def fill(name, family, model, names):
+    """Random values for every parameter, whatever its own initialisation."""
+    random = random_model.generator(name)
+    tied = model.config.tie_word_embeddings
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            target = names.get(key, key)
+            values = random.standard_normal(parameter.shape)
+            if target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
+                center = family.get("norm_center", 1.0) + (0.6 if "_q_norm" in target or "_k_norm" in target else 0.0)
+                values = center + 0.2 * values
+            elif parameter.ndim == 1:
+                values = 0.3 * values
+            elif target == "token_embd.weight":
+                values *= 1.5 / parameter.shape[1] ** 0.5 if tied else 1.0
+            elif target == "position_embd.weight":
+                values *= 0.5 / parameter.shape[1] ** 0.5 if tied else 0.5
+            else:
+                inputs = parameter.shape[0 if type(model.get_submodule(key.rpartition(".")[0])).__name__ == "Conv1D"
+                                         else 1]
+                values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
+                           or target == "output.weight" else 1.0) / inputs ** 0.5
+            parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+
+
+def tensor_names(family, n_layers):
+    """{Hugging Face name: GGUF name}"""
+    pairs = list(family["top"])
+    prefix, inner = family["layer"]
+    for i in range(n_layers):
+        pairs += [(f"{prefix}{i}.{source}", f"blk.{i}.{target}") for source, target in inner]
+    names = {f"{source}.{kind}": f"{target}.{kind}" for source, target in pairs for kind in ("weight", "bias")}
+    names.update({source: target for source, target in pairs if source.endswith((".weight", ".bias"))})
+    return names
+
+
+def metadata(config, family):
+    n_heads, n_layers = config.num_attention_heads, config.num_hidden_layers
+    n_kv = getattr(config, "num_key_value_heads", None) or n_heads
+    eps = getattr(config, "rms_norm_eps", None)
+    keys = {"block_count": n_layers, "context_length": getattr(config, "max_position_embeddings", None),
+            "embedding_length": config.hidden_size, "attention.head_count": n_heads, "attention.head_count_kv": n_kv}
+    if hasattr(config, "intermediate_size"):
+        keys["feed_forward_length"] = config.intermediate_size
+    if eps is not None:
+        keys["attention.layer_norm_rms_epsilon"] = float(eps)
+    for member in ("layer_norm_epsilon", "layer_norm_eps", "norm_epsilon"):
+        if eps is None and getattr(config, member, None) is not None:
+            keys["attention.layer_norm_epsilon"] = float(getattr(config, member))
+    rope = getattr(config, "rope_parameters", None)
+    if rope:
+        keys["rope.freq_base"] = float(rope["rope_theta"])
+        if rope.get("partial_rotary_factor", 1.0) != 1.0:
+            keys["rope.dimension_count"] = int(head_dim(config) * rope["partial_rotary_factor"])
+    if head_dim(config) != config.hidden_size // n_heads:
+        keys["attention.key_length"] = keys["attention.value_length"] = head_dim(config)
+    keys.update(family["keys"](config) if "keys" in family else {})
+    return keys
+
+
+def write_key(writer, name, value):
+    if isinstance(value, bool):
+        writer.add_bool(name, value)
+    elif isinstance(value, float):
+        writer.add_float32(name, value)
+    elif isinstance(value, int):
+        writer.add_uint32(name, value)
+    else:
+        writer.add_string(name, value)
+
+
+def make(name):
+    architecture = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
+    family = FAMILIES[architecture]
+    config = getattr(transformers, family["model"] + "Config")(
+        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
+    model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
+    names = tensor_names(family, config.num_hidden_layers)
+    fill(name, family, model, names)
+
+    path = os.path.join(FOLDER, name + ".gguf")
+    writer = gguf.GGUFWriter(path, architecture)
+    writer.add_name(name)
+    for suffix, value in metadata(config, family).items():
+        write_key(writer, f"{architecture}.{suffix}", value)
+    state = model.state_dict()
+    for key, tensor in state.items():
+        if key not in names:
+            if key in dict(model.named_parameters()):
+                raise ValueError(f"{name}: {key} has no name in the file")
+            continue
+        if names[key] == "output.weight" and config.tie_word_embeddings:
+            continue
+        values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
+        writer.add_tensor(names[key], np.ascontiguousarray(values))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+    tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
+    rows = random_model.logits(model, tokens, list(range(LENGTH)))
+    golden_file.write_logits(os.path.join(FOLDER, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
+    print(f"{name}: logits deviate by {rows.std():.2f}, highest {abs(rows).max():.2f}")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(2)
+    os.makedirs(FOLDER, exist_ok=True)
+    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS]:
+        make(model_name)
