@@ -13,7 +13,8 @@ struct arena {
     size_t used, size;          /* of the newest */
 };
 
-/* n bytes, aligned to 8; NULL and OUT_OF_MEMORY, which tells what they were for. They never move. */
+/* n bytes, aligned to 8; NULL and OUT_OF_MEMORY, which tells what they were for. They never move.
+ */
 status arena_take(struct arena *arena, size_t n, const char *purpose, void **bytes);
 /* The arena is empty then. */
 void arena_free(struct arena *arena);

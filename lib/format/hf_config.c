@@ -61,7 +61,7 @@ status hf_config_parse(struct hf_config *config, struct arena *arena, const char
     if (value.kind != JSON_OBJECT) return fail(FORMAT, "%s: is no JSON object", file);
     for (;;) {
         struct json_value key;
-        struct hf_member *member;
+        struct hf_member *member = NULL;
         TRY(json_member(&json, &first, &more, &key));
         first = false;
         if (!more) {
@@ -124,8 +124,8 @@ status hf_config_integer(const struct hf_config *config, const char *name, bool 
     const struct json_value *value;
     TRY(look_up(config, name, found, &value));
     if (!value || json_to_i64(value, number)) return OK;
-    return fail(FORMAT, "%s: key '%s%s' is not an integer of 64 bits", config->file,
-                config->prefix, name);
+    return fail(FORMAT, "%s: key '%s%s' is not an integer of 64 bits", config->file, config->prefix,
+                name);
 }
 
 status hf_config_refuse(const struct hf_config *config, const char *name,

@@ -1,4 +1,5 @@
-/* What a model_type of Hugging Face means in the names that lib/arch reads: data, one entry each. */
+/* What a model_type of Hugging Face means in the names that lib/arch reads: data, one entry each.
+ */
 #ifndef FORMAT_HF_FAMILIES_H
 #define FORMAT_HF_FAMILIES_H
 
@@ -6,8 +7,8 @@
 #include <stddef.h>
 
 enum hf_use {
-    HF_INTEGER,      /* of at least 1: becomes the metadata key `target`, unless one before it did */
-    HF_NUMBER,       /* likewise, as F32 */
+    HF_INTEGER, /* of at least 1: becomes the metadata key `target`, unless one before it did */
+    HF_NUMBER,  /* likewise, as F32 */
     HF_INVERSE_ROOT, /* likewise, 1 / sqrt of it */
     HF_FLAG,         /* decides about tensors: hf_tensor.when */
     HF_MUST_BE,      /* one of the words in `target`, "silu|swish"; null passes too */
@@ -27,8 +28,8 @@ struct hf_key {
 struct hf_tensor {
     const char *name;   /* one %d at most, for the layer; without "model."; NULL: the table's end */
     const char *target; /* NULL: passed over */
-    const char *when;   /* a flag's name, "!" before it: unless; NULL: always. Then it is required */
-    bool add_one;       /* the file has a norm's weights less 1 */
+    const char *when; /* a flag's name, "!" before it: unless; NULL: always. Then it is required */
+    bool add_one;     /* the file has a norm's weights less 1 */
 };
 
 struct hf_family {

@@ -76,8 +76,8 @@ static const struct json_value *value_or_default(const struct hf *hf, const stru
     const struct json_value *value = hf_config_find(&hf->config, key->name);
     if (value) return value->kind == JSON_NULL ? NULL : value;
     if (!key->fallback) return NULL;
-    *fallback = (struct json_value){.kind = JSON_NUMBER,
-                                    .text = {key->fallback, strlen(key->fallback)}};
+    *fallback =
+        (struct json_value){.kind = JSON_NUMBER, .text = {key->fallback, strlen(key->fallback)}};
     return fallback;
 }
 

@@ -203,7 +203,7 @@ status hf_rope_make(struct hf *hf, int64_t head_dim) {
     if (parameters) rope.where = "rope_parameters";
     if (parameters && hf->family->rope_theta_local > 0) {
         static const char *const full = "rope_parameters.full_attention",
-                                *const sliding = "rope_parameters.sliding_attention";
+                                 *const sliding = "rope_parameters.sliding_attention";
         if (hf_config_value(config, full)) {
             rope.where = full;
             if (hf_config_value(config, sliding)) local = sliding;

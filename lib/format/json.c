@@ -49,7 +49,10 @@ static int32_t hex_unit(const uint8_t *from, const uint8_t *end) {
 static size_t character_bytes(const uint8_t *from, const uint8_t *end) {
     uint8_t c = from[0];
     if (c < 0x80) return 1;
-    size_t n = c >= 0xC2 && c < 0xE0 ? 2 : c >= 0xE0 && c < 0xF0 ? 3 : c >= 0xF0 && c < 0xF5 ? 4 : 0;
+    size_t n = c >= 0xC2 && c < 0xE0   ? 2
+               : c >= 0xE0 && c < 0xF0 ? 3
+               : c >= 0xF0 && c < 0xF5 ? 4
+                                       : 0;
     if (n == 0 || (size_t)(end - from) < n) return 0;
     for (size_t i = 1; i < n; i++)
         if ((from[i] & 0xC0) != 0x80) return 0;
@@ -129,10 +132,9 @@ status json_unescape(const struct json *json, const struct json_value *value, ch
             bytes = put_code(code, character);
         }
         if (bytes > capacity - n)
-            return fail(LIMIT, "%s: a string at offset %" PRIu64 " has more than %zu bytes",
-                        json->file,
-                        json->base + (uint64_t)((const uint8_t *)value->text.data - json->bytes),
-                        capacity);
+            return fail(
+                LIMIT, "%s: a string at offset %" PRIu64 " has more than %zu bytes", json->file,
+                json->base + (uint64_t)((const uint8_t *)value->text.data - json->bytes), capacity);
         memcpy(buffer + n, character, bytes);
         n += bytes;
         from += used;
@@ -244,8 +246,7 @@ static status read_word(struct json *json, enum json_kind kind, const char *word
     size_t n = strlen(word);
     if (json->size - json->at < n || memcmp(json->bytes + json->at, word, n) != 0)
         return fail_at(json, json->at, "a word that is none");
-    *value = (struct json_value){.kind = kind,
-                                 .text = {(const char *)json->bytes + json->at, n}};
+    *value = (struct json_value){.kind = kind, .text = {(const char *)json->bytes + json->at, n}};
     json->at += n;
     return OK;
 }

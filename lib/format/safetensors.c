@@ -219,31 +219,32 @@ static status check_layout(const struct part *part, struct memory *memory,
     for (size_t i = 0; result == OK && i < n; i++) {
         const struct tensor *tensor = &tensors->items[order[i]];
         if (tensor->offset != at)
-            result = fail(FORMAT,
-                          "%s: tensor '%.*s' begins at %" PRIu64
-                          " of the data, the one before it ends at %" PRIu64,
-                          part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
-                          tensor->name.data, tensor->offset, at);
+            result =
+                fail(FORMAT,
+                     "%s: tensor '%.*s' begins at %" PRIu64
+                     " of the data, the one before it ends at %" PRIu64,
+                     part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
+                     tensor->name.data, tensor->offset, at);
         at = tensor->offset + tensor->bytes; /* each at most INT64_MAX */
         if (result == OK && at > room)
-            result = fail(FORMAT,
-                          "%s: tensor '%.*s' ends at %" PRIu64 " of the data, which has %" PRIu64
-                          " bytes",
-                          part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
-                          tensor->name.data, at, room);
+            result = fail(
+                FORMAT,
+                "%s: tensor '%.*s' ends at %" PRIu64 " of the data, which has %" PRIu64 " bytes",
+                part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
+                tensor->name.data, at, room);
     }
     if (result == OK && at != room)
         result = fail(FORMAT,
-                      "%s: its tensors end at %" PRIu64 " of the data, which has %" PRIu64
-                      " bytes",
+                      "%s: its tensors end at %" PRIu64 " of the data, which has %" PRIu64 " bytes",
                       part->file.name, at, room);
     memory_give(memory, order);
     for (size_t i = first; result == OK && i < tensors->count; i++) {
         struct tensor *tensor = &tensors->items[i];
         if (tensor->bytes == 0 && tensor->offset > room)
-            result = fail(FORMAT, "%s: tensor '%.*s' begins at %" PRIu64 ", beyond the data",
-                          part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
-                          tensor->name.data, tensor->offset);
+            result =
+                fail(FORMAT, "%s: tensor '%.*s' begins at %" PRIu64 ", beyond the data",
+                     part->file.name, tensor->name.length < 100 ? (int)tensor->name.length : 100,
+                     tensor->name.data, tensor->offset);
         else
             tensor->offset += part->data_offset;
     }
@@ -262,7 +263,8 @@ static status read_length(struct part *part, struct memory *memory, uint64_t *le
                     "%s: its header has %" PRIu64 " bytes, at most %d are allowed", file, *length,
                     SAFETENSORS_MAX_HEADER);
     if (*length > part->file.size - 8)
-        return fail(FORMAT, "%s: its header needs %" PRIu64 " bytes at offset 8, the file has %" PRIu64,
+        return fail(FORMAT,
+                    "%s: its header needs %" PRIu64 " bytes at offset 8, the file has %" PRIu64,
                     file, *length, part->file.size);
     while (part->head_available < 8 + *length) TRY(part_read_head(part, memory));
     if (*length == 0 || part->head[8] != '{')
@@ -272,7 +274,7 @@ static status read_length(struct part *part, struct memory *memory, uint64_t *le
 
 status safetensors_read_head(struct part *part, int part_index, struct arena *arena,
                              struct safetensors_tables *tables) {
-    uint64_t length;
+    uint64_t length = 0;
     TRY(read_length(part, arena->memory, &length));
     part->data_offset = 8 + length;
     part->first_tensor = tables->tensors.count;

@@ -1,5 +1,5 @@
-/* Safetensors: https://huggingface.co/docs/safetensors; the head is 8 bytes of its length and a JSON
- * object, the rest is the tensors' data without a gap. */
+/* Safetensors: https://huggingface.co/docs/safetensors; the head is 8 bytes of its length and a
+ * JSON object, the rest is the tensors' data without a gap. */
 #ifndef FORMAT_SAFETENSORS_H
 #define FORMAT_SAFETENSORS_H
 
