@@ -216,7 +216,9 @@ const char *checkpoint_format(const struct checkpoint *checkpoint) {
 
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
-    for (int i = 0; i < checkpoint->n_parts; i++) bytes += checkpoint->parts[i].file.size;
+    int n_files = checkpoint->n_parts;
+    if (checkpoint->hf.rope_factors) n_files--; /* the last part is no file */
+    for (int i = 0; i < n_files; i++) bytes += checkpoint->parts[i].file.size;
     return bytes;
 }
 
