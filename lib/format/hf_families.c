@@ -74,6 +74,8 @@ static const struct hf_key mistral_keys[] = {
     {"max_position_embeddings", HF_INTEGER, "context_length", "131072", false},
     {"sliding_window", HF_INTEGER, "attention.sliding_window", "4096", false},
     {"tie_word_embeddings", HF_FLAG, NULL, "false", false},
+    {"attention_bias", HF_MUST_BE, "false", NULL, false},
+    {"mlp_bias", HF_MUST_BE, "false", NULL, false},
     {"layer_types", HF_FULL_LAYERS, NULL, NULL, false},
     END};
 
@@ -91,6 +93,7 @@ static const struct hf_key qwen2_keys[] = {
     {"sliding_window", HF_NO_EFFECT, NULL, NULL, false}, /* without use_sliding_window */
     {"max_window_layers", HF_NO_EFFECT, NULL, NULL, false},
     {"use_mrope", HF_MUST_BE, "false", NULL, false},
+    {"attention_bias", HF_NO_EFFECT, NULL, NULL, false}, /* q, k and v have them always */
     {"layer_types", HF_FULL_LAYERS, NULL, NULL, false},
     END};
 
@@ -156,6 +159,7 @@ bool hf_families_no_effect(const char *key, size_t length) {
     static const char *const names[] = {"_attn_implementation",
                                         "_attn_implementation_autoset",
                                         "_commit_hash",
+                                        "_flash_attn_2_enabled",
                                         "_name_or_path",
                                         "add_cross_attention",
                                         "architectures",
@@ -187,7 +191,9 @@ bool hf_families_no_effect(const char *key, size_t length) {
                                         "label2id",
                                         "length_penalty",
                                         "max_length",
+                                        "max_sequence_length",
                                         "min_length",
+                                        "model_max_length",
                                         "model_type",
                                         "no_repeat_ngram_size",
                                         "num_beam_groups",

@@ -212,6 +212,9 @@ static status check_outer(const struct hf *hf, const struct hf_member *member) {
     for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
         if (strcmp(member->name.data, inner[i]) == 0 && member->value.kind != JSON_NULL)
             return fail(UNSUPPORTED, "%s: key '%s' is not supported", hf->config.file, inner[i]);
+    if (strcmp(member->name.data, "tie_word_embeddings") == 0 && member->value.kind == JSON_FALSE)
+        return fail(UNSUPPORTED, "%s: key 'tie_word_embeddings' is false beside text_config",
+                    hf->config.file);
     return OK;
 }
 
