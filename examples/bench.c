@@ -111,7 +111,7 @@ int main(int argc, char **argv) {
     uint32_t kv_type = TRANSFORMER_KV_F16;
     int json = 0;
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--prompt", ARGUMENT_POSITIVE, &b.n_prompt, "tokens of a prompt, default 512", 0},
         {"--generate", ARGUMENT_POSITIVE, &b.n_generate, "tokens after it, default 96", 0},
         {"--batch", ARGUMENT_POSITIVE, &b.n_sequences, "sequences at once, default 1", 0},

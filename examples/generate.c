@@ -19,7 +19,7 @@ struct settings {
 static struct settings read_settings(int argc, char **argv) {
     struct settings s = {.max_tokens = 256, .sampler = {.struct_size = sizeof s.sampler}};
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &s.model, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &s.model, "a GGUF file or a Hugging Face folder", 1},
         {"--prompt", ARGUMENT_TEXT, &s.prompt,
          "the text to continue; control tokens written out in it count as such", 0},
         {"--prompt-file", ARGUMENT_FILE, &s.prompt_file, "or a file that holds it", 0},

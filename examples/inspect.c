@@ -59,7 +59,7 @@ int main(int argc, char **argv) {
     int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F16;
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--context", ARGUMENT_COUNT, &n_context,
          "tokens to hold, default 0: the model's context length, at most 4096", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},

@@ -43,7 +43,7 @@ int main(int argc, char **argv) {
     int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F32;
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
         {"--all", ARGUMENT_FLAG, &all, "a row for each token, not only for the last", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},

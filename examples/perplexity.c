@@ -61,7 +61,7 @@ int main(int argc, char **argv) {
     int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F16;
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--file", ARGUMENT_FILE, &file, "the text", 1},
         {"--context", ARGUMENT_POSITIVE, &n_context, "tokens of a chunk, default 512", 0},
         {"--chunks", ARGUMENT_COUNT, &max_chunks, "at most so many, default 0: all whole ones", 0},

@@ -42,7 +42,7 @@ int main(int argc, char **argv) {
     const char *path = NULL;
     int special = 0, decode = 0;
     const struct argument table[] = {
-        {"--model", ARGUMENT_FILE, &path, "a GGUF file", 1},
+        {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--special", ARGUMENT_FLAG, &special,
          "control tokens written out in the text are those tokens; with --decode: write them out",
          0},

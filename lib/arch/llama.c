@@ -10,8 +10,6 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
     TRY(keys_must_be(keys, "attn_logit_softcapping", 0));
     TRY(keys_must_be(keys, "final_logit_softcapping", 0));
-    if (pairing == ROPE_HALVES) /* Qwen 2 slides only from a layer on that files don't name */
-        TRY(keys_must_be(keys, "attention.sliding_window", 0));
     TRY(keys_i64_or(keys, "attention.sliding_window", 0, INT32_MAX, &window));
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];
@@ -34,11 +32,20 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
     return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);
 }
 
-/* Converters permute the rows of Wq and Wk so that pairs are adjacent. */
+/* Converters to GGUF permute the rows of Wq and Wk so that pairs are adjacent; Hugging Face's own
+ * files, whose rows are not, come with a key that says so. */
 status llama_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    return read_pre_norm_decoder(keys, binder, spec, ROPE_ADJACENT);
+    struct text pairing = {"adjacent", 8};
+    TRY(keys_text_or(keys, "rope.pairing", &pairing));
+    bool halves = keys_text_is(pairing, "halves");
+    if (!halves && !keys_text_is(pairing, "adjacent"))
+        return fail(UNSUPPORTED, "%s: '%s.rope.pairing' is '%.*s'", checkpoint_name(keys->file),
+                    keys->prefix, (int)pairing.length, pairing.data);
+    return read_pre_norm_decoder(keys, binder, spec, halves ? ROPE_HALVES : ROPE_ADJACENT);
 }
 
 status qwen2_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    /* It slides only from a layer on that files don't name. */
+    TRY(keys_must_be(keys, "attention.sliding_window", 0));
     return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES);
 }

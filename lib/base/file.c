@@ -68,6 +68,13 @@ status file_open(struct file *file, const char *name, bool map) {
     return result;
 }
 
+bool file_is_folder(const char *name) {
+    int descriptor = open(name, O_RDONLY | O_CLOEXEC | O_DIRECTORY);
+    if (descriptor < 0) return false;
+    close(descriptor);
+    return true;
+}
+
 void file_open_memory(struct file *file, const char *name, const void *data, size_t size) {
     *file = (struct file){.name = name, .size = size, .bytes = data, .descriptor = -1};
 }

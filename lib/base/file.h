@@ -17,6 +17,8 @@ struct file {
 /* A regular file. map: its bytes can be had without file_read; it must not shrink while open.
  * NOT_FOUND, IO (a directory, say), OUT_OF_MEMORY. */
 status file_open(struct file *file, const char *name, bool map);
+/* A directory. */
+bool file_is_folder(const char *name);
 void file_open_memory(struct file *file, const char *name, const void *data, size_t size);
 status file_open_reader(struct file *file, const char *name, const transformer_reader *reader);
 /* Copies bytes [offset, offset + n), which must be within size. IO names file and offset. */

@@ -5,7 +5,9 @@
 
 #include "base/map.h"
 #include "format/gguf.h"
+#include "format/hf.h"
 #include "format/number.h"
+#include "format/tensor_form.h"
 
 struct checkpoint {
     struct memory *memory;
@@ -16,6 +18,7 @@ struct checkpoint {
     struct part *parts; /* [n_parts] */
     int n_parts;
     char *part_names; /* NULL, or one block with the names of the parts after the first */
+    struct hf hf;     /* of a folder: then parts and tables are its own */
     struct metadata_table metadata;
     struct tensor_table tensors;
     struct map metadata_map, tensor_map;
@@ -61,6 +64,9 @@ static status add_tensors(struct checkpoint *checkpoint) {
         if (present < 0) continue;
         struct text name = table->items[i].name;
         const struct part *part = &checkpoint->parts[table->items[i].part];
+        if (!part->head)
+            return fail(FORMAT, "%s: two tensors mean '%.*s'", part->file.name,
+                        name.length < 100 ? (int)name.length : 100, name.data);
         return fail(FORMAT, "%s: tensor '%.*s' is there twice, the second time at offset %td",
                     part->file.name, name.length < 100 ? (int)name.length : 100, name.data,
                     (const uint8_t *)name.data - part->head - 8);
@@ -119,7 +125,21 @@ static status open_later_parts(struct checkpoint *checkpoint, const struct gguf_
     return OK;
 }
 
+static status open_folder(struct checkpoint *checkpoint) {
+    struct hf *hf = &checkpoint->hf;
+    status result = hf_open(hf, checkpoint->memory, &checkpoint->options);
+    checkpoint->parts = hf->parts;
+    checkpoint->n_parts = hf->n_parts;
+    checkpoint->metadata = hf->metadata;
+    checkpoint->tensors = hf->tables.tensors;
+    checkpoint->format = "safetensors";
+    TRY(result);
+    TRY(add_metadata(checkpoint));
+    return add_tensors(checkpoint);
+}
+
 static status open_parts(struct checkpoint *checkpoint) {
+    if (hf_is_path(&checkpoint->options)) return open_folder(checkpoint);
     const char *path = checkpoint->options.path;
     TRY(part_open(checkpoint->parts, checkpoint->memory, &checkpoint->options, path));
     checkpoint->n_parts = 1;
@@ -166,23 +186,21 @@ status checkpoint_open(struct memory *memory, const struct checkpoint_options *o
 
 void checkpoint_finish_loading(struct checkpoint *checkpoint) {
     checkpoint->finished = true;
-    for (int i = 0; i < checkpoint->n_parts; i++) {
-        struct part *part = &checkpoint->parts[i];
-        if (part->head_copy)
-            file_close_data(&part->file);
-        else
-            file_keep_head(&part->file, part->head_bytes);
-    }
+    for (int i = 0; i < checkpoint->n_parts; i++) part_finish(&checkpoint->parts[i]);
 }
 
 void checkpoint_close(struct checkpoint *checkpoint) {
     if (!checkpoint) return;
     struct memory *memory = checkpoint->memory;
-    for (int i = 0; i < checkpoint->n_parts; i++) part_close(&checkpoint->parts[i], memory);
-    if (checkpoint->parts != &checkpoint->single) memory_give(memory, checkpoint->parts);
-    memory_give(memory, checkpoint->part_names);
-    memory_give(memory, checkpoint->metadata.items);
-    memory_give(memory, checkpoint->tensors.items);
+    if (checkpoint->hf.memory) {
+        hf_close(&checkpoint->hf);
+    } else {
+        for (int i = 0; i < checkpoint->n_parts; i++) part_close(&checkpoint->parts[i], memory);
+        if (checkpoint->parts != &checkpoint->single) memory_give(memory, checkpoint->parts);
+        memory_give(memory, checkpoint->part_names);
+        memory_give(memory, checkpoint->metadata.items);
+        memory_give(memory, checkpoint->tensors.items);
+    }
     map_free(&checkpoint->metadata_map);
     map_free(&checkpoint->tensor_map);
     memory_give(memory, checkpoint);
@@ -198,7 +216,9 @@ const char *checkpoint_format(const struct checkpoint *checkpoint) {
 
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
-    for (int i = 0; i < checkpoint->n_parts; i++) bytes += checkpoint->parts[i].file.size;
+    int n_files = checkpoint->n_parts;
+    if (checkpoint->hf.rope_factors) n_files--; /* the last part is no file */
+    for (int i = 0; i < n_files; i++) bytes += checkpoint->parts[i].file.size;
     return bytes;
 }
 
@@ -206,6 +226,13 @@ uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
     for (int i = 0; i < checkpoint->n_parts; i++) bytes += checkpoint->parts[i].file.mapped;
     return bytes;
+}
+
+status checkpoint_read_file(struct checkpoint *checkpoint, const char *name, uint64_t most,
+                            struct memory *memory, void **bytes, size_t *size) {
+    if (!checkpoint->hf.memory || checkpoint->finished)
+        return fail(NOT_FOUND, "%s: has no file '%s' beside it", checkpoint_name(checkpoint), name);
+    return hf_read_file(&checkpoint->hf, name, most, memory, bytes, size);
 }
 
 /* ---- metadata ---- */
@@ -232,9 +259,13 @@ static status look_up(const struct checkpoint *checkpoint, const char *key, bool
 /* An entry that isn't what its reader needs. */
 static status fail_value(const struct checkpoint *checkpoint, const struct metadata *entry,
                          const char *wanted) {
+    int length = entry->key.length < 100 ? (int)entry->key.length : 100;
+    if (checkpoint->hf.memory)
+        return fail(FORMAT, "%s: key '%.*s' is not %s", checkpoint_name(checkpoint), length,
+                    entry->key.data, wanted);
     return fail(FORMAT, "%s: key '%.*s' is not %s (value at offset %td)",
-                checkpoint_name(checkpoint), entry->key.length < 100 ? (int)entry->key.length : 100,
-                entry->key.data, wanted, entry->values - checkpoint->parts[0].head);
+                checkpoint_name(checkpoint), length, entry->key.data, wanted,
+                entry->values - checkpoint->parts[0].head);
 }
 
 status checkpoint_read_i64(const struct checkpoint *checkpoint, const char *key, bool *found,
@@ -335,6 +366,11 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->form != TENSOR_AS_IS) {
+        *data = scratch;
+        return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
+                                scratch);
+    }
     uint64_t at = tensor->offset + offset;
     if (part->file.bytes) {
         *data = part->file.bytes + at;
@@ -348,5 +384,10 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
     if (checkpoint->finished) return;
+    size_t stored = tensor_form_bytes(tensor->form);
+    if (stored) {
+        offset = offset / sizeof(float) * stored;
+        n = n / sizeof(float) * stored;
+    }
     file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
 }

@@ -10,7 +10,7 @@
 struct checkpoint;
 
 struct checkpoint_options {
-    const char *path;
+    const char *path; /* a GGUF file; or a Hugging Face folder, or a file in it: hf.h */
     const void *data; /* or bytes in memory */
     size_t data_size;
     const transformer_reader *reader; /* or through this */
@@ -34,6 +34,12 @@ checkpoint_name(const struct checkpoint *checkpoint); /* for messages: the path,
 const char *checkpoint_format(const struct checkpoint *checkpoint); /* "GGUF v3" */
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint);
 uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint); /* 0 unless mapped */
+
+/* The bytes of another file of a Hugging Face folder, "tokenizer.json" say, in a block of `memory`
+ * that the caller gives back; before checkpoint_finish_loading. NOT_FOUND  the model isn't such a
+ * folder, or has no such file. LIMIT  it has more than `most` bytes. */
+status checkpoint_read_file(struct checkpoint *checkpoint, const char *name, uint64_t most,
+                            struct memory *memory, void **bytes, size_t *size);
 
 /* ---- metadata ---- */
 
@@ -94,13 +100,19 @@ struct text checkpoint_next_string(const uint8_t **cursor);
 
 /* ---- tensors ---- */
 
+/* How a tensor's elements are stored, if not as its type says; then the type is F32 and
+ * checkpoint_data converts. */
+enum tensor_form { TENSOR_AS_IS, TENSOR_F64, TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
+
 struct tensor {
     struct text name;
     enum weight_type type;
+    enum tensor_form form;
+    float add; /* to each element of a tensor that is converted */
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */
-    uint64_t bytes;
+    uint64_t bytes;  /* of its type */
     int part;
 };
 
@@ -109,7 +121,7 @@ const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, s
 /* NULL: no such tensor. */
 const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name);
 /* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
- * scratch [n] after reading into it. */
+ * scratch [n] after reading or converting into it; whole elements of a tensor that is converted. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data);
 /* These bytes won't be asked for again: their pages may go. */

@@ -27,6 +27,8 @@ status gguf_read_head(struct part *part, int part_index, struct memory *memory,
  * absolute. */
 status gguf_layout_check(const struct part *part, struct memory *memory,
                          const struct tensor_table *tensors, size_t first, uint64_t alignment);
+/* order [n] are indices of tensors: sorts them by their tensors' offsets. */
+void gguf_layout_sort(const struct tensor_table *tensors, uint32_t *order, size_t n);
 
 /* gguf_split.c: what a part of a split file says of itself. count 1: it isn't split. */
 struct gguf_split {

@@ -15,7 +15,7 @@ static void sift_down(const struct tensor_table *tensors, uint32_t *order, size_
     }
 }
 
-static void sort_by_offset(const struct tensor_table *tensors, uint32_t *order, size_t n) {
+void gguf_layout_sort(const struct tensor_table *tensors, uint32_t *order, size_t n) {
     for (size_t root = n / 2; root-- > 0;) sift_down(tensors, order, root, n);
     for (size_t last = n; last-- > 1;) {
         uint32_t swap = order[0];
@@ -70,7 +70,7 @@ status gguf_layout_check(const struct part *part, struct memory *memory,
     uint32_t *order;
     TRY(MEMORY_TAKE_ARRAY(memory, n, "the order of tensors", &order));
     for (size_t i = 0; i < n; i++) order[i] = (uint32_t)(first + i);
-    sort_by_offset(tensors, order, n);
+    gguf_layout_sort(tensors, order, n);
     status result = OK;
     for (size_t i = 1; result == OK && i < n; i++)
         result = check_apart(file, &tensors->items[order[i - 1]], &tensors->items[order[i]]);

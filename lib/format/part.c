@@ -56,6 +56,20 @@ status part_cut_head(struct part *part, struct memory *memory, void **old) {
     return OK;
 }
 
+void part_drop_head(struct part *part, struct memory *memory) {
+    memory_give(memory, part->head_copy);
+    part->head_copy = NULL;
+    part->head = NULL;
+    part->head_available = part->head_bytes = 0;
+}
+
+void part_finish(struct part *part) {
+    if (part->head_copy || !part->head)
+        file_close_data(&part->file);
+    else
+        file_keep_head(&part->file, part->head_bytes);
+}
+
 void part_close(struct part *part, struct memory *memory) {
     if (part->file.name) file_close(&part->file);
     memory_give(memory, part->head_copy);

@@ -25,6 +25,10 @@ status part_read_head(struct part *part, struct memory *memory);
 /* The head is parsed: a copy is cut to head_bytes and moves. *old is the former copy, for the
  * caller to give back once nothing points into it; NULL if the head stays where it is. */
 status part_cut_head(struct part *part, struct memory *memory, void **old);
+/* Nothing of the head is needed any more. */
+void part_drop_head(struct part *part, struct memory *memory);
+/* Nothing of the part but its head will be read any more: closes the file, unmaps the rest. */
+void part_finish(struct part *part);
 /* A zeroed part does nothing. */
 void part_close(struct part *part, struct memory *memory);
 

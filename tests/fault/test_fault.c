@@ -10,6 +10,7 @@
 #include "faults.h"
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
+#define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
 /* Stops a loop that no failure ends. */
@@ -75,6 +76,13 @@ static transformer_status try_open(struct world *world) {
 
 static transformer_status try_open_window(struct world *world) {
     transformer_status status = open_model(world, MODEL_WITH_WINDOW);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_folder(struct world *world) {
+    transformer_status status = open_model(world, MODEL_FOLDER);
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
     world->model = NULL;
     return status;
@@ -220,7 +228,9 @@ END_TEST
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    fail_each(&world, &world.memory.fault, _i & 2 ? try_open_window : try_open, _i & 1, true);
+    transformer_status (*const opens[])(struct world *) = {try_open, try_open_window,
+                                                           try_open_folder};
+    fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
 
@@ -269,7 +279,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 4);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 6);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_thread_start, 0, 2);

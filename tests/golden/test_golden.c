@@ -1,5 +1,6 @@
 /* Replays the golden files of tests/goldens through the public API.
  *   test_golden small                 random models of all families and weight types
+ *   test_golden hf                    some of them as Hugging Face folders
  *   test_golden real [NAME]           top logits, greedy tokens and divergence of the real models
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
@@ -135,7 +136,9 @@ static void check_texts(const struct session *session, const char *name, const c
     free(bytes);
 }
 
-static void check_small(const char *folder, const char *file, double divergence_tolerance) {
+/* models: the folder with the model, if not in that of the logits. */
+static void check_small(const char *folder, const char *models, const char *file,
+                        double divergence_tolerance) {
     char name[256], path[2048];
     struct golden golden;
     struct session session;
@@ -148,7 +151,10 @@ static void check_small(const char *folder, const char *file, double divergence_
     int64_t longest = 0;
     for (int32_t i = 0; i < golden.count; i++)
         if (golden.sequences[i].n_tokens > longest) longest = golden.sequences[i].n_tokens;
-    snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
+    if (models)
+        snprintf(path, sizeof path, "%s/%s", models, name);
+    else
+        snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
     if (!session_open(&session, path, longest, kv_type())) {
         golden_free(&golden);
         return;
@@ -176,7 +182,7 @@ static void check_small(const char *folder, const char *file, double divergence_
            all.difference, (long long)all.where, mean);
     if (!(mean <= divergence_tolerance)) golden_failed("mean divergence", name);
     snprintf(path, sizeof path, "%s/%s.texts", folder, name);
-    check_texts(&session, name, path);
+    if (!models) check_texts(&session, name, path);
     session_close(&session);
     golden_free(&golden);
 }
@@ -184,6 +190,27 @@ static void check_small(const char *folder, const char *file, double divergence_
 static int ends_in_logits(const struct dirent *entry) {
     const char *dot = strrchr(entry->d_name, '.');
     return dot && strcmp(dot, ".logits") == 0;
+}
+
+static int is_name(const struct dirent *entry) {
+    return entry->d_name[0] != '.';
+}
+
+/* Models of data/small as Hugging Face folders. */
+static int run_hf(void) {
+    char models[1024], logits[1024], file[300];
+    struct dirent **entries = NULL;
+    snprintf(models, sizeof models, "%s/hf", data());
+    snprintf(logits, sizeof logits, "%s/small", data());
+    int n = scandir(models, &entries, is_name, alphasort);
+    if (n != 11) golden_failed("number of folders", models);
+    for (int i = 0; i < n; i++) {
+        snprintf(file, sizeof file, "%s.logits", entries[i]->d_name);
+        check_small(logits, models, file, UNQUANTIZED_TOLERANCE);
+        free(entries[i]);
+    }
+    free(entries);
+    return 0;
 }
 
 static int run_small(void) {
@@ -202,7 +229,7 @@ static int run_small(void) {
         if (n < 1 || (folders[f].n_models && n != folders[f].n_models))
             golden_failed("number of golden files", folder);
         for (int i = 0; i < n; i++) {
-            check_small(folder, entries[i]->d_name, folders[f].divergence_tolerance);
+            check_small(folder, NULL, entries[i]->d_name, folders[f].divergence_tolerance);
             free(entries[i]);
         }
         free(entries);
@@ -454,8 +481,9 @@ int main(int argc, char **argv) {
     printf("kernels: %s\n", device.path);
     int code = 2;
     if (strcmp(mode, "small") == 0) code = run_small();
+    if (strcmp(mode, "hf") == 0) code = run_hf();
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
-    if (code == 2) printf("usage: test_golden small | real [MODEL] | perplexity [MODEL]\n");
+    if (code == 2) printf("usage: test_golden small | hf | real [MODEL] | perplexity [MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -1,0 +1,53 @@
+/* Hugging Face folders: config.json, and model.safetensors or model.safetensors.index.json with the
+ * parts it names, as the metadata and tensors that GGUF files of the same families have. */
+#ifndef FORMAT_HF_H
+#define FORMAT_HF_H
+
+#include "format/hf_config.h"
+#include "format/hf_families.h"
+#include "format/safetensors.h"
+
+struct hf {
+    struct memory *memory;
+    const struct checkpoint_options *options; /* the opener's, must outlive this */
+    const char *path;                         /* for messages */
+    size_t folder_length; /* of path, what comes before a file's name: "", or it ends in '/' */
+    bool add_slash;       /* before a file's name */
+    struct arena arena;   /* what metadata and tensors' names are in */
+    struct hf_config config;
+    const struct hf_family *family;
+    int64_t n_layers;
+    struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
+    int n_parts;
+    struct metadata_table metadata;
+    struct safetensors_tables tables;
+    float *rope_factors; /* [n_rope_factors], the arena's; NULL: none */
+    int64_t n_rope_factors;
+};
+
+/* Whether this is the path of such a folder: a directory, or config.json or a .safetensors file in
+ * it; where a reader has the files, what ends in '/', or one of those names. */
+bool hf_is_path(const struct checkpoint_options *options);
+/* Opens and validates all of it. On failure too hf_close must be called, after what the members
+ * point to was taken over or not. */
+status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_options *options);
+/* Gives back parts, tables and all. */
+void hf_close(struct hf *hf);
+/* As checkpoint_read_file. */
+status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct memory *memory,
+                    void **bytes, size_t *size);
+
+/* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
+ * no place there. Sets family, n_layers and the factors of rope. */
+status hf_metadata_make(struct hf *hf);
+/* hf_rope.c: the same for rope, of head_dim dimensions. */
+status hf_rope_make(struct hf *hf, int64_t head_dim);
+/* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
+status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
+status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
+
+/* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
+ * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
+status hf_tensors_rename(struct hf *hf);
+
+#endif

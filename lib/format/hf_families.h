@@ -1,0 +1,51 @@
+/* What a model_type of Hugging Face means in the names that lib/arch reads: data, one entry each.
+ */
+#ifndef FORMAT_HF_FAMILIES_H
+#define FORMAT_HF_FAMILIES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum hf_use {
+    HF_INTEGER, /* of at least 1: becomes the metadata key `target`, unless one before it did */
+    HF_NUMBER,  /* likewise, as F32 */
+    HF_INVERSE_ROOT, /* likewise, 1 / sqrt of it */
+    HF_FLAG,         /* decides about tensors: hf_tensor.when */
+    HF_MUST_BE,      /* one of the words in `target`, "silu|swish"; null passes too */
+    HF_FULL_LAYERS,  /* layer_types: all of them full_attention */
+    HF_LAYERS,       /* layer_types: full_attention or sliding_attention, an array in `target` */
+    HF_NO_EFFECT     /* on the forward pass; or it is read elsewhere (rope) */
+};
+
+struct hf_key {
+    const char *name; /* NULL: the table's end */
+    enum hf_use use;
+    const char *target;   /* after "architecture." */
+    const char *fallback; /* JSON of the class's default; NULL: none, the reader has one */
+    bool required;
+};
+
+struct hf_tensor {
+    const char *name;   /* one %d at most, for the layer; without "model."; NULL: the table's end */
+    const char *target; /* NULL: passed over */
+    const char *when; /* a flag's name, "!" before it: unless; NULL: always. Then it is required */
+    bool add_one;     /* the file has a norm's weights less 1 */
+};
+
+struct hf_family {
+    const char *model_type, *architecture;
+    const struct hf_key *keys;
+    const struct hf_tensor *tensors;
+    const char *pairing;     /* rope.pairing, where the family's reader takes it; NULL: not */
+    double rope_theta;       /* the class's default */
+    double rope_theta_local; /* of sliding layers; 0: the family has one rope */
+    bool rope_factors;       /* its reader knows rope_freqs.weight */
+    bool nested;             /* the config is in text_config, and there are tensors of images */
+};
+
+/* NULL: none of this model_type. */
+const struct hf_family *hf_families_find(const char *model_type, size_t length);
+/* Of every config class: no effect on the forward pass. */
+bool hf_families_no_effect(const char *key, size_t length);
+
+#endif

@@ -1,0 +1,137 @@
+#include <stdio.h>
+#include <string.h>
+
+#include "format/hf.h"
+
+enum { MAX_ROWS = 64 }; /* of a family's table */
+
+/* What comes before the names of the table: "model.", where there are images too
+ * "language_model.model." or "model.language_model.". */
+static struct text strip(struct text name, const char *begin) {
+    size_t n = strlen(begin);
+    if (name.length < n || memcmp(name.data, begin, n) != 0) return name;
+    return (struct text){name.data + n, name.length - n};
+}
+
+static bool starts_with(struct text name, const char *begin) {
+    return strip(name, begin).length != name.length;
+}
+
+/* Whether the name is the pattern's, with the number of a layer for its %d. */
+static bool matches(struct text name, const char *pattern, int64_t *layer) {
+    const char *mark = strstr(pattern, "%d");
+    *layer = -1;
+    if (!mark)
+        return name.length == strlen(pattern) && memcmp(name.data, pattern, name.length) == 0;
+    size_t before = (size_t)(mark - pattern), after = strlen(mark + 2), at = before;
+    if (name.length < before || memcmp(name.data, pattern, before) != 0) return false;
+    int64_t number = 0;
+    for (; at < name.length && at < before + 6; at++) {
+        if (name.data[at] < '0' || name.data[at] > '9') break;
+        number = number * 10 + (name.data[at] - '0');
+    }
+    if (at == before || (name.data[before] == '0' && at > before + 1)) return false;
+    if (name.length - at != after || memcmp(name.data + at, mark + 2, after) != 0) return false;
+    *layer = number;
+    return true;
+}
+
+static bool flag(const struct hf *hf, const char *name) {
+    const struct json_value *value = hf_config_value(&hf->config, name);
+    if (value) return value->kind == JSON_TRUE;
+    for (const struct hf_key *key = hf->family->keys; key->name; key++)
+        if (strcmp(key->name, name) == 0) return strcmp(key->fallback, "true") == 0;
+    return false;
+}
+
+/* Whether a model with this config has this row's tensors. */
+static bool applies(const struct hf *hf, const struct hf_tensor *row) {
+    if (!row->when) return true;
+    return row->when[0] == '!' ? !flag(hf, row->when + 1) : flag(hf, row->when);
+}
+
+static status give_name(struct hf *hf, struct tensor *tensor, const char *pattern, int64_t layer) {
+    char name[128];
+    const char *mark = strstr(pattern, "%d");
+    int n = mark ? snprintf(name, sizeof name, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern,
+                            layer, mark + 2)
+                 : snprintf(name, sizeof name, "%s", pattern);
+    void *kept;
+    TRY(arena_take(&hf->arena, (size_t)n, "tensors' names", &kept));
+    memcpy(kept, name, (size_t)n);
+    tensor->name = (struct text){kept, (size_t)n};
+    return OK;
+}
+
+/* Converted tensors are F32 to their readers. */
+static void convert(struct tensor *tensor, bool add_one) {
+    uint64_t bytes[] = {[TENSOR_F64] = 8, [TENSOR_F32] = 4, [TENSOR_F16] = 2, [TENSOR_BF16] = 2};
+    if (add_one && tensor->form == TENSOR_AS_IS)
+        tensor->form = tensor->type == WEIGHT_F32   ? TENSOR_F32
+                       : tensor->type == WEIGHT_F16 ? TENSOR_F16
+                                                    : TENSOR_BF16;
+    if (tensor->form == TENSOR_AS_IS) return;
+    tensor->add = add_one ? 1.0f : 0.0f;
+    tensor->type = WEIGHT_F32;
+    tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);
+}
+
+static const char *file_of(const struct hf *hf, const struct tensor *tensor) {
+    return hf->parts[tensor->part].file.name;
+}
+
+/* keep: whether the tensor means something. */
+static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *keep) {
+    struct tensor *tensor = &hf->tables.tensors.items[index];
+    const struct safetensors_dtype *dtype = hf->tables.dtypes[index];
+    struct text full = tensor->name, name = full;
+    int length = full.length < 200 ? (int)full.length : 200;
+    *keep = false;
+    if (hf->family->nested) {
+        name = strip(name, "language_model.");
+        name = strip(name, "model.");
+        name = strip(name, "language_model.");
+        if (starts_with(name, "vision_tower.") || starts_with(name, "multi_modal_projector."))
+            return OK;
+    } else {
+        name = strip(name, "model.");
+    }
+    for (int i = 0; hf->family->tensors[i].name; i++) {
+        const struct hf_tensor *row = &hf->family->tensors[i];
+        int64_t layer;
+        if (!matches(name, row->name, &layer) || layer >= hf->n_layers || !applies(hf, row))
+            continue;
+        counts[i]++;
+        if (!row->target) return OK;
+        if (!dtype->readable)
+            return fail(UNSUPPORTED, "%s: tensor '%.*s' has dtype %s", file_of(hf, tensor), length,
+                        full.data, dtype->name);
+        *keep = true;
+        convert(tensor, row->add_one);
+        return give_name(hf, tensor, row->target, layer);
+    }
+    return fail(
+        UNSUPPORTED,
+        "%s: tensor '%.*s' is not one that model_type '%s' with this config is known to have",
+        file_of(hf, tensor), length, full.data, hf->family->model_type);
+}
+
+status hf_tensors_rename(struct hf *hf) {
+    struct tensor_table *table = &hf->tables.tensors;
+    int64_t counts[MAX_ROWS] = {0};
+    size_t kept = 0;
+    for (size_t i = 0; i < table->count; i++) {
+        bool keep;
+        TRY(rename_one(hf, i, counts, &keep));
+        if (keep) table->items[kept++] = table->items[i];
+    }
+    table->count = kept;
+    for (int i = 0; hf->family->tensors[i].name; i++) {
+        const struct hf_tensor *row = &hf->family->tensors[i];
+        int64_t needed = strstr(row->name, "%d") ? hf->n_layers : 1;
+        if (!row->target || !applies(hf, row) || counts[i] == needed) continue;
+        return fail(FORMAT, "%s: has %" PRId64 " tensors '%s' instead of %" PRId64, hf->path,
+                    counts[i], row->name, needed);
+    }
+    return OK;
+}

@@ -1,0 +1,96 @@
+/* libFuzzer target: the bytes are the files of a Hugging Face folder, one after the other, each
+ * after a line with its name and one with its size ("config.json\n123\n"). It is opened through a
+ * reader, its metadata and tensors are read, and a spec is made of it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "arch/spec.h"
+#include "format/checkpoint.h"
+
+enum { MAX_FILES = 8 };
+
+struct folder {
+    struct {
+        char name[64];
+        const uint8_t *bytes;
+        size_t size;
+    } files[MAX_FILES];
+    int n;
+};
+
+static int64_t folder_size(void *user, const char *name) {
+    const struct folder *folder = user;
+    for (int i = 0; i < folder->n; i++)
+        if (strcmp(folder->files[i].name, name) == 0) return (int64_t)folder->files[i].size;
+    return -1;
+}
+
+static int64_t folder_read(void *user, const char *name, uint64_t offset, void *buffer,
+                           uint64_t n) {
+    const struct folder *folder = user;
+    for (int i = 0; i < folder->n; i++)
+        if (strcmp(folder->files[i].name, name) == 0) {
+            memcpy(buffer, folder->files[i].bytes + offset, (size_t)n);
+            return (int64_t)n;
+        }
+    abort();
+}
+
+/* The line at *at, without its end; false: there is none. */
+static bool next_line(const uint8_t *data, size_t size, size_t *at, char line[64]) {
+    size_t n = 0;
+    while (*at + n < size && data[*at + n] != '\n' && n < 63) n++;
+    if (*at + n >= size || data[*at + n] != '\n') return false;
+    memcpy(line, data + *at, n);
+    line[n] = 0;
+    *at += n + 1;
+    return true;
+}
+
+static void divide(const uint8_t *data, size_t size, struct folder *folder) {
+    size_t at = 0;
+    while (folder->n < MAX_FILES) {
+        char number[64];
+        if (!next_line(data, size, &at, folder->files[folder->n].name) ||
+            !next_line(data, size, &at, number))
+            return;
+        size_t bytes = (size_t)strtoul(number, NULL, 10);
+        if (bytes > size - at) bytes = size - at;
+        folder->files[folder->n].bytes = data + at;
+        folder->files[folder->n++].size = bytes;
+        at += bytes;
+    }
+}
+
+static void touch_tensors(struct checkpoint *checkpoint) {
+    const struct tensor *tensor;
+    for (size_t i = 0; (tensor = checkpoint_tensor_at(checkpoint, i)); i++) {
+        const struct weight_type_traits *traits = &weight_type_traits[tensor->type];
+        _Alignas(64) uint8_t scratch[512];
+        const void *block;
+        for (uint64_t at = 0; at < tensor->bytes; at += traits->block_bytes)
+            if (checkpoint_data(checkpoint, tensor, at, traits->block_bytes, scratch, &block) != OK)
+                abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+    struct folder folder = {0};
+    divide(data, size, &folder);
+    const transformer_reader reader = {.size = folder_size, .read = folder_read, .user = &folder};
+    struct checkpoint_options options = {.path = "", .reader = &reader};
+    struct memory memory;
+    memory_init(&memory, NULL);
+    struct checkpoint *checkpoint;
+    if (checkpoint_open(&memory, &options, &checkpoint) == OK) {
+        struct spec *spec;
+        touch_tensors(checkpoint);
+        if (spec_read(&memory, checkpoint, &spec) == OK) spec_free(spec);
+        checkpoint_finish_loading(checkpoint);
+        checkpoint_close(checkpoint);
+    }
+    if (memory.bytes != 0) abort();
+    return 0;
+}
