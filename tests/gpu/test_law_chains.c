@@ -151,8 +151,8 @@ static void compare_models(struct gpu *gpu, enum probe_type type, const char *fo
                         !memcmp(&sum, &found[(p * PROBE_ROWS + row) * (int)n + (int)j], sizeof sum);
                 }
         if (m == MMA_EMULATED)
-            report(gpu, type, form, "as the emulator", n_equal, (size_t)N_PROBLEMS * PROBE_ROWS * n,
-                   false);
+            report(gpu, type, form, "as the emulator",
+                   (struct count){n_equal, (size_t)N_PROBLEMS * PROBE_ROWS * n}, false);
         else {
             char item[160];
             snprintf(item, sizeof item, "%s %s: %s", type_names[type],
