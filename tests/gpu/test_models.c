@@ -4,10 +4,12 @@
  *
  * usage: test_models small | real | made [TYPE [SHAPE]] [SEED]
  *   small   a golden model: what steps cost where there is nothing to compute
- *   real    smollm2.gguf and gemma3-270m.gguf of the folder TEST_MODELS
+ *   real    every *.gguf of the folder TEST_MODELS
  *   made    random weights in the shape of Llama 3.2 1B ("1B"), or of an 8B's first 4 layers
  * ("8B"), in TYPE: Q4_K, Q8_0, BF16 In the emulator everything is tiny: what runs is tested, the
  * figures say nothing. */
+#define _GNU_SOURCE /* scandir */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -375,24 +377,27 @@ static void measure_small(struct subject *s) {
     }
 }
 
+static int is_model(const struct dirent *entry) {
+    const size_t n = strlen(entry->d_name);
+    return n > 5 && !strcmp(entry->d_name + n - 5, ".gguf");
+}
+
 static bool measure_real(struct subject *s) {
-    static const char *const names[] = {"smollm2", "gemma3-270m"};
     const char *folder = getenv("TEST_MODELS");
-    bool any = false;
-    for (int i = 0; folder && *folder && i < 2; i++) {
+    struct dirent **entries = NULL;
+    const int n = folder && *folder ? scandir(folder, &entries, is_model, alphasort) : 0;
+    for (int i = 0; i < n; i++) {
         char path[4096];
-        snprintf(path, sizeof path, "%s/%s.gguf", folder, names[i]);
-        FILE *file = fopen(path, "rb");
-        if (!file) continue;
-        fclose(file);
-        any = true;
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
         s->path = path;
         s->bounded = s->on_cpu = true;
-        snprintf(s->name, sizeof s->name, "%s", names[i]);
+        snprintf(s->name, sizeof s->name, "%.50s", entries[i]->d_name);
         measure(s, PROMPT);
+        free(entries[i]);
     }
-    if (!any) printf("skipped: TEST_MODELS has no smollm2.gguf or gemma3-270m.gguf\n");
-    return any;
+    free(entries);
+    if (n <= 0) printf("skipped: TEST_MODELS names no folder with models\n");
+    return n > 0;
 }
 
 static void measure_made(struct subject *s, int argc, char **argv) {
@@ -416,7 +421,7 @@ static void measure_made(struct subject *s, int argc, char **argv) {
     s->data = file;
     s->path = "made.gguf";
     s->on_cpu = type == WEIGHT_Q4_K && shape == &shapes[0];
-    measure(s, 8);
+    measure(s, shape == &shapes[0] ? 8 : 4);
     free(file);
 }
 
