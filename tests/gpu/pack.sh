@@ -24,7 +24,7 @@ for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program"
     while read -r library; do
         case $(basename "$library") in
         libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | ld-linux* | libcuda.so*) ;;
-        *) cp -L "$library" "$folder/lib/" ;;
+        *) strip --strip-unneeded -o "$folder/lib/$(basename "$library")" "$library" ;;
         esac
     done
 # The probes' source, for a compiler that may be there.

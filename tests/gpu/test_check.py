@@ -30,10 +30,10 @@ class Check(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def run_check(self, *sections, programs=None, capability='8.0'):
+    def run_check(self, *sections, programs=None, capability='8.0', models=''):
         out = self.root / 'out'
         environment = {**os.environ, 'OUT': str(out), 'SEED': '7',
-                       'TEST_MODELS': '', 'EMULATED_CAPABILITY': capability}
+                       'TEST_MODELS': str(models), 'EMULATED_CAPABILITY': capability}
         if programs is not None:
             (self.root / 'list').write_text(programs)
             environment['CHECK_PROGRAMS'] = str(self.root / 'list')
@@ -83,6 +83,19 @@ class Check(unittest.TestCase):
         self.assertEqual(items['wgmma']['text'], 'skipped: compute capability 8.0')
         results = {record['program']: record['reason'] for record in records if 'program' in record}
         self.assertIn('TEST_MODELS', results['gpu_models real 7'])
+
+    def test_real(self):
+        """Whatever model is in TEST_MODELS is compared: here one cut to its first layer."""
+        models = self.root / 'models'
+        models.mkdir()
+        golden = HERE.parent / 'goldens' / 'data' / 'small' / 'llama-gqa.gguf'
+        subprocess.run([sys.executable, HERE / 'cut_model.py', golden, '1', models / 'cut.gguf'], check=True)
+        self.assertLess((models / 'cut.gguf').stat().st_size, golden.stat().st_size)
+        done, records, _ = self.run_check(models=models, programs='goldens 300 gpu_models real SEED\n')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        items = {record.get('item'): record.get('value') for record in records}
+        self.assertLess(items["cut.gguf on the GPU: divergence from the CPU's reference"], 2e-3)
+        self.assertIn('cut.gguf on the CPU: prefill of 20', items)
 
     def test_hopper(self):
         done, records, _ = self.run_check('law', capability='9.0')
