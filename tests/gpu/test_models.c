@@ -3,7 +3,7 @@
  * speed beside it.
  *
  * usage: test_models small | real | made [TYPE [SHAPE]] [SEED]
- *   small   a golden model: what steps cost where there is nothing to compute
+ *   small   golden models: what steps cost where there is next to nothing to compute
  *   real    every *.gguf of the folder TEST_MODELS
  *   made    random weights in the shape of Llama 3.2 1B ("1B"), or of an 8B's first 4 layers
  * ("8B"), in TYPE: Q4_K, Q8_0, BF16 In the emulator everything is tiny: what runs is tested, the
@@ -27,9 +27,9 @@
 
 enum { MAX_BATCH = 32, MAX_REPEATS = 32, PROMPT = 64 };
 #define DIVERGENCE_TOLERANCE 2e-3 /* mean, in nats */
-/* What the estimate may be off: a twentieth, and what the driver rounds allocations to. */
+/* What the estimate may be off: a twentieth, and what graphs, kernels and roundings take. */
 #define ESTIMATE_TOLERANCE 0.05
-#define ESTIMATE_SLACK (16.0 * (1 << 20))
+#define ESTIMATE_SLACK (32.0 * (1 << 20))
 
 struct subject {
     struct gpu *gpu;
@@ -283,13 +283,12 @@ static void compare_memory(struct subject *s, double estimated, double measured)
 /* device 0: fewer repetitions, for the CPU is slow. */
 static void time_model(struct subject *s, int32_t device) {
     const bool tiny = s->gpu->emulated, on_gpu = device != 0;
-    const int64_t longest = tiny ? 96 : 4096;
+    int64_t longest = tiny ? 96 : 4096;
     const transformer_model_options options = model_options(s, device);
-    const transformer_context_options context_options = {.struct_size = sizeof context_options,
-                                                         .max_sequence_tokens = longest,
-                                                         .kv_tokens = tiny ? 512 : 16384,
-                                                         .max_sequences = MAX_BATCH,
-                                                         .max_step_tokens = tiny ? 64 : 2048};
+    transformer_context_options context_options = {.struct_size = sizeof context_options,
+                                                   .kv_tokens = tiny ? 512 : 16384,
+                                                   .max_sequences = MAX_BATCH,
+                                                   .max_step_tokens = tiny ? 64 : 2048};
     struct speeds speeds = {.subject = s, .device = on_gpu ? "GPU" : "CPU"};
     transformer_model_details details = {.struct_size = sizeof details};
     transformer_memory_estimate estimate = {.struct_size = sizeof estimate};
@@ -297,14 +296,17 @@ static void time_model(struct subject *s, int32_t device) {
     if (!speeds.tokens) exit(1);
     const size_t before = free_memory(s->gpu);
     const double begin = now();
-    if (fine(s, transformer_model_estimate(&options, &context_options, &estimate), "estimate") &&
-        fine(s, transformer_model_open(&options, &speeds.model), "the model") &&
+    if (fine(s, transformer_model_open(&options, &speeds.model), "the model") &&
         fine(s, transformer_model_info(speeds.model, &details), "model_info")) {
+        if (longest > details.context_length) longest = details.context_length;
+        context_options.max_sequence_tokens = longest;
         tell(s, "models", speeds.device, "loading",
              (double)details.weight_bytes / (now() - begin) * 1e-9, "GB/s of weights");
         prompt(s, speeds.model, speeds.tokens, longest);
         speeds.weight_bytes = (double)details.weight_bytes_per_token;
-        if (fine(s, transformer_context_create(speeds.model, &context_options, &speeds.context),
+        if (fine(s, transformer_model_estimate(&options, &context_options, &estimate),
+                 "an estimate") &&
+            fine(s, transformer_context_create(speeds.model, &context_options, &speeds.context),
                  "a context")) {
             if (on_gpu)
                 compare_memory(s, (double)estimate.device_bytes,
@@ -315,7 +317,7 @@ static void time_model(struct subject *s, int32_t device) {
             if (!tiny && on_gpu) time_prefill(&speeds, 2048, n);
             if (!tiny) time_decode(&speeds, 8, 128, n_steps);
             if (on_gpu) time_decode(&speeds, tiny ? 2 : MAX_BATCH, tiny ? 3 : 128, n_steps);
-            if (!tiny && on_gpu) time_decode(&speeds, 1, 3000, n_steps);
+            if (longest > 3000 + 2 * MAX_REPEATS && on_gpu) time_decode(&speeds, 1, 3000, n_steps);
         }
     }
     transformer_context_destroy(speeds.context);
@@ -372,8 +374,7 @@ static void measure_small(struct subject *s) {
         s->path = path;
         s->bounded = true;
         snprintf(s->name, sizeof s->name, "%s", names[i]);
-        time_launches(s);
-        compare(s, s->gpu->emulated ? 5 : PROMPT);
+        measure(s, PROMPT);
     }
 }
 
