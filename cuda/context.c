@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "base/checked.h"
+#include "base/environment.h"
 #include "cuda/device_list.h"
 #include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
@@ -319,6 +320,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
 
 static status take_graphs(struct backend_context *context) {
     const struct backend_limits *limits = &context->limits;
+    const char *wanted = environment_read("CUDA_GRAPHS");
+    if (wanted && !strcmp(wanted, "off")) return OK;
     int64_t most = smaller(smaller(limits->max_sequences, limits->max_rows),
                            smaller(limits->max_logit_rows, GRAPH_MAX_ROWS));
     for (int64_t n = 1; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {

@@ -185,32 +185,37 @@ template <int n> struct wgmma;
     ", %120, %121, %122, %123, %124, %125, %126, %127"
 
 /* The operands after the accumulators: %i and on. */
-#define WGMMA_SHARED(type, n, registers, operands, i0, i1, i2)                              \
+#define WGMMA_SHARED(type, k, transposed, n, registers, operands, i0, i1, i2) \
     static __device__ __forceinline__ void type(float (&d)[n / 2], uint64_t a, uint64_t b,  \
                                                 bool add) {                                 \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #i2 ", 0;\n"                      \
-                     "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." #type "." #type " {" \
-                     registers "}, %" #i0 ", %" #i1 ", p, 1, 1, 0, 0;\n}"                   \
+                     "wgmma.mma_async.sync.aligned.m64n" #n k ".f32." #type "." #type " {" \
+                     registers "}, %" #i0 ", %" #i1 ", p, 1, 1" transposed ";\n}" \
                      : operands                                                             \
                      : "l"(a), "l"(b), "r"((uint32_t)add));                                 \
     }
-#define WGMMA_REGISTERS(type, n, registers, operands, i0, i1, i2, i3, i4, i5)               \
+#define WGMMA_REGISTERS(type, k, transposed, n, registers, operands, i0, i1, i2, i3, i4, i5) \
     static __device__ __forceinline__ void type(float (&d)[n / 2], const uint32_t (&a)[4],  \
                                                 uint64_t b, bool add) {                     \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #i5 ", 0;\n"                      \
-                     "wgmma.mma_async.sync.aligned.m64n" #n "k16.f32." #type "." #type " {" \
+                     "wgmma.mma_async.sync.aligned.m64n" #n k ".f32." #type "." #type " {" \
                      registers "}, {%" #i0 ", %" #i1 ", %" #i2 ", %" #i3 "}, %" #i4         \
-                     ", p, 1, 1, 0;\n}"                                                     \
+                     ", p, 1, 1" transposed ";\n}" \
                      : operands                                                             \
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b),                  \
                        "r"((uint32_t)add));                                                 \
     }
-#define WGMMA(n, registers, operands, i0, i1, i2, i3, i4, i5)                          \
+#define WGMMA(n, registers, operands, i0, i1, i2, i3, i4, i5) \
     template <> struct wgmma<n> {                                                      \
-        WGMMA_SHARED(bf16, n, registers, OPERANDS operands, i0, i1, i2)                \
-        WGMMA_SHARED(f16, n, registers, OPERANDS operands, i0, i1, i2)                 \
-        WGMMA_REGISTERS(bf16, n, registers, OPERANDS operands, i0, i1, i2, i3, i4, i5) \
-        WGMMA_REGISTERS(f16, n, registers, OPERANDS operands, i0, i1, i2, i3, i4, i5)  \
+        WGMMA_SHARED(bf16, "k16", ", 0, 0", n, registers, OPERANDS operands, i0, i1, i2) \
+        WGMMA_SHARED(f16, "k16", ", 0, 0", n, registers, OPERANDS operands, i0, i1, i2) \
+        WGMMA_REGISTERS(bf16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+                        i5) \
+        WGMMA_REGISTERS(f16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+                        i5) \
+        WGMMA_SHARED(e4m3, "k32", "", n, registers, OPERANDS operands, i0, i1, i2) \
+        WGMMA_REGISTERS(e4m3, "k32", "", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+                        i5) \
     }
 #define OPERANDS(...) __VA_ARGS__
 WGMMA(8, REGISTERS_4, (D4(0)), 4, 5, 6, 7, 8, 9);
@@ -248,6 +253,15 @@ DEVICE void wgmma_f16(float (&d)[n / 2], uint64_t a, uint64_t b, bool add) {
 template <int n>
 DEVICE void wgmma_f16(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
     wgmma<n>::f16(d, a, b, add);
+}
+/* Of e4m3: a[64][32] b[32][n], 32 bytes of k like the others. */
+template <int n>
+DEVICE void wgmma_e4m3(float (&d)[n / 2], uint64_t a, uint64_t b, bool add) {
+    wgmma<n>::e4m3(d, a, b, add);
+}
+template <int n>
+DEVICE void wgmma_e4m3(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
+    wgmma<n>::e4m3(d, a, b, add);
 }
 
 #endif

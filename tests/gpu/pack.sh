@@ -9,7 +9,7 @@ most=$((64 * 1024)) # KiB
 mkdir "$folder"
 mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
 cp "$root/tests/gpu/check.sh" "$folder/"
-cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$folder/goldens/"
+cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$root/tests/goldens/data/real" "$folder/goldens/"
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     case $program in
     */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
@@ -24,11 +24,12 @@ for program in "$folder"/bin/gpu_* "$build/tests/test_golden"; do ldd "$program"
     while read -r library; do
         case $(basename "$library") in
         libc.so* | libm.so* | libdl.so* | librt.so* | libpthread.so* | ld-linux* | libcuda.so*) ;;
-        *) cp -L "$library" "$folder/lib/" ;;
+        *) strip --strip-unneeded -o "$folder/lib/$(basename "$library")" "$library" ;;
         esac
     done
 # The probes' source, for a compiler that may be there.
-(cd "$root" && find cuda/kernels -name 'ptx*.cuh' && printf '%s\n' tests/gpu/probe.cu tests/gpu/probe_args.h) |
+(cd "$root" && find cuda/kernels -name 'ptx*.cuh' && printf '%s\n' tests/gpu/probe.cu tests/gpu/probe_chain.cuh \
+    tests/gpu/probe_args.h) |
     while read -r file; do
         mkdir -p "$folder/source/$(dirname "$file")"
         cp "$root/$file" "$folder/source/$file"

@@ -1,7 +1,7 @@
 /* Kernels that show what the machine does: the bits of mma.sync, and how fast memory is read by how
  * many blocks with how much of it in flight. */
 #include "cuda/kernels/ptx.cuh"
-#include "tests/gpu/probe_args.h"
+#include "tests/gpu/probe_chain.cuh"
 
 /* ---- the bits of a product ---- */
 
@@ -26,6 +26,13 @@ KERNEL(probe_mma, struct probe_mma_args, 32, 1) {
     else
         mma_f16(d, a, b);
     for (uint32_t i = 0; i < 4; i++) store_global(&sum->d[g + i / 2 * 8][t + i % 2], d[i]);
+}
+
+KERNEL(probe_chain_bf16, struct probe_chain_args, 32, 1) {
+    chain<PROBE_BF16>(args);
+}
+KERNEL(probe_chain_f16, struct probe_chain_args, 32, 1) {
+    chain<PROBE_F16>(args);
 }
 
 /* ---- the rate of reading ---- */

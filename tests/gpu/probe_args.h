@@ -15,7 +15,7 @@ struct probe_sum {
     float d[16][8];
 };
 
-enum probe_type { PROBE_BF16, PROBE_F16 };
+enum probe_type { PROBE_BF16, PROBE_F16, PROBE_E4M3 };
 
 /* sums[i] = a b + c of cases[i]. One block of a warp for a case. */
 struct probe_mma_args {
@@ -23,6 +23,29 @@ struct probe_mma_args {
     struct probe_sum *sums;
     uint32_t type; /* enum probe_type */
     uint32_t n_cases;
+};
+
+/* Chains of products: d[64][n] = a b (+ c), rows of a and columns of b being PROBE_K_BYTES long,
+ * which is four products one after the other. probe_chain_TYPE: mma.sync, a block of a warp for 16
+ * rows and 8 columns, those of a problem side by side (64 / 16 * n / 8); probe_wgmma_TYPE_nN_FORM:
+ * one block of PROBE_GROUP threads for a problem, a from shared memory or from registers. */
+#define PROBE_K_BYTES 128
+#define PROBE_ROWS 64
+#define PROBE_GROUP 128
+#define PROBE_MAX_N 256
+#define PROBE_WGMMA_SHARED ((PROBE_ROWS + PROBE_MAX_N) * PROBE_K_BYTES)
+enum probe_begin {
+    PROBE_ONTO,   /* the sums begin as c */
+    PROBE_ZEROED, /* as zeros */
+    PROBE_SCALE_D /* wgmma: the first product takes no sum; registers hold NaN before */
+};
+struct probe_chain_args {
+    const uint8_t *a; /* [problem][64][PROBE_K_BYTES] */
+    const uint8_t *b; /* [problem][n][PROBE_K_BYTES], columns as rows */
+    const float *c;   /* [problem][64][n] */
+    float *d;         /* [problem][64][n] */
+    uint32_t n;
+    uint32_t begin; /* enum probe_begin */
 };
 
 #define PROBE_THREADS 256

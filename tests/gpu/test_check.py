@@ -30,9 +30,10 @@ class Check(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def run_check(self, *sections, programs=None):
+    def run_check(self, *sections, programs=None, capability='8.0', models=''):
         out = self.root / 'out'
-        environment = {**os.environ, 'OUT': str(out), 'SEED': '7'}
+        environment = {**os.environ, 'OUT': str(out), 'SEED': '7',
+                       'TEST_MODELS': str(models), 'EMULATED_CAPABILITY': capability}
         if programs is not None:
             (self.root / 'list').write_text(programs)
             environment['CHECK_PROGRAMS'] = str(self.root / 'list')
@@ -52,16 +53,57 @@ class Check(unittest.TestCase):
     def test_sections(self):
         done, records, table = self.run_check('1', 'law', '3', 'speed', '7')
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr + table)
-        ran = {record['program'].split()[0]: record['result'] for record in records if 'program' in record}
+        ran = {}
+        for record in records:
+            if 'program' in record:
+                ran.setdefault(record['program'].split()[0], set()).add(record['result'])
         self.assertTrue(any('splits of 256' in record.get('item', '') for record in records))
-        self.assertEqual(ran, {'gpu_ceilings': 'passed', 'gpu_names': 'passed', 'gpu_law': 'passed',
-                               'gpu_speed': 'passed', 'gpu_rounds': 'passed'})
+        self.assertEqual(ran, {name: {'passed'} for name in (
+            'gpu_ceilings', 'gpu_names', 'gpu_law', 'gpu_law_chains', 'gpu_models', 'gpu_speed', 'gpu_speed_kernels',
+            'gpu_rounds')})
         self.assertEqual({record['section'] for record in records},
-                         {'machine', 'device', 'law', 'bandwidth', 'ceilings', 'speed', 'faults'})
+                         {'machine', 'device', 'law', 'bandwidth', 'ceilings', 'models', 'speed', 'faults'})
         items = {record.get('item'): record for record in records}
         self.assertEqual(items['name']['text'], 'emulated')
         self.assertEqual(items['bf16 plain: exact, rounded after every 8']['value'], 100)
+        self.assertEqual(items['bf16 mma.sync: huge B where A is zero']['value'], 100)
+        for item in ('memory, of the estimate', 'decode of 2 after 3', 'a step as a graph', 'a step launch by launch',
+                     "divergence from the CPU's reference"):
+            self.assertIn('1B of Q8_0 on the GPU: ' + item, items)
+        self.assertIn('1B of Q4_K on the CPU: prefill of 20', items)
         self.assertIn('EMULATED', table)
+
+    def test_order(self):
+        """What is right comes before what is fast, and hardware that is not there is skipped by name."""
+        done, records, _ = self.run_check('faults', 'law', 'device', 'goldens')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        ran = [(record['section'], record['program'].split()[0]) for record in records if 'program' in record]
+        self.assertEqual(list(dict.fromkeys(section for section, _ in ran)), ['device', 'law', 'goldens', 'faults'])
+        items = {record.get('item'): record for record in records}
+        self.assertEqual(items['wgmma']['text'], 'skipped: compute capability 8.0')
+        results = {record['program']: record['reason'] for record in records if 'program' in record}
+        self.assertIn('TEST_MODELS', results['gpu_models real 7'])
+
+    def test_real(self):
+        """Whatever model is in TEST_MODELS is compared: here one cut to its first layer."""
+        models = self.root / 'models'
+        models.mkdir()
+        golden = HERE.parent / 'goldens' / 'data' / 'small' / 'llama-gqa.gguf'
+        subprocess.run([sys.executable, HERE / 'cut_model.py', golden, '1', models / 'cut.gguf'], check=True)
+        self.assertLess((models / 'cut.gguf').stat().st_size, golden.stat().st_size)
+        done, records, _ = self.run_check(models=models, programs='goldens 300 gpu_models real SEED\n')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        items = {record.get('item'): record.get('value') for record in records}
+        self.assertLess(items["cut.gguf on the GPU: divergence from the CPU's reference"], 2e-3)
+        self.assertIn('cut.gguf on the CPU: prefill of 20', items)
+
+    def test_hopper(self):
+        done, records, _ = self.run_check('law', capability='9.0')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        items = {record.get('item'): record.get('value') for record in records}
+        for element in ('bf16', 'f16', 'e4m3'):
+            self.assertEqual(items[element + ' wgmma, A in registers: as A in shared memory'], 100)
+            self.assertEqual(items[element + ' wgmma, A in shared memory: 8 columns as 256'], 100)
 
     def test_the_sanitizer_may_be_missing(self):
         done, records, _ = self.run_check('8')

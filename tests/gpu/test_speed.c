@@ -14,6 +14,7 @@
 #include "gpu_test.h"
 #include "probe_image.h"
 #include "random_gemm.h"
+#include "read_rate.h"
 #include "results.h"
 #include "tests/gpu/probe_args.h"
 #include "timing.h"
@@ -208,39 +209,6 @@ static void time_splits(struct bench *bench, const struct random_weight *weight,
     }
 }
 
-/* ---- what reading does at most ---- */
-
-struct read {
-    struct gpu *gpu;
-    struct timed_kernel kernel;
-    struct probe_read_args args;
-};
-static bool read_once(void *user, int repeat) {
-    struct read *read = user;
-    (void)repeat;
-    return timing_launch(read->gpu, &read->kernel, &read->args);
-}
-
-static double time_read(struct bench *bench) {
-    struct gpu *gpu = bench->gpu;
-    struct read read = {.gpu = gpu};
-    const size_t n_bytes = bench->pool_bytes / PROBE_STEP * PROBE_STEP;
-    double seconds = 0;
-    void *from = gpu_alloc(gpu, n_bytes);
-    uint32_t *sink = gpu_alloc(gpu, sizeof *sink);
-    gpu->driver.set_u32((driver_address)(uintptr_t)from, 0x3c003c01, n_bytes / 4, gpu->stream);
-    read.args = (struct probe_read_args){from, sink, n_bytes};
-    if (timing_find_kernel(gpu, "probe_read_8",
-                           (unsigned)(gpu->emulated ? 2 : bench->properties.n_multiprocessors * 8),
-                           PROBE_THREADS, 0, &read.kernel))
-        seconds = timing_median(&bench->timing, read_once, &read);
-    gpu_free(gpu, from);
-    gpu_free(gpu, sink);
-    if (seconds <= 0) return 0;
-    result_number("speed", "reading", (double)n_bytes / seconds * 1e-9, "GB/s");
-    return (double)n_bytes / seconds;
-}
-
 int main(int argc, char **argv) {
     struct gpu gpu;
     char why[400];
@@ -259,7 +227,8 @@ int main(int argc, char **argv) {
                           .properties = random_gemm_properties(&gpu),
                           .pool_bytes = gpu.emulated ? 2 * PROBE_STEP : (size_t)1 << 30};
     timing_open(&bench.timing, &gpu);
-    if (probe_image_load(&gpu, argv[0])) bench.most_read = time_read(&bench);
+    if (probe_image_load(&gpu, argv[0]))
+        bench.most_read = read_rate(&bench.timing, bench.pool_bytes);
     if (!gpu.emulated) bench.has_cublas = cublas_open(&bench.cublas, gpu.stream, why, sizeof why);
     if (!bench.has_cublas)
         result_text("speed", "cuBLAS", gpu.emulated ? "the device is emulated" : why);

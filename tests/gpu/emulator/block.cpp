@@ -281,7 +281,10 @@ static bool warp_act(struct emulated_warp *warp, const struct warp_call *call) {
         return true;
     case OP_MMA_BF16:
     case OP_MMA_F16:
-        emulated_mma(warp, call->op == OP_MMA_BF16);
+    case OP_MMA_E4M3:
+        emulated_mma(warp, call->op == OP_MMA_BF16  ? ELEMENT_BF16
+                           : call->op == OP_MMA_F16 ? ELEMENT_F16
+                                                    : ELEMENT_E4M3);
         return true;
     case OP_STORE_MATRIX4:
         emulated_store_matrix(warp);

@@ -58,6 +58,7 @@ enum warp_op {
     OP_LOAD_MATRIX2,
     OP_MMA_BF16,
     OP_MMA_F16,
+    OP_MMA_E4M3,
     OP_STORE_MATRIX4,
     OP_REGISTERS,
     OP_WARP_INDEX,
@@ -66,6 +67,8 @@ enum warp_op {
     OP_WGMMA_COMMIT,
     OP_WGMMA_WAIT
 };
+
+enum element { ELEMENT_BF16, ELEMENT_F16, ELEMENT_E4M3 }; /* of matrices that are multiplied */
 
 /* What a thread brings to something that its warp does together. */
 struct warp_call {
@@ -250,8 +253,9 @@ void emulated_memory_list(void);
 
 void emulated_load_matrix(struct emulated_warp *warp, uint32_t n, bool transposed);
 void emulated_store_matrix(struct emulated_warp *warp);
-void emulated_mma(struct emulated_warp *warp, bool bf16);
-double emulated_value(uint32_t bits, bool bf16);
+void emulated_mma(struct emulated_warp *warp, enum element element);
+/* The element of 16 bits, or the two e4m3 in them, the lower one first; how many they are. */
+uint32_t emulated_unpack(uint32_t bits, enum element element, double *to);
 float emulated_f16_to_f32(uint16_t x);
 uint16_t emulated_f32_to_f16(float x);
 uint16_t emulated_f32_to_bf16(float x);

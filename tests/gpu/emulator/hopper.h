@@ -24,7 +24,8 @@ const char *emulated_engine_end();
 
 struct wgmma_call {
     uint32_t n;
-    bool bf16, add;
+    enum element element;
+    bool add;
     const uint32_t *a_registers; /* NULL: a */
     uint64_t a, b;               /* matrices in shared memory */
 };

@@ -1,4 +1,5 @@
 /* What a warp does to matrices, and the 16-bit floats. */
+#include <math.h>
 #include <string.h>
 
 #include "emulator.h"
@@ -85,34 +86,50 @@ void emulated_store_matrix(struct emulated_warp *warp) {
     emulated_self = self;
 }
 
-/* ---- mma.sync m16n8k16 ---- */
+/* ---- mma.sync m16n8k16, and m16n8k32 of e4m3 ---- */
 
-double emulated_value(uint32_t bits, bool bf16) {
-    return bf16 ? f32_of(bits << 16) : emulated_f16_to_f32((uint16_t)bits);
+static double e4m3_value(uint32_t bits) {
+    const int exponent = (int)(bits >> 3 & 15), mantissa = (int)(bits & 7);
+    double magnitude = exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
+    if (exponent == 15 && mantissa == 7) magnitude = (double)NAN;
+    return bits & 0x80 ? -magnitude : magnitude;
 }
 
-void emulated_mma(struct emulated_warp *warp, bool bf16) {
-    double a[16][16], b[16][8], d[16][8];
+uint32_t emulated_unpack(uint32_t bits, enum element element, double *to) {
+    if (element == ELEMENT_E4M3) {
+        to[0] = e4m3_value(bits & 0xff);
+        to[1] = e4m3_value(bits >> 8 & 0xff);
+        return 2;
+    }
+    to[0] = (double)(element == ELEMENT_BF16 ? f32_of(bits << 16)
+                                             : emulated_f16_to_f32((uint16_t)bits));
+    return 1;
+}
+
+void emulated_mma(struct emulated_warp *warp, enum element element) {
+    const uint32_t of_half = element == ELEMENT_E4M3 ? 2 : 1;
+    double a[16][32], b[8][32], d[16][8]; /* columns of b are rows here */
     for (uint32_t lane = 0; lane < 32; lane++) {
         const struct warp_call *call = warp->lanes[lane]->call;
         const uint32_t *ra = (const uint32_t *)call->from[0], *rb = (const uint32_t *)call->from[1];
         const float *rd = (const float *)call->to;
         const uint32_t g = lane / 4, t = 2 * (lane % 4);
         for (uint32_t i = 0; i < 4; i++) {
-            const uint32_t row = g + i % 2 * 8, column = t + i / 2 * 8;
-            a[row][column] = emulated_value(ra[i] & 0xffff, bf16);
-            a[row][column + 1] = emulated_value(ra[i] >> 16, bf16);
+            double *to = &a[g + i % 2 * 8][of_half * (t + i / 2 * 8)];
+            emulated_unpack(ra[i] & 0xffff, element, to);
+            emulated_unpack(ra[i] >> 16, element, to + of_half);
             d[g + i / 2 * 8][t + i % 2] = (double)rd[i];
         }
         for (uint32_t i = 0; i < 2; i++) {
-            b[t + 8 * i][g] = emulated_value(rb[i] & 0xffff, bf16);
-            b[t + 8 * i + 1][g] = emulated_value(rb[i] >> 16, bf16);
+            double *to = &b[g][of_half * (t + 8 * i)];
+            emulated_unpack(rb[i] & 0xffff, element, to);
+            emulated_unpack(rb[i] >> 16, element, to + of_half);
         }
     }
     for (uint32_t row = 0; row < 16; row++)
-        for (uint32_t first = 0; first < 16; first += 8) {
+        for (uint32_t first = 0; first < 16 * of_half; first += 8) {
             for (uint32_t k = first; k < first + 8; k++)
-                for (uint32_t n = 0; n < 8; n++) d[row][n] += a[row][k] * b[k][n];
+                for (uint32_t n = 0; n < 8; n++) d[row][n] += a[row][k] * b[n][k];
             for (uint32_t n = 0; n < 8; n++) d[row][n] = (double)(float)d[row][n];
         }
     for (uint32_t lane = 0; lane < 32; lane++) {

@@ -203,6 +203,11 @@ DEVICE void mma_f16(float d[4], const uint32_t a[4], const uint32_t b[2], SITE) 
     emulated_mma_call(OP_MMA_F16, d, a, b, HERE);
 }
 
+/* The same of k = 0 ... 31. */
+DEVICE void mma_e4m3(float d[4], const uint32_t a[4], const uint32_t b[2], SITE) {
+    emulated_mma_call(OP_MMA_E4M3, d, a, b, HERE);
+}
+
 /* ---- numbers ---- */
 
 DEVICE float fma_f32(float a, float b, float c) {

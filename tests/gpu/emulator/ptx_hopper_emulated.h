@@ -94,9 +94,10 @@ DEVICE uint64_t wgmma_matrix(shared at) {
            (uint64_t)1 << 62;
 }
 
-DEVICE void emulated_wgmma_call(uint32_t n, bool bf16, float *d, const uint32_t *a_registers,
-                                uint64_t a, uint64_t b, bool add, struct site site) {
-    const struct wgmma_call product = {n, bf16, add, a_registers, a, b};
+DEVICE void emulated_wgmma_call(uint32_t n, enum element element, float *d,
+                                const uint32_t *a_registers, uint64_t a, uint64_t b, bool add,
+                                struct site site) {
+    const struct wgmma_call product = {n, element, add, a_registers, a, b};
     warp_call call = {};
     call.op = OP_WGMMA;
     call.site = site;
@@ -104,16 +105,17 @@ DEVICE void emulated_wgmma_call(uint32_t n, bool bf16, float *d, const uint32_t 
     call.wgmma = &product;
     emulated_warp_call(&call);
 }
-#define EMULATED_WGMMA(name, bf16)                                                                \
+#define EMULATED_WGMMA(name, element)                                                             \
     template <int n> DEVICE void name(float(&d)[n / 2], uint64_t a, uint64_t b, bool add, SITE) { \
-        emulated_wgmma_call(n, bf16, d, nullptr, a, b, add, HERE);                                \
+        emulated_wgmma_call(n, element, d, nullptr, a, b, add, HERE);                             \
     }                                                                                             \
     template <int n>                                                                              \
     DEVICE void name(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b, bool add, SITE) {       \
-        emulated_wgmma_call(n, bf16, d, a, 0, b, add, HERE);                                      \
+        emulated_wgmma_call(n, element, d, a, 0, b, add, HERE);                                   \
     }
-EMULATED_WGMMA(wgmma_bf16, true)
-EMULATED_WGMMA(wgmma_f16, false)
+EMULATED_WGMMA(wgmma_bf16, ELEMENT_BF16)
+EMULATED_WGMMA(wgmma_f16, ELEMENT_F16)
+EMULATED_WGMMA(wgmma_e4m3, ELEMENT_E4M3)
 #undef EMULATED_WGMMA
 
 #endif

@@ -10,7 +10,8 @@
 
 struct product {
     uint32_t n;
-    bool bf16, add;
+    enum element element;
+    bool add;
     uint64_t a, b;
     bool from_registers;
     uint32_t fragments[32][4];
@@ -58,9 +59,9 @@ static void check_matrix(uint64_t matrix, struct site site) {
                       start_of(matrix));
 }
 
-/* 16 elements of k of rows first ... first + n - 1. */
-static void read_rows(uint64_t matrix, uint32_t first, uint32_t n, bool bf16, double (*to)[16],
-                      struct site site) {
+/* 32 bytes of k of rows first ... first + n - 1. */
+static void read_rows(uint64_t matrix, uint32_t first, uint32_t n, enum element element,
+                      double (*to)[32], struct site site) {
     const uint32_t stride = (uint32_t)(matrix >> 32 & 0x3fff) << 4;
     for (uint32_t i = 0; i < n; i++) {
         const uint32_t row = first + i;
@@ -70,34 +71,37 @@ static void read_rows(uint64_t matrix, uint32_t first, uint32_t n, bool bf16, do
             at ^= (at >> 7 & 7) << 4;
             emulated_shared_read_async(at, values + 8 * half, site);
         }
-        for (uint32_t k = 0; k < 16; k++) to[i][k] = emulated_value(values[k], bf16);
+        for (uint32_t k = 0, at = 0; k < 16; k++)
+            at += emulated_unpack(values[k], element, &to[i][at]);
     }
 }
 
-static void read_operands(const struct product &product, uint32_t row, double (*a)[16],
-                          double (*b)[16]) {
+static void read_operands(const struct product &product, uint32_t row, double (*a)[32],
+                          double (*b)[32]) {
+    const uint32_t of_half = product.element == ELEMENT_E4M3 ? 2 : 1;
     if (product.from_registers)
         for (uint32_t lane = 0; lane < 32; lane++)
             for (uint32_t i = 0; i < 4; i++) {
-                double *to = &a[lane / 4 + i % 2 * 8][lane % 4 * 2 + i / 2 * 8];
-                to[0] = emulated_value(product.fragments[lane][i] & 0xffff, product.bf16);
-                to[1] = emulated_value(product.fragments[lane][i] >> 16, product.bf16);
+                double *to = &a[lane / 4 + i % 2 * 8][of_half * (lane % 4 * 2 + i / 2 * 8)];
+                emulated_unpack(product.fragments[lane][i] & 0xffff, product.element, to);
+                emulated_unpack(product.fragments[lane][i] >> 16, product.element, to + of_half);
             }
     else
-        read_rows(product.a, row, 16, product.bf16, a, product.site);
-    read_rows(product.b, 0, product.n, product.bf16, b, product.site);
+        read_rows(product.a, row, 16, product.element, a, product.site);
+    read_rows(product.b, 0, product.n, product.element, b, product.site);
 }
 
 /* ---- from issue to end ---- */
 
 static void carry_out(const struct product &product, uint32_t row) {
-    double a[16][16], b[256][16];
+    const uint32_t depth = product.element == ELEMENT_E4M3 ? 32 : 16;
+    double a[16][32], b[256][32];
     read_operands(product, row, a, b);
     for (uint32_t lane = 0; lane < 32; lane++)
         for (uint32_t i = 0; i < product.n / 2; i++) {
             const uint32_t m = lane / 4 + i % 4 / 2 * 8, n = i / 4 * 8 + lane % 4 * 2 + i % 2;
             float sum = product.add ? product.before[lane * (product.n / 2) + i] : 0;
-            for (uint32_t first = 0; first < 16; first += 8) {
+            for (uint32_t first = 0; first < depth; first += 8) {
                 double exact = (double)sum;
                 for (uint32_t k = first; k < first + 8; k++) exact += a[m][k] * b[n][k];
                 sum = (float)exact;
@@ -136,7 +140,7 @@ void emulated_wgmma_issue(struct emulated_warp *warp) {
     check_matrix(call->wgmma->b, call->site);
     struct product product = {};
     product.n = call->wgmma->n;
-    product.bf16 = call->wgmma->bf16;
+    product.element = call->wgmma->element;
     product.add = call->wgmma->add;
     product.a = call->wgmma->a;
     product.b = call->wgmma->b;
@@ -149,7 +153,7 @@ void emulated_wgmma_issue(struct emulated_warp *warp) {
         product.d[lane] = (float *)its->to;
         if (product.from_registers) memcpy(product.fragments[lane], its->wgmma->a_registers, 16);
     }
-    double a[16][16], b[256][16];
+    double a[16][32], b[256][32];
     read_operands(product, first_row(warp), a, b); /* they must be there already */
     bool chained = false;
     for (const struct product &other : state.products)
