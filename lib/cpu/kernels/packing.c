@@ -138,7 +138,8 @@ static void codebook_widen(enum weight_type type, const uint8_t *block, uint8_t 
     }
     for (size_t i = 0; i < 32 && format->bits == 3; i++) {
         unsigned third = 0;
-        for (size_t sub = 0; sub < 8; sub++) third |= (unsigned)from.codes[32 * sub + i] >> 2 << sub;
+        for (size_t sub = 0; sub < 8; sub++)
+            third |= (unsigned)from.codes[32 * sub + i] >> 2 << sub;
         *to++ = (uint8_t)third;
     }
     for (size_t i = 0; i < 64; i++) {
