@@ -2,6 +2,7 @@
 #include "cuda/launcher.h"
 
 #include "cuda/kernels/attention/attention_tiles.h"
+#include "cuda/weight_layout.h"
 
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args) {
@@ -43,7 +44,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .n_cols = (uint32_t)table->n_cols,
         .n_padded = (uint32_t)table->padded_cols,
         .out_stride = width_of(context, op->out[0]),
-        .type = table->type,
+        .type = weight_layout_type(table->type),
         .scale = op->scale,
         .position_tiles = positions ? positions->tiles : NULL,
         .position_type = positions ? positions->type : 0,

@@ -19,6 +19,11 @@ static const struct tensor *tensor_of(const struct op *op, int index) {
     return op->linear.weights[index]->weight.tensor;
 }
 
+/* Of the kernels that read weight `index`. */
+static enum weight_type type_of(const struct op *op, int index) {
+    return (enum weight_type)weight_layout_type(tensor_of(op, index)->type);
+}
+
 static uint32_t padded_cols(const struct op *op) {
     return (uint32_t)weight_layout_padded_cols((size_t)tensor_of(op, 0)->dims[0]);
 }
@@ -27,7 +32,7 @@ static void add_product(struct products *products, const struct op *op, int inde
                         enum gemm_combine combine) {
     const struct tensor *tensor = tensor_of(op, index);
     products->of[products->n++] =
-        (struct product){.problem = {.type = tensor->type,
+        (struct product){.problem = {.type = type_of(op, index),
                                      .combine = combine,
                                      .n_weights = 1,
                                      .n_rows = {(uint32_t)tensor->dims[1]},
@@ -44,7 +49,7 @@ static void join_product(struct product *product, const struct tensor *tensor) {
 static struct products products_of(const struct op *op) {
     struct products products = {.n = 0};
     if (op->kind == OP_LINEAR && op->linear.combine == COMBINE_GATE) {
-        products.gate_apart = tensor_of(op, 0)->type != tensor_of(op, 1)->type;
+        products.gate_apart = type_of(op, 0) != type_of(op, 1);
         add_product(&products, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
         if (products.gate_apart) {
             add_product(&products, op, 1, GEMM_STORE);
@@ -57,7 +62,7 @@ static struct products products_of(const struct op *op) {
     bool add = op->kind == OP_LINEAR && op->linear.combine == COMBINE_ADD;
     for (int i = 0; i < op->linear.n_weights; i++) {
         struct product *last = products.n ? &products.of[products.n - 1] : NULL;
-        if (last && last->problem.type == tensor_of(op, i)->type)
+        if (last && last->problem.type == type_of(op, i))
             join_product(last, tensor_of(op, i));
         else
             add_product(&products, op, i, add ? GEMM_ADD : GEMM_STORE);

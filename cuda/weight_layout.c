@@ -346,6 +346,29 @@ static void pack_elements(size_t bytes, const uint8_t *const rows[LAYOUT_ROWS], 
         pack_pairs(4, rows, unit, n_cols, to);
 }
 
+/* Values rounded to bf16, LAYOUT_HEADER_COLS columns at a time: a whole number of blocks of every
+ * type. */
+static void pack_rounded(enum weight_type type, const uint8_t *const rows[LAYOUT_ROWS],
+                         size_t n_cols, uint8_t *tile) {
+    const struct weight_format format = weight_layout_format(type);
+    uint16_t halves[LAYOUT_ROWS][LAYOUT_HEADER_COLS];
+    for (size_t first = 0; first < n_cols; first += LAYOUT_HEADER_COLS) {
+        size_t n = n_cols - first < LAYOUT_HEADER_COLS ? n_cols - first : LAYOUT_HEADER_COLS;
+        const uint8_t *rounded[LAYOUT_ROWS];
+        for (size_t r = 0; r < LAYOUT_ROWS; r++) {
+            float values[LAYOUT_HEADER_COLS];
+            rounded[r] = rows[r] ? (const uint8_t *)halves[r] : NULL;
+            if (!rows[r]) continue;
+            weight_type_traits[type].dequantize(rows[r] + weight_type_row_bytes(type, first),
+                                                values, n);
+            for (size_t i = 0; i < n; i++) halves[r][i] = bfloat16_from_float(values[i]);
+        }
+        for (size_t unit = 0; unit * LAYOUT_COLS < n; unit++)
+            pack_pairs(2, rounded, unit, n,
+                       tile + weight_layout_unit_offset(format, first / LAYOUT_COLS + unit));
+    }
+}
+
 /* ---- the whole tile ---- */
 
 size_t weight_layout_tile_bytes(uint32_t type, size_t n_cols) {
@@ -363,6 +386,10 @@ void weight_layout_pack(enum weight_type type, const void *rows, size_t row_byte
     assert(n_cols % weight_type_traits[type].block == 0);
     for (size_t r = 0; r < LAYOUT_ROWS; r++)
         row[r] = r < n_rows ? (const uint8_t *)rows + r * row_bytes : NULL;
+    if (weight_layout_type(type) != type) {
+        pack_rounded(type, row, n_cols, tile);
+        return;
+    }
     for (size_t unit = 0; unit * LAYOUT_COLS < n_cols; unit++) {
         uint8_t *to = (uint8_t *)tile + weight_layout_unit_offset(format, unit);
         if (format.low_bits >= 16)

@@ -26,7 +26,9 @@
  *   SUB_SCALE_MIN_32 [row][4]: two scales, two minima, of 32 columns each.
  *
  * The header is [g]: f16 d [row], f16 d and dmin [row][2], or f32 d [row]. A code is unsigned; the
- * value is code - code_offset, a sub-scale is its byte - sub_offset. */
+ * value is code - code_offset, a sub-scale is its byte - sub_offset.
+ *
+ * The types after Q8_K have no planes of their own: their values, rounded to bf16, lie as BF16. */
 #ifndef CUDA_WEIGHT_LAYOUT_H
 #define CUDA_WEIGHT_LAYOUT_H
 
@@ -87,11 +89,29 @@ LAYOUT_CONSTANT struct weight_format weight_layout_format(uint32_t type) {
         {4, 1, 0, 0, LAYOUT_SUB_SCALE_MIN_32, 64}, /* Q5_K */
         {4, 2, 32, 128, LAYOUT_SUB_SCALE_16, 32},  /* Q6_K */
         {8, 0, 128, 0, LAYOUT_NO_SCALE, 64},       /* Q8_K */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ4_NL */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ4_XS */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* MXFP4 */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* NVFP4 */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* TQ1_0 */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* TQ2_0 */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ1_S */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ1_M */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ2_XXS */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ2_XS */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ2_S */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ3_XXS */
+        {16, 0, 0, 0, LAYOUT_NO_SCALE, 0},         /* IQ3_S */
         {8, 0, 0, 0, LAYOUT_UNIT_SCALE, 0},        /* FP8 */
         {4, 0, 0, 0, LAYOUT_BLOCK_SCALE_ZERO, 0},  /* INT4_32 */
         {4, 0, 0, 0, LAYOUT_UNIT_SCALE_ZERO, 0},   /* INT4_64 */
     };
     return formats[type];
+}
+
+/* The type whose kernels read a weight of the file's type. */
+LAYOUT_CONSTANT uint32_t weight_layout_type(uint32_t type) {
+    return type > WEIGHT_Q8_K && type < WEIGHT_TYPES ? (uint32_t)WEIGHT_BF16 : type;
 }
 
 LAYOUT_CONSTANT uint32_t weight_layout_low_bytes(struct weight_format format) {
@@ -135,7 +155,8 @@ size_t weight_layout_tile_bytes(uint32_t type, size_t n_cols);
 /* n_rows (1 ... LAYOUT_ROWS) rows of file bytes, row_bytes apart, any alignment → one row tile. */
 void weight_layout_pack(enum weight_type type, const void *rows, size_t row_bytes, size_t n_rows,
                         size_t n_cols, void *tile);
-/* One row of a tile as f32, exactly what weight_type_traits.dequantize gives. For tests. */
+/* One row of a tile as f32: what weight_type_traits.dequantize gives, exactly where the type has a
+ * layout of its own, else rounded to bf16. For tests. */
 void weight_layout_unpack_row(enum weight_type type, const void *tile, size_t row, size_t n_cols,
                               float *to);
 

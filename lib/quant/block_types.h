@@ -80,4 +80,20 @@ void k_quantize_q5_k(const float *from, void *to, size_t n);
 void k_quantize_q6_k(const float *from, void *to, size_t n);
 void k_quantize_q8_k(const float *from, void *to, size_t n);
 
+/* ---- four_bit.c, codebook.c: levels of a table ---- */
+
+void four_bit_dequantize_iq4_nl(const void *from, float *to, size_t n);
+void codebook_dequantize_iq4_xs(const void *from, float *to, size_t n);
+void four_bit_dequantize_mxfp4(const void *from, float *to, size_t n);
+void four_bit_dequantize_nvfp4(const void *from, float *to, size_t n);
+void codebook_dequantize_tq1_0(const void *from, float *to, size_t n);
+void codebook_dequantize_tq2_0(const void *from, float *to, size_t n);
+void codebook_dequantize_iq1_s(const void *from, float *to, size_t n);
+void codebook_dequantize_iq1_m(const void *from, float *to, size_t n);
+void codebook_dequantize_iq2_xxs(const void *from, float *to, size_t n);
+void codebook_dequantize_iq2_xs(const void *from, float *to, size_t n);
+void codebook_dequantize_iq2_s(const void *from, float *to, size_t n);
+void codebook_dequantize_iq3_xxs(const void *from, float *to, size_t n);
+void codebook_dequantize_iq3_s(const void *from, float *to, size_t n);
+
 #endif

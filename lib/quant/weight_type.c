@@ -19,6 +19,19 @@ const struct weight_type_traits weight_type_traits[WEIGHT_TYPES] = {
     [WEIGHT_Q5_K] = {"Q5_K", 13, 256, 176, k_quants_dequantize_q5_k, k_quantize_q5_k},
     [WEIGHT_Q6_K] = {"Q6_K", 14, 256, 210, k_quants_dequantize_q6_k, k_quantize_q6_k},
     [WEIGHT_Q8_K] = {"Q8_K", 15, 256, 292, k_quants_dequantize_q8_k, k_quantize_q8_k},
+    [WEIGHT_IQ4_NL] = {"IQ4_NL", 20, 32, 18, four_bit_dequantize_iq4_nl, NULL},
+    [WEIGHT_IQ4_XS] = {"IQ4_XS", 23, 256, 136, codebook_dequantize_iq4_xs, NULL},
+    [WEIGHT_MXFP4] = {"MXFP4", 39, 32, 17, four_bit_dequantize_mxfp4, NULL},
+    [WEIGHT_NVFP4] = {"NVFP4", 40, 64, 36, four_bit_dequantize_nvfp4, NULL},
+    [WEIGHT_TQ1_0] = {"TQ1_0", 34, 256, 54, codebook_dequantize_tq1_0, NULL},
+    [WEIGHT_TQ2_0] = {"TQ2_0", 35, 256, 66, codebook_dequantize_tq2_0, NULL},
+    [WEIGHT_IQ1_S] = {"IQ1_S", 19, 256, 50, codebook_dequantize_iq1_s, NULL},
+    [WEIGHT_IQ1_M] = {"IQ1_M", 29, 256, 56, codebook_dequantize_iq1_m, NULL},
+    [WEIGHT_IQ2_XXS] = {"IQ2_XXS", 16, 256, 66, codebook_dequantize_iq2_xxs, NULL},
+    [WEIGHT_IQ2_XS] = {"IQ2_XS", 17, 256, 74, codebook_dequantize_iq2_xs, NULL},
+    [WEIGHT_IQ2_S] = {"IQ2_S", 22, 256, 82, codebook_dequantize_iq2_s, NULL},
+    [WEIGHT_IQ3_XXS] = {"IQ3_XXS", 18, 256, 98, codebook_dequantize_iq3_xxs, NULL},
+    [WEIGHT_IQ3_S] = {"IQ3_S", 21, 256, 110, codebook_dequantize_iq3_s, NULL},
 };
 
 /* Numbers once given stay: 4, 5, 31 to 33 and 36 to 38 are of types that were removed. */

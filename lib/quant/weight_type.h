@@ -21,6 +21,19 @@ enum weight_type {
     WEIGHT_Q5_K,
     WEIGHT_Q6_K,
     WEIGHT_Q8_K,
+    WEIGHT_IQ4_NL,
+    WEIGHT_IQ4_XS,
+    WEIGHT_MXFP4,
+    WEIGHT_NVFP4,
+    WEIGHT_TQ1_0,
+    WEIGHT_TQ2_0,
+    WEIGHT_IQ1_S,
+    WEIGHT_IQ1_M,
+    WEIGHT_IQ2_XXS,
+    WEIGHT_IQ2_XS,
+    WEIGHT_IQ2_S,
+    WEIGHT_IQ3_XXS,
+    WEIGHT_IQ3_S,
     WEIGHT_TYPES /* how many */
 };
 
@@ -32,7 +45,7 @@ struct weight_type_traits {
     /* n elements, a multiple of block. from may have any alignment. */
     void (*dequantize)(const void *from, float *to, size_t n);
     /* Round to nearest as the format's own reference quantizer does or better; for tests and
-     * converters. */
+     * converters. NULL: such weights are read only. */
     void (*quantize)(const float *from, void *to, size_t n);
 };
 

@@ -16,7 +16,10 @@ PACK = {U8: "<B", I8: "<b", U16: "<H", I16: "<h", U32: "<I", I32: "<i", F32: "<f
 TYPES = {"F32": (0, 1, 4), "F16": (1, 1, 2), "BF16": (30, 1, 2), "Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20),
          "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34), "Q2_K": (10, 256, 84),
          "Q3_K": (11, 256, 110), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176), "Q6_K": (14, 256, 210),
-         "Q8_K": (15, 256, 292)}
+         "Q8_K": (15, 256, 292), "IQ4_NL": (20, 32, 18), "IQ4_XS": (23, 256, 136), "MXFP4": (39, 32, 17),
+         "NVFP4": (40, 64, 36), "TQ1_0": (34, 256, 54), "TQ2_0": (35, 256, 66), "IQ1_S": (19, 256, 50),
+         "IQ1_M": (29, 256, 56), "IQ2_XXS": (16, 256, 66), "IQ2_XS": (17, 256, 74), "IQ2_S": (22, 256, 82),
+         "IQ3_XXS": (18, 256, 98), "IQ3_S": (21, 256, 110)}
 
 
 def text(value):
@@ -154,7 +157,7 @@ def main():
         "tensor_product_wraps": gguf([], [tensor("w", [2**32, 2**32], 0, 0)], bytes(64)),
         "tensor_bytes_wrap": gguf([], [tensor("w", [2**62], 0, 0)], bytes(64)),
         "tensor_part_block": gguf([], [tensor("w", [33], 8, 0)], bytes(96)),
-        "tensor_type_iq2_xxs": gguf([], [tensor("w", [256], 16, 0)], bytes(96)),
+        "tensor_type_q8_1": gguf([], [tensor("w", [256], 9, 0)], bytes(288)),
         "tensor_type_removed": gguf([], [tensor("w", [32], 4, 0)], bytes(96)),
         "tensor_type_unknown": gguf([], [tensor("w", [32], 2**32 - 1, 0)], bytes(96)),
         "offset_unaligned": gguf([], [tensor("w", [8], 0, 8)], bytes(64)),

@@ -14,7 +14,10 @@ import gguf_model
 import random_model
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "quantized")
-TYPES = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K")
+TYPES = ("F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_K",
+         "IQ4_NL", "IQ4_XS", "MXFP4", "NVFP4", "TQ1_0", "IQ1_M", "IQ2_XS", "IQ3_S")
+# Where a block has its scale, a half; None: elsewhere.
+LEVELS = {"IQ4_NL": 0, "IQ4_XS": 0, "MXFP4": None, "NVFP4": None, "TQ1_0": 52, "IQ1_M": None, "IQ2_XS": 0, "IQ3_S": 0}
 
 CONFIG = dict(vocab_size=251, num_hidden_layers=1, max_position_embeddings=512, rms_norm_eps=1e-5,
               rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
@@ -60,6 +63,32 @@ def random_blocks(weight_type, n, deviation, random):
     raise ValueError(weight_type)
 
 
+def random_levels(weight_type, n, deviation, random):
+    """The same for the types whose values are levels of a table: with scales of 1, then with those that deviate."""
+    block_bytes = gguf.GGML_QUANT_SIZES[weight_type][1]
+    blocks = random.integers(0, 256, (n, block_bytes), dtype=np.uint8)
+    at = LEVELS[weight_type.name]
+
+    def set_scales(scales):
+        if weight_type == Type.MXFP4:  # a power of two
+            blocks[:, 0] = np.clip(np.round(np.log2(np.abs(scales))) + 127, 0, 254)
+        elif weight_type == Type.NVFP4:  # four of e4m3
+            for i in range(4):
+                blocks[:, i] = gguf.quants.NVFP4.fp32_to_ue4m3(np.abs(scales * random.uniform(0.6, 1.4, n)))
+        elif weight_type == Type.IQ1_M:  # a nibble in each of four words
+            half = np.asarray(scales, dtype="<f2").view("<u2")
+            for i in range(4):
+                blocks[:, 49 + 2 * i] = (blocks[:, 49 + 2 * i] & 15) | (half >> 4 * i & 15) << 4
+        else:
+            blocks[:, at:at + 2] = halves(scales)
+
+    set_scales(np.ones(n))
+    unit = gguf.quants.dequantize(blocks, weight_type).std()
+    spread = deviation / unit * random.uniform(0.6, 1.4, n)
+    set_scales(spread * np.where(random.random(n) < 0.125, -1, 1))
+    return blocks
+
+
 def dequantize(blocks, weight_type):
     if weight_type == Type.Q8_K:  # not in the gguf package
         rows = blocks.reshape(-1, 292)
@@ -69,18 +98,21 @@ def dequantize(blocks, weight_type):
 
 
 def encode(weight_type, values, random):
-    """Blocks as bytes [rows][bytes] for weights [rows][cols] in the file's layout. The K types have no encoder in the
-    gguf package: their blocks are random, which covers what an encoder would never write too."""
+    """Blocks as bytes [rows][bytes] for weights [rows][cols] in the file's layout. The K types and most
+    of those with a table of levels have no encoder in the gguf package: their blocks are random, which covers what an encoder would never write too."""
     if weight_type.name.endswith("_K"):
         blocks = random_blocks(weight_type, values.size // 256, values.std(), random)
         return blocks.reshape(values.shape[0], -1)
+    if weight_type.name in LEVELS:
+        n = values.size // gguf.GGML_QUANT_SIZES[weight_type][0]
+        return random_levels(weight_type, n, values.std(), random).reshape(values.shape[0], -1)
     return gguf.quants.quantize(values, weight_type)
 
 
 def make(type_name):
     weight_type = Type[type_name]
     name = "llama-" + type_name.lower()
-    config = {**CONFIG, **(WIDE if type_name.endswith("_K") else SMALL)}
+    config = {**CONFIG, **(WIDE if gguf.GGML_QUANT_SIZES[weight_type][0] > 32 else SMALL)}
     model = random_model.build(name, "llama", {}, **config)
     random = random_model.generator(name + " blocks")
     state, encoded = model.state_dict(), {}

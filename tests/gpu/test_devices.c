@@ -107,6 +107,9 @@ static void check_matrix(struct device *device, const struct cuda_weight *weight
                   tile_bytes);
         weight_layout_unpack_row(weight->type, tile, row % LAYOUT_ROWS, weight->n_cols, found);
         weight_type_traits[weight->type].dequantize(rows + row * row_bytes, right, weight->n_cols);
+        for (size_t i = 0;
+             i < weight->n_cols && weight_layout_type(weight->type) != (uint32_t)weight->type; i++)
+            right[i] = bfloat16_to_float(bfloat16_from_float(right[i]));
         ck_assert_msg(!memcmp(found, right, weight->n_cols * sizeof *right), "%s: row %zu", name,
                       row);
     }
@@ -160,8 +163,10 @@ static void check_weights(const char *path, bool read) {
     all_given_back(path);
 }
 
-static const char *const typed[] = {"f16",  "bf16", "q4_0", "q4_1", "q5_0", "q5_1", "q8_0",
-                                    "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_k"};
+static const char *const typed[] = {"f16",   "bf16",   "q4_0",   "q4_1",  "q5_0",  "q5_1",
+                                    "q8_0",  "q2_k",   "q3_k",   "q4_k",  "q5_k",  "q6_k",
+                                    "q8_k",  "iq4_nl", "iq4_xs", "mxfp4", "nvfp4", "tq1_0",
+                                    "iq1_m", "iq2_xs", "iq3_s"};
 enum { N_TYPED = sizeof typed / sizeof *typed };
 
 START_TEST(weights_of_every_type) {

@@ -49,6 +49,7 @@ static void check_gemm(struct gpu *gpu) {
                     gemm_tile_of((enum weight_type)type, gate, gemm_tile_n(i));
                 char name[64];
                 if (tile.shared_bytes == 0) continue;
+                if (weight_layout_type((uint32_t)type) != (uint32_t)type) continue;
                 snprintf(name, sizeof name, "gemm_%s_n%u%s", weight_type_traits[type].name, tile.n,
                          gate ? "_gate" : "");
                 for (char *c = name; *c; c++) *c = (char)tolower((unsigned char)*c);

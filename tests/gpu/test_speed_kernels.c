@@ -150,10 +150,11 @@ static void plan(struct bench *bench, const struct problem *p,
                               .n_sequences = p->n_sequences,
                               .sequences = sequences};
     struct attention_limits limits = {.rows_per_item = choice->rows_per_item,
+                                      .tile_queries = choice->tile_queries,
                                       .n_blocks = choice->launch.grid,
                                       .max_merges = 1 << 16};
     limits.max_items =
-        attention_plan_least_items(&geometry, limits.rows_per_item, step.n_rows, step.n_sequences) +
+        attention_plan_least_items(&geometry, &limits, step.n_rows, step.n_sequences) +
         8 * limits.n_blocks;
     limits.max_slots =
         (32 << 20) / (int64_t)(CUDA_ATTENTION_PART_FLOATS(p->head_dim) * sizeof(float));

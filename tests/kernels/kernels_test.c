@@ -72,13 +72,29 @@ static const int scale_offsets[WEIGHT_TYPES][3] = {
     [WEIGHT_Q5_1] = {0, 2, -1}, [WEIGHT_Q8_0] = {0, -1},    [WEIGHT_Q2_K] = {80, 82, -1},
     [WEIGHT_Q3_K] = {108, -1},  [WEIGHT_Q4_K] = {0, 2, -1}, [WEIGHT_Q5_K] = {0, 2, -1},
     [WEIGHT_Q6_K] = {208, -1},  [WEIGHT_Q8_K] = {-1},       [WEIGHT_F32] = {-1},
-    [WEIGHT_F16] = {-1},        [WEIGHT_BF16] = {-1},
+    [WEIGHT_F16] = {-1},        [WEIGHT_BF16] = {-1},       [WEIGHT_IQ4_NL] = {0, -1},
+    [WEIGHT_IQ4_XS] = {0, -1},  [WEIGHT_MXFP4] = {-1},      [WEIGHT_NVFP4] = {-1},
+    [WEIGHT_TQ1_0] = {52, -1},  [WEIGHT_TQ2_0] = {64, -1},  [WEIGHT_IQ1_S] = {0, -1},
+    [WEIGHT_IQ1_M] = {-1},      [WEIGHT_IQ2_XXS] = {0, -1}, [WEIGHT_IQ2_XS] = {0, -1},
+    [WEIGHT_IQ2_S] = {0, -1},   [WEIGHT_IQ3_XXS] = {0, -1}, [WEIGHT_IQ3_S] = {0, -1},
 };
+
+/* Scales of another kind than a half. */
+static void set_other_scale(enum weight_type type, uint8_t *block) {
+    float scale = random_normal() * 0.02f;
+    uint16_t half = half_from_float(scale);
+    if (type == WEIGHT_Q8_K) memcpy(block, &scale, sizeof scale);
+    if (type == WEIGHT_MXFP4) block[0] = (uint8_t)(118 + random_below(6));
+    for (int i = 0; i < 4 && type == WEIGHT_NVFP4; i++) block[i] = (uint8_t)(8 + random_below(40));
+    for (int i = 0; i < 4 && type == WEIGHT_IQ1_M; i++) /* a nibble of each word */
+        block[49 + 2 * i] = (uint8_t)((block[49 + 2 * i] & 15) | (half >> 4 * i & 15) << 4);
+}
 
 void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, void *to) {
     const struct weight_type_traits *traits = &weight_type_traits[type];
     bool is_float = traits->block == 1;
-    if (pattern == PATTERN_NORMAL || (is_float && pattern != PATTERN_HOSTILE)) {
+    if (traits->quantize &&
+        (pattern == PATTERN_NORMAL || (is_float && pattern != PATTERN_HOSTILE))) {
         float *values = malloc(n * sizeof(float));
         if (!values) exit(2);
         random_fill(values, n, pattern == PATTERN_NORMAL ? 0.05f : 5.0f);
@@ -98,8 +114,7 @@ void weights_fill(enum weight_type type, enum weight_pattern pattern, size_t n, 
             uint16_t scale = half_from_float(random_normal() * 0.02f);
             memcpy(block + *at, &scale, sizeof scale);
         }
-        float scale = random_normal() * 0.02f;
-        if (type == WEIGHT_Q8_K) memcpy(block, &scale, sizeof scale);
+        set_other_scale(type, block);
     }
 }
 

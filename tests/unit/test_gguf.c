@@ -353,8 +353,8 @@ START_TEST(dimensions) {
 END_TEST
 
 START_TEST(types) {
-    put_one_tensor(256, 1, 16, 0);
-    refused(UNSUPPORTED, "'weight'", "type IQ2_XXS (number 16)", "offset 58");
+    put_one_tensor(256, 1, 9, 0);
+    refused(UNSUPPORTED, "'weight'", "type Q8_1 (number 9)", "offset 58");
     put_one_tensor(256, 1, 4, 0);
     refused(UNSUPPORTED, "'weight'", "type Q4_2 (number 4)", NULL);
     put_one_tensor(256, 1, 9999, 0);

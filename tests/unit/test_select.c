@@ -101,6 +101,7 @@ static void for_products(void (*check)(const struct device *, struct problem *))
             for (int type = 0; type < WEIGHT_TYPES; type++) {
                 problems[p].gemm.type = (enum weight_type)type;
                 if (problems[p].gemm.n_cols % weight_type_traits[type].block) continue;
+                if (weight_layout_type((uint32_t)type) != (uint32_t)type) continue;
                 for (size_t d = 0; d < COUNT(devices); d++) check(&devices[d], &problems[p]);
             }
     }

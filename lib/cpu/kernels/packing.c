@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <string.h>
 
+#include "quant/codebook.h"
+
 /* Q5_0 and Q5_1 keep the fifth bits of a block in one little-endian word, bit k of element k.
  * Widened, bit j of byte i is element 4j + i: a shift of the whole word puts the four bits of step
  * j where its bytes want them. */
@@ -113,36 +115,211 @@ static void q5_k_narrow(const uint8_t *wide, uint8_t *block) {
     k_narrow(wide, block, 160);
 }
 
+/* ---- levels of a table: quant/codebook.h ---- */
+
+/* Widened: d, a scale of 16 or 32 columns each (none of ternary types), third bits, two bits as
+ * Q3_K's; or d, scales, nibbles as IQ4_XS's. */
+static void codebook_widen(enum weight_type type, const uint8_t *block, uint8_t *wide) {
+    const struct codebook_format *format = codebook_format_of(type);
+    struct codebook_block from;
+    codebook_read(type, block, &from);
+    memcpy(wide, &from.d, 2);
+    uint8_t *to = wide + 2;
+    if (format->bits > 2) {
+        memcpy(to, from.scales, CODEBOOK_COLUMNS / format->scale_columns);
+        to += CODEBOOK_COLUMNS / format->scale_columns;
+    }
+    if (format->bits == 4) {
+        for (size_t i = 0; i < 128; i++) {
+            const uint8_t *codes = from.codes + i / 16 * 32 + i % 16;
+            to[i] = (uint8_t)(codes[0] | codes[16] << 4);
+        }
+        return;
+    }
+    for (size_t i = 0; i < 32 && format->bits == 3; i++) {
+        unsigned third = 0;
+        for (size_t sub = 0; sub < 8; sub++)
+            third |= (unsigned)from.codes[32 * sub + i] >> 2 << sub;
+        *to++ = (uint8_t)third;
+    }
+    for (size_t i = 0; i < 64; i++) {
+        const uint8_t *codes = from.codes + i / 32 * 128 + i % 32;
+        to[i] = (uint8_t)((codes[0] & 3) | (codes[32] & 3) << 2 | (codes[64] & 3) << 4 |
+                          (codes[96] & 3) << 6);
+    }
+}
+
+static void codebook_wide_values(enum weight_type type, const uint8_t *wide, float *to) {
+    const struct codebook_format *format = codebook_format_of(type);
+    struct codebook_block block;
+    size_t n_scales = CODEBOOK_COLUMNS / format->scale_columns;
+    memcpy(&block.d, wide, 2);
+    wide += 2;
+    memset(block.scales, 1, sizeof block.scales);
+    if (format->bits > 2) {
+        memcpy(block.scales, wide, n_scales);
+        wide += n_scales;
+    }
+    const uint8_t *third = wide;
+    if (format->bits == 3) wide += 32;
+    for (size_t i = 0; i < CODEBOOK_COLUMNS; i++) {
+        size_t sub = i / 32;
+        if (format->bits == 4) {
+            block.codes[i] = wide[16 * sub + i % 16] >> i % 32 / 16 * 4 & 15;
+        } else {
+            block.codes[i] = wide[sub / 4 * 32 + i % 32] >> sub % 4 * 2 & 3;
+            if (format->bits == 3)
+                block.codes[i] = (uint8_t)(block.codes[i] | (third[i % 32] >> sub & 1) << 2);
+        }
+    }
+    codebook_values(type, &block, to);
+}
+
+#define CODEBOOK(name, TYPE)                                        \
+    static void name##_widen(const uint8_t *block, uint8_t *wide) { \
+        codebook_widen(WEIGHT_##TYPE, block, wide);                 \
+    }                                                               \
+    static void name##_values(const uint8_t *wide, float *to) {     \
+        codebook_wide_values(WEIGHT_##TYPE, wide, to);              \
+    }
+CODEBOOK(iq4_xs, IQ4_XS)
+CODEBOOK(tq1_0, TQ1_0)
+CODEBOOK(iq1_s, IQ1_S)
+CODEBOOK(iq1_m, IQ1_M)
+CODEBOOK(iq2_xxs, IQ2_XXS)
+CODEBOOK(iq2_xs, IQ2_XS)
+CODEBOOK(iq2_s, IQ2_S)
+CODEBOOK(iq3_xxs, IQ3_XXS)
+CODEBOOK(iq3_s, IQ3_S)
+
+/* The one e4m3 scale that is no number counts as zero. */
+static void nvfp4_widen(const uint8_t *block, uint8_t *wide) {
+    memcpy(wide, block, 36);
+    for (int i = 0; i < 4; i++)
+        if (wide[i] == 127) wide[i] = 0;
+}
+
+static void nvfp4_narrow(const uint8_t *wide, uint8_t *block) {
+    memcpy(block, wide, 36);
+}
+
 const struct packing packing_rows[WEIGHT_TYPES] = {
-    [WEIGHT_F32] = {WEIGHT_F32, 1, 4, {{0, 4, 1}}, NULL, NULL},
-    [WEIGHT_F16] = {WEIGHT_F16, 1, 2, {{0, 2, 1}}, NULL, NULL},
-    [WEIGHT_BF16] = {WEIGHT_BF16, 1, 2, {{0, 2, 1}}, NULL, NULL},
+    [WEIGHT_F32] = {WEIGHT_F32, 1, 4, {{0, 4, 1}}, NULL, NULL, NULL},
+    [WEIGHT_F16] = {WEIGHT_F16, 1, 2, {{0, 2, 1}}, NULL, NULL, NULL},
+    [WEIGHT_BF16] = {WEIGHT_BF16, 1, 2, {{0, 2, 1}}, NULL, NULL, NULL},
     /* d, quants */
-    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 32, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL},
-    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 32, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL},
+    [WEIGHT_Q4_0] = {WEIGHT_Q4_0, 32, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL, NULL},
+    [WEIGHT_Q8_0] = {WEIGHT_Q8_0, 32, 34, {{0, 2, 1}, {2, 4, 8}}, NULL, NULL, NULL},
     /* d, m, quants */
-    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 32, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL},
+    [WEIGHT_Q4_1] = {WEIGHT_Q4_1, 32, 20, {{0, 2, 2}, {4, 4, 4}}, NULL, NULL, NULL},
     /* d (and m), fifth bits, low four bits */
     [WEIGHT_Q5_0] =
-        {WEIGHT_Q5_0, 32, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow},
+        {WEIGHT_Q5_0, 32, 22, {{0, 2, 1}, {2, 4, 1}, {6, 4, 4}}, q5_0_widen, q5_0_narrow, NULL},
     [WEIGHT_Q5_1] =
-        {WEIGHT_Q5_1, 32, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow},
+        {WEIGHT_Q5_1, 32, 24, {{0, 2, 2}, {4, 4, 1}, {8, 4, 4}}, q5_1_widen, q5_1_narrow, NULL},
     /* d and dmin, scales with minima, two bits */
-    [WEIGHT_Q2_K] = {WEIGHT_Q2_K, 256, 84, {{80, 2, 2}, {0, 1, 16}, {16, 4, 16}}, NULL, NULL},
+    [WEIGHT_Q2_K] = {WEIGHT_Q2_K, 256, 84, {{80, 2, 2}, {0, 1, 16}, {16, 4, 16}}, NULL, NULL, NULL},
     /* d, scales, third bits, two bits */
-    [WEIGHT_Q3_K] =
-        {WEIGHT_Q3_K, 256, 114, {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}}, q3_k_widen, q3_k_narrow},
+    [WEIGHT_Q3_K] = {WEIGHT_Q3_K,
+                     256,
+                     114,
+                     {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}},
+                     q3_k_widen,
+                     q3_k_narrow,
+                     NULL},
     /* d and dmin, scales and minima, (fifth bits,) low four bits */
-    [WEIGHT_Q4_K] =
-        {WEIGHT_Q4_K, 256, 148, {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}}, q4_k_widen, q4_k_narrow},
-    [WEIGHT_Q5_K] =
-        {WEIGHT_Q5_K, 256, 180, {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}}, q5_k_widen, q5_k_narrow},
+    [WEIGHT_Q4_K] = {WEIGHT_Q4_K,
+                     256,
+                     148,
+                     {{0, 2, 2}, {4, 1, 16}, {20, 4, 32}},
+                     q4_k_widen,
+                     q4_k_narrow,
+                     NULL},
+    [WEIGHT_Q5_K] = {WEIGHT_Q5_K,
+                     256,
+                     180,
+                     {{0, 2, 2}, {4, 1, 16}, {20, 4, 40}},
+                     q5_k_widen,
+                     q5_k_narrow,
+                     NULL},
     /* d, scales, low four bits, high two bits */
-    [WEIGHT_Q6_K] =
-        {WEIGHT_Q6_K, 256, 210, {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}}, NULL, NULL},
+    [WEIGHT_Q6_K] = {WEIGHT_Q6_K,
+                     256,
+                     210,
+                     {{208, 2, 1}, {192, 1, 16}, {0, 4, 32}, {128, 4, 16}},
+                     NULL,
+                     NULL,
+                     NULL},
+    /* d, or a byte of scale, nibbles */
+    [WEIGHT_IQ4_NL] = {WEIGHT_IQ4_NL, 32, 18, {{0, 2, 1}, {2, 4, 4}}, NULL, NULL, NULL},
+    [WEIGHT_MXFP4] = {WEIGHT_MXFP4, 32, 17, {{0, 1, 1}, {1, 4, 4}}, NULL, NULL, NULL},
+    [WEIGHT_NVFP4] =
+        {WEIGHT_NVFP4, 64, 36, {{0, 1, 4}, {4, 4, 8}}, nvfp4_widen, nvfp4_narrow, NULL},
+    /* d, scales, nibbles */
+    [WEIGHT_IQ4_XS] = {WEIGHT_IQ4_XS,
+                       256,
+                       138,
+                       {{0, 2, 1}, {2, 1, 8}, {10, 4, 32}},
+                       iq4_xs_widen,
+                       NULL,
+                       iq4_xs_values},
+    [WEIGHT_IQ3_XXS] = {WEIGHT_IQ3_XXS,
+                        256,
+                        138,
+                        {{0, 2, 1}, {2, 1, 8}, {10, 4, 32}},
+                        iq3_xxs_widen,
+                        NULL,
+                        iq3_xxs_values},
+    [WEIGHT_IQ3_S] = {WEIGHT_IQ3_S,
+                      256,
+                      138,
+                      {{0, 2, 1}, {2, 1, 8}, {10, 4, 32}},
+                      iq3_s_widen,
+                      NULL,
+                      iq3_s_values},
+    /* d, two bits */
+    [WEIGHT_TQ1_0] =
+        {WEIGHT_TQ1_0, 256, 66, {{0, 2, 1}, {2, 4, 16}}, tq1_0_widen, NULL, tq1_0_values},
+    [WEIGHT_TQ2_0] = {WEIGHT_TQ2_0, 256, 66, {{64, 2, 1}, {0, 4, 16}}, NULL, NULL, NULL},
+    /* d, scales, third bits, two bits */
+    [WEIGHT_IQ1_S] = {WEIGHT_IQ1_S,
+                      256,
+                      106,
+                      {{0, 2, 1}, {2, 1, 8}, {10, 4, 24}},
+                      iq1_s_widen,
+                      NULL,
+                      iq1_s_values},
+    [WEIGHT_IQ2_XXS] = {WEIGHT_IQ2_XXS,
+                        256,
+                        106,
+                        {{0, 2, 1}, {2, 1, 8}, {10, 4, 24}},
+                        iq2_xxs_widen,
+                        NULL,
+                        iq2_xxs_values},
+    [WEIGHT_IQ1_M] = {WEIGHT_IQ1_M,
+                      256,
+                      114,
+                      {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}},
+                      iq1_m_widen,
+                      NULL,
+                      iq1_m_values},
+    [WEIGHT_IQ2_XS] = {WEIGHT_IQ2_XS,
+                       256,
+                       114,
+                       {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}},
+                       iq2_xs_widen,
+                       NULL,
+                       iq2_xs_values},
+    [WEIGHT_IQ2_S] = {WEIGHT_IQ2_S,
+                      256,
+                      114,
+                      {{0, 2, 1}, {2, 1, 16}, {18, 4, 24}},
+                      iq2_s_widen,
+                      NULL,
+                      iq2_s_values},
 };
 
-const struct packing packing_bf16_pairs = {WEIGHT_BF16, 2, 4, {{0, 4, 1}}, NULL, NULL};
+const struct packing packing_bf16_pairs = {WEIGHT_BF16, 2, 4, {{0, 4, 1}}, NULL, NULL, NULL};
 
 /* Bytes of a packed block's columns in the file. */
 static size_t file_bytes(const struct packing *packing) {
@@ -253,26 +430,35 @@ void packing_pack(const struct packing *packing, size_t group_rows, const void *
                   rest, r, (uint8_t *)group + n_blocks * group_step);
 }
 
+/* Lane `row` of a packed block, straight again. */
+static void gather_block(const struct packing *packing, size_t group_rows, const uint8_t *from,
+                         size_t row, uint8_t *block) {
+    for (const struct packing_field *f = packing->fields; f->count; f++) {
+        gather(from + row * f->unit, block + f->offset, f->unit * group_rows, f->unit, f->count);
+        from += (size_t)f->unit * f->count * group_rows;
+    }
+}
+
 /* The row's file blocks again, a few at a time, and the type's own dequantize: its bits by
  * construction. */
 void packing_unpack_row(const struct packing *packing, size_t group_rows, const void *group,
                         size_t row, size_t n_cols, float *to) {
     size_t columns = packing->columns, step = file_bytes(packing);
     size_t n_blocks = (n_cols + columns - 1) / columns;
+    size_t group_step = packing->block_bytes * group_rows;
     uint8_t wide[PACKING_BLOCK_BYTES], blocks[1024];
+    for (size_t b = 0; packing->values && b < n_blocks; b++) {
+        gather_block(packing, group_rows, (const uint8_t *)group + b * group_step, row, wide);
+        packing->values(wide, to + b * columns);
+    }
+    if (packing->values) return;
     size_t batch = sizeof blocks / step;
     for (size_t first = 0; first < n_blocks; first += batch) {
         size_t n = n_blocks - first < batch ? n_blocks - first : batch;
         for (size_t i = 0; i < n; i++) {
-            const uint8_t *from =
-                (const uint8_t *)group + (first + i) * packing->block_bytes * group_rows;
             uint8_t *block = blocks + i * step;
-            uint8_t *straight = packing->narrow ? wide : block;
-            for (const struct packing_field *f = packing->fields; f->count; f++) {
-                gather(from + row * f->unit, straight + f->offset, f->unit * group_rows, f->unit,
-                       f->count);
-                from += (size_t)f->unit * f->count * group_rows;
-            }
+            gather_block(packing, group_rows, (const uint8_t *)group + (first + i) * group_step,
+                         row, packing->narrow ? wide : block);
             if (packing->narrow) packing->narrow(wide, block);
         }
         size_t left = n_cols - first * columns, n_values = n * columns < left ? n * columns : left;

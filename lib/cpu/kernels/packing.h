@@ -23,6 +23,9 @@ struct packing {
      * loss. NULL: the block as it is. */
     void (*widen)(const uint8_t *block, uint8_t *wide);
     void (*narrow)(const uint8_t *wide, uint8_t *block);
+    /* Instead of narrow, where the way back is long: the widened block's `columns` values, with the
+     * bits of the type's dequantize. */
+    void (*values)(const uint8_t *wide, float *to);
 };
 
 /* block_bytes 0: none. */

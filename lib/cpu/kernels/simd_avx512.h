@@ -169,6 +169,11 @@ INLINE simd_i simd_set1_i8(int8_t x) {
 INLINE simd_i simd_load_bytes(const uint8_t *from) {
     return _mm512_loadu_si512(from);
 }
+/* Byte i: levels[index[i]], indices below 16. */
+INLINE simd_i simd_lookup(const int8_t *levels, simd_i index) {
+    __m128i table = _mm_loadu_si128((const __m128i *)(const void *)levels);
+    return _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), index);
+}
 INLINE simd_i simd_and_bits(simd_i a, simd_i b) {
     return _mm512_and_si512(a, b);
 }

@@ -46,6 +46,12 @@ INLINE simd_i simd_load_bytes(const uint8_t *from) {
     return simd_i_pair(vreinterpretq_u32_u8(vld1q_u8(from)),
                        vreinterpretq_u32_u8(vld1q_u8(from + 16)));
 }
+/* Byte i: levels[index[i]], indices below 16. */
+INLINE simd_i simd_lookup(const int8_t *levels, simd_i index) {
+    int8x16_t table = vld1q_s8(levels);
+    return simd_i_pair(vreinterpretq_u32_s8(vqtbl1q_s8(table, vreinterpretq_u8_u32(index.low))),
+                       vreinterpretq_u32_s8(vqtbl1q_s8(table, vreinterpretq_u8_u32(index.high))));
+}
 INLINE simd_i simd_and_bits(simd_i a, simd_i b) {
     return simd_i_pair(vandq_u32(a.low, b.low), vandq_u32(a.high, b.high));
 }

@@ -4,7 +4,7 @@
 #define CPU_KERNELS_VECTOR_AMX_UNPACK_H
 
 #include "cpu/kernels/tile_config.h"
-#include "cpu/kernels/vector_quant_unpack.h"
+#include "cpu/kernels/vector_quant_levels.h"
 
 _Static_assert(SIMD_LANES == TILE_ROWS && SIMD_BYTES == TILE_ROW_BYTES,
                "a lane is a tile's column");
@@ -62,6 +62,17 @@ static void s8_tile(const struct s8_block *restrict block, uint8_t *restrict til
         signed_columns_of(block->w[j], columns);
         UNROLL
         for (int i = 0; i < 4; i++) columns[i] = simd_mul(columns[i], block->scale);
+        store_columns(columns, j, tile);
+    }
+}
+
+static void s8_halves_tile(const struct s8_halves_block *restrict block, uint8_t *restrict tile) {
+    UNROLL
+    for (int j = 0; j < 8; j++) {
+        simd_f columns[4];
+        signed_columns_of(block->w[j], columns);
+        UNROLL
+        for (int i = 0; i < 4; i++) columns[i] = simd_mul(columns[i], block->scale[j / 4]);
         store_columns(columns, j, tile);
     }
 }

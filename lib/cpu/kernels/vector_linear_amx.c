@@ -217,6 +217,19 @@ QUANT(Q3_K, halves, 8, unpack_q3_k)
 QUANT(Q4_K, offset, 8, unpack_q4_k)
 QUANT(Q5_K, offset, 8, unpack_q5_k)
 QUANT(Q6_K, halves, 8, unpack_q6_k)
+QUANT(IQ4_NL, s8, 1, unpack_iq4_nl)
+QUANT(MXFP4, offset, 1, unpack_mxfp4)
+QUANT(NVFP4, halves, 2, unpack_nvfp4)
+QUANT(IQ4_XS, s8, 8, unpack_iq4_xs)
+QUANT(IQ3_XXS, s8, 8, unpack_iq3_xxs)
+QUANT(IQ3_S, offset, 8, unpack_iq3_s)
+QUANT(TQ1_0, offset, 8, unpack_ternary)
+QUANT(TQ2_0, offset, 8, unpack_ternary)
+QUANT(IQ1_S, offset, 8, unpack_iq1_s)
+QUANT(IQ1_M, halves, 8, unpack_iq1_m)
+QUANT(IQ2_XXS, s8, 8, unpack_iq2_xxs)
+QUANT(IQ2_XS, s8_halves, 8, unpack_iq2_halves)
+QUANT(IQ2_S, s8_halves, 8, unpack_iq2_halves)
 
 /* Packed as tiles already, but for a last one that is cut. */
 static const uint8_t *tiles_BF16(const uint8_t *group, size_t n_cols, size_t first, size_t n,
@@ -242,4 +255,17 @@ void vector_linear_amx(struct kernels *kernels) {
     kernels->linear[WEIGHT_Q4_K] = kernel_Q4_K;
     kernels->linear[WEIGHT_Q5_K] = kernel_Q5_K;
     kernels->linear[WEIGHT_Q6_K] = kernel_Q6_K;
+    kernels->linear[WEIGHT_IQ4_NL] = kernel_IQ4_NL;
+    kernels->linear[WEIGHT_MXFP4] = kernel_MXFP4;
+    kernels->linear[WEIGHT_NVFP4] = kernel_NVFP4;
+    kernels->linear[WEIGHT_IQ4_XS] = kernel_IQ4_XS;
+    kernels->linear[WEIGHT_IQ3_XXS] = kernel_IQ3_XXS;
+    kernels->linear[WEIGHT_IQ3_S] = kernel_IQ3_S;
+    kernels->linear[WEIGHT_TQ1_0] = kernel_TQ1_0;
+    kernels->linear[WEIGHT_TQ2_0] = kernel_TQ2_0;
+    kernels->linear[WEIGHT_IQ1_S] = kernel_IQ1_S;
+    kernels->linear[WEIGHT_IQ1_M] = kernel_IQ1_M;
+    kernels->linear[WEIGHT_IQ2_XXS] = kernel_IQ2_XXS;
+    kernels->linear[WEIGHT_IQ2_XS] = kernel_IQ2_XS;
+    kernels->linear[WEIGHT_IQ2_S] = kernel_IQ2_S;
 }

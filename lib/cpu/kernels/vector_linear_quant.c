@@ -6,6 +6,7 @@
 #include "cpu/kernels/simd.h"
 #include "cpu/kernels/vector.h"
 #include "cpu/kernels/vector_packed.h"
+#include "cpu/kernels/vector_quant_levels.h"
 #include "cpu/kernels/vector_quant_unpack.h"
 
 #define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */
@@ -82,6 +83,97 @@
 #define UNPACK unpack_q6_k
 #include "cpu/kernels/vector_quant_template.h"
 
+#define TYPE IQ4_NL
+#define KIND s8
+#define SUB_BLOCKS 1
+#define BLOCK_BYTES (18 * SIMD_LANES)
+#define UNPACK unpack_iq4_nl
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE MXFP4
+#define KIND offset
+#define SUB_BLOCKS 1
+#define BLOCK_BYTES (17 * SIMD_LANES)
+#define UNPACK unpack_mxfp4
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE NVFP4
+#define KIND halves
+#define SUB_BLOCKS 2
+#define BLOCK_BYTES (36 * SIMD_LANES)
+#define UNPACK unpack_nvfp4
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ4_XS
+#define KIND s8
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (138 * SIMD_LANES)
+#define UNPACK unpack_iq4_xs
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ3_XXS
+#define KIND s8
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (138 * SIMD_LANES)
+#define UNPACK unpack_iq3_xxs
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ3_S
+#define KIND offset
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (138 * SIMD_LANES)
+#define UNPACK unpack_iq3_s
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE TQ1_0
+#define KIND offset
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (66 * SIMD_LANES)
+#define UNPACK unpack_ternary
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE TQ2_0
+#define KIND offset
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (66 * SIMD_LANES)
+#define UNPACK unpack_ternary
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ1_S
+#define KIND offset
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (106 * SIMD_LANES)
+#define UNPACK unpack_iq1_s
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ1_M
+#define KIND halves
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (114 * SIMD_LANES)
+#define UNPACK unpack_iq1_m
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ2_XXS
+#define KIND s8
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (106 * SIMD_LANES)
+#define UNPACK unpack_iq2_xxs
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ2_XS
+#define KIND s8_halves
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (114 * SIMD_LANES)
+#define UNPACK unpack_iq2_halves
+#include "cpu/kernels/vector_quant_template.h"
+
+#define TYPE IQ2_S
+#define KIND s8_halves
+#define SUB_BLOCKS 8
+#define BLOCK_BYTES (114 * SIMD_LANES)
+#define UNPACK unpack_iq2_halves
+#include "cpu/kernels/vector_quant_template.h"
+
 void vector_linear_quant(struct kernels *kernels) {
     kernels->linear[WEIGHT_Q4_0] = kernel_Q4_0;
     kernels->linear[WEIGHT_Q4_1] = kernel_Q4_1;
@@ -93,4 +185,17 @@ void vector_linear_quant(struct kernels *kernels) {
     kernels->linear[WEIGHT_Q4_K] = kernel_Q4_K;
     kernels->linear[WEIGHT_Q5_K] = kernel_Q5_K;
     kernels->linear[WEIGHT_Q6_K] = kernel_Q6_K;
+    kernels->linear[WEIGHT_IQ4_NL] = kernel_IQ4_NL;
+    kernels->linear[WEIGHT_MXFP4] = kernel_MXFP4;
+    kernels->linear[WEIGHT_NVFP4] = kernel_NVFP4;
+    kernels->linear[WEIGHT_IQ4_XS] = kernel_IQ4_XS;
+    kernels->linear[WEIGHT_IQ3_XXS] = kernel_IQ3_XXS;
+    kernels->linear[WEIGHT_IQ3_S] = kernel_IQ3_S;
+    kernels->linear[WEIGHT_TQ1_0] = kernel_TQ1_0;
+    kernels->linear[WEIGHT_TQ2_0] = kernel_TQ2_0;
+    kernels->linear[WEIGHT_IQ1_S] = kernel_IQ1_S;
+    kernels->linear[WEIGHT_IQ1_M] = kernel_IQ1_M;
+    kernels->linear[WEIGHT_IQ2_XXS] = kernel_IQ2_XXS;
+    kernels->linear[WEIGHT_IQ2_XS] = kernel_IQ2_XS;
+    kernels->linear[WEIGHT_IQ2_S] = kernel_IQ2_S;
 }

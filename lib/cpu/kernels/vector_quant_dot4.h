@@ -44,6 +44,19 @@ INLINE void s8_fill(struct s8_block *to, simd_f scale, const simd_i *w) {
     for (int j = 0; j < 8; j++) to->w[j] = simd_xor_bits(w[j], simd_set1_i8((int8_t)S8_MOVED_BY));
 }
 
+#define s8_halves_block halves_block
+#define s8_halves_step halves_step
+
+INLINE void s8_halves_fill(struct s8_halves_block *to, const simd_f *scale, const simd_i *w) {
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        to->scale[half] = scale[half];
+        to->offset[half] = simd_mul(scale[half], simd_set1((float)-S8_MOVED_BY));
+    }
+    UNROLL
+    for (int j = 0; j < 8; j++) to->w[j] = simd_xor_bits(w[j], simd_set1_i8((int8_t)S8_MOVED_BY));
+}
+
 #define STEP(kind) kind##_step
 #define MULTIPLY_PARTS multiply_parts
 #include "cpu/kernels/vector_quant_steps.h"

@@ -92,6 +92,43 @@ INLINE void s8_step(int n_groups, int n_x, const struct s8_block *const *w,
     add_scaled(n_groups, n_x, scale, x, dot, sum);
 }
 
+/* The same with a scale for each half of the columns. */
+struct s8_halves_block {
+    simd_f scale[2];
+    simd_i w[8];
+};
+
+INLINE void s8_halves_fill(struct s8_halves_block *to, const simd_f *scale, const simd_i *w) {
+    to->scale[0] = scale[0];
+    to->scale[1] = scale[1];
+    UNROLL
+    for (int j = 0; j < 8; j++) to->w[j] = w[j];
+}
+
+INLINE void s8_halves_step(int n_groups, int n_x, const struct s8_halves_block *const *w,
+                           const struct q8_block *const *x, simd_f (*sum)[QUANT_TILE]) {
+    UNROLL
+    for (int half = 0; half < 2; half++) {
+        simd_i dot[QUANT_GROUPS][QUANT_TILE];
+        simd_f scale[QUANT_GROUPS];
+        UNROLL
+        for (int g = 0; g < n_groups; g++) scale[g] = w[g]->scale[half];
+        UNROLL
+        for (int j = 4 * half; j < 4 * half + 4; j++) UNROLL
+        for (int t = 0; t < n_x; t++) {
+            simd_i columns = broadcast_columns(x[t], j), multiple = broadcast_multiple(x[t], j / 2);
+            UNROLL
+            for (int g = 0; g < n_groups; g++) {
+                simd_i p = simd_maddubs(simd_abs_i8(w[g]->w[j]), simd_sign_i8(columns, w[g]->w[j]));
+                p = simd_madd(p, multiple);
+                dot[g][t] = j == 4 * half ? p : simd_add_i32(dot[g][t], p);
+                simd_pin(&dot[g][t]);
+            }
+        }
+        add_scaled(n_groups, n_x, scale, x, dot, sum);
+    }
+}
+
 INLINE void halves_step(int n_groups, int n_x, const struct halves_block *const *w,
                         const struct q8_block *const *x, simd_f (*sum)[QUANT_TILE]) {
     simd_f scaled[QUANT_GROUPS][QUANT_TILE]; /* both halves with the weights' scales */

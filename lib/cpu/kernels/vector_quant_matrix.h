@@ -35,6 +35,7 @@ INLINE void tile_multiply_parts(int n_groups, int n_x, const simd_i *const *w,
 }
 
 #define s8_tile_step offset_tile_step
+#define s8_halves_tile_step halves_tile_step
 
 #define STEP(kind) kind##_tile_step
 #define MULTIPLY_PARTS tile_multiply_parts

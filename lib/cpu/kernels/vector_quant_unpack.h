@@ -16,6 +16,7 @@
 #define offset_tile_step offset_step
 #define halves_tile_step halves_step
 #define s8_tile_step s8_step
+#define s8_halves_tile_step s8_halves_step
 INLINE void tile_arrange(simd_i *w) {
     (void)w;
 }
