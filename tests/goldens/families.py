@@ -176,6 +176,15 @@ FAMILIES = {
             ("post_attention_layernorm", "ffn_norm"), ("post_mlp_layernorm", "post_ffw_norm"),
             ("mlp.gate_up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]),
         values=as_they_are),
+    "gptj": dict(
+        model="GPTJ", base=dict(vocab_size=157, n_positions=512, n_embd=48, n_layer=2, n_head=3, rotary_dim=8,
+                                bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.q_proj", "attn_q"), ("attn.k_proj", "attn_k"),
+                                  ("attn.v_proj", "attn_v"), ("attn.out_proj", "attn_output"),
+                                  ("mlp.fc_in", "ffn_up"), ("mlp.fc_out", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd, "rope.dimension_count": c.rotary_dim},
+        values=as_they_are),
     "bloom": dict(
         model="Bloom", base=dict(vocab_size=159, hidden_size=48, n_layer=2, n_head=6),
         top=[("transformer.word_embeddings", "token_embd"),
