@@ -21,3 +21,6 @@ FAMILY("glm4", glm4_read, 0)
 FAMILY("bloom", bloom_read, 0)
 FAMILY("mpt", mpt_read, READS_ALIBI | READS_CLAMP)
 FAMILY("gptj", gptj_read, 0)
+FAMILY("smollm3", smollm3_read, 0)
+FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
+FAMILY("ernie4_5", llama_read, 0)

@@ -204,4 +204,24 @@ FAMILIES = {
                         "attention.max_alibi_bias": float(c.attn_config.alibi_bias_max),
                         **({"attention.clamp_kqv": float(c.attn_config.clip_qkv)} if c.attn_config.clip_qkv else {})},
         values=as_they_are),
+    "smollm3": dict(
+        model="SmolLM3", base=dict(SIZES, **ROPE, vocab_size=163, num_key_value_heads=1, num_hidden_layers=5,
+                                   hidden_size=24, intermediate_size=40, num_attention_heads=3, head_dim=8,
+                                   tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                                   no_rope_layer_interval=4, use_sliding_window=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size}, values=adjacent_pairs),
+    "starcoder": dict(
+        model="GPTBigCode", base=dict(vocab_size=165, n_positions=256, n_embd=48, n_layer=2, n_head=6,
+                                      multi_query=True, bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.wpe", "position_embd"),
+             ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
+                                  ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd, "attention.head_count_kv": 1},
+        values=as_they_are),
+    "ernie4_5": dict(
+        model="Ernie4_5", base=dict(SIZES, **ROPE, vocab_size=167, num_key_value_heads=2, head_dim=16,
+                                    tie_word_embeddings=True, use_bias=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=as_they_are),
 }
