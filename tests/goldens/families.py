@@ -82,6 +82,12 @@ FAMILIES = {
                         "final_logit_softcapping": c.final_logit_softcapping,
                         "attention.sliding_window": c.sliding_window},
         values=plus_one, norm_center=0.0),
+    "olmo": dict(
+        model="Olmo", base=dict(SIZES, **ROPE, vocab_size=169, num_key_value_heads=2, clip_qkv=None, eos_token_id=1),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN),
+        keys=lambda c: {"attention.layer_norm_epsilon": 1e-5, **({"attention.clamp_kqv": c.clip_qkv} if c.clip_qkv
+                                                                 else {})},
+        values=adjacent_pairs),
     "olmo2": dict(
         model="Olmo2", base=dict(SIZES, **ROPE, vocab_size=133, num_key_value_heads=2, rms_norm_eps=1e-5),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [

@@ -22,6 +22,7 @@ MODELS = {
     "gemma-mha": dict(num_key_value_heads=6, head_dim=8, attention_bias=True),
     "gemma2-mqa": dict(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, sliding_window=500,
                        attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
+    "olmo-clip": dict(num_key_value_heads=6, clip_qkv=0.8, tie_word_embeddings=True),
     "olmo2-tied": dict(tie_word_embeddings=True, num_key_value_heads=6, attention_bias=True),
     "granite-untied": dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True, residual_multiplier=1.0),
     "phi3-window": dict(sliding_window=16, num_key_value_heads=6, tie_word_embeddings=True, rope_parameters={
