@@ -230,4 +230,10 @@ FAMILIES = {
         model="Ernie4_5", base=dict(SIZES, **ROPE, vocab_size=167, num_key_value_heads=2, head_dim=16,
                                     tie_word_embeddings=True, use_bias=False),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=as_they_are),
+    "seed_oss": dict(
+        model="SeedOss", base=dict(SIZES, **ROPE, vocab_size=171, num_key_value_heads=2, head_dim=16,
+                                   attention_bias=True, attention_out_bias=False, mlp_bias=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm")]),
+        values=as_they_are),
 }

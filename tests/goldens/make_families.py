@@ -37,7 +37,7 @@ MODELS = {
     "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
-    "mpt-clip": dict(n_heads=4, attn_config=dict(clip_qkv=0.9)),
+    "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
