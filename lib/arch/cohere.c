@@ -27,7 +27,6 @@ status command_r_read(const struct keys *keys, struct binder *binder, struct spe
     float eps;
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &eps));
-    TRY(keys_must_be(keys, "attention.sliding_window", 0));
     for (int64_t i = 0; i < spec->n_layers; i++) TRY(read_layer(keys, binder, spec, i, eps));
     return read_rest(keys, binder, spec, eps);
 }

@@ -49,6 +49,9 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"attention.causal", 1, 0},
                    {"attention.clamp_kqv", 0, READS_CLAMP},
                    {"attention.max_alibi_bias", 0, READS_ALIBI},
+                   {"attention.sliding_window", 0, READS_WINDOW},
+                   {"attn_logit_softcapping", 0, READS_SOFTCAPS},
+                   {"final_logit_softcapping", 0, READS_SOFTCAPS},
                    {"rope.scaling.yarn_log_multiplier", 0, 0}};
     for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
         if (!(keys->switches & must_be[i].unless))
@@ -62,11 +65,10 @@ status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t 
     spec->position_offset = offset;
     int64_t rows = spec->positions.tensor->dims[1];
     if (rows >= spec->context_length + offset) return OK;
-    return fail(FORMAT,
-                "%s: 'position_embd.weight' has %" PRId64 " rows, a context of %" PRId64
-                " needs %" PRId64,
-                checkpoint_name(binder->file), rows, spec->context_length,
-                spec->context_length + offset);
+    return fail(
+        FORMAT,
+        "%s: 'position_embd.weight' has %" PRId64 " rows, a context of %" PRId64 " needs %" PRId64,
+        checkpoint_name(binder->file), rows, spec->context_length, spec->context_length + offset);
 }
 
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,

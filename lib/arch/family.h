@@ -14,6 +14,8 @@ enum family_switch {
     READS_EMBEDDING_SCALE = 1 << 2,
     READS_CLAMP = 1 << 3,
     READS_ALIBI = 1 << 4,
+    READS_WINDOW = 1 << 5,
+    READS_SOFTCAPS = 1 << 6,
 };
 
 struct family {

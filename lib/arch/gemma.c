@@ -9,9 +9,6 @@ status gemma_read(const struct keys *keys, struct binder *binder, struct spec *s
     float eps;
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
-    TRY(keys_must_be(keys, "attention.sliding_window", 0));
-    TRY(keys_must_be(keys, "attn_logit_softcapping", 0));
-    TRY(keys_must_be(keys, "final_logit_softcapping", 0));
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];
         TRY(decoder_read_attention(keys, binder, spec, i));

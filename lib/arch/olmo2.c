@@ -6,7 +6,6 @@ status olmo2_read(const struct keys *keys, struct binder *binder, struct spec *s
     float eps;
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
-    TRY(keys_must_be(keys, "attention.sliding_window", 0));
     int64_t n = spec->n_embd;
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];

@@ -62,10 +62,12 @@ static status describe(transformer_model *model) {
     }
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
+        bool of_one_row =
+            tensor == spec->positions.tensor ||
+            (tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor);
         model->weight_bytes_per_token +=
-            tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor
-                ? weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0])
-                : tensor->bytes;
+            of_one_row ? weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0])
+                       : tensor->bytes;
     }
     return describe_types(model);
 }

@@ -82,6 +82,12 @@ FAMILIES = {
                         "final_logit_softcapping": c.final_logit_softcapping,
                         "attention.sliding_window": c.sliding_window},
         values=plus_one, norm_center=0.0),
+    "olmo": dict(
+        model="Olmo", base=dict(SIZES, **ROPE, vocab_size=169, num_key_value_heads=2, clip_qkv=None, eos_token_id=1),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN),
+        keys=lambda c: {"attention.layer_norm_epsilon": 1e-5, **({"attention.clamp_kqv": c.clip_qkv} if c.clip_qkv
+                                                                 else {})},
+        values=adjacent_pairs),
     "olmo2": dict(
         model="Olmo2", base=dict(SIZES, **ROPE, vocab_size=133, num_key_value_heads=2, rms_norm_eps=1e-5),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
@@ -176,6 +182,15 @@ FAMILIES = {
             ("post_attention_layernorm", "ffn_norm"), ("post_mlp_layernorm", "post_ffw_norm"),
             ("mlp.gate_up_proj", "ffn_up"), ("mlp.down_proj", "ffn_down")]),
         values=as_they_are),
+    "gptj": dict(
+        model="GPTJ", base=dict(vocab_size=157, n_positions=512, n_embd=48, n_layer=2, n_head=3, rotary_dim=8,
+                                bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.q_proj", "attn_q"), ("attn.k_proj", "attn_k"),
+                                  ("attn.v_proj", "attn_v"), ("attn.out_proj", "attn_output"),
+                                  ("mlp.fc_in", "ffn_up"), ("mlp.fc_out", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd, "rope.dimension_count": c.rotary_dim},
+        values=as_they_are),
     "bloom": dict(
         model="Bloom", base=dict(vocab_size=159, hidden_size=48, n_layer=2, n_head=6),
         top=[("transformer.word_embeddings", "token_embd"),
@@ -194,5 +209,31 @@ FAMILIES = {
         keys=lambda c: {"context_length": c.max_seq_len, "feed_forward_length": c.expansion_ratio * c.d_model,
                         "attention.max_alibi_bias": float(c.attn_config.alibi_bias_max),
                         **({"attention.clamp_kqv": float(c.attn_config.clip_qkv)} if c.attn_config.clip_qkv else {})},
+        values=as_they_are),
+    "smollm3": dict(
+        model="SmolLM3", base=dict(SIZES, **ROPE, vocab_size=163, num_key_value_heads=1, num_hidden_layers=5,
+                                   hidden_size=24, intermediate_size=40, num_attention_heads=3, head_dim=8,
+                                   tie_word_embeddings=True, pad_token_id=0, bos_token_id=1, eos_token_id=2,
+                                   no_rope_layer_interval=4, use_sliding_window=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
+        keys=lambda c: {"rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size}, values=adjacent_pairs),
+    "starcoder": dict(
+        model="GPTBigCode", base=dict(vocab_size=165, n_positions=256, n_embd=48, n_layer=2, n_head=6,
+                                      multi_query=True, bos_token_id=1, eos_token_id=2),
+        top=[("transformer.wte", "token_embd"), ("transformer.wpe", "position_embd"),
+             ("transformer.ln_f", "output_norm"), ("lm_head", "output")],
+        layer=("transformer.h.", [("ln_1", "attn_norm"), ("attn.c_attn", "attn_qkv"), ("attn.c_proj", "attn_output"),
+                                  ("ln_2", "ffn_norm"), ("mlp.c_fc", "ffn_up"), ("mlp.c_proj", "ffn_down")]),
+        keys=lambda c: {"feed_forward_length": c.n_inner or 4 * c.n_embd, "attention.head_count_kv": 1},
+        values=as_they_are),
+    "ernie4_5": dict(
+        model="Ernie4_5", base=dict(SIZES, **ROPE, vocab_size=167, num_key_value_heads=2, head_dim=16,
+                                    tie_word_embeddings=True, use_bias=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=as_they_are),
+    "seed_oss": dict(
+        model="SeedOss", base=dict(SIZES, **ROPE, vocab_size=171, num_key_value_heads=2, head_dim=16,
+                                   attention_bias=True, attention_out_bias=False, mlp_bias=False),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm")]),
         values=as_they_are),
 }

@@ -22,6 +22,7 @@ MODELS = {
     "gemma-mha": dict(num_key_value_heads=6, head_dim=8, attention_bias=True),
     "gemma2-mqa": dict(num_key_value_heads=1, head_dim=8, query_pre_attn_scalar=8, sliding_window=500,
                        attn_logit_softcapping=50.0, final_logit_softcapping=30.0),
+    "olmo-clip": dict(num_key_value_heads=6, clip_qkv=0.8, tie_word_embeddings=True),
     "olmo2-tied": dict(tie_word_embeddings=True, num_key_value_heads=6, attention_bias=True),
     "granite-untied": dict(tie_word_embeddings=False, attention_bias=True, mlp_bias=True, residual_multiplier=1.0),
     "phi3-window": dict(sliding_window=16, num_key_value_heads=6, tie_word_embeddings=True, rope_parameters={
@@ -36,7 +37,8 @@ MODELS = {
     "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
-    "mpt-clip": dict(n_heads=4, attn_config=dict(clip_qkv=0.9)),
+    "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.

@@ -102,6 +102,7 @@ static void attend_exact(const struct attention_task *task, const struct cache *
         for (size_t d = 0; d < task->head_dim; d++) s += (double)q[d] * cache_key(c, (size_t)k, d);
         s *= (double)task->scale;
         if (task->softcap != 0.0f) s = (double)task->softcap * tanh(s / (double)task->softcap);
+        if (task->slopes) s += (double)task->slopes[head] * (double)(k - position);
         weights[k] = s;
         maximum = fmax(maximum, s);
     }
@@ -138,7 +139,8 @@ static void attend(const struct kernels *k, struct attention_task *task, float *
 }
 
 static void test_case(const struct path *path, enum kv_type type, size_t head_dim, size_t n_rows,
-                      size_t n_heads, int64_t position, int64_t window, float softcap) {
+                      size_t n_heads, int64_t position, int64_t window, float softcap,
+                      const float *slopes) {
     const struct kernels *k = &path->kernels;
     struct cache c;
     cache_init(&c, k, type, head_dim, (size_t)position + n_rows);
@@ -150,6 +152,7 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
                                   .window = window,
                                   .scale = 1.5f / sqrtf((float)head_dim),
                                   .softcap = softcap,
+                                  .slopes = slopes,
                                   .type = type,
                                   .pool = c.pool,
                                   .pages = c.pages,
@@ -178,6 +181,7 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
             struct attention_task one = task;
             one.q = q + row * task.q_stride + head * head_dim;
             one.n_rows = one.n_heads = 1;
+            if (slopes) one.slopes = slopes + head;
             one.position = position + (int64_t)row;
             attend(k, &one, alone);
             check(memcmp(alone, got, head_dim * sizeof(float)) == 0,
@@ -188,9 +192,9 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
     /* A score is a sum of head_dim products in order, each rounded. */
     check(worst <= 2e-6 + 3e-8 * (double)head_dim,
           "%s: attention type %d, head_dim %zu, %zu rows, %zu heads, position %lld, window %lld, "
-          "cap %g: error %g",
+          "cap %g%s: error %g",
           k->name, type, head_dim, n_rows, n_heads, (long long)position, (long long)window,
-          (double)softcap, worst);
+          (double)softcap, slopes ? ", ALiBi" : "", worst);
     free(q);
     guarded_free(out, bytes, "attention");
     guarded_free(alone, bytes, "attention");
@@ -286,15 +290,19 @@ void test_attention(const struct path *path) {
         for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++) {
             enum kv_type kv = (enum kv_type)type;
             size_t hd = head_dims[h];
-            test_case(path, kv, hd, 1, 1, 0, 0, 0.0f);
+            test_case(path, kv, hd, 1, 1, 0, 0, 0.0f, NULL);
             test_case(path, kv, hd, 1 + random_below(9), 1 + random_below(4),
-                      (int64_t)random_below(200), 0, 0.0f);
+                      (int64_t)random_below(200), 0, 0.0f, NULL);
             test_case(path, kv, hd, 1 + random_below(9), 1 + random_below(4),
-                      500 + (int64_t)random_below(30), 0, 8.0f);
+                      500 + (int64_t)random_below(30), 0, 8.0f, NULL);
             test_case(path, kv, hd, 1 + random_below(70), 1 + random_below(3), 60,
-                      1 + (int64_t)random_below(100), 0.0f);
+                      1 + (int64_t)random_below(100), 0.0f, NULL);
             test_case(path, kv, hd, 2, 1, 1100 + (int64_t)random_below(100),
-                      1 + (int64_t)random_below(700), 0.0f);
+                      1 + (int64_t)random_below(700), 0.0f, NULL);
         }
-    test_case(path, KV_F16, 64, 70, 3, 1000, 0, 0.0f);
+    static const float slopes[] = {0.5f, 0.11f, 0.03f};
+    test_case(path, KV_F16, 64, 70, 3, 1000, 0, 0.0f, NULL);
+    test_case(path, KV_F32, 64, 70, 3, 500, 0, 0.0f, slopes);
+    test_case(path, KV_F16, 80, 1 + random_below(9), 3, 300, 90, 0.0f, slopes);
+    test_case(path, KV_Q8_0, 64, 3, 2, 70, 0, 8.0f, slopes);
 }

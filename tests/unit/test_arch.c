@@ -86,7 +86,7 @@ END_TEST
 /* A golden model's file with one more key; NULL value: a bool that is false. */
 static status read_with(const char *model, const char *key, const float *value) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/tests/goldens/data/small/%s.gguf", SOURCE_ROOT, model);
+    snprintf(path, sizeof path, "%s/tests/goldens/data/%s.gguf", SOURCE_ROOT, model);
     FILE *from = fopen(path, "rb");
     ck_assert_msg(from != NULL, "%s can't be opened", path);
     enum { MOST = 1 << 20, HEAD = 24 };
@@ -123,7 +123,7 @@ static status read_with(const char *model, const char *key, const float *value) 
     return result;
 }
 
-static const char *const models[] = {"llama-gqa", "qwen2-mha", "gemma3-mqa"};
+static const char *const models[] = {"small/llama-gqa", "small/qwen2-mha", "small/gemma3-mqa"};
 static const char *const families[] = {"llama", "qwen2", "gemma3"};
 
 /* A family that has caps refuses those that make no sense, the others any. */
@@ -156,6 +156,52 @@ START_TEST(not_causal) {
 }
 END_TEST
 
+/* A key that changes the arithmetic is refused by the families that don't have it. */
+START_TEST(switches) {
+    static const struct {
+        const char *suffix, *model;
+        float neutral;
+    } keys[] = {{"logit_scale", "llama", 1},
+                {"residual_scale", "command-r", 1},
+                {"embedding_scale", "command-r", 1},
+                {"attention.clamp_kqv", "bloom", 0},
+                {"attention.max_alibi_bias", "gpt2", 0},
+                {"attention.sliding_window", "qwen3", 0},
+                {"attn_logit_softcapping", "gemma", 0}};
+    char key[64], model[64];
+    const float some = 2;
+    const char *refuses = keys[_i].model;
+    bool of_llama = strcmp(refuses, "llama") == 0;
+    snprintf(key, sizeof key, "%s.%s", refuses, keys[_i].suffix);
+    snprintf(model, sizeof model, "%s/%s", of_llama ? "small" : "families",
+             of_llama ? "llama-gqa" : refuses);
+    refused(UNSUPPORTED, key, read_with(model, key, &some));
+    ck_assert_int_eq(read_with(model, key, &keys[_i].neutral), OK);
+}
+END_TEST
+
+/* Learned positions, and several weights in one tensor. */
+START_TEST(positions_and_parts) {
+    struct checkpoint_options options = {.path =
+                                             SOURCE_ROOT "/tests/goldens/data/families/gpt2.gguf"};
+    struct checkpoint *checkpoint = NULL;
+    struct spec *spec = NULL;
+    ck_assert_int_eq(checkpoint_open(&memory, &options, &checkpoint), OK);
+    ck_assert_int_eq(spec_read(&memory, checkpoint, &spec), OK);
+    ck_assert_int_eq(spec->positions.tensor->dims[1], spec->context_length);
+    ck_assert_int_eq(spec->layers[0].attention.rope, -1);
+    /* Parts of one tensor follow each other. */
+    const struct attention_spec *a = &spec->layers[1].attention;
+    const struct tensor *q = a->q.weight.tensor, *k = a->k.weight.tensor, *v = a->v.weight.tensor;
+    ck_assert_uint_eq(k->offset, q->offset + q->bytes);
+    ck_assert_uint_eq(v->offset, k->offset + k->bytes);
+    ck_assert_uint_eq(a->v.bias.tensor->offset, a->k.bias.tensor->offset + a->k.bias.tensor->bytes);
+    ck_assert_int_eq(q->dims[1] + k->dims[1] + v->dims[1], 3 * spec->n_embd);
+    spec_free(spec);
+    checkpoint_close(checkpoint);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("arch");
     TCase *tests = tcase_create("arch");
@@ -164,6 +210,8 @@ int main(void) {
     tcase_add_test(tests, floats);
     tcase_add_loop_test(tests, softcaps, 0, 3);
     tcase_add_loop_test(tests, not_causal, 0, 3);
+    tcase_add_loop_test(tests, switches, 0, 7);
+    tcase_add_test(tests, positions_and_parts);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
