@@ -617,13 +617,13 @@ typedef struct transformer_chat_options {
     int64_t n_messages;
     const char *messages_json; /* or: a JSON array of objects, for tool calls and content of several
                                   parts */
-    const char *tools_json;     /* NULL, or: a JSON array of what the model may call */
+    const char *tools_json;    /* NULL, or: a JSON array of what the model may call */
     const char *documents_json; /* NULL, or: a JSON array of documents */
     const char *variables_json; /* NULL, or: a JSON object of more variables for the template,
                                    {"enable_thinking":false} say; they come before the others */
-    const char *template_name; /* NULL: the model's template, with tools_json the one for tools if
-                                  it has one; or NAME of its tokenizer.chat_template.NAME */
-    const char *template_text; /* or: a template of your own */
+    const char *template_name;  /* NULL: the model's template, with tools_json the one for tools if
+                                   it has one; or NAME of its tokenizer.chat_template.NAME */
+    const char *template_text;  /* or: a template of your own */
     int64_t local_time; /* what strftime_now tells: seconds from 1970-01-01 00:00 to the date and
                            time of day where you are; 0: templates don't get this function and use
                            the date that they name themselves, if any */

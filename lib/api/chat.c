@@ -53,8 +53,8 @@ static status named_template(const transformer_model *model, const char *name, b
     return checkpoint_read_text(model->checkpoint, key, found, text);
 }
 
-static status find_template(const transformer_model *model,
-                            const transformer_chat_options *options, struct text *text) {
+static status find_template(const transformer_model *model, const transformer_chat_options *options,
+                            struct text *text) {
     bool found = true;
     if (options->template_text) {
         *text = text_of(options->template_text);
@@ -109,15 +109,15 @@ static status format(const transformer_model *model, const transformer_chat_opti
     struct chat_message *messages = NULL;
     struct chat_variable tokens[N_TOKEN_NAMES];
     char *texts = NULL;
-    struct chat_request request = {
-        .n_messages = (size_t)options->n_messages,
-        .messages_json = text_of(options->messages_json),
-        .tools_json = text_of(options->tools_json),
-        .documents_json = text_of(options->documents_json),
-        .variables_json = text_of(options->variables_json),
-        .tokens = tokens,
-        .add_generation_prompt = options->add_generation_prompt != TRANSFORMER_OFF,
-        .local_time = options->local_time};
+    struct chat_request request = {.n_messages = (size_t)options->n_messages,
+                                   .messages_json = text_of(options->messages_json),
+                                   .tools_json = text_of(options->tools_json),
+                                   .documents_json = text_of(options->documents_json),
+                                   .variables_json = text_of(options->variables_json),
+                                   .tokens = tokens,
+                                   .add_generation_prompt =
+                                       options->add_generation_prompt != TRANSFORMER_OFF,
+                                   .local_time = options->local_time};
     TRY(find_template(model, options, &request.template));
     TRY(read_tokens(model, memory, tokens, &request.n_tokens, &texts));
     status done = MEMORY_TAKE_ARRAY(memory, request.n_messages, "messages", &messages);

@@ -45,7 +45,7 @@ enum node_kind {
     NODE_CONTINUE
 };
 
-enum operator {
+enum operator{
     OPERATOR_ADD,
     OPERATOR_SUBTRACT,
     OPERATOR_MULTIPLY,

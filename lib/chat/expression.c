@@ -59,10 +59,6 @@ static struct value loop_attribute(struct value object, struct value name) {
     return value_is_text(name, "changed") ? function : undefined(name);
 }
 
-static bool is_hidden(struct value name) {
-    return name.length >= 2 && memcmp(name.as.text, "__", 2) == 0;
-}
-
 status expression_attribute(struct render *r, struct value object, struct value name,
                             struct value *value) {
     struct value method;
@@ -84,9 +80,6 @@ status expression_attribute(struct render *r, struct value object, struct value 
     default:
         break;
     }
-    if (is_hidden(name) && object.kind != VALUE_DICT)
-        return render_fail(r, FORMAT, "access to attribute '%.*s' is unsafe",
-                           (int)(name.length < 100 ? name.length : 100), name.as.text);
     TRY(methods_find(r, object, name, &method));
     if (method.kind != VALUE_MISSING) {
         *value = method;
@@ -342,8 +335,7 @@ static status call_node(struct render *r, const struct node *node, struct frame 
     TRY(expression_value(r, node->a, frame, &callee));
     TRY(expression_arguments(r, node->b, frame, &arguments));
     if (node->kind == NODE_CALL) return expression_call(r, callee, &arguments, value);
-    if (node->kind == NODE_FILTER)
-        return filters_apply(r, node->value, callee, &arguments, value);
+    if (node->kind == NODE_FILTER) return filters_apply(r, node->value, callee, &arguments, value);
     bool holds;
     TRY(tests_apply(r, node->value, callee, &arguments, &holds));
     *value = value_bool(holds);

@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "chat/render.h"
+#include "tokenizer/character.h"
 #include "tokenizer/utf8.h"
 
 struct filter {
@@ -95,8 +96,7 @@ static status keyed(struct render *r, struct value input, struct value attribute
     *n = items->n;
     for (size_t i = 0; i < items->n; i++) {
         struct value key = items->items[i];
-        if (given(attribute) && attribute.kind != VALUE_NONE)
-            TRY(by_path(r, key, attribute, &key));
+        if (given(attribute) && attribute.kind != VALUE_NONE) TRY(by_path(r, key, attribute, &key));
         TRY(fold(r, key, sensitive, &key));
         (*entries)[i] = (struct entry){.key = key, .value = items->items[i]};
     }
@@ -147,8 +147,7 @@ FILTER(filter_unique) { /* case_sensitive attribute */
     TRY(keyed(r, input, values[1], value_truth(values[0]), &entries, &n));
     for (size_t i = 0; i < n; i++) {
         if (!dict_can_hold(entries[i].key))
-            return render_fail(r, FORMAT, "unhashable type: '%s'",
-                               value_kind_name(entries[i].key));
+            return render_fail(r, FORMAT, "unhashable type: '%s'", value_kind_name(entries[i].key));
         if (dict_find(seen, entries[i].key)) continue;
         TRY(dict_set(&r->arena, seen, entries[i].key, value_bool(true)));
         entries[kept++] = entries[i];
@@ -158,8 +157,8 @@ FILTER(filter_unique) { /* case_sensitive attribute */
     return OK;
 }
 
-static status extreme(struct render *r, struct value input, const struct value *values,
-                      int wanted, struct value *result) {
+static status extreme(struct render *r, struct value input, const struct value *values, int wanted,
+                      struct value *result) {
     struct entry *entries;
     size_t n, best = 0;
     TRY(keyed(r, input, values[1], value_truth(values[0]), &entries, &n));
@@ -168,8 +167,7 @@ static status extreme(struct render *r, struct value input, const struct value *
         int order;
         if (!value_compare(entries[i].key, entries[best].key, 0, &order))
             return render_fail(r, FORMAT, "'%s' and '%s' have no order",
-                               value_kind_name(entries[i].key),
-                               value_kind_name(entries[best].key));
+                               value_kind_name(entries[i].key), value_kind_name(entries[best].key));
         if (order == wanted) best = i;
     }
     if (n) *result = entries[best].value;
@@ -320,8 +318,7 @@ FILTER(filter_length) {
         return OK;
     }
     if (input.kind != VALUE_LIST || input.as.list->kind == LIST_GENERATOR)
-        return render_fail(r, FORMAT, "object of type '%s' has no len()",
-                           value_kind_name(input));
+        return render_fail(r, FORMAT, "object of type '%s' has no len()", value_kind_name(input));
     *result = value_int((int64_t)input.as.list->n);
     return OK;
 }
@@ -448,6 +445,7 @@ TEXT_FILTER(filter_lower, return methods_case(r, text, CASE_LOWER, result))
 TEXT_FILTER(filter_upper, return methods_case(r, text, CASE_UPPER, result))
 TEXT_FILTER(filter_capitalize, return methods_case(r, text, CASE_CAPITALIZED, result))
 TEXT_FILTER(filter_string, *result = text; return OK)
+TEXT_FILTER(filter_safe, *result = text; result->number = STRING_IS_MARKUP; return OK)
 
 FILTER(filter_title) { /* words begin behind white space, -, (, {, [, < */
     struct buffer buffer = {.arena = &r->arena};
@@ -507,6 +505,8 @@ FILTER(filter_indent) { /* width first blank */
         i += n + (end != NULL);
         first = false;
     }
+    if (blank && text.length && text.as.text[text.length - 1] == '\n')
+        TRY(value_write(&buffer, pad));
     *result = value_buffer(&buffer);
     return OK;
 }
@@ -521,15 +521,20 @@ FILTER(filter_center) { /* width */
     return expression_call(r, method, &arguments, result);
 }
 
-FILTER(filter_escape) {
+status filters_escape(struct render *r, struct value input, struct value *result) {
     static const char *const names[][2] = {
         {"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}};
-    (void)values;
     TRY(value_to_string(&r->arena, input, result));
-    for (size_t i = 0; i < 5; i++)
+    for (size_t i = 0; i < 5 && result->number != STRING_IS_MARKUP; i++)
         TRY(methods_replace(r, *result, value_text(names[i][0]), value_text(names[i][1]), -1,
                             result));
+    result->number = STRING_IS_MARKUP;
     return OK;
+}
+
+FILTER(filter_escape) {
+    (void)values;
+    return filters_escape(r, input, result);
 }
 
 FILTER(filter_wordcount) { /* runs of letters, digits and _ */
@@ -538,12 +543,13 @@ FILTER(filter_wordcount) { /* runs of letters, digits and _ */
     bool inside = false;
     (void)values;
     TRY(value_to_string(&r->arena, input, &text));
-    for (size_t i = 0; i < text.length; i++) {
-        unsigned char c = (unsigned char)text.as.text[i];
-        bool word = c == '_' || c >= 0x80 || (c >= '0' && c <= '9') ||
-                    ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+    for (size_t i = 0; i < text.length;) {
+        unsigned bytes;
+        uint32_t c = utf8_decode((const uint8_t *)text.as.text + i, &bytes);
+        bool word = c == '_' || (character_class(c) & (LETTER | NUMBER));
         n += word && !inside;
         inside = word;
+        i += bytes;
     }
     *result = value_int(n);
     return OK;
@@ -553,7 +559,8 @@ FILTER(filter_wordcount) { /* runs of letters, digits and _ */
 
 FILTER(filter_default) { /* default_value boolean */
     (void)r;
-    bool replaced = input.kind == VALUE_UNDEFINED || (value_truth(values[1]) && !value_truth(input));
+    bool replaced =
+        input.kind == VALUE_UNDEFINED || (value_truth(values[1]) && !value_truth(input));
     *result = !replaced ? input : given(values[0]) ? values[0] : value_text("");
     return OK;
 }
@@ -612,7 +619,7 @@ static const struct filter filters[] = {
     {"replace", "!old !new count", filter_replace},
     {"reverse", "", filter_reverse},
     {"round", "precision method", filter_round},
-    {"safe", "", filter_string},
+    {"safe", "", filter_safe},
     {"sort", "reverse case_sensitive attribute", filter_sort},
     {"string", "", filter_string},
     {"sum", "attribute start", filter_sum},
@@ -624,8 +631,8 @@ static const struct filter filters[] = {
     {"wordcount", "", filter_wordcount},
 };
 enum { N_FILTERS = sizeof filters / sizeof *filters };
-static const char *const pickers[] = {"map", "select", "reject", "selectattr", "rejectattr",
-                                      "format"};
+static const char *const pickers[] = {"map",        "select",     "reject",
+                                      "selectattr", "rejectattr", "format"};
 enum { N_PICKERS = sizeof pickers / sizeof *pickers };
 
 bool filters_has(struct value name) {
@@ -678,8 +685,10 @@ static status pick(struct render *r, struct value name, struct value input,
     struct list *list;
     bool maps = value_is_text(name, "map"), picked = true;
     bool rejects = name.as.text[0] == 'r', by_attribute = name.length > 6;
-    TRY(expression_items(r, input, &items));
     TRY(list_create(&r->arena, LIST_GENERATOR, 0, &list));
+    *result = value_list(list);
+    if (!value_truth(input)) return OK; /* none, say, which can't be iterated over */
+    TRY(expression_items(r, input, &items));
     for (size_t i = 0; i < items->n; i++) {
         struct value item = items->items[i];
         TRY(render_spend(r, 1));
@@ -689,15 +698,13 @@ static status pick(struct render *r, struct value name, struct value input,
             TRY(picks(r, item, arguments, by_attribute, &picked));
         if (picked != rejects || maps) TRY(list_add(&r->arena, list, item));
     }
-    *result = value_list(list);
     return OK;
 }
 
 static status format(struct render *r, struct value input, const struct arguments *arguments,
                      struct value *result) {
-    struct list list = {.kind = LIST_TUPLE,
-                        .n = arguments->n,
-                        .items = (struct value *)(uintptr_t)arguments->list};
+    struct list list = {
+        .kind = LIST_TUPLE, .n = arguments->n, .items = (struct value *)(uintptr_t)arguments->list};
     if (arguments->named) return render_fail(r, UNSUPPORTED, "format with named values");
     TRY(value_to_string(&r->arena, input, &input));
     return operators_format(r, input, &list, result);

@@ -8,8 +8,10 @@ status functions_define(struct render *r, bool has_time) {
     static const struct {
         const char *name;
         enum function function;
-    } functions[] = {{"namespace", FUNCTION_NAMESPACE},   {"dict", FUNCTION_DICT},
-                     {"range", FUNCTION_RANGE},           {"raise_exception", FUNCTION_RAISE},
+    } functions[] = {{"namespace", FUNCTION_NAMESPACE},
+                     {"dict", FUNCTION_DICT},
+                     {"range", FUNCTION_RANGE},
+                     {"raise_exception", FUNCTION_RAISE},
                      {"strftime_now", FUNCTION_STRFTIME}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         struct value function = {.kind = VALUE_FUNCTION, .number = functions[i].function};

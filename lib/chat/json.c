@@ -1,5 +1,6 @@
 /* Reads JSON (RFC 8259) into values: strict, of the arena's memory, objects in their order. A
- * library's reader would take memory from malloc, which an instance's allocator knows nothing of. */
+ * library's reader would take memory from malloc, which an instance's allocator knows nothing of.
+ */
 #include <string.h>
 
 #include "chat/value.h"

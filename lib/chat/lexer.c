@@ -105,8 +105,7 @@ static status add_text(struct lexer *l, const char *p, char sign, bool variable)
         while (line > l->p && line[-1] != '\n') line--;
         if ((line > l->p || l->line_starting) && strip_end(line, p) == line) end = line;
     }
-    if (end > l->p)
-        TRY(add_token(l, TOKEN_TEXT, value_string(l->p, (size_t)(end - l->p))));
+    if (end > l->p) TRY(add_token(l, TOKEN_TEXT, value_string(l->p, (size_t)(end - l->p))));
     advance(l, p);
     return OK;
 }

@@ -34,8 +34,7 @@ static bool is_space(uint32_t c) {
 
 /* Whether the character at p [n bytes] is one of set, or white space if that is MISSING. */
 static bool in_set(const char *p, unsigned n, struct value set) {
-    if (set.kind == VALUE_STRING)
-        return methods_find_text(set, value_string(p, n), 0) != SIZE_MAX;
+    if (set.kind == VALUE_STRING) return methods_find_text(set, value_string(p, n), 0) != SIZE_MAX;
     return is_space(utf8_decode((const uint8_t *)p, &n));
 }
 
@@ -89,7 +88,7 @@ status methods_case(struct render *r, struct value text, enum text_case to, stru
         char out[4];
         uint32_t c = utf8_decode((const uint8_t *)text.as.text + i, &n);
         uint32_t mapped = (uint32_t)to_case((utf8proc_int32_t)c, to, starts);
-        if (c == 0xdf && mapped == c && to != CASE_LOWER && (to == CASE_UPPER || starts))
+        if (c == 0xdf && to != CASE_LOWER && (to == CASE_UPPER || to == CASE_SWAPPED || starts))
             TRY(buffer_add_text(&buffer, to == CASE_UPPER || to == CASE_SWAPPED ? "SS" : "Ss"));
         else
             TRY(buffer_add(&buffer, out, utf8_encode(mapped, out)));
@@ -100,14 +99,14 @@ status methods_case(struct render *r, struct value text, enum text_case to, stru
     return OK;
 }
 
-#define TEXT_METHOD(name)                                                                \
+#define TEXT_METHOD(name)                                                               \
     static status name(struct render *r, struct value text, const struct value *values, \
                        struct value *result)
 
-#define CASE_METHOD(name, to)                        \
-    TEXT_METHOD(name) {                              \
-        (void)values;                                \
-        return methods_case(r, text, to, result);    \
+#define CASE_METHOD(name, to)                     \
+    TEXT_METHOD(name) {                           \
+        (void)values;                             \
+        return methods_case(r, text, to, result); \
     }
 CASE_METHOD(text_lower, CASE_LOWER)
 CASE_METHOD(text_upper, CASE_UPPER)
@@ -169,9 +168,8 @@ TEXT_METHOD(text_removeprefix) {
 }
 TEXT_METHOD(text_removesuffix) {
     TRY(need_text(r, values[0]));
-    *result = value_string(text.as.text, text.length - (ends_by(text, values[0], true)
-                                                            ? values[0].length
-                                                            : 0));
+    *result = value_string(text.as.text,
+                           text.length - (ends_by(text, values[0], true) ? values[0].length : 0));
     return OK;
 }
 
@@ -197,10 +195,9 @@ static status find(struct render *r, struct value text, struct value part, bool 
     TRY(need_text(r, part));
     TRY(render_spend(r, text.length / 16));
     size_t at = last ? find_last(text, part) : methods_find_text(text, part, 0);
-    if (at == SIZE_MAX && must_be_there)
-        return render_fail(r, FORMAT, "substring not found");
-    *result = value_int(
-        at == SIZE_MAX ? -1 : (int64_t)operators_length(value_string(text.as.text, at)));
+    if (at == SIZE_MAX && must_be_there) return render_fail(r, FORMAT, "substring not found");
+    *result =
+        value_int(at == SIZE_MAX ? -1 : (int64_t)operators_length(value_string(text.as.text, at)));
     return OK;
 }
 
@@ -264,8 +261,7 @@ static status split(struct render *r, struct value text, const struct value *val
         if (at == SIZE_MAX) break;
         size_t next = at + separator.length;
         if (right) {
-            TRY(list_add(&r->arena, list,
-                         value_string(text.as.text + next, text.length - next)));
+            TRY(list_add(&r->arena, list, value_string(text.as.text + next, text.length - next)));
             text.length = at;
         } else {
             TRY(list_add(&r->arena, list, value_string(text.as.text, at)));
@@ -374,12 +370,12 @@ static bool has_case(struct value text, unsigned wanted, unsigned other) {
     return some;
 }
 
-#define PREDICATE(name, expression)    \
-    TEXT_METHOD(name) {                \
-        (void)r;                       \
-        (void)values;                  \
+#define PREDICATE(name, expression)       \
+    TEXT_METHOD(name) {                   \
+        (void)r;                          \
+        (void)values;                     \
         *result = value_bool(expression); \
-        return OK;                     \
+        return OK;                        \
     }
 PREDICATE(text_isdigit, all_are(text, DIGIT))
 PREDICATE(text_isalpha, all_are(text, LETTER))
@@ -605,8 +601,7 @@ static const struct method methods[] = {
     {VALUE_DICT, "values", "", dict_values},
 };
 
-status methods_find(struct render *r, struct value object, struct value name,
-                    struct value *found) {
+status methods_find(struct render *r, struct value object, struct value name, struct value *found) {
     *found = value_of_kind(VALUE_MISSING);
     for (size_t i = 0; i < sizeof methods / sizeof *methods; i++) {
         if (methods[i].kind != object.kind || !value_is_text(name, methods[i].name)) continue;

@@ -19,7 +19,7 @@ size_t operators_offset(struct value text, size_t character) {
     return i;
 }
 
-static const char *const symbols[] = {"+", "-",  "*", "/",  "//", "%", "**", "~",
+static const char *const symbols[] = {"+",  "-",  "*", "/",  "//", "%",  "**", "~",
                                       "==", "!=", "<", "<=", ">",  ">=", "in", "not in"};
 
 static status fail_types(struct render *r, enum operator op, struct value a, struct value b) {
@@ -86,8 +86,7 @@ static status integers(struct render *r, enum operator op, int64_t a, int64_t b,
     return OK;
 }
 
-static status floats(struct render *r, enum operator op, double a, double b,
-                     struct value *result) {
+static status floats(struct render *r, enum operator op, double a, double b, struct value *result) {
     double c;
     if (b == 0 && (op == OPERATOR_DIVIDE || op == OPERATOR_FLOOR || op == OPERATOR_MODULO))
         return render_fail(r, FORMAT, "division by zero");
@@ -108,7 +107,8 @@ static status floats(struct render *r, enum operator op, double a, double b,
     case OPERATOR_MODULO: {
         double rest = fmod(a, b);
         if (rest != 0 && (rest < 0) != (b < 0)) rest += b;
-        c = op == OPERATOR_MODULO ? (rest == 0 ? copysign(0, b) : rest) : floor((a - rest) / b + 0.5);
+        c = op == OPERATOR_MODULO ? (rest == 0 ? copysign(0, b) : rest)
+                                  : floor((a - rest) / b + 0.5);
         break;
     }
     default:
@@ -192,7 +192,14 @@ status operators_binary(struct render *r, enum operator op, struct value a, stru
     if (op == OPERATOR_MULTIPLY && is_sequence(b) && value_integer(a, &x))
         return repeat(r, b, x, result);
     if (op != OPERATOR_ADD || !is_sequence(a) || a.kind != b.kind) return fail_types(r, op, a, b);
-    if (a.kind == VALUE_STRING) return concatenate(r, a, b, result);
+    if (a.kind == VALUE_STRING) {
+        bool markup = a.number == STRING_IS_MARKUP || b.number == STRING_IS_MARKUP;
+        if (markup) TRY(filters_escape(r, a, &a));
+        if (markup) TRY(filters_escape(r, b, &b));
+        TRY(concatenate(r, a, b, result));
+        if (markup) result->number = STRING_IS_MARKUP;
+        return OK;
+    }
     if (a.as.list->kind != b.as.list->kind || !is_sequence(b)) return fail_types(r, op, a, b);
     return add_lists(r, a.as.list, b.as.list, result);
 }
@@ -242,12 +249,12 @@ status operators_compare(struct render *r, enum operator op, struct value a, str
         break;
     }
     if (!value_compare(a, b, 0, &order)) return fail_types(r, op, a, b);
-    bool nan = value_is_number(a) && value_is_number(b) &&
-               (isnan(value_real(a)) || isnan(value_real(b)));
-    *result = !nan && (op == OPERATOR_LESS            ? order < 0
-                       : op == OPERATOR_LESS_EQUAL    ? order <= 0
-                       : op == OPERATOR_GREATER       ? order > 0
-                                                      : order >= 0);
+    bool nan =
+        value_is_number(a) && value_is_number(b) && (isnan(value_real(a)) || isnan(value_real(b)));
+    *result = !nan && (op == OPERATOR_LESS         ? order < 0
+                       : op == OPERATOR_LESS_EQUAL ? order <= 0
+                       : op == OPERATOR_GREATER    ? order > 0
+                                                   : order >= 0);
     return OK;
 }
 

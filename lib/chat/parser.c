@@ -205,19 +205,14 @@ static status read_statement(struct parser *p, struct node **node) {
     static const struct {
         const char *name;
         status (*read)(struct parser *, struct node **);
-    } statements[] = {{"if", read_if},
-                      {"for", read_for},
-                      {"set", read_set},
-                      {"macro", read_macro},
-                      {"call", read_call},
-                      {"filter", read_filter_block},
-                      {"with", read_with},
-                      {"generation", read_generation},
-                      {"break", read_jump},
-                      {"continue", read_jump},
+    } statements[] = {{"if", read_if},      {"for", read_for},
+                      {"set", read_set},    {"macro", read_macro},
+                      {"call", read_call},  {"filter", read_filter_block},
+                      {"with", read_with},  {"generation", read_generation},
+                      {"break", read_jump}, {"continue", read_jump},
                       {"print", read_print}};
     static const char *const others[] = {"include", "import",     "from",  "extends", "block",
-                                         "do",      "autoescape", "trans", "debug"};
+                                         "do",      "autoescape", "trans", "debug",   "print"};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (parser_take_name(p, statements[i].name)) return statements[i].read(p, node);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)

@@ -1,5 +1,5 @@
-/* Expressions, by Jinja's grammar: conditions, or, and, not, comparisons, sums, ~, products, powers,
- * signs, and what follows a primary one. */
+/* Expressions, by Jinja's grammar: conditions, or, and, not, comparisons, sums, ~, products,
+ * powers, signs, and what follows a primary one. */
 #include <string.h>
 
 #include "chat/ast.h"
@@ -52,7 +52,7 @@ status parser_unexpected(const struct parser *p, const char *wanted) {
 }
 
 status parser_need(struct parser *p, const char *operator) {
-    char wanted[8] = {'\'', operator[0], operator[1] ? operator[1] : '\'', operator[1] ? '\'' : 0};
+    char wanted[8] = {'\'', operator[0], operator[1] ? operator[1] : '\'', operator[1] ? '\'' : 0 };
     return parser_take(p, operator) ? OK : parser_unexpected(p, wanted);
 }
 
@@ -66,7 +66,8 @@ static status join(struct parser *p, enum node_kind kind, enum operator op, stru
     whole->b = right;
     whole->height = *node ? (*node)->height + 1 : 0;
     if (whole->height > MOST_HEIGHT)
-        return chat_fail(LIMIT, whole->line, "an expression of more than %d operators", MOST_HEIGHT);
+        return chat_fail(LIMIT, whole->line, "an expression of more than %d operators",
+                         MOST_HEIGHT);
     *node = whole;
     return OK;
 }
@@ -290,8 +291,7 @@ static const struct operator_word products[] = {{"*", OPERATOR_MULTIPLY},
                                                 {"%", OPERATOR_MODULO},
                                                 {0}};
 static const struct operator_word joins[] = {{"~", OPERATOR_CONCATENATE}, {0}};
-static const struct operator_word sums[] = {
-    {"+", OPERATOR_ADD}, {"-", OPERATOR_SUBTRACT}, {0}};
+static const struct operator_word sums[] = {{"+", OPERATOR_ADD}, {"-", OPERATOR_SUBTRACT}, {0}};
 /* From the loosest to the tightest. */
 static const struct operator_word *const levels[] = {sums, joins, products, powers};
 enum { N_LEVELS = sizeof levels / sizeof *levels };
@@ -312,7 +312,7 @@ static status read_binary(struct parser *p, int level, struct node **node) {
     return OK;
 }
 
-static bool take_comparison(struct parser *p, enum operator *op) {
+static bool take_comparison(struct parser *p, enum operator* op) {
     static const struct operator_word words[] = {
         {"==", OPERATOR_EQUAL},      {"!=", OPERATOR_UNEQUAL}, {"<", OPERATOR_LESS},
         {"<=", OPERATOR_LESS_EQUAL}, {">", OPERATOR_GREATER},  {">=", OPERATOR_GREATER_EQUAL}};
@@ -400,8 +400,7 @@ static status read_tuple(struct parser *p, status (*item)(struct parser *, struc
     whole->a = *node;
     while (parser_take(p, ",")) {
         if (p->token->type == TOKEN_VARIABLE_END || p->token->type == TOKEN_BLOCK_END ||
-            parser_at(p, ")") || parser_at(p, "]") || parser_at(p, "=") ||
-            parser_at_name(p, "in"))
+            parser_at(p, ")") || parser_at(p, "]") || parser_at(p, "=") || parser_at_name(p, "in"))
             break;
         TRY(item(p, tail));
         tail = &(*tail)->next;

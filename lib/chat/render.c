@@ -128,13 +128,12 @@ static bool branches_name(const struct node *node, const char *name) {
 /* Whether anything in the body has this name. */
 static bool body_names(const struct node *node, const char *name) {
     for (; node; node = node->next) {
-        bool found = node->kind == NODE_NAME  ? value_is_text(node->value, name)
-                     : node->kind == NODE_IF ? branches_name(node, name)
-                                             : body_names(node->a, name) ||
-                                                   body_names(node->b, name) ||
-                                                   body_names(node->c, name) ||
-                                                   body_names(node->d, name) ||
-                                                   body_names(node->e, name);
+        bool found = node->kind == NODE_NAME ? value_is_text(node->value, name)
+                     : node->kind == NODE_IF
+                         ? branches_name(node, name)
+                         : body_names(node->a, name) || body_names(node->b, name) ||
+                               body_names(node->c, name) || body_names(node->d, name) ||
+                               body_names(node->e, name);
         if (found) return true;
     }
     return false;
@@ -177,11 +176,9 @@ static status bind_parameters(struct render *r, const struct macro *macro,
                               const struct arguments *arguments, struct frame *frame) {
     size_t i = 0;
     for (const struct node *p = macro->node->a; p; p = p->next, i++) {
-        struct value value = {.kind = VALUE_UNDEFINED,
-                              .length = p->value.length,
-                              .as.text = p->value.as.text};
-        const struct value *named =
-            arguments->named ? dict_find(arguments->named, p->value) : NULL;
+        struct value value = {
+            .kind = VALUE_UNDEFINED, .length = p->value.length, .as.text = p->value.as.text};
+        const struct value *named = arguments->named ? dict_find(arguments->named, p->value) : NULL;
         if (i < arguments->n)
             value = arguments->list[i];
         else if (named)

@@ -27,9 +27,9 @@ struct render {
     struct arena arena;
     struct buffer *output;
     struct frame *globals;
-    int64_t steps; /* that are left */
-    int depth;     /* of nested evaluations */
-    int line;      /* of what is evaluated */
+    int64_t steps;      /* that are left */
+    int depth;          /* of nested evaluations */
+    int line;           /* of what is evaluated */
     int64_t local_time; /* seconds since 1970 of the civil time here */
     struct value captured;
 };
@@ -98,6 +98,8 @@ size_t operators_offset(struct value text, size_t character);
 status filters_apply(struct render *r, struct value name, struct value input,
                      const struct arguments *arguments, struct value *result);
 bool filters_has(struct value name);
+/* Its text with HTML's characters escaped, as markup, which isn't escaped twice. */
+status filters_escape(struct render *r, struct value input, struct value *result);
 status tests_apply(struct render *r, struct value name, struct value input,
                    const struct arguments *arguments, bool *result);
 bool tests_has(struct value name);
@@ -109,8 +111,7 @@ struct bound_method {
     const struct method *method;
 };
 /* MISSING: the object's type has no such method. */
-status methods_find(struct render *r, struct value object, struct value name,
-                    struct value *method);
+status methods_find(struct render *r, struct value object, struct value name, struct value *method);
 status methods_call(struct render *r, const struct bound_method *bound,
                     const struct arguments *arguments, struct value *result);
 /* Names of characters' cases, shared with filters. */

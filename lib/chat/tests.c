@@ -111,8 +111,7 @@ static bool is_same(struct value a, struct value b) {
     return value_equal(a, b, 0);
 }
 
-static status apply(struct render *r, int test, struct value v, struct value other,
-                    bool *result) {
+static status apply(struct render *r, int test, struct value v, struct value other, bool *result) {
     int64_t integer;
     switch (test) {
     case TEST_BOOLEAN:

@@ -20,8 +20,8 @@ enum { CHUNK_BYTES = 1 << 16, ALIGNMENT = 16 };
 void *arena_take(struct arena *arena, size_t size) {
     struct arena_chunk *chunk = arena->chunks;
     if (size > arena->limit - arena->used) {
-        arena->failure =
-            fail(LIMIT, "a chat template may take %zu bytes of memory, it wants more", arena->limit);
+        arena->failure = fail(LIMIT, "a chat template may take %zu bytes of memory, it wants more",
+                              arena->limit);
         return NULL;
     }
     size = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
@@ -87,7 +87,7 @@ struct value value_text(const char *text) {
 
 const char *value_kind_name(struct value value) {
     static const char *const names[] = {
-        "missing", "Undefined", "NoneType", "bool",        "int",   "float",    "str",
+        "missing", "Undefined", "NoneType",  "bool",        "int",   "float",    "str",
         "list",    "dict",      "Namespace", "LoopContext", "Macro", "function", "method"};
     if (value.kind == VALUE_LIST && value.as.list->kind != LIST_LIST)
         return value.as.list->kind == LIST_TUPLE       ? "tuple"
@@ -204,8 +204,7 @@ bool value_compare(struct value a, struct value b, int depth, int *order) {
         *order = c ? (c < 0 ? -1 : 1) : a.length < b.length ? -1 : a.length > b.length;
         return true;
     }
-    if (a.kind != VALUE_LIST || a.as.list->kind != b.as.list->kind ||
-        a.as.list->kind > LIST_TUPLE)
+    if (a.kind != VALUE_LIST || a.as.list->kind != b.as.list->kind || a.as.list->kind > LIST_TUPLE)
         return false;
     const struct list *x = a.as.list, *y = b.as.list;
     for (size_t i = 0; i < x->n && i < y->n; i++)

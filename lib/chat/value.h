@@ -23,10 +23,10 @@ static inline status arena_failure(const struct arena *arena) {
     return arena->failure != OK ? arena->failure : INTERNAL;
 }
 
-#define ARENA_TAKE(arena, count, pointer)                                  \
-    do {                                                                   \
-        *(pointer) = arena_take_array(arena, count, sizeof **(pointer));   \
-        if (!*(pointer)) return arena_failure(arena);                      \
+#define ARENA_TAKE(arena, count, pointer)                                \
+    do {                                                                 \
+        *(pointer) = arena_take_array(arena, count, sizeof **(pointer)); \
+        if (!*(pointer)) return arena_failure(arena);                    \
     } while (0)
 void *arena_take_array(struct arena *arena, size_t count, size_t size);
 
@@ -58,9 +58,12 @@ enum value_kind {
     VALUE_METHOD
 };
 
+/* Of the filter `safe`: what is added to it is escaped. */
+enum { STRING_IS_MARKUP = 1 };
+
 struct value {
     enum value_kind kind;
-    uint32_t number; /* of a function */
+    uint32_t number; /* of a function; STRING_IS_MARKUP */
     size_t length;   /* bytes of a string, or of an undefined name */
     union {
         bool boolean;
@@ -168,8 +171,8 @@ status value_to_string(struct arena *arena, struct value value, struct value *st
 
 struct json_style {
     bool ascii, sort;
-    int64_t indent;                 /* -1: all on one line */
-    struct value item, key;         /* separators; MISSING: the usual ones */
+    int64_t indent;         /* -1: all on one line */
+    struct value item, key; /* separators; MISSING: the usual ones */
 };
 /* json.dumps(). INVALID_ARGUMENT  something that JSON has no form for; the message names it. */
 status value_write_json(struct buffer *buffer, struct value value, const struct json_style *style,

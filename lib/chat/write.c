@@ -114,8 +114,7 @@ static status write_repr_string(struct buffer *buffer, struct value value) {
                         : c < 0x10000 ? "\\u%04x"
                                       : "\\U%08x",
                         (unsigned)c);
-        TRY(escape[0] ? buffer_add_text(buffer, escape)
-                      : buffer_add(buffer, value.as.text + i, n));
+        TRY(escape[0] ? buffer_add_text(buffer, escape) : buffer_add(buffer, value.as.text + i, n));
         i += n;
     }
     return buffer_add(buffer, &quote, 1);
@@ -124,9 +123,7 @@ static status write_repr_string(struct buffer *buffer, struct value value) {
 static status write_repr_list(struct buffer *buffer, const struct list *list, int depth) {
     if (list->kind == LIST_GENERATOR) return buffer_add_text(buffer, "<generator object>");
     bool tuple = list->kind == LIST_TUPLE;
-    TRY(buffer_add_text(buffer, tuple                     ? "("
-                                : list->kind == LIST_VIEW ? "dict_view(["
-                                                          : "["));
+    TRY(buffer_add_text(buffer, tuple ? "(" : list->kind == LIST_VIEW ? "dict_view([" : "["));
     for (size_t i = 0; i < list->n; i++) {
         if (i) TRY(buffer_add_text(buffer, ", "));
         TRY(value_write_repr(buffer, list->items[i], depth + 1));
@@ -212,8 +209,7 @@ static status write_json_string(struct buffer *buffer, struct value value, bool 
             text_format(escape, sizeof escape, "\\u%04x\\u%04x",
                         (unsigned)(0xd800 + ((c - 0x10000) >> 10)),
                         (unsigned)(0xdc00 + (c & 0x3ff)));
-        TRY(escape[0] ? buffer_add_text(buffer, escape)
-                      : buffer_add(buffer, value.as.text + i, n));
+        TRY(escape[0] ? buffer_add_text(buffer, escape) : buffer_add(buffer, value.as.text + i, n));
         i += n;
     }
     return buffer_add(buffer, "\"", 1);
