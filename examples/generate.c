@@ -13,7 +13,7 @@ struct settings {
     transformer_sampler_options sampler;
     int32_t n_threads, device;
     uint32_t kv_type;
-    int ids;
+    int ids, chat;
 };
 
 static struct settings read_settings(int argc, char **argv) {
@@ -23,6 +23,8 @@ static struct settings read_settings(int argc, char **argv) {
         {"--prompt", ARGUMENT_TEXT, &s.prompt,
          "the text to continue; control tokens written out in it count as such", 0},
         {"--prompt-file", ARGUMENT_FILE, &s.prompt_file, "or a file that holds it", 0},
+        {"--chat", ARGUMENT_FLAG, &s.chat,
+         "the prompt is a user's message: put it into the model's chat template", 0},
         {"--max-tokens", ARGUMENT_COUNT, &s.max_tokens,
          "tokens to generate, default 256; 0: until the model ends or its context is full", 0},
         {"--temperature", ARGUMENT_NUMBER, &s.sampler.temperature, "default 0: greedy", 0},
@@ -48,6 +50,13 @@ static int32_t *prompt_tokens(const struct settings *s, const transformer_model 
     int64_t length = s->prompt ? (int64_t)strlen(s->prompt) : 0;
     char *file = s->prompt_file ? console_read(s->prompt_file, &length) : NULL;
     const char *text = file ? file : s->prompt ? s->prompt : "";
+    if (s->chat) {
+        transformer_chat_message message = {.role = "user", .content = text};
+        char *chat = model_chat(model, &message, 1, &length);
+        free(file);
+        text = file = chat;
+        options.add_special = TRANSFORMER_OFF; /* the template has written them out */
+    }
     int32_t *tokens = model_tokens(model, text, length, &options, count);
     if (*count ==
         0) { /* the model adds no begin token by itself, but something has to come first */

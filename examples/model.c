@@ -1,6 +1,8 @@
+#define _DEFAULT_SOURCE /* tm_gmtoff */
 #include "model.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #include "console.h"
 
@@ -36,4 +38,24 @@ int32_t *model_tokens(const transformer_model *model, const char *text, int64_t 
     }
     console_require(status);
     return tokens;
+}
+
+/* Seconds from 1970 to the date and time of day here. */
+static int64_t local_time(void) {
+    time_t now = time(NULL);
+    struct tm here;
+    return localtime_r(&now, &here) ? (int64_t)now + here.tm_gmtoff : (int64_t)now;
+}
+
+char *model_chat(const transformer_model *model, const transformer_chat_message *messages,
+                 int64_t n_messages, int64_t *length) {
+    transformer_chat_options options = {.struct_size = sizeof options,
+                                        .messages = messages,
+                                        .n_messages = n_messages,
+                                        .local_time = local_time()};
+    console_require(transformer_chat_format(model, &options, NULL, 0, length));
+    int64_t capacity = *length;
+    char *text = console_allocate(NULL, (size_t)capacity + 1, 1);
+    console_require(transformer_chat_format(model, &options, text, capacity, length));
+    return text;
 }

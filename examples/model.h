@@ -14,4 +14,8 @@ transformer_model_details model_details(const transformer_model *model);
 int32_t *model_tokens(const transformer_model *model, const char *text, int64_t length,
                       const transformer_tokenize_options *options, int64_t *count);
 
+/* The prompt that the model's chat template makes of messages; the caller frees it. */
+char *model_chat(const transformer_model *model, const transformer_chat_message *messages,
+                 int64_t n_messages, int64_t *length);
+
 #endif

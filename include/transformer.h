@@ -603,6 +603,54 @@ TRANSFORMER_API transformer_status transformer_generate(transformer_context *con
                                                         void *user,
                                                         transformer_generate_result *result);
 
+/* ---- conversations ---- */
+
+/* Frozen for ever. */
+typedef struct transformer_chat_message {
+    const char *role;    /* "system", "user", "assistant", ...: what the template knows */
+    const char *content; /* NULL: none */
+} transformer_chat_message;
+
+/* Texts end in a NUL. Invalid UTF-8 in a message becomes U+FFFD; in JSON it is an error. */
+typedef struct transformer_chat_options {
+    uint64_t struct_size;
+    const transformer_chat_message *messages; /* [n_messages] */
+    int64_t n_messages;
+    const char *messages_json; /* or: a JSON array of objects, for tool calls and content of several
+                                  parts */
+    const char *tools_json;    /* NULL, or: a JSON array of what the model may call */
+    const char *documents_json; /* NULL, or: a JSON array of documents */
+    const char *variables_json; /* NULL, or: a JSON object of more variables for the template,
+                                   {"enable_thinking":false} say; they come before the others */
+    const char *template_name;  /* NULL: the model's template, with tools_json the one for tools if
+                                   it has one; or NAME of its tokenizer.chat_template.NAME */
+    const char *template_text;  /* or: a template of your own */
+    int64_t local_time; /* what strftime_now tells: seconds from 1970-01-01 00:00 to the date and
+                           time of day where you are; 0: templates don't get this function and use
+                           the date that they name themselves, if any */
+    uint32_t add_generation_prompt; /* mode, default ON: end with what begins the model's answer */
+    uint32_t reserved;
+} transformer_chat_options;
+
+/* Messages as the prompt that the model's own chat template makes of them, or yours. The template
+ * is a program in Jinja's language, of which this library has what chat templates use; it reaches
+ * nothing but what is given here and the texts of the model's special tokens. The prompt has these
+ * tokens written out: tokenize it with add_special OFF and parse_special ON. buffer, capacity,
+ * length as in _metadata.
+ *
+ * NOT_FOUND         the model has no template, or none of this name.
+ * INVALID_ARGUMENT  the template refuses the messages, its own words are the message; or JSON is
+ * broken, the message tells where.
+ * FORMAT            the template is wrong, or asks of the messages what they don't have; the
+ * message tells the line.
+ * UNSUPPORTED       the template uses what this library doesn't have; the message names it.
+ * LIMIT             it took more than 50 million steps, 256 MiB of memory or 64 MiB of text, or
+ * nests too deep. */
+TRANSFORMER_API transformer_status transformer_chat_format(const transformer_model *model,
+                                                           const transformer_chat_options *options,
+                                                           char *buffer, int64_t capacity,
+                                                           int64_t *length);
+
 #ifdef __cplusplus
 }
 #endif

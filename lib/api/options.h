@@ -23,7 +23,8 @@ enum {
     FIRST_decode_options = 16,
     FIRST_decode_result = 48,
     FIRST_generate_options = 64,
-    FIRST_generate_result = 48
+    FIRST_generate_result = 48,
+    FIRST_chat_options = 88
 };
 
 /* Most bytes that a struct_size may say. */

@@ -3,8 +3,9 @@
 
 #include "transformer.h"
 
-#define PIN(type, member, offset, size)                                                         \
-    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size), \
+#define PIN(type, member, offset, size)                    \
+    _Static_assert(offsetof(type, member) == (offset) &&   \
+                       sizeof(((type *)0)->member) == (size), \
                    #type "." #member)
 /* Members are appended, so a later release's struct may be larger. */
 #define PIN_SIZE(type, size) _Static_assert(sizeof(type) >= (size), #type)
@@ -200,6 +201,24 @@ PIN(transformer_generate_result, prompt_nanoseconds, 24, 8);
 PIN(transformer_generate_result, generate_nanoseconds, 32, 8);
 PIN(transformer_generate_result, finish_reason, 40, 4);
 PIN(transformer_generate_result, reserved, 44, 4);
+
+PIN_FROZEN(transformer_chat_message, 16);
+PIN(transformer_chat_message, role, 0, 8);
+PIN(transformer_chat_message, content, 8, 8);
+
+PIN_SIZE(transformer_chat_options, 88);
+PIN(transformer_chat_options, struct_size, 0, 8);
+PIN(transformer_chat_options, messages, 8, 8);
+PIN(transformer_chat_options, n_messages, 16, 8);
+PIN(transformer_chat_options, messages_json, 24, 8);
+PIN(transformer_chat_options, tools_json, 32, 8);
+PIN(transformer_chat_options, documents_json, 40, 8);
+PIN(transformer_chat_options, variables_json, 48, 8);
+PIN(transformer_chat_options, template_name, 56, 8);
+PIN(transformer_chat_options, template_text, 64, 8);
+PIN(transformer_chat_options, local_time, 72, 8);
+PIN(transformer_chat_options, add_generation_prompt, 80, 4);
+PIN(transformer_chat_options, reserved, 84, 4);
 
 PIN_VALUE(TRANSFORMER_OK, 0);
 PIN_VALUE(TRANSFORMER_INVALID_ARGUMENT, 1);

@@ -149,6 +149,23 @@ static transformer_status try_text_stream(struct world *world) {
     return status;
 }
 
+static transformer_status try_chat(struct world *world) {
+    transformer_chat_message messages[] = {{"system", "be brief"}, {"user", "hello"}};
+    transformer_chat_options options = {
+        .struct_size = sizeof options,
+        .messages = messages,
+        .n_messages = 2,
+        .tools_json = "[{\"name\":\"f\",\"n\":[1,2.5,null]}]",
+        .template_text = "{% macro m(x) %}<{{ x|upper }}>{% endmacro %}{% for m in messages %}"
+                         "{{ loop.index }}{{ m.role ~ ':' ~ m.content }}{% endfor %}"
+                         "{% set ns = namespace(a=[]) %}{% for i in range(40) %}"
+                         "{% set ns.a = ns.a + [i * 'xy'] %}{% endfor %}{{ ns.a|join }}"
+                         "{{ tools|tojson(indent=2) }}{{ m('b') }}"};
+    char buffer[8192];
+    int64_t length;
+    return transformer_chat_format(world->model, &options, buffer, sizeof buffer, &length);
+}
+
 static int32_t on_text(void *user, const char *text, uint64_t length) {
     (void)user;
     (void)text;
@@ -201,6 +218,7 @@ static const struct {
     {"fork", try_fork, true},
     {"append and decode", try_append_and_decode, false},
     {"tokenize", try_tokenize, true},
+    {"chat", try_chat, true},
     {"sampler", try_sampler, true},
     {"text_stream", try_text_stream, true},
     {"generate", try_generate, true},

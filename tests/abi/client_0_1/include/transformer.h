@@ -117,14 +117,17 @@ TRANSFORMER_API const char *transformer_build_info(void);
 
 typedef struct transformer_device_details {
     uint64_t struct_size;
-    const char *kind;      /* "cpu" */
-    const char *name;      /* the processor's own name for itself */
-    const char *path;      /* kernels of a model without cpu_amx: "reference", "avx2", ... */
+    const char *kind;      /* "cpu", or "cuda" */
+    const char *name;      /* its own name for itself */
+    const char *path;      /* kernels of a model without cpu_amx: "reference", "avx2", ...; of a GPU
+                              "sm_80", ... */
     uint64_t memory_bytes; /* in all; 0 where it can't be told */
-    uint64_t n_processors; /* those this process may run on */
+    uint64_t n_processors; /* those this process may run on; a GPU's multiprocessors */
 } transformer_device_details;
 
-/* Number of devices. Device 0 is the CPU, so it is at least 1. */
+/* Number of devices. Device 0 is the CPU, so it is at least 1; GPUs that can be used follow.
+ * transformer_build_info says why there are none. Looking for them initialises the CUDA driver,
+ * where there is one: a child forked afterwards can't use its GPUs. */
 TRANSFORMER_API int32_t transformer_device_count(void);
 /* NOT_FOUND  no such device. The strings are static, or this thread's as long as it lives. */
 TRANSFORMER_API transformer_status transformer_device_info(int32_t device,
@@ -191,7 +194,7 @@ typedef struct transformer_model_options {
     void *progress_user;
     transformer_log_function log; /* NULL: no log */
     void *log_user;
-    int32_t device;     /* 0: the CPU */
+    int32_t device;     /* 0: the CPU; 1 ... transformer_device_count() - 1: GPUs */
     uint32_t load_mode; /* TRANSFORMER_LOAD_MAP: map the file, which must not shrink while the model
                            is open; _READ: read it */
     uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
@@ -359,9 +362,9 @@ typedef struct transformer_memory_estimate {
                                     back */
     uint64_t
         context_host_bytes;    /* from the allocator, once the context is created: KV and buffers */
-    uint64_t context_kv_bytes; /* the KV part of it */
+    uint64_t context_kv_bytes; /* the KV part of it, or of device_bytes */
     uint64_t sequence_host_bytes; /* for each sequence */
-    uint64_t device_bytes;        /* on a device that is not the CPU */
+    uint64_t device_bytes;        /* of model and context on a device that is not the CPU */
 } transformer_memory_estimate;
 
 /* What transformer_model_open and transformer_context_create with these options would take. Reads
@@ -598,6 +601,54 @@ TRANSFORMER_API transformer_status transformer_generate(transformer_context *con
                                                         transformer_text_function on_text,
                                                         void *user,
                                                         transformer_generate_result *result);
+
+/* ---- conversations ---- */
+
+/* Frozen for ever. */
+typedef struct transformer_chat_message {
+    const char *role;    /* "system", "user", "assistant", ...: what the template knows */
+    const char *content; /* NULL: none */
+} transformer_chat_message;
+
+/* Texts end in a NUL. Invalid UTF-8 in a message becomes U+FFFD; in JSON it is an error. */
+typedef struct transformer_chat_options {
+    uint64_t struct_size;
+    const transformer_chat_message *messages; /* [n_messages] */
+    int64_t n_messages;
+    const char *messages_json; /* or: a JSON array of objects, for tool calls and content of several
+                                  parts */
+    const char *tools_json;    /* NULL, or: a JSON array of what the model may call */
+    const char *documents_json; /* NULL, or: a JSON array of documents */
+    const char *variables_json; /* NULL, or: a JSON object of more variables for the template,
+                                   {"enable_thinking":false} say; they come before the others */
+    const char *template_name;  /* NULL: the model's template, with tools_json the one for tools if
+                                   it has one; or NAME of its tokenizer.chat_template.NAME */
+    const char *template_text;  /* or: a template of your own */
+    int64_t local_time; /* what strftime_now tells: seconds from 1970-01-01 00:00 to the date and
+                           time of day where you are; 0: templates don't get this function and use
+                           the date that they name themselves, if any */
+    uint32_t add_generation_prompt; /* mode, default ON: end with what begins the model's answer */
+    uint32_t reserved;
+} transformer_chat_options;
+
+/* Messages as the prompt that the model's own chat template makes of them, or yours. The template
+ * is a program in Jinja's language, of which this library has what chat templates use; it reaches
+ * nothing but what is given here and the texts of the model's special tokens. The prompt has these
+ * tokens written out: tokenize it with add_special OFF and parse_special ON. buffer, capacity,
+ * length as in _metadata.
+ *
+ * NOT_FOUND         the model has no template, or none of this name.
+ * INVALID_ARGUMENT  the template refuses the messages, its own words are the message; or JSON is
+ * broken, the message tells where.
+ * FORMAT            the template is wrong, or asks of the messages what they don't have; the
+ * message tells the line.
+ * UNSUPPORTED       the template uses what this library doesn't have; the message names it.
+ * LIMIT             it took more than 50 million steps, 256 MiB of memory or 64 MiB of text, or
+ * nests too deep. */
+TRANSFORMER_API transformer_status transformer_chat_format(const transformer_model *model,
+                                                           const transformer_chat_options *options,
+                                                           char *buffer, int64_t capacity,
+                                                           int64_t *length);
 
 #ifdef __cplusplus
 }
