@@ -5,10 +5,13 @@
 #include "format/tensor_form.h"
 
 #include <check.h> /* after ours: it defines a macro fail */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 
 /* ---- a folder in memory ---- */
 
@@ -490,6 +493,44 @@ START_TEST(parts) {
 }
 END_TEST
 
+static int open_descriptors(void) {
+    int n = 0;
+    DIR *all = opendir("/proc/self/fd");
+    while (readdir(all)) n++;
+    closedir(all);
+    return n;
+}
+
+/* Parts, F64, by path: mapped and read; nothing stays open or mapped after loading. */
+START_TEST(paths) {
+    static const char *const names_of_it[] = {FOLDER, FOLDER "/", FOLDER "/config.json",
+                                              FOLDER "/model.safetensors.index.json"};
+    for (size_t i = 0; i < 8; i++) {
+        int before = open_descriptors();
+        struct checkpoint_options options = {.path = names_of_it[i / 2], .read = i % 2 == 1};
+        struct checkpoint *c;
+        memory_init(&memory, NULL);
+        ck_assert_int_eq(checkpoint_open(&memory, &options, &c), OK);
+        ck_assert((checkpoint_mapped_bytes(c) > 0) == (i % 2 == 0));
+        ck_assert_uint_eq(checkpoint_tensor_count(c), 21);
+        const struct tensor *tensor = checkpoint_tensor(c, "blk.1.ffn_up.weight");
+        static float all[20 * 37], one[20];
+        const void *data;
+        ck_assert_ptr_nonnull(tensor);
+        ck_assert_uint_eq(tensor->bytes, sizeof all);
+        ck_assert_int_eq(checkpoint_data(c, tensor, 0, sizeof all, all, &data), OK);
+        ck_assert_int_eq(checkpoint_data(c, tensor, 36 * sizeof one, sizeof one, one, &data), OK);
+        ck_assert_mem_eq(one, all + 36 * 20, sizeof one);
+        checkpoint_drop(c, tensor, 0, sizeof all);
+        checkpoint_finish_loading(c);
+        ck_assert_uint_eq(checkpoint_mapped_bytes(c), 0);
+        ck_assert_int_eq(open_descriptors(), before);
+        checkpoint_close(c);
+        ck_assert_uint_eq(memory.bytes, 0);
+    }
+}
+END_TEST
+
 START_TEST(absent) {
     struct folder folder = {0};
     expect(&folder, NOT_FOUND, "config.json");
@@ -541,6 +582,7 @@ int main(void) {
     tcase_add_loop_test(cases, config_members, 0, (int)(sizeof members / sizeof *members));
     tcase_add_test(cases, config_files);
     tcase_add_test(cases, parts);
+    tcase_add_test(cases, paths);
     tcase_add_test(cases, absent);
     tcase_add_test(cases, numbers);
     suite_add_tcase(suite, cases);
