@@ -338,6 +338,10 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     hf->add_slash = hf->folder_length > 0 && path[hf->folder_length - 1] != '/';
     void *bytes = NULL;
     size_t size;
+    bool has;
+    TRY(has_file(hf, "config.json", &has));
+    if (!has)
+        return fail(NOT_FOUND, "%s: there is no config.json, so it is no Hugging Face model", path);
     TRY(name_file(hf, "config.json", &config));
     TRY(read_whole(hf, config, HF_CONFIG_MAX_BYTES, memory, &bytes, &size));
     status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);

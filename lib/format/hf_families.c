@@ -43,7 +43,7 @@
         {"layers.%d.self_attn.v_proj.bias", "blk.%d.attn_v.bias", when, false},
 
 #define END \
-    { NULL }
+    { .name = NULL }
 
 /* ---- llama, mistral ---- */
 

@@ -387,7 +387,7 @@ START_TEST(paths_that_cannot_be_opened) {
         snprintf(path, sizeof path, "%s/below", small_path);
         open_fails(&options, NOT_FOUND, "below", "");
         options.path = folder;
-        open_fails(&options, IO, folder, "is a directory");
+        open_fails(&options, NOT_FOUND, folder, "no config.json");
         options.path = "/dev/null";
         open_fails(&options, IO, "/dev/null", "not a regular file");
         options.path = path;

@@ -5,10 +5,13 @@
 #include "format/tensor_form.h"
 
 #include <check.h> /* after ours: it defines a macro fail */
+#include <dirent.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 
 /* ---- a folder in memory ---- */
 
@@ -384,6 +387,47 @@ START_TEST(config_members) {
 }
 END_TEST
 
+/* What other families refuse, and what gets as far as the tensors, which are llama's. */
+START_TEST(families) {
+    static const struct {
+        const char *type, *member, *message;
+        status wanted;
+    } cases[] = {
+        {"mistral", "\"attention_bias\":true", "'attention_bias'", UNSUPPORTED},
+        {"mistral", "\"sliding_window\":0", "'sliding_window'", FORMAT},
+        {"mistral", "\"sliding_window\":null", "", OK},
+        {"mistral", "\"num_key_value_heads\":1", "", OK},
+        {"qwen2", "\"use_sliding_window\":true", "'use_sliding_window'", UNSUPPORTED},
+        {"qwen2", "\"sliding_window\":3", "self_attn.q_proj.bias", FORMAT},
+        {"qwen2", "\"rope_scaling\":{\"type\":\"mrope\"}", "'rope_scaling.type'", UNSUPPORTED},
+        {"gemma3_text", "\"sliding_window\":null", "'sliding_window'", UNSUPPORTED},
+        {"gemma3_text", "\"layer_types\":[\"chunked_attention\"]", "'layer_types'", UNSUPPORTED},
+        {"gemma3_text", "\"attn_logit_softcapping\":30", "'attn_logit_softcapping'", UNSUPPORTED},
+        {"gemma3_text", "\"use_bidirectional_attention\":true", "'use_bidirectional_attention'",
+         UNSUPPORTED},
+        {"gemma3_text", "\"query_pre_attn_scalar\":0", "'query_pre_attn_scalar'", FORMAT},
+        {"gemma3_text", "\"hidden_activation\":\"gelu\"", "'hidden_activation'", UNSUPPORTED},
+        {"gemma3_text", "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2}",
+         "'rope_scaling.rope_type'", UNSUPPORTED},
+        {"gemma3_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"},"
+         "\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2}}",
+         "'rope_parameters.sliding_attention.rope_type'", UNSUPPORTED},
+        {"gemma3_text", "\"tie_word_embeddings\":true", "self_attn.q_norm.weight", FORMAT},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char config[1024];
+        snprintf(config, sizeof config,
+                 "{\"model_type\":\"%s\",\"hidden_size\":2,\"num_hidden_layers\":1,"
+                 "\"num_attention_heads\":1,\"intermediate_size\":2,%s}",
+                 cases[i].type, cases[i].member);
+        struct folder folder = model(config);
+        expect(&folder, cases[i].wanted, cases[i].message);
+        free((void *)(uintptr_t)folder.files[1].bytes);
+    }
+}
+END_TEST
+
 START_TEST(config_files) {
     static const struct {
         const char *text;
@@ -490,6 +534,44 @@ START_TEST(parts) {
 }
 END_TEST
 
+static int open_descriptors(void) {
+    int n = 0;
+    DIR *all = opendir("/proc/self/fd");
+    while (readdir(all)) n++;
+    closedir(all);
+    return n;
+}
+
+/* Parts, F64, by path: mapped and read; nothing stays open or mapped after loading. */
+START_TEST(paths) {
+    static const char *const names_of_it[] = {FOLDER, FOLDER "/", FOLDER "/config.json",
+                                              FOLDER "/model.safetensors.index.json"};
+    for (size_t i = 0; i < 8; i++) {
+        int before = open_descriptors();
+        struct checkpoint_options options = {.path = names_of_it[i / 2], .read = i % 2 == 1};
+        struct checkpoint *c;
+        memory_init(&memory, NULL);
+        ck_assert_int_eq(checkpoint_open(&memory, &options, &c), OK);
+        ck_assert((checkpoint_mapped_bytes(c) > 0) == (i % 2 == 0));
+        ck_assert_uint_eq(checkpoint_tensor_count(c), 21);
+        const struct tensor *tensor = checkpoint_tensor(c, "blk.1.ffn_up.weight");
+        static float all[20 * 37], one[20];
+        const void *data;
+        ck_assert_ptr_nonnull(tensor);
+        ck_assert_uint_eq(tensor->bytes, sizeof all);
+        ck_assert_int_eq(checkpoint_data(c, tensor, 0, sizeof all, all, &data), OK);
+        ck_assert_int_eq(checkpoint_data(c, tensor, 36 * sizeof one, sizeof one, one, &data), OK);
+        ck_assert_mem_eq(one, all + 36 * 20, sizeof one);
+        checkpoint_drop(c, tensor, 0, sizeof all);
+        checkpoint_finish_loading(c);
+        ck_assert_uint_eq(checkpoint_mapped_bytes(c), 0);
+        ck_assert_int_eq(open_descriptors(), before);
+        checkpoint_close(c);
+        ck_assert_uint_eq(memory.bytes, 0);
+    }
+}
+END_TEST
+
 START_TEST(absent) {
     struct folder folder = {0};
     expect(&folder, NOT_FOUND, "config.json");
@@ -539,8 +621,10 @@ int main(void) {
     tcase_add_test(cases, dtypes);
     tcase_add_test(cases, conversion);
     tcase_add_loop_test(cases, config_members, 0, (int)(sizeof members / sizeof *members));
+    tcase_add_test(cases, families);
     tcase_add_test(cases, config_files);
     tcase_add_test(cases, parts);
+    tcase_add_test(cases, paths);
     tcase_add_test(cases, absent);
     tcase_add_test(cases, numbers);
     suite_add_tcase(suite, cases);
