@@ -135,7 +135,7 @@ status expression_items(struct render *r, struct value value, const struct list 
             ARENA_TAKE(&r->arena, 1, &rest);
             *rest = *value.as.list;
             rest->kind = LIST_LIST;
-            rest->items += rest->n ? rest->taken : 0;
+            if (rest->taken) rest->items += rest->taken;
             rest->n -= rest->taken;
             value.as.list->taken = value.as.list->n;
             *items = rest;
