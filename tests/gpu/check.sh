@@ -9,8 +9,8 @@
 #     results.json   one array of records       table.txt   the same to be read       log.txt   what the programs said
 # MOST_SECONDS, 590 if it is not set, bounds the whole; SEED repeats a run's random inputs.
 # --emulated FOLDER: with the libcuda.so.1 of the emulator that lies there; only the script is tested by that.
-# TEST_MODELS, a folder with smollm2.gguf or gemma3-270m.gguf, adds real models to section 5. Models of random weights in
-# the shapes of larger ones are made in memory: section 6 takes up to 8 GB of it.
+# TEST_MODELS, a folder, adds its *.gguf to section 5. Models of random weights in the shapes of larger ones are made in
+# memory: section 6 takes up to 8 GB of it.
 # The exit code is 0 if nothing failed.
 set -u
 cd "$(dirname "$0")" || exit 1
