@@ -181,7 +181,7 @@ compile() {
     printf '{"section": "machine", "item": "nvcc", "text": "%s"}\n' "$(quoted "$(nvcc --version | tail -n 1)")" >>"$GPU_RESULTS"
     begin=$(date +%s)
     begin_log nvcc
-    if timeout 60 nvcc -fatbin -arch=native -O3 -std=c++17 -fmad=false -Isource -Isource/lib -Isource/include \
+    if timeout 60 nvcc -fatbin '-gencode=arch=compute_80,code=[compute_80,sm_80]' -O3 -std=c++17 -fmad=false -Isource -Isource/lib -Isource/include \
         -o "$work/probe.fatbin" source/tests/gpu/probe.cu >>"$log" 2>&1; then
         record device nvcc passed $(($(date +%s) - begin)) ""
     else
