@@ -6,10 +6,11 @@
 #
 # SECTION is a number or a name: 1 device, 2 law, 3 bandwidth, 4 kernels, 5 goldens, 6 speed, 7 faults, 8 sanitizer.
 # Every program is a process of its own with a time limit. What is found is written as it comes to $OUT, or gpu-results:
-#     results.json   one array of records       table.txt   the same to be read       NAME.log   what a program said
+#     results.json   one array of records       table.txt   the same to be read       log.txt   what the programs said
+# MOST_SECONDS, 590 if it is not set, bounds the whole; SEED repeats a run's random inputs.
 # --emulated FOLDER: with the libcuda.so.1 of the emulator that lies there; only the script is tested by that.
-# TEST_MODELS, a folder with smollm2.gguf or gemma3-270m.gguf, adds real models to section 5. Models of random weights in
-# the shapes of larger ones are made in memory: section 6 takes up to 8 GB of it.
+# TEST_MODELS, a folder, adds its *.gguf to section 5. Models of random weights in the shapes of larger ones are made in
+# memory: section 6 takes up to 8 GB of it.
 # The exit code is 0 if nothing failed.
 set -u
 cd "$(dirname "$0")" || exit 1
@@ -28,8 +29,13 @@ export LD_LIBRARY_PATH="${emulated:+$emulated:}$here/lib${LD_LIBRARY_PATH:+:$LD_
 export GPU_RESULTS="$out/records.jsonl"
 export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1 GPU_TEST_KERNELS="$here/kernels"
 PATH=$PATH:/usr/local/cuda/bin:/opt/cuda/bin
-rm -f "$out"/*.log "$out"/*.json "$out"/*.jsonl "$out/table.txt"
+log=$out/log.txt
+rm -f "$out/results.json" "$out/table.txt"
 : >"$GPU_RESULTS"
+: >"$log"
+work=$(mktemp -d) || exit 1
+trap 'rm -rf "$work"' EXIT
+: >"$work/programs"
 
 # Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one. The one list of them, and
 # their order: what is right before what is fast, so that what time does not suffice for matters least.
@@ -53,7 +59,7 @@ kernels     30 gpu_pool_experts SEED
 kernels     30 gpu_sampling_device SEED
 kernels     30 gpu_repeats SEED
 goldens     60 test_golden small
-goldens     30 gpu_models small SEED
+goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
 faults      50 gpu_rounds
@@ -75,7 +81,7 @@ END
 }
 
 n_failed=0
-begun=$(date +%s) most_seconds=590
+begun=$(date +%s) most_seconds=${MOST_SECONDS:-590}
 quoted() { printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g'; }
 # The records so far as one array, and as a table.
 flush() {
@@ -87,23 +93,29 @@ flush() {
     {
         [ -z "$emulated" ] || printf 'EMULATED: the figures say nothing\n'
         printf '%-12s %-40s %-9s %s\n' section program result seconds
-        cat "$out/programs.txt"
-        cat "$out"/*.log 2>/dev/null | grep -E '^(device|law|ceilings|models|speed|faults) {2,}'
+        cat "$work/programs"
+        grep -E '^(device|law|ceilings|models|speed|faults) {2,}' "$log"
     } >"$out/table.txt"
 }
 record() { # SECTION PROGRAM RESULT SECONDS REASON
     printf '{"section": "%s", "program": "%s", "result": "%s", "seconds": %s, "reason": "%s"}\n' \
         "$1" "$(quoted "$2")" "$3" "$4" "$(quoted "$5")" >>"$GPU_RESULTS"
-    printf '%-12s %-40s %-9s %s %s\n' "$1" "$2" "$3" "$4" "$5" >>"$out/programs.txt"
+    printf '%-12s %-40s %-9s %s %s\n' "$1" "$2" "$3" "$4" "$5" >>"$work/programs"
     printf '%-12s %-40s %-9s %s s %s\n' "$1" "$2" "$3" "$4" "$5"
     flush
 }
+
+# Programs write to one log; what the last of them wrote begins at log_at.
+begin_log() { # NAME
+    printf '\n==== %s\n' "$1" >>"$log"
+    log_at=$(wc -c <"$log")
+}
+said() { tail -c "+$((log_at + 1))" "$log"; }
 
 run() { # SECTION LIMIT PROGRAM ARGUMENT...
     section=$1 limit=$2
     shift 2
     what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')
-    log=$out/$section-$(printf '%s' "$what" | tr -c 'A-Za-z0-9_.\n' -).log
     around=
     if [ "$1" = SANITIZER ]; then
         if ! command -v compute-sanitizer >/dev/null; then
@@ -128,19 +140,20 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
         return
     fi
     begin=$(date +%s)
+    begin_log "$section $what"
     # shellcheck disable=SC2086,SC2046 # words of a command
-    timeout -k 5 "$limit" $line_by_line $around "bin/$program" $(printf '%s ' "$@" | sed "s/SEED/$seed/") >"$log" 2>&1
+    timeout -k 5 "$limit" $line_by_line $around "bin/$program" $(printf '%s ' "$@" | sed "s/SEED/$seed/") >>"$log" 2>&1
     code=$?
     seconds=$(($(date +%s) - begin))
     case $code in
     0) record "$section" "$what" passed $seconds "" ;;
-    77) record "$section" "$what" skipped $seconds "$(grep -m 1 -o 'skipped:.*' "$log" | cut -c10-)" ;;
+    77) record "$section" "$what" skipped $seconds "$(said | grep -m 1 -o 'skipped:.*' | cut -c10-)" ;;
     124 | 137)
         record "$section" "$what" timeout $seconds "after $limit s"
         n_failed=$((n_failed + 1))
         ;;
     *)
-        record "$section" "$what" failed $seconds "exit code $code: $(grep -v '^ *$' "$log" | tail -n 1)"
+        record "$section" "$what" failed $seconds "exit code $code: $(said | grep -v '^ *$' | tail -n 1)"
         n_failed=$((n_failed + 1))
         ;;
     esac
@@ -149,7 +162,6 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
 # A line of a log is there when it was printed, even if the program dies.
 line_by_line=
 command -v stdbuf >/dev/null && line_by_line='stdbuf -oL'
-: >"$out/programs.txt"
 
 machine() {
     printf '{"section": "machine", "item": "date", "text": "%s"}\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)"
@@ -168,11 +180,12 @@ compile() {
     command -v nvcc >/dev/null && [ -d source ] || return 0
     printf '{"section": "machine", "item": "nvcc", "text": "%s"}\n' "$(quoted "$(nvcc --version | tail -n 1)")" >>"$GPU_RESULTS"
     begin=$(date +%s)
-    if timeout 60 nvcc -fatbin -arch=native -O3 -std=c++17 -fmad=false -Isource -Isource/lib -Isource/include \
-        -o "$out/probe.fatbin" source/tests/gpu/probe.cu >"$out/device-nvcc.log" 2>&1; then
+    begin_log nvcc
+    if timeout 60 nvcc -fatbin '-gencode=arch=compute_80,code=[compute_80,sm_80]' -O3 -std=c++17 -fmad=false -Isource -Isource/lib -Isource/include \
+        -o "$work/probe.fatbin" source/tests/gpu/probe.cu >>"$log" 2>&1; then
         record device nvcc passed $(($(date +%s) - begin)) ""
     else
-        record device nvcc failed $(($(date +%s) - begin)) "$(tail -n 1 "$out/device-nvcc.log")"
+        record device nvcc failed $(($(date +%s) - begin)) "$(said | tail -n 1)"
         n_failed=$((n_failed + 1))
     fi
 }
@@ -197,12 +210,11 @@ machine >>"$GPU_RESULTS"
 flush
 wanted=" ${wanted:-$names} "
 case $wanted in *" device "*) [ -n "$emulated" ] || compile ;; esac
-programs >"$out/list.txt"
+programs >"$work/list"
 while read -r section limit command <&3; do
     # shellcheck disable=SC2086 # words of a command
     case $wanted in *" $section "*) run "$section" "$limit" $command ;; esac
-done 3<"$out/list.txt"
-rm -f "$out/list.txt"
+done 3<"$work/list"
 flush
 echo "$n_failed failed; $out/results.json, $out/table.txt"
 [ "$n_failed" = 0 ]

@@ -30,10 +30,10 @@ class Check(unittest.TestCase):
     def tearDownClass(cls):
         cls.temporary.cleanup()
 
-    def run_check(self, *sections, programs=None, capability='8.0', models=''):
+    def run_check(self, *sections, programs=None, capability='8.0', models='', seconds='590'):
         out = self.root / 'out'
         environment = {**os.environ, 'OUT': str(out), 'SEED': '7',
-                       'TEST_MODELS': str(models), 'EMULATED_CAPABILITY': capability}
+                       'TEST_MODELS': str(models), 'MOST_SECONDS': seconds, 'EMULATED_CAPABILITY': capability}
         if programs is not None:
             (self.root / 'list').write_text(programs)
             environment['CHECK_PROGRAMS'] = str(self.root / 'list')
@@ -128,7 +128,18 @@ class Check(unittest.TestCase):
         self.assertEqual(results['dies'][0], 'failed')
         self.assertEqual(results['absent'][0], 'skipped')
         self.assertIn('hangs 7', table)
+        self.assertEqual({path.name for path in (self.root / 'out').iterdir()},
+                         {'results.json', 'records.jsonl', 'table.txt', 'log.txt'})
+        self.assertIn('begun', (self.root / 'out' / 'log.txt').read_text())
         self.assertIn('3 failed', done.stdout)
+
+    def test_the_whole_is_bounded(self):
+        program = self.folder / 'bin' / 'slow'
+        program.write_text('#!/bin/sh\nsleep 4\n')
+        program.chmod(0o755)
+        done, records, _ = self.run_check(programs='law 5 slow\nspeed 5 slow\n', seconds='6')
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertEqual([record['result'] for record in records if 'program' in record], ['passed', 'skipped'])
 
     def test_unknown_section(self):
         done, _, _ = self.run_check('nine')
