@@ -161,6 +161,23 @@ static void generate(transformer_context *context) {
            "cancel");
 }
 
+static void format_chat(const transformer_model *model) {
+    static const char expected[] = "user: the river;";
+    transformer_chat_message message = {0};
+    transformer_chat_options options = {0};
+    char prompt[64];
+    int64_t length = 0;
+    message.role = "user";
+    message.content = "the river";
+    options.struct_size = sizeof options;
+    options.messages = &message;
+    options.n_messages = 1;
+    options.template_text = "{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}";
+    OK(transformer_chat_format(model, &options, prompt, sizeof prompt, &length));
+    expect(length == (int64_t)strlen(expected) && memcmp(prompt, expected, strlen(expected)) == 0,
+           "chat_format");
+}
+
 int main(int argc, char **argv) {
     transformer_model *model;
     transformer_context *context = NULL;
@@ -178,6 +195,7 @@ int main(int argc, char **argv) {
     details.struct_size = sizeof details;
     OK(transformer_model_info(model, &details));
     count = ask_tokenizer(model, tokens, 60);
+    format_chat(model);
     options.struct_size = sizeof options;
     options.max_sequence_tokens = 128;
     options.n_threads = 1;

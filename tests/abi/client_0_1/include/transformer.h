@@ -145,10 +145,10 @@ typedef struct transformer_allocator {
 } transformer_allocator;
 
 /* Where a model's files come from when they are not in the file system. name is the path given in
- * the model options, or that of another part of a split file. Called only inside
- * transformer_model_open and _estimate, in the thread that made that call. Frozen for ever. size
- * bytes of the file, or negative: no such file. read  copies up to n bytes at offset into buffer;
- * returns the bytes copied, fewer than n is an error, negative too. */
+ * the model options, that of another part of a split file, or a folder's and a file's in it. Called
+ * only inside transformer_model_open and _estimate, in the thread that made that call. Frozen for
+ * ever. size bytes of the file, or negative: no such file. read  copies up to n bytes at offset
+ * into buffer; returns the bytes copied, fewer than n is an error, negative too. */
 typedef struct transformer_reader {
     int64_t (*size)(void *user, const char *name);
     int64_t (*read)(void *user, const char *name, uint64_t offset, void *buffer, uint64_t n);
@@ -182,8 +182,9 @@ enum { TRANSFORMER_LOAD_MAP = 0, TRANSFORMER_LOAD_READ = 1 };
 
 typedef struct transformer_model_options {
     uint64_t struct_size;
-    const char *path; /* a GGUF file, or the first part of a split one; with data: its name in
-                         messages; with reader: its name */
+    const char *path; /* a GGUF file, or the first part of a split one; or a Hugging Face folder (or
+                         config.json in it); with data: its name in messages; with reader: its
+                         name, a folder's ends in '/' or is "" */
     const void
         *data; /* or: the file's bytes in memory; they must outlive the model unless copy is ON */
     uint64_t data_size; /* bytes */
