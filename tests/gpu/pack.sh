@@ -9,7 +9,9 @@ most=$((64 * 1024)) # KiB
 mkdir "$folder"
 mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
 cp "$root/tests/gpu/check.sh" "$folder/"
-cp -r "$root/tests/goldens/data/small" "$root/tests/goldens/data/quantized" "$root/tests/goldens/data/real" "$folder/goldens/"
+for goldens in small families quantized real; do
+    cp -r "$root/tests/goldens/data/$goldens" "$folder/goldens/"
+done
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     case $program in
     */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone

@@ -131,11 +131,13 @@ INLINE void unpack_iq1_m(const uint8_t *from, int sub, struct halves_block *to) 
     }
 }
 
-/* d, two bits as Q2_K's. The values begin at -1. */
+/* d, two bits as Q2_K's. The values begin at -1. The offset is a difference: a compiler may move the
+ * sign of a product with -1 past another product, and a NaN then has another sign for another
+ * number of rows. */
 INLINE void unpack_ternary(const uint8_t *from, int sub, struct offset_block *to) {
     const uint8_t *bits = from + SIMD_HALF_BYTES + SIMD_BYTES * (8 * (sub / 4));
     to->scale = simd_load_f16(from);
-    to->offset = simd_mul(to->scale, simd_set1(-1.0f));
+    to->offset = simd_sub(simd_zero(), to->scale);
     UNROLL
     for (int j = 0; j < 8; j++)
         to->w[j] = two_bits(simd_load_bytes(bits + SIMD_BYTES * j), 2 * (sub % 4), 0);
