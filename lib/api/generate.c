@@ -35,6 +35,8 @@ static status check(const transformer_generate_options *options) {
         return fail(INVALID_ARGUMENT, "prompt and tokens are both given");
     if (options->prompt_length < 0 || options->n_tokens < 0 || options->max_tokens < 0)
         return fail(INVALID_ARGUMENT, "prompt_length, n_tokens or max_tokens is negative");
+    if (options->n_answer < 0 || (options->n_answer && !options->answer))
+        return fail(INVALID_ARGUMENT, "answer is NULL or n_answer negative");
     TRY(options_check_mode("add_special", options->add_special));
     return options_check_mode("parse_special", options->parse_special);
 }
@@ -58,6 +60,20 @@ static status tokenize_prompt(struct run *run) {
                                 &run->n_tokens);
 }
 
+/* The logits of the last token are kept. */
+static const transformer_append_options of_last = {.struct_size = sizeof of_last};
+
+/* An encoder-decoder reads the prompt; its own tokens begin with the start token. */
+static status begin_answer(struct run *run) {
+    int32_t start = run->context->model->spec->source.start_token;
+    if (start < 0)
+        return fail(UNSUPPORTED, "%s: says no decoder_start_token_id",
+                    checkpoint_name(run->context->model->checkpoint));
+    TRY(sequence_set_source(run->sequence, run->tokens, run->n_tokens));
+    TRY(sequence_append(run->sequence, &start, 1, &of_last));
+    return sequence_append(run->sequence, run->options->answer, run->options->n_answer, &of_last);
+}
+
 static status begin(struct run *run) {
     transformer_model *model = run->context->model;
     TRY(tokenize_prompt(run));
@@ -67,8 +83,8 @@ static status begin(struct run *run) {
         TRY(transformer_text_stream_create(model, NULL, &run->stream));
     TRY(sequence_create(run->context, NULL, 0, &run->sequence));
     run->result.n_prompt_tokens = run->n_tokens;
-    return sequence_append(run->sequence, run->tokens, run->n_tokens, TRANSFORMER_LOGITS_LAST,
-                           NULL);
+    if (model->spec->source.n_layers) return begin_answer(run);
+    return sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last);
 }
 
 /* Steps until this sequence has nothing pending; others of the context go along. */
@@ -119,7 +135,7 @@ static status next_token(struct run *run, int32_t *finish) {
     else if (run->sequence->n_tokens == run->context->limits.max_sequence_tokens)
         *finish = TRANSFORMER_FINISH_CONTEXT;
     else
-        return sequence_append(run->sequence, &token, 1, TRANSFORMER_LOGITS_LAST, NULL);
+        return sequence_append(run->sequence, &token, 1, &of_last);
     return OK;
 }
 

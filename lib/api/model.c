@@ -101,6 +101,10 @@ transformer_status transformer_model_info(const transformer_model *model,
         .host_bytes = atomic_load(&model->memory.bytes),
         .has_tokenizer = model->tokenizer != NULL,
         .device = model->device_number,
+        .needs_source = spec->source.n_layers > 0,
+        .start_token = spec->source.n_layers ? spec->source.start_token : -1,
+        .n_source_vocab = spec->source.n_vocab,
+        .source_context_length = spec->source.context_length,
     };
     options_write(details, &ours, sizeof ours);
     return OK;

@@ -114,12 +114,12 @@ static status bind_attention(struct binder *binder, const struct spec *spec, con
                              int64_t layer, struct attention_spec *a) {
     struct linear_spec *const linears[] = {&a->q, &a->k, &a->v, &a->out};
     static const char *const names[] = {"q", "k", "v", "o"};
-    bool source = binder->of_source, cross = a->kv_stream >= spec->n_layers && !source;
+    bool source = binder->of_source;
     int64_t inner = a->n_heads * a->head_dim, n = spec->n_embd;
     for (int i = 0; i < 4; i++) {
         char name[64];
         snprintf(name, sizeof name, "%s_%s", stem, names[i]);
-        binder->of_source = source || (cross && (i == 1 || i == 2));
+        binder->of_source = source || (a->cross && (i == 1 || i == 2));
         TRY(bind_linear(binder, BIND_REQUIRED, name, layer, i == 3 ? n : inner,
                         i == 3 ? inner : n, linears[i]));
     }
@@ -161,6 +161,7 @@ status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder
     TRY(bind_attention(binder, spec, stem_of(side, "blk.%d.attn").text, i, a));
     if (decoder) {
         TRY(read_heads(keys, spec, true, &layer->cross));
+        layer->cross.cross = true;
         set_stream(spec, &layer->cross, spec->n_layers + i, KV_FIXED);
         TRY(bind_attention(binder, spec, stem_of(side, "blk.%d.cross_attn").text, i,
                            &layer->cross));

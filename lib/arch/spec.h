@@ -74,6 +74,7 @@ struct attention_spec {
     int rope;       /* index of spec.ropes, -1 none */
     int kv_stream;  /* index of spec.kv_streams */
     int relative_bias; /* 1 + index of spec.relative_biases; 0: none */
+    bool cross;        /* the keys are of the sequence's source, which every query sees whole */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
