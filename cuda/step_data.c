@@ -56,7 +56,10 @@ static void write_rows(const struct step_data *data, const struct step *step, in
     int32_t *sequence = (int32_t *)(void *)(block + data->sequence);
     int32_t *logit_row = (int32_t *)(void *)(block + data->logit_row);
     memcpy(token, step->tokens, (size_t)step->n_rows * sizeof *token);
-    memcpy(token_type, step->token_types, (size_t)step->n_rows);
+    if (step->token_types)
+        memcpy(token_type, step->token_types, (size_t)step->n_rows);
+    else
+        memset(token_type, 0, (size_t)step->n_rows);
     for (int64_t s = 0; s < step->n_sequences; s++) {
         const struct step_sequence *of = &step->sequences[s];
         key_counts[s] = of->position + of->n_rows;

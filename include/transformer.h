@@ -241,6 +241,10 @@ typedef struct transformer_model_details {
     uint64_t host_bytes;             /* taken from the allocator now */
     uint32_t has_tokenizer;          /* 0 or 1 */
     int32_t device;
+    int64_t
+        n_token_types; /* types that a token may have, at least 1; see transformer_append_options */
+    uint32_t has_logits; /* 0 or 1: an encoder has none */
+    uint32_t reserved;
     uint32_t needs_source;       /* 0 or 1: an encoder-decoder, whose sequences need a source */
     int32_t start_token;         /* what its decoder begins with; -1: the file doesn't say, or none */
     int64_t n_source_vocab;      /* tokens of sources; 0: it takes none */
@@ -350,10 +354,9 @@ typedef struct transformer_context_options {
     int64_t kv_tokens;     /* positions in the KV cache, shared by all sequences, in pages of 64; 0:
                               max_sequence_tokens, or what a step of an encoder needs */
     int64_t max_sequences; /* sequences alive at once; 0: 8 */
-    int64_t
-        max_step_tokens;    /* rows of one decode step, longer prompts take several steps; 0: 512,
-                               or max_sequence_tokens of an encoder if that is more */
-    int64_t max_logit_rows; /* rows of logits one step can keep; 0: max_sequences */
+    int64_t max_step_tokens; /* rows of one decode step, longer prompts take several steps; 0: 512,
+                                or max_sequence_tokens of an encoder if that is more */
+    int64_t max_logit_rows;  /* rows of logits one step can keep; 0: max_sequences */
     const transformer_allocator *allocator; /* NULL: the model's */
     const transformer_executor *executor;   /* NULL: threads of the context's own; copied */
     transformer_log_function log;           /* NULL: no log */
@@ -492,7 +495,7 @@ typedef struct transformer_append_options {
     uint64_t struct_size;
     const uint8_t
         *keep; /* NULL, or [count]: nonzero keeps that position's logits, whatever `logits` says */
-    uint32_t logits; /* TRANSFORMER_LOGITS_...: of the last of these tokens, none, or all */
+    uint32_t logits;     /* TRANSFORMER_LOGITS_...: of the last of these tokens, none, or all */
     uint32_t token_type; /* of these tokens, where the model has types (BERT's segments); else 0 */
 } transformer_append_options;
 
@@ -541,11 +544,10 @@ TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
 
-/* Keeps the first n tokens, computed or pending; the rest is forgotten. An encoder's tokens are then
- * pending again. Where n reaches back behind
- * a sliding window whose KV was given up, the tokens that stay are pending again (to the same
- * bits), and which of their logits to keep is forgotten.
- * INVALID_ARGUMENT  n is negative or over the length. */
+/* Keeps the first n tokens, computed or pending; the rest is forgotten. An encoder's tokens are
+ * then pending again. Where n reaches back behind a sliding window whose KV was given up, the
+ * tokens that stay are pending again (to the same bits), and which of their logits to keep is
+ * forgotten. INVALID_ARGUMENT  n is negative or over the length. */
 TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
                                                                  int64_t n);
 

@@ -46,7 +46,7 @@ status decoder_check_switches(const struct keys *keys) {
                    {"logit_scale", 1, READS_LOGIT_SCALE},
                    {"residual_scale", 1, READS_RESIDUAL_SCALE},
                    {"embedding_scale", 1, READS_EMBEDDING_SCALE},
-                   {"attention.causal", 1, 0},
+                   {"attention.causal", 1, READS_CAUSAL},
                    {"attention.clamp_kqv", 0, READS_CLAMP},
                    {"attention.max_alibi_bias", 0, READS_ALIBI},
                    {"attention.sliding_window", 0, READS_WINDOW},

@@ -16,6 +16,7 @@ enum family_switch {
     READS_ALIBI = 1 << 4,
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
+    READS_CAUSAL = 1 << 7,
 };
 
 /* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */

@@ -29,6 +29,7 @@ static void run_embed(const struct worker *worker, const struct op *op) {
     const struct packed_weight *positions = weights_matrix(context->model, op->embed.positions);
     const struct packed_weight *types =
         op->embed.token_types ? weights_matrix(context->model, op->embed.token_types) : NULL;
+    const uint8_t *token_types = context->step->token_types;
     struct range share = execution_share(worker, context->step->n_rows);
     for (int64_t row = share.begin; row < share.end; row++) {
         size_t token = (size_t)context->step->tokens[row], group = table->kernel->group;
@@ -39,7 +40,7 @@ static void run_embed(const struct worker *worker, const struct op *op) {
         if (positions)
             add_row(worker, positions, (size_t)(context->position[row] + op->embed.position_offset),
                     x);
-        if (types) add_row(worker, types, context->step->token_types[row], x);
+        if (types) add_row(worker, types, token_types ? token_types[row] : 0, x);
         for (int i = 0; i < spec->n_ropes; i++) {
             const struct rope_spec *rope = &spec->ropes[i];
             worker->kernels->rope_table(context->position[row], program->frequencies[i],
