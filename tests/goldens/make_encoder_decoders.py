@@ -36,7 +36,7 @@ MODELS = {
     "m2m_100": ("M2M100", dict(SIZES), dict(forced_bos_token_id=9)),
     "m2m_100-layers-differ": ("M2M100", dict(SIZES, encoder_layers=3, decoder_layers=1, scale_embedding=False,
                                              activation_function="gelu", encoder_attention_heads=1), {}),
-    "bart": ("Bart", dict(SIZES, forced_bos_token_id=0), dict(length_penalty=2.0, min_length=6)),
+    "bart": ("Bart", dict(SIZES), dict(length_penalty=2.0, min_length=6, forced_bos_token_id=0)),
     "marian-untied": ("Marian", dict(SIZES, pad_token_id=60, decoder_start_token_id=60, tie_word_embeddings=False), {}),
     "bart-scale": ("Bart", dict(SIZES, scale_embedding=True, activation_function="relu", decoder_ffn_dim=40,
                                 tie_word_embeddings=False), dict(early_stopping=True)),
