@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/tensor_form.h"
+
 struct name {
     char text[128];
 };
@@ -146,12 +148,8 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
     if (!spec->views)
         TRY(MEMORY_TAKE_ARRAY(spec->memory, checkpoint_tensor_count(binder->file) * BIND_MOST_PARTS,
                               "parts of tensors", &spec->views));
-    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
     struct tensor *part = &spec->views[spec->n_views++];
-    *part = *tensor;
-    part->dims[vector ? 0 : 1] = n;
-    part->offset += (uint64_t)first * row_bytes;
-    part->bytes = (uint64_t)n * row_bytes;
+    tensor_form_view(tensor, first, n, part);
     bind_slot(binder, part, vector, ref);
     return OK;
 }
