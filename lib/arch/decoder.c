@@ -47,7 +47,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"logit_scale", 1, READS_LOGIT_SCALE},
                    {"residual_scale", 1, READS_RESIDUAL_SCALE},
                    {"embedding_scale", 1, READS_EMBEDDING_SCALE},
-                   {"attention.causal", 1, 0},
+                   {"attention.causal", 1, READS_CAUSAL},
                    {"attention.clamp_kqv", 0, READS_CLAMP},
                    {"attention.max_alibi_bias", 0, READS_ALIBI},
                    {"attention.sliding_window", 0, READS_WINDOW},

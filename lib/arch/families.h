@@ -30,3 +30,4 @@ FAMILY("chatglm", chatglm_read, 0)
 FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)
+FAMILY("bert", bert_read, READS_CAUSAL)

@@ -16,6 +16,7 @@ enum family_switch {
     READS_ALIBI = 1 << 4,
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
+    READS_CAUSAL = 1 << 7,
 };
 
 struct family {

@@ -13,7 +13,11 @@ enum activation {
     ACTIVATION_GELU,
     ACTIVATION_RELU
 };
-enum residual_kind { RESIDUAL_SEQUENTIAL, RESIDUAL_PARALLEL };
+enum residual_kind {
+    RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
+    RESIDUAL_PARALLEL,
+    RESIDUAL_POST_NORM /* x = n(x + f(x)), arXiv:1706.03762: the post norms are of the sum */
+};
 enum rope_pairing {
     ROPE_ADJACENT,
     ROPE_HALVES
@@ -73,6 +77,8 @@ struct attention_spec {
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
     int64_t window; /* keys a query sees, itself included; 0: all before it */
+    bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
+                           than `window` positions away on either side. The KV stream has none. */
     int rope;       /* index of spec.ropes, -1 none */
     int kv_stream;  /* index of spec.kv_streams */
     struct linear_spec q, k, v, out;
@@ -109,10 +115,12 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
-    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied */
+    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
+                                none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the
                                     embedding of a token at position p is row p + offset */
     int64_t position_offset;
+    struct weight_ref token_types; /* [n_token_types][n_embd]: the row of a token's type is added */
     struct norm_spec embedding_norm; /* of the embedding, kind NONE: none */
     struct norm_spec output_norm;
     struct layer_spec *layers; /* [n_layers] */

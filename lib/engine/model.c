@@ -63,13 +63,18 @@ static status describe(transformer_model *model) {
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
         bool of_one_row =
-            tensor == spec->positions.tensor ||
+            tensor == spec->positions.tensor || tensor == spec->token_types.tensor ||
             (tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor);
         model->weight_bytes_per_token +=
             of_one_row ? weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0])
                        : tensor->bytes;
     }
     return describe_types(model);
+}
+
+status model_check_logits(const transformer_model *model) {
+    if (model->spec->head.weight.tensor) return OK;
+    return fail(UNSUPPORTED, "architecture '%s' gives no logits", model->spec->architecture);
 }
 
 /* All but the weights. */

@@ -27,7 +27,8 @@ enum op_kind {
     OP_NORM,   /* out = n(in), which may be one register */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
-    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
+    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
+             * kept by the backend */
 };
 
 enum combine {
@@ -75,6 +76,8 @@ struct program {
     int64_t max_out;    /* widest output of one weight inside the layers */
     float *slopes;      /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
+    int64_t n_logits; /* n_vocab, or 0: the model gives none */
+    bool whole;       /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;
@@ -93,6 +96,9 @@ status program_build(struct memory *memory, const struct spec *spec,
                      const struct rope_factors *factors, int64_t max_tokens,
                      const struct kv_format *kv_format, struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
+
+/* Whether a sequence must be computed in one step: some query sees keys behind it. */
+bool program_is_whole(const struct spec *spec);
 
 /* buffers.c: gives each register its offset, returns floats of a row in all. */
 int64_t buffers_plan(struct reg_plan *regs, int n_regs);
