@@ -86,6 +86,11 @@ status bart_read(const struct keys *keys, struct binder *binder, struct spec *sp
     struct side encoder = {binder, spec, &encoder_names, 1e-5f};
     TRY(encoder_decoder_read_model(keys, binder, false, spec));
     TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &encoder.eps));
+    struct text activation = {"", 0};
+    TRY(keys_text_or(keys, "activation", &activation));
+    if (activation.length == 0)
+        return fail(FORMAT, "%s: '%s.activation' is missing", checkpoint_name(keys->file),
+                    keys->prefix);
     TRY(keys_f32_or(keys, "embedding_scale", 1e-6f, 1e6f, &spec->embedding_scale));
     source->embedding_scale = spec->embedding_scale;
     TRY(keys_i64_or(keys, "position_offset", 0, 1 << 10, &spec->position_offset));

@@ -129,18 +129,14 @@ static status bind_attention(struct binder *binder, const struct spec *spec, con
 
 static status bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                        const char *side, int64_t layer, struct ffn_spec *ffn) {
-    struct text name = {"", 0};
     struct stem gate = stem_of(side, "blk.%d.ffn_gate");
     TRY(keys_i64(keys, "feed_forward_length", 1, MAX_WIDTH * 8, &ffn->n_ff));
     if (!binder->of_source)
         TRY(keys_i64_or(keys, "decoder.feed_forward_length", 1, MAX_WIDTH * 8, &ffn->n_ff));
     ffn->gated = bind_has(binder, gate.text, layer);
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
-    TRY(keys_text_or(keys, "hidden_activation", &name));
-    if (name.length == 0)
-        ffn->activation = ffn->gated ? ACTIVATION_GELU_TANH : ACTIVATION_RELU;
-    else
-        TRY(keys_activation(keys, "hidden_activation", name, ffn->gated, &ffn->activation));
+    ffn->activation = ffn->gated ? ACTIVATION_GELU_TANH : ACTIVATION_RELU;
+    TRY(decoder_read_activation(keys, &ffn->activation));
     if (ffn->gated)
         TRY(bind_linear(binder, BIND_REQUIRED, gate.text, layer, ffn->n_ff, spec->n_embd,
                         &ffn->gate));

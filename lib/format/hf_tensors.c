@@ -13,6 +13,18 @@ static struct text strip(struct text name, const char *begin) {
     return (struct text){name.data + n, name.length - n};
 }
 
+/* Without each of `prefixes`, "model.|decoder.", in turn. */
+static struct text strip_all(struct text name, const char *prefixes) {
+    while (*prefixes) {
+        char prefix[64];
+        size_t n = strcspn(prefixes, "|");
+        snprintf(prefix, sizeof prefix, "%.*s", (int)n, prefixes);
+        name = strip(name, prefix);
+        prefixes += n + (prefixes[n] == '|');
+    }
+    return name;
+}
+
 static bool starts_with(struct text name, const char *begin) {
     return strip(name, begin).length != name.length;
 }
@@ -34,20 +46,6 @@ static bool matches(struct text name, const char *pattern, int64_t *layer) {
     if (name.length - at != after || memcmp(name.data + at, mark + 2, after) != 0) return false;
     *layer = number;
     return true;
-}
-
-static bool flag(const struct hf *hf, const char *name) {
-    const struct json_value *value = hf_config_value(&hf->config, name);
-    if (value) return value->kind == JSON_TRUE;
-    for (const struct hf_key *key = hf->family->keys; key->name; key++)
-        if (strcmp(key->name, name) == 0) return strcmp(key->fallback, "true") == 0;
-    return false;
-}
-
-/* Whether a model with this config has this row's tensors. */
-static bool applies(const struct hf *hf, const struct hf_tensor *row) {
-    if (!row->when) return true;
-    return row->when[0] == '!' ? !flag(hf, row->when + 1) : flag(hf, row->when);
 }
 
 static status give_name(struct hf *hf, struct tensor *tensor, const char *pattern, int64_t layer) {
@@ -76,12 +74,65 @@ static void convert(struct tensor *tensor, bool add_one) {
     tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);
 }
 
+/* What the family's table says about a tensor's rows. */
+static status lay_out(const struct hf *hf, enum hf_values values, struct tensor *tensor) {
+    bool matrix = tensor->n_dims == 2;
+    if (values == HF_TRANSPOSED && matrix) {
+        int64_t stored = tensor->dims[0];
+        tensor->layout.stored_rows = stored;
+        tensor->dims[0] = tensor->dims[1];
+        tensor->dims[1] = stored;
+    }
+    if (values != HF_BY_GROUPS) return OK;
+    int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
+    int64_t n_groups = hf_metadata_i64(hf, "attention.head_count_kv", n_heads);
+    int64_t rows = tensor->dims[matrix ? 1 : 0], heads = n_heads + 2 * n_groups;
+    if (tensor->n_dims > 2 || n_heads % n_groups || rows % heads || rows == 0)
+        return fail(FORMAT,
+                    "%s: tensor '%.*s' has %" PRId64 " rows, not a number for each of %" PRId64
+                    " heads and twice %" PRId64 " of keys",
+                    hf->parts[tensor->part].file.name,
+                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data,
+                    rows, n_heads, n_groups);
+    if (n_groups == 1) return OK;
+    int64_t head_dim = rows / heads;
+    tensor->layout.n_groups = n_groups;
+    tensor->layout.parts[0] = n_heads / n_groups * head_dim;
+    tensor->layout.parts[1] = tensor->layout.parts[2] = head_dim;
+    return OK;
+}
+
 static const char *file_of(const struct hf *hf, const struct tensor *tensor) {
     return hf->parts[tensor->part].file.name;
 }
 
+/* Layers that a row with %d is for. */
+static int64_t layers_of(const struct hf *hf, const struct hf_tensor *row) {
+    static const char begin[] = "decoder.";
+    return strncmp(row->name, begin, sizeof begin - 1) == 0 ? hf->n_decoder_layers : hf->n_layers;
+}
+
+static struct text strip_prefixes(const struct hf *hf, struct text name) {
+    return strip_all(name, hf->family->prefixes ? hf->family->prefixes : "model.");
+}
+
+/* Which rows the family's table has for this folder, as it is before any tensor is renamed. */
+static void find_rows(const struct hf *hf, bool *applies) {
+    const struct tensor_table *table = &hf->tables.tensors;
+    for (int i = 0; hf->family->tensors[i].name; i++) {
+        const char *when = hf->family->tensors[i].when;
+        applies[i] = when && when[0] == '-' ? true : hf_applies(hf, when);
+        for (size_t k = 0; when && when[0] == '-' && k < table->count; k++) {
+            struct text name = strip_prefixes(hf, table->items[k].name);
+            if (name.length == strlen(when + 1) && memcmp(name.data, when + 1, name.length) == 0)
+                applies[i] = false;
+        }
+    }
+}
+
 /* keep: whether the tensor means something. */
-static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *keep) {
+static status rename_one(struct hf *hf, const bool *applies, size_t index, int64_t *counts,
+                         bool *keep) {
     struct tensor *tensor = &hf->tables.tensors.items[index];
     const struct safetensors_dtype *dtype = hf->tables.dtypes[index];
     struct text full = tensor->name, name = full;
@@ -94,12 +145,12 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
         if (starts_with(name, "vision_tower.") || starts_with(name, "multi_modal_projector."))
             return OK;
     } else {
-        name = strip(name, "model.");
+        name = strip_prefixes(hf, name);
     }
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
         int64_t layer;
-        if (!matches(name, row->name, &layer) || layer >= hf->n_layers || !applies(hf, row))
+        if (!applies[i] || !matches(name, row->name, &layer) || layer >= layers_of(hf, row))
             continue;
         counts[i]++;
         if (!row->target) return OK;
@@ -107,7 +158,8 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
             return fail(UNSUPPORTED, "%s: tensor '%.*s' has dtype %s", file_of(hf, tensor), length,
                         full.data, dtype->name);
         *keep = true;
-        convert(tensor, row->add_one);
+        convert(tensor, row->values == HF_ADD_ONE);
+        TRY(lay_out(hf, row->values, tensor));
         return give_name(hf, tensor, row->target, layer);
     }
     return fail(
@@ -116,22 +168,71 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
         file_of(hf, tensor), length, full.data, hf->family->model_type);
 }
 
+static bool has_tensor(const struct hf *hf, const char *name) {
+    const struct tensor_table *table = &hf->tables.tensors;
+    for (size_t i = 0; i < table->count; i++)
+        if (table->items[i].name.length == strlen(name) &&
+            memcmp(table->items[i].name.data, name, strlen(name)) == 0)
+            return true;
+    return false;
+}
+
+/* The table that a class computes, where a file doesn't have those of both sides. */
+static status add_positions(struct hf *hf) {
+    struct tensor_table *table = &hf->tables.tensors;
+    int64_t width = hf_metadata_i64(hf, "embedding_length", 0);
+    int64_t rows = hf_metadata_i64(hf, "context_length", 0) +
+                   hf_metadata_i64(hf, "position_offset", 0);
+    if (hf->family->positions == HF_POSITIONS_NONE ||
+        (has_tensor(hf, "enc.position_embd.weight") && has_tensor(hf, "dec.position_embd.weight")))
+        return OK;
+    bool ends = hf->family->positions == HF_SINUSOID_ENDS;
+    if (width < 4 || width > 1 << 20 || rows > 1 << 24)
+        return fail(UNSUPPORTED, "%s: positions of %" PRId64 " x %" PRId64, hf->path, rows, width);
+    if (table->count == table->capacity) {
+        struct tensor *items;
+        TRY(MEMORY_TAKE_ARRAY(hf->memory, table->count + 1, "the tensors' table", &items));
+        if (table->count) memcpy(items, table->items, table->count * sizeof *items);
+        memory_give(hf->memory, table->items);
+        table->items = items;
+        table->capacity = table->count + 1;
+    }
+    static const char name[] = "position_embd.weight";
+    table->items[table->count++] = (struct tensor){
+        .name = {name, sizeof name - 1},
+        .type = WEIGHT_F32,
+        .form = ends ? TENSOR_SINUSOID_ENDS : TENSOR_SINUSOID,
+        .n_dims = 2,
+        .dims = {width, rows, 1, 1},
+        .bytes = (uint64_t)width * (uint64_t)rows * sizeof(float),
+    };
+    return OK;
+}
+
 status hf_tensors_rename(struct hf *hf) {
     struct tensor_table *table = &hf->tables.tensors;
     int64_t counts[MAX_ROWS] = {0};
+    bool applies[MAX_ROWS];
     size_t kept = 0;
+    find_rows(hf, applies);
     for (size_t i = 0; i < table->count; i++) {
         bool keep;
-        TRY(rename_one(hf, i, counts, &keep));
+        TRY(rename_one(hf, applies, i, counts, &keep));
         if (keep) table->items[kept++] = table->items[i];
     }
     table->count = kept;
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
-        int64_t needed = strstr(row->name, "%d") ? hf->n_layers : 1;
-        if (!row->target || !applies(hf, row) || counts[i] == needed) continue;
-        return fail(FORMAT, "%s: has %" PRId64 " tensors '%s' instead of %" PRId64, hf->path,
-                    counts[i], row->name, needed);
+        int64_t needed = strstr(row->name, "%d") ? layers_of(hf, row) : 1, count = 0;
+        bool optional = row->when && row->when[0] == '?';
+        if (!row->target || optional || !applies[i]) continue;
+        for (int k = 0; hf->family->tensors[k].name; k++) {
+            const char *target = hf->family->tensors[k].target;
+            if (target && strcmp(target, row->target) == 0) count += counts[k];
+        }
+        if (count == needed) continue;
+        return fail(FORMAT, "%s: has %" PRId64 " tensors '%s' instead of %" PRId64, hf->path, count,
+                    row->name, needed);
     }
-    return OK;
+    return add_positions(hf);
 }

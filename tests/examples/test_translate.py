@@ -39,7 +39,7 @@ assert len(names) >= 14
 for name in names:
     family = name.split("-")[0]
     options = COMMON[family] + OPTIONS.get(name, [])
-    for model in (name + ".gguf",):
+    for model in (name + ".gguf", name):
         for source, _, greedy, beam in sources.read(os.path.join(FOLDER, name + ".sources")):
             for golden, more in ((greedy, ["--beams", "1", "--max-tokens", "16"]),
                                  (beam, ["--beams", "4", "--max-tokens", "14"])):

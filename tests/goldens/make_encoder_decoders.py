@@ -144,7 +144,7 @@ def metadata(config, separate_head):
         if config.relative_attention_max_distance != 128:  # these are names of our own
             keys["attention.relative_max_distance"] = config.relative_attention_max_distance
         if config.dense_act_fn not in ("relu", "gelu_new"):
-            keys["hidden_activation"] = config.dense_act_fn
+            keys["activation"] = config.dense_act_fn
         if not getattr(config, "scale_decoder_outputs", True) and not separate_head:
             keys["logit_scale"] = 1.0
         return keys
@@ -153,7 +153,7 @@ def metadata(config, separate_head):
             "feed_forward_length": config.encoder_ffn_dim, "decoder.feed_forward_length": config.decoder_ffn_dim,
             "attention.head_count": config.encoder_attention_heads,
             "decoder.attention.head_count": config.decoder_attention_heads, "attention.layer_norm_epsilon": 1e-5,
-            "hidden_activation": config.activation_function, "decoder_start_token_id": config.decoder_start_token_id,
+            "activation": {"swish": "silu"}.get(config.activation_function, config.activation_function), "decoder_start_token_id": config.decoder_start_token_id,
             "embedding_scale": config.d_model ** 0.5 if config.scale_embedding else 1.0,
             "position_offset": 0 if config.model_type == "marian" else 2}
 
