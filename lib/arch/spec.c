@@ -17,6 +17,7 @@ static status read_family(const struct checkpoint *file, const struct family *fa
     spec->architecture = family->architecture;
     status result = bind_begin(spec->memory, file, spec, &binder);
     if (result == OK) result = family->read(&keys, &binder, spec);
+    if (result == OK) result = pooling_read(&keys, &binder, spec);
     if (result == OK) result = bind_check_all(&binder);
     bind_end(&binder);
     return result;

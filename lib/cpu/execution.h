@@ -94,6 +94,9 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
 void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to);
 
+/* pool.c */
+void pool_run(const struct worker *worker, const struct op *op);
+
 /* attend.c */
 void attend_store(const struct worker *worker, const struct op *op);
 void attend_run(const struct worker *worker, const struct op *op);
