@@ -34,9 +34,10 @@ static uint32_t width_of(const struct backend_context *context, reg index) {
 static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct spec *spec = context->program->spec;
-    const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
-    const struct cuda_weight *positions = cuda_weights_matrix(context->model, &spec->positions);
-    const struct cuda_weight *types = cuda_weights_matrix(context->model, &spec->token_types);
+    const struct cuda_weight *table = cuda_weights_matrix(context->model, op->embed.table);
+    const struct cuda_weight *positions = cuda_weights_matrix(context->model, op->embed.positions);
+    const struct cuda_weight *types =
+        op->embed.token_types ? cuda_weights_matrix(context->model, op->embed.token_types) : NULL;
     struct embed_args args = {
         .rows = launcher_rows(context),
         .tiles = table->tiles,
@@ -46,10 +47,10 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .n_padded = (uint32_t)table->padded_cols,
         .out_stride = width_of(context, op->out[0]),
         .type = weight_layout_type(table->type),
-        .scale = op->scale,
+        .scale = op->embed.scale,
         .position_tiles = positions ? positions->tiles : NULL,
         .position_type = positions ? weight_layout_type(positions->type) : 0,
-        .position_offset = (uint32_t)spec->position_offset,
+        .position_offset = (uint32_t)op->embed.position_offset,
         .token_type = context->block + context->data.token_type,
         .token_type_tiles = types ? types->tiles : NULL,
         .token_type_type = types ? weight_layout_type(types->type) : 0,

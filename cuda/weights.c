@@ -71,10 +71,18 @@ static status measure_arena(const struct spec *spec, size_t *vectors, size_t *ar
     return OK;
 }
 
+/* What no launch does yet is refused when the model is opened. */
+static status check_spec(const struct spec *spec) {
+    if (!spec->source.n_layers && !spec->n_relative_biases) return OK;
+    return fail(UNSUPPORTED, "architecture '%s': encoder-decoders run on the CPU alone",
+                spec->architecture);
+}
+
 status cuda_weights_bytes(const struct spec *spec, const struct backend_choice *choice,
                           struct backend_bytes *bytes) {
     size_t vectors, arena;
     (void)choice; /* one layout for all */
+    TRY(check_spec(spec));
     TRY(measure_arena(spec, &vectors, &arena));
     *bytes = (struct backend_bytes){
         .host = memory_cost(sizeof(struct backend_model)) + device_host_bytes() +
@@ -258,6 +266,7 @@ status cuda_weights_load(struct memory *memory, struct checkpoint *checkpoint,
     size_t n_weights = (size_t)spec->n_weights;
     int ordinal;
     status result;
+    TRY_OR_EXIT(check_spec(spec));
     TRY_OR_EXIT(device_list_find(choice->device, &ordinal, &properties));
     TRY_OR_EXIT(MEMORY_TAKE_ONE(memory, "the model's weights", &fresh));
     fresh->memory = memory;

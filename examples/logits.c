@@ -26,7 +26,9 @@ static void decode_and_print(transformer_context *context, transformer_sequence 
         transformer_decode_result result = {.struct_size = sizeof result};
         console_require(transformer_decode(context, NULL, &result));
         if (result.n_rows == 0) console_fail("a decode step computed nothing");
-        for (int64_t end = done + result.n_rows; done < end; done++) {
+        int64_t end = 0, n_computed = 0;
+        console_require(transformer_sequence_tokens(sequence, NULL, 0, &end, &n_computed));
+        for (end = n_computed; done < end; done++) {
             const float *row = NULL;
             int64_t n_vocab = 0;
             if (!all && done < n_tokens - 1) continue;
@@ -38,21 +40,24 @@ static void decode_and_print(transformer_context *context, transformer_sequence 
 }
 
 int main(int argc, char **argv) {
-    const char *path = NULL, *list = NULL;
+    const char *path = NULL, *list = NULL, *source_list = NULL;
     int all = 0;
     int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F32;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
+        {"--source", ARGUMENT_TEXT, &source_list, "ids that the encoder of an encoder-decoder reads",
+         0},
         {"--all", ARGUMENT_FLAG, &all, "a row for each token, not only for the last", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
         {0}};
     arguments_read(argc, argv, "Prints {\"logits\":[[...]...]} of a sequence of tokens.", table);
-    int64_t n_tokens = 0;
-    int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens);
+    int64_t n_tokens = 0, n_source = 0;
+    int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens), *source = NULL;
+    if (source_list) source = arguments_token_ids(source_list, ',', "--source", &n_source);
 
     transformer_model *model = model_open(path, device);
     transformer_context_options options = {.struct_size = sizeof options,
@@ -61,6 +66,7 @@ int main(int argc, char **argv) {
                                            .max_logit_rows = all ? 32 : 1,
                                            .n_threads = n_threads,
                                            .kv_type = kv_type};
+    if (n_source > 512) options.max_step_tokens = n_source;
     transformer_append_options keep = {.struct_size = sizeof keep,
                                        .logits =
                                            all ? TRANSFORMER_LOGITS_ALL : TRANSFORMER_LOGITS_LAST};
@@ -68,6 +74,8 @@ int main(int argc, char **argv) {
     transformer_sequence *sequence = NULL;
     console_require(transformer_context_create(model, &options, &context));
     console_require(transformer_sequence_create(context, NULL, &sequence));
+    if (source)
+        console_require(transformer_sequence_set_source(sequence, source, n_source, NULL));
     console_require(transformer_sequence_append(sequence, tokens, n_tokens, &keep));
     printf("{\"logits\":[");
     decode_and_print(context, sequence, n_tokens, all);
@@ -78,5 +86,6 @@ int main(int argc, char **argv) {
     transformer_context_destroy(context);
     transformer_model_close(model);
     free(tokens);
+    free(source);
     return 0;
 }

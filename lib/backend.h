@@ -20,6 +20,7 @@ struct backend_limits {
     int64_t max_sequences;  /* of a step */
     int64_t max_logit_rows; /* of a step */
     int64_t max_sequence_tokens;
+    int64_t max_source_tokens;            /* 0: the model takes no source */
     const int64_t *n_pages;               /* [program.kv.n_groups] */
     uint32_t kv_type;                     /* TRANSFORMER_KV_F32 … */
     int n_threads;                        /* 0: as many as there are processors */
@@ -29,6 +30,7 @@ struct backend_limits {
 struct step_sequence {
     int64_t position;          /* of its first row in this step */
     int64_t first_row, n_rows; /* consecutive rows of the step */
+    int64_t n_source;          /* positions of its source, which cross attention sees */
     const int32_t *const
         *pages; /* [n_groups][position / KV_PAGE_TOKENS]; -1 where a window has passed */
 };
@@ -46,6 +48,7 @@ struct step_sample {
 
 struct step {
     int64_t n_rows, n_sequences, n_logit_rows, n_samples, n_pooled;
+    bool source; /* the rows are those of sources, whole: the program's first ops run, no logits */
     const int32_t *tokens;      /* [n_rows] */
     const uint8_t *token_types; /* [n_rows]; NULL: all 0 */
     const struct step_sequence *sequences;

@@ -35,6 +35,8 @@ static status check(const transformer_generate_options *options) {
         return fail(INVALID_ARGUMENT, "prompt and tokens are both given");
     if (options->prompt_length < 0 || options->n_tokens < 0 || options->max_tokens < 0)
         return fail(INVALID_ARGUMENT, "prompt_length, n_tokens or max_tokens is negative");
+    if (options->n_answer < 0 || (options->n_answer && !options->answer))
+        return fail(INVALID_ARGUMENT, "answer is NULL or n_answer negative");
     TRY(options_check_mode("add_special", options->add_special));
     return options_check_mode("parse_special", options->parse_special);
 }
@@ -61,6 +63,17 @@ static status tokenize_prompt(struct run *run) {
 /* The logits of the last token are kept. */
 static const transformer_append_options of_last = {.struct_size = sizeof of_last};
 
+/* An encoder-decoder reads the prompt; its own tokens begin with the start token. */
+static status begin_answer(struct run *run) {
+    int32_t start = run->context->model->spec->source.start_token;
+    if (start < 0)
+        return fail(UNSUPPORTED, "%s: says no decoder_start_token_id",
+                    checkpoint_name(run->context->model->checkpoint));
+    TRY(sequence_set_source(run->sequence, run->tokens, run->n_tokens));
+    TRY(sequence_append(run->sequence, &start, 1, &of_last));
+    return sequence_append(run->sequence, run->options->answer, run->options->n_answer, &of_last);
+}
+
 static status begin(struct run *run) {
     transformer_model *model = run->context->model;
     TRY(tokenize_prompt(run));
@@ -70,6 +83,7 @@ static status begin(struct run *run) {
         TRY(transformer_text_stream_create(model, NULL, &run->stream));
     TRY(sequence_create(run->context, NULL, 0, &run->sequence));
     run->result.n_prompt_tokens = run->n_tokens;
+    if (model->spec->source.n_layers) return begin_answer(run);
     return sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last);
 }
 

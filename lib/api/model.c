@@ -120,6 +120,10 @@ transformer_status transformer_model_info(const transformer_model *model,
         .pooling = pooling_of(spec->pooling.kind),
         .pooling_normalize = spec->pooling.normalize ? TRANSFORMER_ON : TRANSFORMER_OFF,
         .has_logits = spec->head.weight.tensor != NULL,
+        .needs_source = spec->source.n_layers > 0,
+        .start_token = spec->source.n_layers ? spec->source.start_token : -1,
+        .n_source_vocab = spec->source.n_vocab,
+        .source_context_length = spec->source.context_length,
     };
     options_write(details, &ours, sizeof ours);
     return OK;

@@ -19,6 +19,7 @@ enum {
     FIRST_sample_options = 16,
     FIRST_sequence_options = 24,
     FIRST_append_options = 24,
+    FIRST_source_options = 16,
     FIRST_fork_options = 24,
     FIRST_decode_options = 16,
     FIRST_decode_result = 48,

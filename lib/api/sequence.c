@@ -38,6 +38,22 @@ transformer_status transformer_sequence_append(transformer_sequence *sequence,
     return result;
 }
 
+transformer_status transformer_sequence_set_source(transformer_sequence *sequence,
+                                                   const int32_t *tokens, int64_t n,
+                                                   const transformer_source_options *options) {
+    transformer_source_options ours;
+    TRY(options_require("sequence", sequence));
+    if (n < 0 || (!tokens && n))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or their count negative");
+    TRY(OPTIONS_READ(source_options, options, &ours));
+    TRY(options_check_reserved("transformer_source_options", ours.reserved != 0));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = sequence_set_source(sequence, tokens, n);
+    context_leave(context);
+    return result;
+}
+
 transformer_status transformer_sequence_fork(transformer_sequence *sequence,
                                              const transformer_fork_options *options,
                                              transformer_sequence **fork) {

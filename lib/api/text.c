@@ -106,11 +106,15 @@ transformer_status transformer_token_text(const transformer_model *model, int32_
 
 transformer_status transformer_special_token(const transformer_model *model, int32_t kind,
                                              int32_t *token) {
-    TRY(require_tokenizer(model));
+    TRY(options_require("model", model));
     TRY(options_require("token", token));
-    if (kind < TRANSFORMER_TOKEN_BEGIN || kind > TRANSFORMER_TOKEN_MASK)
+    if (kind < TRANSFORMER_TOKEN_BEGIN || kind > TRANSFORMER_TOKEN_START)
         return fail(INVALID_ARGUMENT, "kind %" PRId32 " is not known", kind);
-    int32_t found = tokenizer_special(model->tokenizer, kind);
+    int32_t found = model->spec->source.n_layers ? model->spec->source.start_token : -1;
+    if (kind != TRANSFORMER_TOKEN_START) {
+        TRY(require_tokenizer(model));
+        found = tokenizer_special(model->tokenizer, kind);
+    }
     if (found < 0) return fail(NOT_FOUND, "the model has no such token (kind %" PRId32 ")", kind);
     *token = found;
     return OK;

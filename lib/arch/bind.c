@@ -52,9 +52,11 @@ static void bind_slot(struct binder *binder, const struct tensor *tensor, bool v
     struct spec *spec = binder->spec;
     ref->tensor = tensor;
     for (ref->id = 0; ref->id < spec->n_weights; ref->id++)
-        if (spec->weights[ref->id].tensor == tensor && spec->weights[ref->id].vector == vector)
+        if (spec->weights[ref->id].tensor == tensor && spec->weights[ref->id].vector == vector) {
+            spec->weights[ref->id].of_source &= binder->of_source;
             return;
-    spec->weights[spec->n_weights++] = (struct weight_slot){tensor, vector};
+        }
+    spec->weights[spec->n_weights++] = (struct weight_slot){tensor, vector, binder->of_source};
 }
 
 static void bind(struct binder *binder, const struct tensor *tensor, bool vector,
@@ -86,6 +88,14 @@ static status bind_matrix_named(struct binder *binder, enum bind_need need, cons
     return OK;
 }
 
+static status check_vector_type(const struct binder *binder, const char *name,
+                                const struct tensor *tensor) {
+    if (tensor->type == WEIGHT_F32 || tensor->type == WEIGHT_F16 || tensor->type == WEIGHT_BF16)
+        return OK;
+    return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
+                checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
+}
+
 static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
                                 int64_t n, struct weight_ref *ref) {
     const struct tensor *tensor;
@@ -94,9 +104,7 @@ static status bind_vector_named(struct binder *binder, enum bind_need need, cons
     if (tensor->dims[0] != n || tensor->dims[1] != 1 || tensor->n_dims > 2)
         return fail(FORMAT, "%s: tensor '%s' has %" PRId64 " elements, the model needs %" PRId64,
                     checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1], n);
-    if (tensor->type != WEIGHT_F32 && tensor->type != WEIGHT_F16 && tensor->type != WEIGHT_BF16)
-        return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
-                    checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
+    TRY(check_vector_type(binder, name, tensor));
     bind(binder, tensor, true, ref);
     return OK;
 }
@@ -139,15 +147,45 @@ bool bind_has(const struct binder *binder, const char *stem, int64_t layer) {
     return checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text) != NULL;
 }
 
-/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
-static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
-                   int64_t n, struct weight_ref *ref) {
+static status take_view(struct binder *binder, struct tensor **view) {
     struct spec *spec = binder->spec;
     if (!spec->views)
         TRY(MEMORY_TAKE_ARRAY(spec->memory, checkpoint_tensor_count(binder->file) * BIND_MOST_PARTS,
                               "parts of tensors", &spec->views));
+    *view = &spec->views[spec->n_views++];
+    return OK;
+}
+
+status bind_table(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                  int64_t rows, int64_t cols, struct weight_ref *ref) {
+    const struct name full = name_of(name, "", layer);
+    const struct tensor *tensor;
+    TRY(find(binder, need, full.text, ref, &tensor));
+    if (!tensor) return OK;
+    if (tensor->n_dims > 2 || tensor->dims[0] != cols || tensor->dims[1] != rows)
+        return fail(FORMAT,
+                    "%s: tensor '%s' is [%" PRId64 "][%" PRId64 "], the model needs [%" PRId64
+                    "][%" PRId64 "]",
+                    checkpoint_name(binder->file), full.text, tensor->dims[1], tensor->dims[0],
+                    rows, cols);
+    TRY(check_vector_type(binder, full.text, tensor));
+    struct tensor *flat;
+    TRY(take_view(binder, &flat));
+    *flat = *tensor;
+    flat->n_dims = 1;
+    flat->dims[0] = rows * cols;
+    flat->dims[1] = 1;
+    binder->bound[index_of(binder, tensor)] = true;
+    bind_slot(binder, flat, true, ref);
+    return OK;
+}
+
+/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
+static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
+                   int64_t n, struct weight_ref *ref) {
+    struct tensor *part;
+    TRY(take_view(binder, &part));
     size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
-    struct tensor *part = &spec->views[spec->n_views++];
     *part = *tensor;
     part->dims[vector ? 0 : 1] = n;
     part->offset += (uint64_t)first * row_bytes;

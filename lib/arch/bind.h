@@ -10,6 +10,7 @@ struct binder {
     const struct checkpoint *file;
     struct spec *spec;
     bool *bound; /* [checkpoint_tensor_count] */
+    bool of_source; /* what is bound is used for sources alone */
 };
 
 status bind_begin(struct memory *memory, const struct checkpoint *file, struct spec *spec,
@@ -26,6 +27,9 @@ status bind_matrix(struct binder *binder, enum bind_need need, const char *name,
 /* Vector [n] of F32, F16 or BF16. */
 status bind_vector(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
                    int64_t n, struct weight_ref *ref);
+/* Matrix [rows][cols] of such a type, as a vector of its rows one after the other. */
+status bind_table(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
+                  int64_t rows, int64_t cols, struct weight_ref *ref);
 /* "stem.weight" [rows][cols] and, if it is there, "stem.bias" [rows]. */
 status bind_linear(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
                    int64_t rows, int64_t cols, struct linear_spec *linear);

@@ -2,10 +2,6 @@
 
 #include "arch/family.h"
 
-/* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
-enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
-#define MAX_CONTEXT (INT64_C(1) << 30)
-
 static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
     TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, spec->n_embd,
                     &spec->embedding.weight));
@@ -37,7 +33,11 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     spec->n_kv_streams = (int)spec->n_layers;
     spec->n_ropes = n_ropes;
     for (int i = 0; i < n_ropes; i++) spec->ropes[i].freq_factors.id = -1;
-    /* Switches of kindred models under the same architecture name that change the arithmetic. */
+    return decoder_check_switches(keys);
+}
+
+status decoder_check_switches(const struct keys *keys) {
+    /* Of kindred models under the same architecture name. */
     static const struct {
         const char *suffix;
         float neutral;

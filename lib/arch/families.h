@@ -27,3 +27,8 @@ FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
 FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
 FAMILY("bert", bert_read, READS_CAUSAL)
+FAMILY("t5", t5_read, READS_LOGIT_SCALE) /* T5 1.1, Flan and UMT5 too */
+FAMILY("bart", bart_read, READS_EMBEDDING_SCALE) /* these four: names of our own */
+FAMILY("mbart", bart_read, READS_EMBEDDING_SCALE)
+FAMILY("marian", bart_read, READS_EMBEDDING_SCALE)
+FAMILY("m2m_100", bart_read, READS_EMBEDDING_SCALE)

@@ -19,6 +19,10 @@ enum family_switch {
     READS_CAUSAL = 1 << 7,
 };
 
+/* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
+enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
+#define MAX_CONTEXT (INT64_C(1) << 30)
+
 struct family {
     const char *architecture; /* general.architecture */
     status (*read)(const struct keys *keys, struct binder *binder, struct spec *spec);
@@ -37,6 +41,8 @@ struct family {
  * layers, ropes and one KV stream a layer. */
 status decoder_read_model(const struct keys *keys, struct binder *binder, int n_ropes,
                           struct spec *spec);
+/* UNSUPPORTED, by name: a key of enum family_switch that the family doesn't read. */
+status decoder_check_switches(const struct keys *keys);
 /* Learned positions, position_embd: row p + offset is of position p, p < context_length. */
 status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t offset);
 /* head_count, head_count_kv, key_length, value_length of a layer: sets n_heads, n_kv_heads,
@@ -71,5 +77,17 @@ status pooling_read(const struct keys *keys, struct binder *binder, struct spec 
 /* act(dense x), with an activation by the name that `suffix` has; it keeps its default. */
 status pooling_read_activation(const struct keys *keys, const char *suffix,
                                enum activation *activation);
+
+/* ---- encoder_decoder.c ---- */
+
+/* Sizes of both sides, embeddings and head, the token that the decoder begins with; takes memory
+ * for layers and KV streams, and for a bias by distance in every layer where has_biases. */
+status encoder_decoder_read_model(const struct keys *keys, struct binder *binder, bool has_biases,
+                                  struct spec *spec);
+/* Attention and FFN of layer i of a side, "enc" (binder.of_source is set then) or "dec", which has
+ * cross attention too; norms are left to the family. */
+status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder,
+                                  struct spec *spec, const char *side, int64_t i,
+                                  struct layer_spec *layer);
 
 #endif

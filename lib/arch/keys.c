@@ -128,6 +128,36 @@ bool keys_is_array(const struct keys *keys, const char *suffix) {
     return entry && entry->kind == METADATA_ARRAY;
 }
 
+status keys_activation(const struct keys *keys, const char *suffix, struct text name, bool gated,
+                       enum activation *activation) {
+    static const struct {
+        const char *name;
+        enum activation activation;
+    } known[] = {{"relu", ACTIVATION_RELU},
+                 {"gelu", ACTIVATION_GELU},
+                 {"gelu_python", ACTIVATION_GELU},
+                 {"gelu_new", ACTIVATION_GELU_TANH},
+                 {"gelu_fast", ACTIVATION_GELU_TANH},
+                 {"gelu_pytorch_tanh", ACTIVATION_GELU_TANH},
+                 {"silu", ACTIVATION_SILU},
+                 {"swish", ACTIVATION_SILU}};
+    static const char begin[] = "gated-";
+    size_t n = sizeof begin - 1;
+    struct text rest = name;
+    bool says_gated = name.length > n && memcmp(name.data, begin, n) == 0;
+    if (says_gated) rest = (struct text){name.data + n, name.length - n};
+    for (size_t i = 0; i < sizeof known / sizeof *known && (gated || !says_gated); i++)
+        if (keys_text_is(rest, known[i].name)) {
+            *activation = known[i].activation;
+            if (says_gated && known[i].activation == ACTIVATION_GELU) /* T5 1.1 */
+                *activation = ACTIVATION_GELU_TANH;
+            return OK;
+        }
+    return fail(UNSUPPORTED, "%s: '%s.%s' is '%.*s'%s", checkpoint_name(keys->file), keys->prefix,
+                suffix, name.length < 60 ? (int)name.length : 60, name.data,
+                gated ? "" : " without a gate");
+}
+
 bool keys_text_is(struct text text, const char *other) {
     return text.length == strlen(other) && memcmp(text.data, other, text.length) == 0;
 }

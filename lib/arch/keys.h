@@ -2,7 +2,7 @@
 #ifndef ARCH_KEYS_H
 #define ARCH_KEYS_H
 
-#include "format/checkpoint.h"
+#include "arch/spec.h"
 
 struct keys {
     const struct checkpoint *file;
@@ -26,6 +26,10 @@ status keys_bool_or(const struct keys *keys, const char *suffix, bool *value);
 status keys_text_or(const struct keys *keys, const char *suffix, struct text *value);
 /* UNSUPPORTED, naming the key, if it is there with another value than this neutral one. */
 status keys_must_be(const struct keys *keys, const char *suffix, float neutral);
+/* An activation by Hugging Face's name for it, which stands in `suffix`; "gated-NAME" as T5 has it.
+ * UNSUPPORTED. */
+status keys_activation(const struct keys *keys, const char *suffix, struct text name, bool gated,
+                       enum activation *activation);
 
 /* Whether the key is there with an array. */
 bool keys_is_array(const struct keys *keys, const char *suffix);

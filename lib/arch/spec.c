@@ -49,6 +49,8 @@ void spec_free(struct spec *spec) {
     if (!spec) return;
     struct memory *memory = spec->memory;
     memory_give(memory, spec->layers);
+    memory_give(memory, spec->source.layers);
+    memory_give(memory, spec->relative_biases);
     memory_give(memory, spec->kv_streams);
     memory_give(memory, spec->ropes);
     memory_give(memory, spec->weights);

@@ -35,6 +35,7 @@ struct weight_ref {
 struct weight_slot {
     const struct tensor *tensor;
     bool vector; /* used as f32 [n]; else a matrix */
+    bool of_source; /* used for sources alone: a row that is decoded reads none of it */
 };
 
 struct norm_spec {
@@ -73,6 +74,8 @@ struct attention_spec {
                            than `window` positions away on either side. The KV stream has none. */
     int rope;       /* index of spec.ropes, -1 none */
     int kv_stream;  /* index of spec.kv_streams */
+    int relative_bias; /* 1 + index of spec.relative_biases; 0: none */
+    bool cross;        /* the keys are of the sequence's source, which every query sees whole */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
@@ -91,6 +94,25 @@ struct layer_spec {
         post_ffn_norm; /* kind NONE: not there */
     struct attention_spec attention;
     struct ffn_spec ffn;
+    /* Between the two, in decoders of a source: attention over what the encoder gave, whose keys
+     * and values are of its output. n_heads 0: none. */
+    struct norm_spec cross_norm, post_cross_norm;
+    struct attention_spec cross;
+};
+
+/* A bias of the scores by a key's distance from the query, a number for each bucket of distances
+ * and each head (arXiv:1910.10683, section 2.1): program/relative.c. */
+struct relative_bias_spec {
+    struct weight_ref table; /* [n_buckets][n_heads] as a vector */
+    int64_t n_heads, n_buckets, max_distance;
+    bool bidirectional; /* half of the buckets are of keys behind the query */
+};
+
+/* Whose keys a stream has, and how long they are needed. */
+enum kv_kind {
+    KV_GROWING, /* the sequence's own tokens: one more position with each */
+    KV_FIXED,   /* the sequence's source: computed once, then only read */
+    KV_PASSING  /* the source's in its encoder: until the step's end, each layer's until the next */
 };
 
 /* A sequence's hidden states to one vector. */
@@ -113,6 +135,21 @@ struct score_spec {
 struct kv_stream_spec {
     int64_t n_heads, key_dim, value_dim; /* value_dim 0: the values are a prefix of the keys */
     int64_t window;                      /* positions that are still needed; 0: all */
+    enum kv_kind kind;
+};
+
+/* The encoder of a model that decodes what it read from a source. Its width is the decoder's. */
+struct source_spec {
+    int64_t n_layers; /* 0: the model has none */
+    int64_t n_vocab, context_length; /* of sources */
+    float embedding_scale;
+    struct linear_spec embedding; /* weight [n_vocab][n_embd], maybe the decoder's */
+    struct weight_ref positions;  /* as in spec */
+    int64_t position_offset;
+    struct norm_spec embedding_norm;
+    struct norm_spec output_norm; /* kind NONE: none */
+    struct layer_spec *layers;    /* [n_layers], without cross attention */
+    int32_t start_token;          /* the decoder's first token; -1: the file doesn't say */
 };
 
 struct spec {
@@ -138,6 +175,9 @@ struct spec {
     int n_ropes;
     struct kv_stream_spec *kv_streams;
     int n_kv_streams;
+    struct relative_bias_spec *relative_biases;
+    int n_relative_biases;
+    struct source_spec source;
     /* Every tensor that something above refers to, each once: a backend loads these. */
     struct weight_slot *weights; /* [n_weights] */
     int n_weights;

@@ -37,18 +37,18 @@ void attend_store(const struct worker *worker, const struct op *op) {
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
     size_t dim = (size_t)a->head_dim;
-    int64_t heads = a->n_heads + a->n_kv_heads;
-    int64_t q_width = context->program->regs[op->in].width;
+    int64_t n_q_heads = op->in == REG_NONE ? 0 : a->n_heads, heads = n_q_heads + a->n_kv_heads;
+    int64_t q_width = op->in == REG_NONE ? 0 : context->program->regs[op->in].width;
     int64_t kv_width = context->program->regs[op->out[0]].width;
     struct range share = execution_share(worker, context->step->n_rows * heads);
     for (int64_t unit = share.begin; unit < share.end; unit++) {
         int64_t row = unit / heads, head = unit % heads;
-        if (head < a->n_heads) {
+        if (head < n_q_heads) {
             float *q = execution_reg(context, op->in) + row * q_width + head * a->head_dim;
             rotate(worker, a, &a->q_norm, row, q);
             continue;
         }
-        head -= a->n_heads;
+        head -= n_q_heads;
         float *k = execution_reg(context, op->out[0]) + row * kv_width + head * a->head_dim;
         float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
@@ -62,8 +62,24 @@ void attend_store(const struct worker *worker, const struct op *op) {
     }
 }
 
+/* ---- biases by distance ---- */
+
+size_t attend_relative_stride(const struct relative_bias_spec *bias) {
+    return 2 * (size_t)(bias->max_distance + KV_PAGE);
+}
+
+void attend_relative_fill(const struct relative_bias_spec *bias, const float *table, float *to) {
+    int64_t reach = bias->max_distance + KV_PAGE;
+    for (int64_t head = 0; head < bias->n_heads; head++)
+        for (int64_t distance = -reach; distance < reach; distance++)
+            *to++ = table[relative_bucket(bias, distance) * bias->n_heads + head];
+}
+
+/* ---- attention ---- */
+
 /* Keys of the sequence where a query sees those behind it; 0: it doesn't. */
 static int64_t keys_behind(const struct attention_spec *a, const struct step_sequence *sequence) {
+    if (a->cross) return sequence->n_source;
     return a->bidirectional ? sequence->position + sequence->n_rows : 0;
 }
 
@@ -134,7 +150,7 @@ static struct attention_task task_of(const struct worker *worker, const struct o
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
     size_t q_stride = (size_t)context->program->regs[op->in].width, dim = (size_t)a->head_dim;
-    return (struct attention_task){
+    struct attention_task task = {
         .q = execution_reg(context, op->in) + (size_t)unit->first_row * q_stride +
              (size_t)unit->first_head * dim,
         .q_stride = q_stride,
@@ -155,6 +171,15 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .v_offset = place->v_offset + (size_t)unit->kv_head * place->head_bytes,
         .scratch = worker->scratch->attention,
     };
+    if (a->relative_bias) {
+        const struct relative_bias_spec *bias =
+            &context->program->spec->relative_biases[a->relative_bias - 1];
+        task.relative_stride = attend_relative_stride(bias);
+        task.relative_reach = bias->max_distance + KV_PAGE;
+        task.relative = context->relative[a->relative_bias - 1] +
+                        (size_t)unit->first_head * task.relative_stride;
+    }
+    return task;
 }
 
 static void finish(const struct worker *worker, const struct op *op, const struct unit *unit,

@@ -28,16 +28,18 @@ static size_t larger(size_t a, size_t b) {
     return a > b ? a : b;
 }
 
-static void measure_attention(const struct kernels *kernels, const struct spec *spec,
+static void measure_attention(const struct kernels *kernels, const struct program *program,
                               struct sizes *sizes) {
     sizes->attention_queries = ATTENTION_TILE_QUERIES;
-    for (int64_t i = 0; i < spec->n_layers; i++) {
-        const struct attention_spec *a = &spec->layers[i].attention;
+    for (int i = 0; i < program->n_ops; i++) {
+        const struct attention_spec *a = program->ops[i].attention;
+        if (program->ops[i].kind != OP_ATTENTION) continue;
         sizes->attention_queries =
             larger(sizes->attention_queries, (size_t)(a->n_heads / a->n_kv_heads));
     }
-    for (int64_t i = 0; i < spec->n_layers; i++) {
-        const struct attention_spec *a = &spec->layers[i].attention;
+    for (int i = 0; i < program->n_ops; i++) {
+        const struct attention_spec *a = program->ops[i].attention;
+        if (program->ops[i].kind != OP_ATTENTION) continue;
         size_t dim = (size_t)a->head_dim, queries = sizes->attention_queries;
         sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
@@ -45,6 +47,11 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
             larger(sizes->shared_part, (size_t)(a->n_heads / a->n_kv_heads) *
                                            ATTENTION_PART_FLOATS(dim) * sizeof(float));
     }
+}
+
+/* Of one bias by distance. */
+static size_t relative_bytes(const struct relative_bias_spec *bias) {
+    return times((size_t)bias->n_heads, attend_relative_stride(bias) * sizeof(float));
 }
 
 static void measure(const struct kernels *kernels, const struct program *program,
@@ -68,7 +75,7 @@ static void measure(const struct kernels *kernels, const struct program *program
             used[f] ? kernels->activation[f].row_bytes((size_t)program->max_in) : 0;
         sizes->prepared[f] = times(most_rows, sizes->prepared_row[f]);
     }
-    measure_attention(kernels, spec, sizes);
+    measure_attention(kernels, program, sizes);
 }
 
 static size_t thread_bytes(const struct sizes *sizes) {
@@ -118,6 +125,10 @@ static status cpu_context_bytes(const struct program *program, const struct back
     for (int i = 0; i < program->spec->n_ropes; i++)
         others += memory_cost(times((size_t)limits->max_rows * sizeof(float),
                                     (size_t)program->spec->ropes[i].n_dims));
+    if (program->spec->n_relative_biases)
+        others += memory_cost((size_t)program->spec->n_relative_biases * sizeof(float *));
+    for (int i = 0; i < program->spec->n_relative_biases; i++)
+        others += memory_cost(relative_bytes(&program->spec->relative_biases[i]));
     *bytes = (struct backend_bytes){.host = add_saturating(kv, others), .kv = kv};
     return OK;
 }
@@ -172,6 +183,21 @@ static status take_buffers(struct backend_context *context, const struct sizes *
     return OK;
 }
 
+static status take_relative(struct backend_context *context) {
+    const struct spec *spec = context->program->spec;
+    if (!spec->n_relative_biases) return OK;
+    TRY(MEMORY_TAKE_ARRAY(context->memory, (size_t)spec->n_relative_biases, "biases by distance",
+                          &context->relative));
+    for (int i = 0; i < spec->n_relative_biases; i++) {
+        const struct relative_bias_spec *bias = &spec->relative_biases[i];
+        TRY(MEMORY_TAKE(context->memory, relative_bytes(bias), "biases by distance",
+                        &context->relative[i]));
+        attend_relative_fill(bias, weights_vector(context->model, &bias->table),
+                             context->relative[i]);
+    }
+    return OK;
+}
+
 static void cpu_context_destroy(struct backend_context *context) {
     if (!context) return;
     struct memory *memory = context->memory;
@@ -191,6 +217,9 @@ static void cpu_context_destroy(struct backend_context *context) {
         memory_give(memory, scratch->total);
     }
     for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, context->prepared[f]);
+    for (int i = 0; context->relative && i < context->program->spec->n_relative_biases; i++)
+        memory_give(memory, context->relative[i]);
+    memory_give(memory, context->relative);
     memory_give(memory, context->pools);
     memory_give(memory, context->buffers);
     memory_give(memory, context->rope_tables);
@@ -219,6 +248,7 @@ static status fill(struct backend_context *context) {
     context->shared_part_floats = sizes.shared_part / sizeof(float);
     memcpy(context->prepared_bytes, sizes.prepared_row, sizeof context->prepared_bytes);
     TRY(take_pools(context));
+    TRY(take_relative(context));
     return take_buffers(context, &sizes);
 }
 

@@ -25,9 +25,10 @@ static void run_embed(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct program *program = context->program;
     const struct spec *spec = program->spec;
-    const struct packed_weight *table = weights_matrix(context->model, &spec->embedding.weight);
-    const struct packed_weight *positions = weights_matrix(context->model, &spec->positions);
-    const struct packed_weight *types = weights_matrix(context->model, &spec->token_types);
+    const struct packed_weight *table = weights_matrix(context->model, op->embed.table);
+    const struct packed_weight *positions = weights_matrix(context->model, op->embed.positions);
+    const struct packed_weight *types =
+        op->embed.token_types ? weights_matrix(context->model, op->embed.token_types) : NULL;
     const uint8_t *token_types = context->step->token_types;
     struct range share = execution_share(worker, context->step->n_rows);
     for (int64_t row = share.begin; row < share.end; row++) {
@@ -35,9 +36,10 @@ static void run_embed(const struct worker *worker, const struct op *op) {
         float *x = execution_reg(context, op->out[0]) + row * program->regs[op->out[0]].width;
         table->kernel->unpack_row(table->groups + token / group * table->group_bytes, token % group,
                                   table->n_cols, x);
-        if (op->scale != 1.0f) worker->kernels->scale(op->scale, table->n_cols, x);
+        if (op->embed.scale != 1.0f) worker->kernels->scale(op->embed.scale, table->n_cols, x);
         if (positions)
-            add_row(worker, positions, (size_t)(context->position[row] + spec->position_offset), x);
+            add_row(worker, positions, (size_t)(context->position[row] + op->embed.position_offset),
+                    x);
         if (types) add_row(worker, types, token_types ? token_types[row] : 0, x);
         for (int i = 0; i < spec->n_ropes; i++) {
             const struct rope_spec *rope = &spec->ropes[i];
@@ -170,7 +172,9 @@ void execution_run(void *argument, int thread, int n_threads) {
                             .thread = thread,
                             .n_threads = n_threads};
     unsigned boundary = 0;
-    for (int i = 0; i < program->n_ops; i++) {
+    int first = context->step->source ? 0 : program->n_source_ops;
+    int end = context->step->source ? program->n_source_ops : program->n_ops;
+    for (int i = first; i < end; i++) {
         const struct op *op = &program->ops[i];
         if (op->boundary) {
             /* All threads read what thread 0 wrote before the last barrier, so all stop or none. */
@@ -181,7 +185,7 @@ void execution_run(void *argument, int thread, int n_threads) {
             boundary++;
         }
         run_op(&worker, op);
-        if (i + 1 == program->n_ops) return;
+        if (i + 1 == end) return;
         if (thread == 0 && program->ops[i + 1].boundary) {
             int cancel = atomic_load_explicit(context->step->cancel, memory_order_relaxed);
             atomic_store_explicit(&context->stop[boundary & 1], cancel, memory_order_relaxed);

@@ -41,6 +41,7 @@ struct backend_context {
     int32_t *sequence;      /* [max_rows] index in the step */
     float *hidden, *logits; /* [max_logit_rows][...] */
     size_t hidden_stride, logits_stride;
+    float **relative; /* [n_relative_biases][n_heads][relative_stride]: attention_task.relative */
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
     size_t prepared_bytes[ACTIVATION_FORMATS];
     /* [SHARED_PARTS][shared_part_floats], a part of as many queries as a KV head has heads */
@@ -98,6 +99,10 @@ void linear_add_normed(const struct worker *worker, const struct op *op, const f
 void pool_run(const struct worker *worker, const struct op *op);
 
 /* attend.c */
+/* Floats of a head's row of biases by distance. */
+size_t attend_relative_stride(const struct relative_bias_spec *bias);
+/* to [n_heads][stride] from a table [n_buckets][n_heads]. */
+void attend_relative_fill(const struct relative_bias_spec *bias, const float *table, float *to);
 void attend_store(const struct worker *worker, const struct op *op);
 void attend_run(const struct worker *worker, const struct op *op);
 

@@ -71,6 +71,12 @@ struct attention_task {
     float scale,
         softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */
     const float *slopes; /* [n_heads]: slope * (key - query) is added to the score; NULL: none */
+    /* NULL, or [n_heads][relative_stride]: a bias by distance is added to the score, that of key -
+     * query = d at relative_reach + d; d of a page's first key is cut to -relative_reach ...
+     * relative_reach - KV_PAGE, beyond which all are equal, and the page's others follow. */
+    const float *relative;
+    size_t relative_stride;
+    int64_t relative_reach;
     enum kv_type type;
     const uint8_t
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */

@@ -49,6 +49,21 @@ static int64_t whole_step_positions(const struct context_limits *limits) {
     return rows + (n < rows ? n : rows) * (KV_PAGE_TOKENS - 1);
 }
 
+/* A source is encoded in one step. */
+static status read_source_limit(const struct spec *spec, const transformer_context_options *options,
+                                struct context_limits *limits) {
+    int64_t most = spec->source.context_length, step = limits->max_step_tokens;
+    limits->max_source_tokens = 0;
+    if (!spec->source.n_layers) return OK;
+    TRY(read_limit("max_source_tokens", options->max_source_tokens, most < step ? most : step,
+                   most, &limits->max_source_tokens));
+    if (limits->max_source_tokens <= step) return OK;
+    return fail(LIMIT,
+                "max_source_tokens is %" PRId64 ", but one step takes a source whole and has "
+                "max_step_tokens %" PRId64,
+                limits->max_source_tokens, step);
+}
+
 status context_limits_read(const transformer_model *model,
                            const transformer_context_options *options,
                            struct context_limits *limits) {
@@ -70,6 +85,7 @@ status context_limits_read(const transformer_model *model,
                    whole ? whole_step_positions(limits) : limits->max_sequence_tokens, MAX_LIMIT,
                    &tokens));
     limits->kv_pages = (tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    TRY(read_source_limit(spec, options, limits));
     TRY(read_limit("max_logit_rows", options->max_logit_rows, limits->max_sequences, 1 << 20,
                    &limits->max_logit_rows));
     if (limits->max_logit_rows > limits->max_step_tokens)
@@ -92,6 +108,9 @@ status context_limits_read(const transformer_model *model,
 
 /* Pages that a group needs at most: a window's dead pages are given back. */
 static int64_t pages_of_group(const struct kv_group *group, const struct context_limits *limits) {
+    int64_t source = (limits->max_source_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    if (group->kind == KV_PASSING) return whole_step_positions(limits) / KV_PAGE_TOKENS;
+    if (group->kind == KV_FIXED && source > limits->kv_pages) return source;
     if (!group->window) return limits->kv_pages;
     int64_t each = group->window / KV_PAGE_TOKENS + 3;
     int64_t step = limits->max_step_tokens / KV_PAGE_TOKENS + 1;
@@ -105,6 +124,7 @@ static struct backend_limits backend_limits_of(const struct context_limits *limi
                                    .max_sequences = limits->max_sequences,
                                    .max_logit_rows = limits->max_logit_rows,
                                    .max_sequence_tokens = limits->max_sequence_tokens,
+                                   .max_source_tokens = limits->max_source_tokens,
                                    .n_pages = n_pages,
                                    .kv_type = limits->kv_type,
                                    .n_threads = limits->n_threads,
@@ -139,6 +159,13 @@ static status take_step_buffers(transformer_context *context) {
     const int32_t **tables;
     TRY(MEMORY_TAKE_ARRAY(memory, sequences * n_groups, purpose, &tables));
     for (size_t i = 0; i < sequences; i++) context->planned[i].pages = tables + i * n_groups;
+    if (limits->max_source_tokens) {
+        TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned_sources));
+        TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->sources));
+        TRY(MEMORY_TAKE_ARRAY(memory, sequences * n_groups, purpose, &tables));
+        for (size_t i = 0; i < sequences; i++)
+            context->planned_sources[i].pages = tables + i * n_groups;
+    }
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->samples));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->pooled));
     TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_rows));
@@ -176,6 +203,10 @@ static void tear_down(transformer_context *context) {
     memory_give(memory, context->n_pages);
     if (context->planned) memory_give(memory, (void *)(uintptr_t)context->planned[0].pages);
     memory_give(memory, context->planned);
+    if (context->planned_sources)
+        memory_give(memory, (void *)(uintptr_t)context->planned_sources[0].pages);
+    memory_give(memory, context->planned_sources);
+    memory_give(memory, context->sources);
     memory_give(memory, context->planned_sequences);
     memory_give(memory, context->samples);
     memory_give(memory, context->pooled);
@@ -252,6 +283,10 @@ status context_measure(const transformer_model *model, const transformer_context
                      memory_cost(sequences * sizeof(struct step_sample)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
+    if (limits.max_source_tokens)
+        bytes += memory_cost(sequences * sizeof(struct step_sequence)) +
+                 memory_cost(sequences * sizeof(void *)) +
+                 memory_cost(sequences * n_groups * sizeof(void *));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
     bytes = add_saturating(bytes, backend.host);
     uint64_t on_device = add_saturating(estimate->device_bytes, backend.device);
@@ -262,6 +297,8 @@ status context_measure(const transformer_model *model, const transformer_context
     estimate->context_kv_bytes = backend.kv;
     estimate->device_bytes = on_device;
     estimate->sequence_host_bytes = sequence_bytes(&limits, program->kv.n_groups);
+    if (limits.max_source_tokens)
+        estimate->source_host_bytes = source_bytes(limits.max_source_tokens, program->kv.n_groups);
 exit:
     memory_give(&memory, n_pages);
     program_free(program);
@@ -365,6 +402,7 @@ void context_statistics(const transformer_context *context,
         .max_sequence_tokens = context->limits.max_sequence_tokens,
         .max_step_tokens = context->limits.max_step_tokens,
         .max_logit_rows = context->limits.max_logit_rows,
+        .max_source_tokens = context->limits.max_source_tokens,
     };
     for (int g = 0; g < context->program->kv.n_groups; g++) {
         const struct page_pool *pool = &context->cache.pools[g];

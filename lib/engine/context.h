@@ -7,6 +7,7 @@
 
 struct context_limits { /* options with their defaults filled in */
     int64_t max_sequence_tokens, kv_pages, max_sequences, max_step_tokens, max_logit_rows;
+    int64_t max_source_tokens; /* 0: the model takes no source */
     uint32_t kv_type;
     struct pooling_spec pooling;
     int n_threads;
@@ -33,6 +34,11 @@ struct transformer_context {
     uint8_t *token_types;
     struct step_sequence *planned;
     transformer_sequence **planned_sequences;
+    /* The sources of a step, which come first in it; NULL where the model takes none. */
+    struct step_sequence *planned_sources; /* [max_sequences] */
+    struct source **sources;               /* [max_sequences] */
+    int64_t next_source;                   /* where planning them begins */
+    bool tokens_wait; /* the last step had sources alone: now tokens come first */
     int32_t *logit_rows;
     int64_t *logit_positions;    /* position of each kept row in its sequence */
     struct step_sample *samples; /* [max_sequences] */

@@ -62,6 +62,7 @@ static status describe(transformer_model *model) {
     }
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
+        if (spec->weights[i].of_source) continue;
         bool of_one_row =
             tensor == spec->positions.tensor || tensor == spec->token_types.tensor ||
             (tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor);

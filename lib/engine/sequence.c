@@ -77,6 +77,8 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
     memcpy(fork->keep, original->keep, n);
     memcpy(fork->types, original->types, n);
+    fork->source = original->source;
+    if (fork->source) fork->source->owners++;
     fork->n_tokens = original->n_tokens;
     fork->n_computed = original->n_computed;
     fork->logits_step = original->logits_step;
@@ -95,20 +97,39 @@ void sequence_free(transformer_sequence *sequence) {
         context->sequences[sequence->index] = NULL;
         context->n_sequences--;
     }
+    source_release(context, sequence->source);
     sampler_release(sequence->sampler);
     give_memory(sequence);
     context_release(context);
 }
 
-static status check_tokens(const struct spec *spec, const int32_t *tokens, int64_t count,
-                           uint32_t token_type) {
-    int64_t n_vocab = spec->n_vocab;
-    int64_t n_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1;
+static status check_ids(int64_t n_vocab, const int32_t *tokens, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= n_vocab)
             return fail(INVALID_ARGUMENT,
                         "tokens[%" PRId64 "] is %" PRId32 ", the vocabulary has %" PRId64, i,
                         tokens[i], n_vocab);
+    return OK;
+}
+
+status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens, int64_t n) {
+    transformer_context *context = sequence->context;
+    const struct spec *spec = context->model->spec;
+    if (!spec->source.n_layers)
+        return fail(UNSUPPORTED, "architecture '%s' takes no source", spec->architecture);
+    if (n == 0) return fail(INVALID_ARGUMENT, "the source has no tokens");
+    TRY(check_ids(spec->source.n_vocab, tokens, n));
+    if (sequence->source) return fail(STATE, "the sequence has its source already");
+    if (n > context->limits.max_source_tokens)
+        return fail(LIMIT, "the source has %" PRId64 " tokens, max_source_tokens allows %" PRId64,
+                    n, context->limits.max_source_tokens);
+    return source_create(context, tokens, n, &sequence->source);
+}
+
+static status check_tokens(const struct spec *spec, const int32_t *tokens, int64_t count,
+                           uint32_t token_type) {
+    int64_t n_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1;
+    TRY(check_ids(spec->n_vocab, tokens, count));
     if (token_type >= n_types)
         return fail(INVALID_ARGUMENT, "token_type is %" PRIu32 ", the model has %" PRId64,
                     token_type, n_types);

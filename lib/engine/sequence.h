@@ -4,6 +4,7 @@
 
 #include "engine/context.h"
 #include "engine/sampler.h"
+#include "engine/source.h"
 
 struct transformer_sequence {
     transformer_context *context;
@@ -14,7 +15,8 @@ struct transformer_sequence {
     uint8_t *keep;   /* [max_sequence_tokens] nonzero: logits wanted */
     uint8_t *types;  /* [max_sequence_tokens] token types */
     int64_t n_tokens, n_computed;
-    struct page_table *tables; /* [n_groups] */
+    struct page_table *tables; /* [n_groups]; those of groups that don't grow are empty */
+    struct source *source;     /* NULL: none */
     /* Kept rows of the last step: [first_row, end_row) of the context, if step is still the
      * context's. */
     uint64_t logits_step;
@@ -30,6 +32,8 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
                      transformer_sequence **created);
 status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
                        const transformer_append_options *options);
+/* STATE: it has one. */
+status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens, int64_t n);
 status sequence_truncate(transformer_sequence *sequence, int64_t n);
 /* Row of the context's logits that belongs to position; NOT_FOUND. */
 status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row);

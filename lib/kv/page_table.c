@@ -30,12 +30,17 @@ static status own_page(const struct kv_cache *cache, int group, struct page_tabl
     return copied;
 }
 
+static bool grows(const struct kv_cache *cache, int group) {
+    return cache->layout->groups[group].kind == KV_GROWING;
+}
+
 status page_table_reserve(const struct kv_cache *cache, struct page_table *tables, int64_t position,
                           int64_t n_rows, int64_t *n_reserved) {
     int64_t first = position / KV_PAGE_TOKENS, last = (position + n_rows - 1) / KV_PAGE_TOKENS;
     for (int64_t index = first; index <= last; index++) {
         for (int group = 0; group < cache->layout->n_groups; group++) {
             bool owned;
+            if (!grows(cache, group)) continue;
             status result = own_page(cache, group, &tables[group], index, &owned);
             if (result == OK && owned) continue;
             int64_t end = index * KV_PAGE_TOKENS;
@@ -51,6 +56,7 @@ status page_table_reserve(const struct kv_cache *cache, struct page_table *table
 
 void page_table_trim(const struct kv_cache *cache, struct page_table *tables, int64_t position) {
     for (int group = 0; group < cache->layout->n_groups; group++) {
+        if (!grows(cache, group)) continue;
         struct page_table *table = &tables[group];
         int64_t keep = pages_of(position);
         while (table->n_pages > keep) {
@@ -63,6 +69,7 @@ void page_table_trim(const struct kv_cache *cache, struct page_table *tables, in
 
 void page_table_slide(const struct kv_cache *cache, struct page_table *tables, int64_t position) {
     for (int group = 0; group < cache->layout->n_groups; group++) {
+        if (!grows(cache, group)) continue;
         struct page_table *table = &tables[group];
         int64_t first = first_page(cache->layout->groups[group].window, position);
         for (; table->n_dropped < first && table->n_dropped < table->n_pages; table->n_dropped++) {
@@ -92,4 +99,23 @@ void page_table_fork(const struct kv_cache *cache, const struct page_table *from
         to[group].n_pages = from[group].n_pages;
         to[group].n_dropped = from[group].n_dropped;
     }
+}
+
+void page_table_give_fixed(const struct kv_cache *cache, struct page_table *tables,
+                           enum kv_kind kind) {
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        struct page_table *table = &tables[group];
+        if (cache->layout->groups[group].kind != kind) continue;
+        while (table->n_pages > 0)
+            page_pool_drop(&cache->pools[group], table->pages[--table->n_pages]);
+    }
+}
+
+bool page_table_take_fixed(const struct kv_cache *cache, struct page_table *tables, int64_t n) {
+    for (int group = 0; group < cache->layout->n_groups; group++)
+        if (!grows(cache, group) && cache->pools[group].n_free < pages_of(n)) return false;
+    for (int group = 0; group < cache->layout->n_groups; group++)
+        while (!grows(cache, group) && tables[group].n_pages < pages_of(n))
+            tables[group].pages[tables[group].n_pages++] = page_pool_take(&cache->pools[group]);
+    return true;
 }

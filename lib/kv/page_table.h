@@ -22,6 +22,8 @@ struct kv_cache { /* of a context */
     void *copy_user;
 };
 
+/* ---- of a sequence's own tokens: the groups that grow ---- */
+
 /* How many rows from `position` on, at most n_rows, the tables can take with the pages that are
  * free, and takes pages for them; a last page that others hold too is copied first. 0: none. Fails
  * as the copy does; then nothing is taken. */
@@ -37,5 +39,14 @@ bool page_table_covers(const struct kv_cache *cache, const struct page_table *ta
 /* to, which is empty, shares the pages of from. */
 void page_table_fork(const struct kv_cache *cache, const struct page_table *from,
                      struct page_table *to);
+
+/* ---- of a source: the others ---- */
+
+/* Takes the pages of n positions in every group that doesn't grow. false: there are not enough, and
+ * none was taken. */
+bool page_table_take_fixed(const struct kv_cache *cache, struct page_table *tables, int64_t n);
+/* Gives back those of a kind. */
+void page_table_give_fixed(const struct kv_cache *cache, struct page_table *tables,
+                           enum kv_kind kind);
 
 #endif

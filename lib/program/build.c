@@ -13,6 +13,8 @@ struct builder {
 
 /* Every layer takes at most this many. */
 enum { LAYER_OPS = 9, LAYER_REGS = 9, OTHER_OPS = 8, OTHER_REGS = 5 };
+/* Besides, of a layer with cross attention; of an encoder. */
+enum { CROSS_OPS = 6, CROSS_REGS = 5, SOURCE_OPS = 3, SOURCE_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -90,9 +92,10 @@ static void emit_norm(struct builder *b, int layer, const struct norm_spec *norm
 
 /* x += W a, or x = n(x + W a); or where the family norms or scales what a block gives:
  * x += s * n(W a), pending. */
-static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
-                                 reg in, const struct norm_spec *post_norm) {
-    bool of_sum = b->program->spec->layers[layer].residual == RESIDUAL_POST_NORM;
+static void emit_linear_residual(struct builder *b, enum residual_kind residual, int layer,
+                                 const struct linear_spec *weight, reg in,
+                                 const struct norm_spec *post_norm) {
+    bool of_sum = residual == RESIDUAL_POST_NORM;
     if (of_sum || (post_norm->kind == NORM_NONE && b->program->spec->residual_scale == 1.0f)) {
         emit_linear(b, layer, NULL, in, weight, COMBINE_ADD, b->residual);
         if (of_sum) emit_norm(b, layer, post_norm, b->program->spec->n_embd, b->residual);
@@ -132,6 +135,18 @@ static reg build_attention(struct builder *b, const struct layer_spec *spec, int
     return out;
 }
 
+/* x += W a, where a is attention over the keys and values of the source. */
+static void build_cross(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct attention_spec *a = &spec->cross;
+    int64_t q_width = a->n_heads * a->head_dim;
+    reg q = new_reg(b, q_width);
+    emit_linear(b, layer, norm_or_null(&spec->cross_norm), b->residual, &a->q, COMBINE_STORE, q);
+    take_pending(b, &b->program->ops[b->program->n_ops - 1], true);
+    reg out = new_reg(b, q_width);
+    emit(b, OP_ATTENTION, layer, q, out, REG_NONE, REG_NONE)->attention = a;
+    emit_linear_residual(b, spec->residual, layer, &a->out, out, &spec->post_cross_norm);
+}
+
 /* Returns act(gate x) * (up x), or act(up x), for the down projection. */
 static reg build_ffn(struct builder *b, const struct layer_spec *spec, int layer) {
     const struct ffn_spec *ffn = &spec->ffn;
@@ -156,9 +171,42 @@ static void build_layer(struct builder *b, const struct layer_spec *spec, int la
         emit_linear(b, layer, NULL, hidden, &spec->ffn.down, COMBINE_ADD, b->residual);
         return;
     }
-    emit_linear_residual(b, layer, &spec->attention.out, attended, &spec->post_attention_norm);
+    emit_linear_residual(b, spec->residual, layer, &spec->attention.out, attended,
+                         &spec->post_attention_norm);
+    if (spec->cross.n_heads) build_cross(b, spec, layer);
     hidden = build_ffn(b, spec, layer);
-    emit_linear_residual(b, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
+    emit_linear_residual(b, spec->residual, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
+}
+
+/* The encoder's layers, and of what they give the keys and values for every layer of the decoder.
+ */
+static void build_source(struct builder *b, const struct spec *spec) {
+    const struct source_spec *source = &spec->source;
+    b->residual = new_reg(b, spec->n_embd);
+    struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
+    embed->embed.table = &source->embedding.weight;
+    embed->embed.positions = &source->positions;
+    embed->embed.position_offset = source->position_offset;
+    embed->embed.scale = source->embedding_scale;
+    emit_norm(b, -1, &source->embedding_norm, spec->n_embd, b->residual);
+    for (int layer = 0; layer < source->n_layers; layer++)
+        build_layer(b, &source->layers[layer], layer);
+    emit_norm(b, -1, &source->output_norm, spec->n_embd, b->residual);
+    for (int layer = 0; layer < spec->n_layers; layer++) {
+        const struct attention_spec *a = &spec->layers[layer].cross;
+        int64_t width = a->n_kv_heads * a->head_dim;
+        reg k = new_reg(b, width), v = new_reg(b, width);
+        struct op *kv = emit(b, OP_LINEAR, layer, b->residual, k, v, REG_NONE);
+        kv->boundary = true;
+        kv->linear.n_weights = 2;
+        kv->linear.combine = COMBINE_STORE;
+        kv->linear.weights[0] = &a->k;
+        kv->linear.weights[1] = &a->v;
+        note_linear(b, &a->k);
+        note_linear(b, &a->v);
+        emit(b, OP_ROPE_STORE, layer, REG_NONE, k, v, REG_NONE)->attention = a;
+    }
+    b->program->n_source_ops = b->program->n_ops;
 }
 
 /* All rows normed, as the head alone would do for those that are kept. */
@@ -206,7 +254,12 @@ static void build_pooling(struct builder *b, const struct spec *spec,
 static void build_model(struct builder *b, const struct spec *spec,
                         const struct pooling_spec *pooling) {
     b->residual = new_reg(b, spec->n_embd);
-    emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->scale = spec->embedding_scale;
+    struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
+    embed->embed.table = &spec->embedding.weight;
+    embed->embed.positions = &spec->positions;
+    embed->embed.position_offset = spec->position_offset;
+    embed->embed.token_types = &spec->token_types;
+    embed->embed.scale = spec->embedding_scale;
     emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
     for (int layer = 0; layer < spec->n_layers; layer++)
         build_layer(b, &spec->layers[layer], layer);
@@ -289,8 +342,37 @@ static status check_layer(const struct place *place) {
     return check_kv_stream(place, &layer->attention);
 }
 
+/* Of encoder-decoders; what comes from their readers is of the shapes that they bound. */
+static status check_source(const struct spec *spec) {
+    struct place place = {.spec = spec};
+    const struct source_spec *source = &spec->source;
+    for (; place.layer < source->n_layers; place.layer++) {
+        const struct layer_spec *layer = &source->layers[place.layer];
+        const struct attention_spec *a = &layer->attention;
+        if (layer->residual == RESIDUAL_PARALLEL ||
+            (layer->residual == RESIDUAL_SEQUENTIAL &&
+             (layer->post_attention_norm.kind != NORM_NONE ||
+              layer->post_ffn_norm.kind != NORM_NONE)))
+            return refuse(&place, "such a residual in an encoder");
+        if (!a->bidirectional || a->rope >= 0 || a->max_bias != 0.0f || a->window ||
+            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE || a->clamp != 0.0f)
+            return refuse(&place, "such an attention in an encoder");
+        if (spec->kv_streams[a->kv_stream].kind != KV_PASSING)
+            return refuse(&place, "an encoder's KV stream that stays");
+    }
+    for (place.layer = 0; place.layer < spec->n_layers; place.layer++) {
+        const struct attention_spec *a = &spec->layers[place.layer].cross;
+        if (!a->n_heads || !a->cross || a->rope >= 0 || a->max_bias != 0.0f || a->window ||
+            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE || a->clamp != 0.0f ||
+            spec->kv_streams[a->kv_stream].kind != KV_FIXED)
+            return refuse(&place, "such a cross attention");
+    }
+    return OK;
+}
+
 static status check_spec(const struct spec *spec) {
     struct place place = {.spec = spec, .layer = -1};
+    if (spec->source.n_layers) TRY(check_source(spec));
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
     TRY(check_norm(&place, &spec->output_norm));
     TRY(check_norm(&place, &spec->embedding_norm));
@@ -343,14 +425,19 @@ static status make_slopes(struct program *program) {
 static status fill(struct program *program, const float *const *freq_factors,
                    const struct kv_format *kv_format, const struct pooling_spec *pooling) {
     const struct spec *spec = program->spec;
-    size_t n_layers = (size_t)spec->n_layers;
-    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_OPS + OTHER_OPS, "the program",
-                          &program->ops));
-    TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
+    bool source = spec->source.n_layers > 0;
+    size_t n_cross = source ? (size_t)spec->n_layers : 0;
+    size_t n_layers = (size_t)spec->n_layers + (size_t)spec->source.n_layers;
+    TRY(MEMORY_TAKE_ARRAY(program->memory,
+                          n_layers * LAYER_OPS + n_cross * CROSS_OPS + OTHER_OPS + SOURCE_OPS,
+                          "the program", &program->ops));
+    TRY(MEMORY_TAKE_ARRAY(program->memory,
+                          n_layers * LAYER_REGS + n_cross * CROSS_REGS + OTHER_REGS + SOURCE_REGS,
                           "the program's registers", &program->regs));
     program->n_logits = spec->head.weight.tensor ? spec->n_vocab : 0;
     program->whole = program_is_whole(spec, pooling);
     struct builder b = {.program = program, .pending = REG_NONE};
+    if (source) build_source(&b, spec);
     build_model(&b, spec, pooling);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, freq_factors));

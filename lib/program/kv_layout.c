@@ -2,7 +2,7 @@
 
 static bool same_group(const struct kv_stream_spec *a, const struct kv_stream_spec *b) {
     return a->n_heads == b->n_heads && a->key_dim == b->key_dim && a->value_dim == b->value_dim &&
-           a->window == b->window;
+           a->window == b->window && a->kind == b->kind;
 }
 
 static size_t head_bytes(const struct kv_format *format, size_t dim) {
@@ -23,7 +23,7 @@ status kv_layout_make(struct memory *memory, const struct spec *spec,
         for (int j = 0; j < i; j++)
             if (same_group(stream, &spec->kv_streams[j])) place->group = layout->places[j].group;
         if (place->group == layout->n_groups)
-            layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window};
+            layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window, .kind = stream->kind};
 
         struct kv_group *group = &layout->groups[place->group];
         size_t k_bytes = head_bytes(format, (size_t)stream->key_dim);

@@ -17,6 +17,7 @@ struct kv_format {
 
 struct kv_group {
     int64_t window; /* positions that are still needed; 0: all */
+    enum kv_kind kind;
     size_t page_bytes;
 };
 

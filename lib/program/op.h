@@ -61,9 +61,13 @@ struct op {
             enum activation activation;
         } linear;
         const struct attention_spec
-            *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
-        float scale;    /* EMBED */
-        int64_t width;  /* NORM: floats of a row */
+            *attention; /* ROPE_STORE: in q or none, out k, v. ATTENTION: in q, out[0] */
+        struct {
+            const struct weight_ref *table, *positions, *token_types;
+            int64_t position_offset;
+            float scale;
+        } embed;
+        int64_t width; /* NORM: floats of a row */
         struct pooling_spec pooling; /* POOL */
     };
 };
@@ -72,6 +76,7 @@ struct program {
     const struct spec *spec;
     struct op *ops;
     int n_ops;
+    int n_source_ops; /* the first of them: of the rows of sources, the others of tokens */
     struct reg_plan *regs;
     int n_regs;
     int64_t row_floats; /* of all buffers together, per row */
@@ -100,6 +105,9 @@ bool program_is_whole(const struct spec *spec, const struct pooling_spec *poolin
 
 /* buffers.c: gives each register its offset, returns floats of a row in all. */
 int64_t buffers_plan(struct reg_plan *regs, int n_regs);
+
+/* relative.c: the row of bias.table for key - query. */
+int64_t relative_bucket(const struct relative_bias_spec *bias, int64_t distance);
 
 /* rope.c: frequencies [n_dims / 2] with the scaling applied. */
 void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, float *frequencies);

@@ -87,6 +87,27 @@ bool golden_read_logits(const char *path, struct golden *golden) {
     return finish(golden, &cursor);
 }
 
+bool golden_read_sources(const char *path, struct golden *golden) {
+    struct cursor cursor;
+    if (!begin(path, "SOURCES\n", golden, &cursor)) return false;
+    golden->count = take_count(&cursor);
+    golden->sources = calloc((size_t)golden->count + 1, sizeof *golden->sources);
+    for (int32_t i = 0; i < golden->count && cursor.left >= 0; i++) {
+        struct golden_source *source = &golden->sources[i];
+        source->n_source = take_count(&cursor);
+        source->n_tokens = take_count(&cursor);
+        source->n_vocab = take_count(&cursor);
+        source->n_greedy = take_count(&cursor);
+        source->n_beam = take_count(&cursor);
+        source->source = take(&cursor, source->n_source);
+        source->tokens = take(&cursor, source->n_tokens);
+        source->greedy = take(&cursor, source->n_greedy);
+        source->beam = take(&cursor, source->n_beam);
+        source->logits = take(&cursor, (int64_t)source->n_tokens * source->n_vocab);
+    }
+    return finish(golden, &cursor);
+}
+
 bool golden_read_prompts(const char *path, struct golden *golden) {
     struct cursor cursor;
     if (!begin(path, "PROMPTS\n", golden, &cursor)) return false;
@@ -133,6 +154,7 @@ bool golden_read_tokens(const char *path, struct golden *golden) {
 void golden_free(struct golden *golden) {
     free(golden->bytes);
     free(golden->sequences);
+    free(golden->sources);
     free(golden->prompts);
     *golden = (struct golden){0};
 }

@@ -13,6 +13,15 @@ struct golden_sequence {
     const float *logits;      /* [n_positions][n_vocab] */
 };
 
+struct golden_source {
+    int32_t n_source, n_tokens, n_vocab, n_greedy, n_beam;
+    const int32_t *source; /* [n_source] */
+    const int32_t *tokens; /* [n_tokens] */
+    const int32_t *greedy; /* [n_greedy] what generate makes, the start token first */
+    const int32_t *beam;   /* [n_beam] likewise with four beams */
+    const float *logits;   /* [n_tokens][n_vocab] */
+};
+
 struct golden_prompt {
     int32_t n_tokens, n_top, n_greedy;
     const int32_t *tokens;   /* [n_tokens] */
@@ -34,12 +43,14 @@ struct golden {
     void *bytes;
     int32_t count; /* of sequences, prompts or tokens */
     struct golden_sequence *sequences;
+    struct golden_source *sources;
     struct golden_prompt *prompts;
     struct golden_distributions distributions;
     const int32_t *tokens;
 };
 
 bool golden_read_logits(const char *path, struct golden *golden);
+bool golden_read_sources(const char *path, struct golden *golden);
 bool golden_read_prompts(const char *path, struct golden *golden);
 bool golden_read_distributions(const char *path, struct golden *golden);
 bool golden_read_tokens(const char *path, struct golden *golden);

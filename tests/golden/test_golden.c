@@ -1,6 +1,7 @@
 /* Replays the golden files of tests/goldens through the public API.
  *   test_golden small                 random models of all families and weight types
  *   test_golden hf                    some of them as Hugging Face folders
+ *   test_golden sources [NAME]        random encoder-decoders, as GGUF files and as folders
  *   test_golden real [NAME]           top logits, greedy tokens and divergence of the real models
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
@@ -185,6 +186,83 @@ static void check_small(const char *folder, const char *models, const char *file
     if (!models) check_texts(&session, name, path);
     session_close(&session);
     golden_free(&golden);
+}
+
+/* ---- encoder-decoders ---- */
+
+static bool run_source(const struct session *session, const char *name,
+                       const struct golden_source *golden, struct comparison *c) {
+    transformer_sequence *sequence = NULL;
+    uint8_t keep[256];
+    int32_t positions[256];
+    for (int32_t i = 0; i < golden->n_tokens; i++) positions[i] = i;
+    memset(keep, 1, sizeof keep);
+    *c = (struct comparison){.positions = positions,
+                             .n_positions = golden->n_tokens,
+                             .n_vocab = golden->n_vocab,
+                             .logits = golden->logits};
+    bool ok = golden->n_tokens <= 256 &&
+              transformer_sequence_create(session->context, NULL, &sequence) == TRANSFORMER_OK &&
+              transformer_sequence_set_source(sequence, golden->source, golden->n_source, NULL) ==
+                  TRANSFORMER_OK &&
+              run_tokens(session->context, sequence, golden->tokens, golden->n_tokens, keep,
+                         compare_row, c);
+    if (!ok) golden_failed(transformer_last_error(), name);
+    transformer_sequence_destroy(sequence);
+    c->positions = NULL;
+    return ok;
+}
+
+static void check_sources(const char *path, const char *name, const struct golden *golden) {
+    struct session session;
+    double difference = 0, divergence = 0;
+    int32_t n_rows = 0;
+    if (!session_open(&session, path, 96, kv_type())) return;
+    for (int32_t i = 0; i < golden->count; i++) {
+        struct comparison c;
+        if (!run_source(&session, name, &golden->sources[i], &c)) continue;
+        if (c.n_rows != golden->sources[i].n_tokens) golden_failed("positions are missing", name);
+        difference = fmax(difference, c.difference);
+        divergence += c.divergence;
+        n_rows += c.n_rows;
+    }
+    printf("%-30s highest difference %.2e, mean divergence %.2e\n", name, difference,
+           divergence / n_rows);
+    if (reference && !(difference <= SMALL_TOLERANCE)) golden_failed("a logit differs", name);
+    if (!(divergence / n_rows <= UNQUANTIZED_TOLERANCE)) golden_failed("mean divergence", name);
+    session_close(&session);
+}
+
+static int ends_in_sources(const struct dirent *entry) {
+    const char *dot = strrchr(entry->d_name, '.');
+    return dot && strcmp(dot, ".sources") == 0;
+}
+
+static int run_sources(const char *only) {
+    char folder[1024], path[1400], name[300];
+    struct dirent **entries = NULL;
+    snprintf(folder, sizeof folder, "%s/encoder_decoders", data());
+    int n = scandir(folder, &entries, ends_in_sources, alphasort);
+    if (n < 14) golden_failed("number of golden files", folder);
+    for (int i = 0; i < n; i++) {
+        struct golden golden;
+        size_t length = strlen(entries[i]->d_name) - strlen(".sources");
+        snprintf(name, sizeof name, "%.*s", (int)length, entries[i]->d_name);
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        free(entries[i]);
+        if (only && strcmp(only, name) != 0) continue;
+        if (!golden_read_sources(path, &golden)) {
+            golden_failed("golden file", path);
+            continue;
+        }
+        snprintf(path, sizeof path, "%s/%s.gguf", folder, name);
+        check_sources(path, path + strlen(folder) + 1, &golden);
+        snprintf(path, sizeof path, "%s/%s", folder, name);
+        check_sources(path, path + strlen(folder) + 1, &golden);
+        golden_free(&golden);
+    }
+    free(entries);
+    return 0;
 }
 
 static int ends_in_logits(const struct dirent *entry) {
@@ -482,8 +560,9 @@ int main(int argc, char **argv) {
     int code = 2;
     if (strcmp(mode, "small") == 0) code = run_small();
     if (strcmp(mode, "hf") == 0) code = run_hf();
+    if (strcmp(mode, "sources") == 0) code = run_sources(only);
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
-    if (code == 2) printf("usage: test_golden small | hf | real [MODEL] | perplexity [MODEL]\n");
+    if (code == 2) printf("usage: test_golden small | hf | sources [NAME] | real [MODEL] | perplexity [MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -21,4 +21,14 @@ static inline struct key_range attention_range(const struct attention_task *task
     return (struct key_range){begin > 0 ? begin : 0, end < count ? end : count};
 }
 
+/* The biases by distance of a page's keys for a query's head; first: the page's first key relative
+ * to the query. */
+static inline const float *attention_relative(const struct attention_task *task, size_t head,
+                                              int64_t first) {
+    int64_t reach = task->relative_reach;
+    if (first < -reach) first = -reach;
+    if (first > reach - KV_PAGE) first = reach - KV_PAGE;
+    return task->relative + head * task->relative_stride + (size_t)(reach + first);
+}
+
 #endif

@@ -34,14 +34,16 @@ static float dot(enum kv_type type, const float *q, const uint8_t *keys, size_t 
 
 /* first: the page's first key relative to the query. */
 static void page_attend(const struct attention_task *task, const uint8_t *page, const float *q,
-                        float slope, int64_t first, struct key_range range, float *part) {
+                        size_t head, int64_t first, struct key_range range, float *part) {
+    const float *relative = task->relative ? attention_relative(task, head, first) : NULL;
     float scores[KV_PAGE], maximum = part[0];
     for (int64_t k = range.begin; k < range.end; k++) {
         float s =
             task->scale * dot(task->type, q, page + task->k_offset, (size_t)k, task->head_dim);
         if (task->softcap != 0.0f)
             s = task->softcap * (float)reference_tanh((double)(s / task->softcap));
-        if (task->slopes) s += slope * (float)(first + k);
+        if (task->slopes) s += task->slopes[head] * (float)(first + k);
+        if (relative) s += relative[k];
         scores[k] = s;
         if (s > maximum) maximum = s;
     }
@@ -77,7 +79,7 @@ static void split(const struct attention_task *task, int64_t index, float *part)
                 struct key_range range = attention_range(task, row, page * KV_PAGE, KV_PAGE);
                 if (range.begin >= range.end) continue;
                 const uint8_t *bytes = task->pool + (size_t)task->pages[page] * task->page_bytes;
-                page_attend(task, bytes, q, task->slopes ? task->slopes[head] : 0.0f,
+                page_attend(task, bytes, q, head,
                             page * KV_PAGE - (task->position + (int64_t)row), range, to);
             }
         }

@@ -110,7 +110,8 @@ static struct page open_page(const struct attention_task *task, const struct scr
                         .value_step = dim * element};
     bool few = type == GEMM_F32 || task->n_rows * task->n_heads <= NARROW_ROWS;
     if (few && dim % SIMD_LANES == 0 && !q8) {
-        bool last = index + 1 >= (task->position + (int64_t)task->n_rows + KV_PAGE - 1) / KV_PAGE;
+        int64_t end = task->n_keys ? task->n_keys : task->position + (int64_t)task->n_rows;
+        bool last = index + 1 >= (end + KV_PAGE - 1) / KV_PAGE;
         page.next_keys =
             last ? page.keys
                  : task->pool + (size_t)task->pages[index + 1] * task->page_bytes + task->k_offset;
@@ -193,10 +194,11 @@ static void multiply(enum gemm_type type, const struct product *p, size_t n_rows
         multiply_bf16(p, n_rows);
 }
 
-/* What ALiBi adds to the score of key k of a page: slope * (first + k). */
+/* What is added to the score of key k of a page: ALiBi's slope * (first + k), and relative[k]. */
 struct bias {
     float slope;
-    int64_t first; /* the page's first key relative to the query */
+    int64_t first;         /* the page's first key relative to the query */
+    const float *relative; /* NULL: none */
 };
 
 INLINE simd_f add_bias(simd_f score, struct bias bias, int first) {
@@ -220,6 +222,7 @@ INLINE simd_f weigh_scores(const struct attention_task *task, float *s, struct k
             score[i] = simd_mul(cap, simd_tanh(simd_div(score[i], cap)));
         }
         if (task->slopes) score[i] = add_bias(score[i], bias, first);
+        if (task->relative) score[i] = simd_add(score[i], simd_load(bias.relative + first));
         if (!whole) {
             valid[i] = simd_between((int)range.begin - first, (int)range.end - first);
             score[i] = simd_select(valid[i], score[i], none);
@@ -296,9 +299,10 @@ static void attend_queries(const struct attention_task *task, const struct scrat
     int64_t all_begin = range[n - 1].begin, all_end = range[0].end;
     if (all_end < all_begin) all_end = all_begin;
     for (size_t t = 0; t < n; t++) {
-        struct bias bias = {
-            .slope = task->slopes ? task->slopes[(query + t) % task->n_heads] : 0.0f,
-            .first = index * KV_PAGE - (task->position + (int64_t)((query + t) / task->n_heads))};
+        size_t head = (query + t) % task->n_heads, row = (query + t) / task->n_heads;
+        struct bias bias = {.slope = task->slopes ? task->slopes[head] : 0.0f,
+                            .first = index * KV_PAGE - (task->position + (int64_t)row)};
+        if (task->relative) bias.relative = attention_relative(task, head, bias.first);
         softmax(task, scores + t * KV_PAGE, range[t], bias, to + t * part_floats);
         int64_t before = range[t].end < all_begin ? range[t].end : all_begin;
         weigh_values(task, page, scores + t * KV_PAGE, range[t].begin, before, 1,
