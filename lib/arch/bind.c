@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/tensor_form.h"
+
 struct name {
     char text[128];
 };
@@ -185,11 +187,7 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
                    int64_t n, struct weight_ref *ref) {
     struct tensor *part;
     TRY(take_view(binder, &part));
-    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
-    *part = *tensor;
-    part->dims[vector ? 0 : 1] = n;
-    part->offset += (uint64_t)first * row_bytes;
-    part->bytes = (uint64_t)n * row_bytes;
+    tensor_form_view(tensor, first, n, part);
     bind_slot(binder, part, vector, ref);
     return OK;
 }

@@ -23,7 +23,14 @@ enum rope_pairing {
     ROPE_ADJACENT,
     ROPE_HALVES
 }; /* (2i, 2i+1) as in arXiv:2104.09864; (i, i + n/2) as in GPT-NeoX */
-enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_DYNAMIC, /* the base grows with a context's longest sequence */
+    ROPE_SCALING_LONGROPE /* of contexts that have longer sequences than the original context:
+                             long_factors instead of freq_factors */
+};
 
 /* A weight matrix [rows][cols], y = W x: cols = dims[0]. tensor NULL: the model has none here. */
 struct weight_ref {
@@ -54,12 +61,14 @@ struct rope_spec {
     float theta;
     enum rope_pairing pairing;
     enum rope_scaling scaling;
-    float factor;                   /* linear, yarn: positions divided by it */
-    float original_context;         /* yarn */
+    float factor;                   /* linear, yarn: positions divided by it; dynamic */
+    float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
+    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
+    struct weight_ref long_factors; /* likewise, longrope */
 };
 
 struct attention_spec {

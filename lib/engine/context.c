@@ -136,7 +136,8 @@ static status build_program(struct memory *memory, const transformer_model *mode
                             int64_t **n_pages) {
     struct kv_format format;
     TRY(model->backend->kv_format(limits->kv_type, &format));
-    TRY(program_build(memory, model->spec, model->freq_factors, &format, &limits->pooling, program));
+    TRY(program_build(memory, model->spec, model->rope_factors, limits->max_sequence_tokens,
+                      &format, &limits->pooling, program));
     const struct kv_layout *kv = &(*program)->kv;
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV page counts", n_pages));
     for (int g = 0; g < kv->n_groups; g++) (*n_pages)[g] = pages_of_group(&kv->groups[g], limits);

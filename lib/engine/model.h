@@ -16,7 +16,7 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
-    const float **freq_factors; /* [n_ropes] */
+    struct rope_factors *rope_factors; /* [n_ropes] */
     /* for transformer_model_info */
     int32_t device_number;
     char *name, *weight_types;

@@ -390,7 +390,8 @@ bool program_is_whole(const struct spec *spec, const struct pooling_spec *poolin
 
 /* ---- memory ---- */
 
-static status make_frequencies(struct program *program, const float *const *freq_factors) {
+static status make_frequencies(struct program *program, const struct rope_factors *factors,
+                               int64_t max_tokens) {
     const struct spec *spec = program->spec;
     TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)spec->n_ropes, "rope frequencies",
                           &program->frequencies));
@@ -398,7 +399,7 @@ static status make_frequencies(struct program *program, const float *const *freq
         const struct rope_spec *rope = &spec->ropes[i];
         TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)rope->n_dims / 2, "rope frequencies",
                               &program->frequencies[i]));
-        rope_frequencies(rope, freq_factors ? freq_factors[i] : NULL, program->frequencies[i]);
+        rope_frequencies(rope, factors ? &factors[i] : NULL, max_tokens, program->frequencies[i]);
     }
     return OK;
 }
@@ -422,7 +423,7 @@ static status make_slopes(struct program *program) {
     return OK;
 }
 
-static status fill(struct program *program, const float *const *freq_factors,
+static status fill(struct program *program, const struct rope_factors *factors, int64_t max_tokens,
                    const struct kv_format *kv_format, const struct pooling_spec *pooling) {
     const struct spec *spec = program->spec;
     bool source = spec->source.n_layers > 0;
@@ -440,13 +441,14 @@ static status fill(struct program *program, const float *const *freq_factors,
     if (source) build_source(&b, spec);
     build_model(&b, spec, pooling);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
-    TRY(make_frequencies(program, freq_factors));
+    TRY(make_frequencies(program, factors, max_tokens));
     TRY(make_slopes(program));
     return kv_layout_make(program->memory, spec, kv_format, &program->kv);
 }
 
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, const struct kv_format *kv_format,
+                     const struct rope_factors *factors, int64_t max_tokens,
+                     const struct kv_format *kv_format,
                      const struct pooling_spec *pooling, struct program **program) {
     struct program *fresh;
     TRY(check_spec(spec));
@@ -454,7 +456,7 @@ status program_build(struct memory *memory, const struct spec *spec,
     fresh->memory = memory;
     fresh->spec = spec;
     fresh->pooled = fresh->score = REG_NONE;
-    status result = fill(fresh, freq_factors, kv_format, pooling);
+    status result = fill(fresh, factors, max_tokens, kv_format, pooling);
     if (result != OK) {
         program_free(fresh);
         return result;

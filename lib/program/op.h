@@ -94,10 +94,18 @@ struct program {
     struct memory *memory;
 };
 
-/* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
- * NULL where there are none. UNSUPPORTED  the spec says something that no op does. */
+/* The values of a rope's freq_factors and long_factors; NULL: there are none. */
+struct rope_factors {
+    const float *all, *of_long;
+};
+
+/* The spec must outlive the program; factors [n_ropes], NULL: none has any. max_tokens: of a
+ * sequence; some ropes turn otherwise where it is large, at all positions of all sequences, so that
+ * a row's bits don't depend on how far a sequence has come. UNSUPPORTED  the spec says something
+ * that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, const struct kv_format *kv_format,
+                     const struct rope_factors *factors, int64_t max_tokens,
+                     const struct kv_format *kv_format,
                      const struct pooling_spec *pooling, struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
 
@@ -110,6 +118,7 @@ int64_t buffers_plan(struct reg_plan *regs, int n_regs);
 int64_t relative_bucket(const struct relative_bias_spec *bias, int64_t distance);
 
 /* rope.c: frequencies [n_dims / 2] with the scaling applied. */
-void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, float *frequencies);
+void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *factors,
+                      int64_t max_tokens, float *frequencies);
 
 #endif
