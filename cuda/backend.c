@@ -47,4 +47,6 @@ const struct backend cuda_backend = {
     .run = cuda_run,
     .logits = cuda_logits,
     .hidden = cuda_hidden,
+    .pooled = cuda_pooled,
+    .score = cuda_score,
 };

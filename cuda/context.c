@@ -293,6 +293,13 @@ static status take_pools(struct backend_context *context) {
     return OK;
 }
 
+static status take_pooled(struct backend_context *context, reg index, float **host) {
+    if (index == REG_NONE) return OK;
+    size_t floats =
+        (size_t)(context->limits.max_sequences * context->program->regs[index].width);
+    return DEVICE_TAKE_PINNED(context->device, floats * sizeof(float), "pooled vectors", host);
+}
+
 static status take_device(struct backend_context *context, const struct sizes *sizes) {
     struct device *device = context->device;
     const struct spec *spec = context->program->spec;
@@ -307,6 +314,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            &context->host_logits));
     TRY(DEVICE_TAKE_PINNED(device, (size_t)context->limits.max_sequences * sizeof(int32_t),
                            "sampled tokens", &context->host_sampled));
+    TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
+    TRY(take_pooled(context, context->program->score, &context->host_score));
     TRY(take_pools(context));
     point(context, sizes);
     TRY(device_clear(device, context->stream, context->gemm_counters,
@@ -325,6 +334,7 @@ static status take_graphs(struct backend_context *context) {
     const struct backend_limits *limits = &context->limits;
     const char *wanted = environment_read("CUDA_GRAPHS");
     if (wanted && !strcmp(wanted, "off")) return OK;
+    if (context->program->pooled != REG_NONE) return OK; /* what is pooled differs between steps */
     int64_t most = smaller(smaller(limits->max_sequences, limits->max_rows),
                            smaller(limits->max_logit_rows, GRAPH_MAX_ROWS));
     for (int64_t n = 1; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {
@@ -370,6 +380,8 @@ static void give_device(struct backend_context *context) {
     device_give_pinned(device, context->host_hidden);
     device_give_pinned(device, context->host_logits);
     device_give_pinned(device, context->host_sampled);
+    device_give_pinned(device, context->host_pooled);
+    device_give_pinned(device, context->host_score);
 }
 
 void cuda_context_destroy(struct backend_context *context) {

@@ -75,20 +75,34 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     return OK;
 }
 
+int64_t launcher_rows_of(const struct launcher *launcher, const struct op *op) {
+    return op->kind == OP_HEAD ? launcher->n_logit_rows
+           : op->pooled        ? launcher->n_pooled
+                               : launcher->n_rows;
+}
+
 static status launch_norm(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
+    int64_t n_rows = launcher_rows_of(launcher, op);
+    if (n_rows == 0) return OK;
     struct norm_args args = {
         .in = launcher_reg(context, op->in),
         .normed = launcher_reg(context, op->out[0]),
         .in_stride = width_of(context, op->in),
         .normed_stride = width_of(context, op->out[0]),
         .norm = launcher_norm(context->model, op->norm),
-        .n_rows = (uint32_t)launcher->n_rows,
+        .n_rows = (uint32_t)n_rows,
         .n_cols = (uint32_t)op->width,
         .n_padded = (uint32_t)op->width,
     };
+    if (op->add != REG_NONE) {
+        args.add = launcher_reg(context, op->add);
+        args.add_stride = width_of(context, op->add);
+        args.add_norm = launcher_norm(context->model, op->add_norm);
+        args.add_scale = op->add_scale;
+    }
     struct launch_shape shape = {.kernel = "norm_prepare",
-                                 .grid = (uint32_t)launcher->n_rows,
+                                 .grid = (uint32_t)n_rows,
                                  .threads = NORM_THREADS,
                                  .shared_bytes = NORM_SHARED};
     return launcher_launch(launcher, &shape, &args);
@@ -190,6 +204,32 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
     return work->limits.max_merges ? launcher_launch(launcher, &choice->merge, &args) : OK;
 }
 
+static status launch_pool(struct launcher *launcher, const struct op *op) {
+    static const uint32_t kinds[] = {[POOLING_MEAN] = KIND_POOLING_MEAN,
+                                     [POOLING_FIRST] = KIND_POOLING_FIRST,
+                                     [POOLING_LAST] = KIND_POOLING_LAST};
+    const struct backend_context *context = launcher->context;
+    const uint8_t *block = context->block;
+    if (launcher->n_pooled == 0) return OK;
+    struct pool_args args = {
+        .in = launcher_reg(context, op->in),
+        .sequences = (const struct pool_sequence *)(const void *)(block + context->data.pooled),
+        .sum = launcher_reg(context, op->out[0]),
+        .out = launcher_reg(context, op->out[0]),
+        .n_sequences = (uint32_t)launcher->n_pooled,
+        .n_cols = (uint32_t)context->program->spec->n_embd,
+        .in_stride = width_of(context, op->in),
+        .out_stride = width_of(context, op->out[0]),
+        .kind = kinds[op->pooling.kind],
+        .normalize = op->pooling.normalize,
+    };
+    struct launch_shape shape = {.kernel = "pool",
+                                 .grid = args.n_sequences,
+                                 .threads = POOL_THREADS,
+                                 .shared_bytes = POOL_SHARED};
+    return launcher_launch(launcher, &shape, &args);
+}
+
 static status launch_op(struct launcher *launcher, const struct op *op) {
     switch (op->kind) {
     case OP_EMBED:
@@ -201,6 +241,8 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
         return launch_norm(launcher, op);
     case OP_ROPE_STORE:
         return launch_rope_store(launcher, op);
+    case OP_POOL:
+        return launch_pool(launcher, op);
     case OP_ATTENTION:
         return launch_attention(launcher, op);
     }
@@ -232,11 +274,13 @@ static status launch_ops(struct launcher *launcher, atomic_int *cancel, bool *st
     return OK;
 }
 
-status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
-                    atomic_int *cancel, bool *stopped) {
-    struct launcher launcher = {.context = context, .n_rows = n_rows, .n_logit_rows = n_logit_rows};
+status launcher_run(struct backend_context *context, const struct step *step, bool *stopped) {
+    struct launcher launcher = {.context = context,
+                                .n_rows = step->n_rows,
+                                .n_logit_rows = step->n_logit_rows,
+                                .n_pooled = step->n_pooled};
     for (int i = 0; i < LAYERS_AHEAD; i++) context->recorded[i] = false;
-    return launch_ops(&launcher, cancel, stopped);
+    return launch_ops(&launcher, step->cancel, stopped);
 }
 
 /* Drivers know dependent launches in graphs from CUDA 12.3 on. */

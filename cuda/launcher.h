@@ -55,6 +55,7 @@ struct backend_context {
     uint8_t *host_block;                /* pinned [data.bytes] */
     struct step_range *ranges;
     float *host_hidden, *host_logits; /* pinned, as on the device */
+    float *host_pooled, *host_score;  /* pinned [max_sequences][width of the register] */
     int32_t *host_sampled;            /* pinned [max_sequences] */
     uint8_t *fetched;                 /* [max_logit_rows] bit 0: logits, bit 1: hidden */
     struct step_graph graphs[MAX_GRAPHS];
@@ -64,16 +65,15 @@ struct backend_context {
 /* A step's launches while they are put on the stream. */
 struct launcher {
     struct backend_context *context;
-    int64_t n_rows, n_logit_rows;
+    int64_t n_rows, n_logit_rows, n_pooled;
     bool apart;      /* no launch begins while the one before it runs */
     bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
     bool only_loads; /* no launch, the kernel is made ready for one */
 };
 
-/* Puts op after op on the stream, until `cancel` (NULL: never) is set before one with `boundary`:
- * then *stopped. */
-status launcher_run(struct backend_context *context, int64_t n_rows, int64_t n_logit_rows,
-                    atomic_int *cancel, bool *stopped);
+/* Puts op after op on the stream, until the step's cancel is set before one with `boundary`: then
+ * *stopped. */
+status launcher_run(struct backend_context *context, const struct step *step, bool *stopped);
 /* The same as a graph. */
 status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
 
@@ -92,6 +92,8 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
 
 /* norm NULL: none. */
 struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm);
+/* Of a LINEAR's or NORM's rows in this step. */
+int64_t launcher_rows_of(const struct launcher *launcher, const struct op *op);
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,
                        const void *args);
 float *launcher_reg(const struct backend_context *context, reg index);
@@ -109,5 +111,7 @@ status cuda_run(struct backend_context *context, const struct step *step);
 status cuda_copy_page(struct backend_context *context, int group, int32_t from, int32_t to);
 status cuda_logits(struct backend_context *context, int64_t row, const float **view);
 status cuda_hidden(struct backend_context *context, int64_t row, const float **view);
+status cuda_pooled(struct backend_context *context, int64_t i, const float **view);
+status cuda_score(struct backend_context *context, int64_t i, const float **view);
 
 #endif

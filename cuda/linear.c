@@ -242,7 +242,7 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
     const struct products products = products_of(op);
-    int64_t n_rows = op->kind == OP_HEAD ? launcher->n_logit_rows : launcher->n_rows;
+    int64_t n_rows = launcher_rows_of(launcher, op);
     if (n_rows == 0) return OK;
     TRY(launch_norm(launcher, op, &products, (uint32_t)n_rows));
     for (int i = 0; i < products.n; i++)

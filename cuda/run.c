@@ -45,6 +45,15 @@ static status launch_samples(struct backend_context *context, const struct step 
                            context->sampled, (size_t)step->n_samples * sizeof(int32_t));
 }
 
+/* A few floats, wanted whenever there are any. */
+static status fetch_pooled(struct backend_context *context, const struct step *step, reg index,
+                           float *to) {
+    if (!step->n_pooled || index == REG_NONE) return OK;
+    size_t floats = (size_t)(step->n_pooled * context->program->regs[index].width);
+    return device_download(context->device, context->stream, to, launcher_reg(context, index),
+                           floats * sizeof(float));
+}
+
 static status run_on_device(struct backend_context *context, const struct step *step,
                             bool *stopped) {
     const struct step_graph *graph = graph_for(context, step);
@@ -54,9 +63,12 @@ static status run_on_device(struct backend_context *context, const struct step *
         DEVICE_TRY(context->device, graph_launch, graph->exec, context->stream);
     } else {
         TRY(send_step(context, step, step->n_rows, step->n_logit_rows));
-        TRY(launcher_run(context, step->n_rows, step->n_logit_rows, step->cancel, stopped));
+        TRY(launcher_run(context, step, stopped));
     }
-    return *stopped ? OK : launch_samples(context, step);
+    if (*stopped) return OK;
+    TRY(fetch_pooled(context, step, context->program->pooled, context->host_pooled));
+    TRY(fetch_pooled(context, step, context->program->score, context->host_score));
+    return launch_samples(context, step);
 }
 
 status cuda_run(struct backend_context *context, const struct step *step) {
@@ -112,4 +124,14 @@ status cuda_logits(struct backend_context *context, int64_t row, const float **v
 status cuda_hidden(struct backend_context *context, int64_t row, const float **view) {
     return fetch(context, row, FETCHED_HIDDEN, context->hidden, context->hidden_stride,
                  (size_t)context->program->spec->n_embd, context->host_hidden, view);
+}
+
+status cuda_pooled(struct backend_context *context, int64_t i, const float **view) {
+    *view = context->host_pooled + i * context->program->regs[context->program->pooled].width;
+    return OK;
+}
+
+status cuda_score(struct backend_context *context, int64_t i, const float **view) {
+    *view = context->host_score + i * context->program->regs[context->program->score].width;
+    return OK;
 }

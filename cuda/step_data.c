@@ -34,6 +34,7 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
     data->fixed_bytes = end;
     data->samples = place(&end, limits->max_sequences, sizeof(struct sample_row));
+    data->pooled = place(&end, limits->max_sequences, sizeof(struct pool_sequence));
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];
         attention->items = place(&end, attention->limits.max_items, sizeof(struct attention_item));
@@ -110,6 +111,17 @@ static void write_samples(const struct step_data *data, const struct step *step,
     }
 }
 
+static void write_pooled(const struct step_data *data, const struct step *step, uint8_t *block) {
+    struct pool_sequence *pooled = (struct pool_sequence *)(void *)(block + data->pooled);
+    for (int64_t i = 0; i < step->n_pooled; i++) {
+        const struct step_sequence *sequence = &step->sequences[step->pooled[i]];
+        pooled[i] = (struct pool_sequence){.first_row = (int32_t)sequence->first_row,
+                                           .n_rows = (int32_t)sequence->n_rows,
+                                           .begins = 1,
+                                           .n_total = (int32_t)sequence->n_rows};
+    }
+}
+
 /* One copy with the range before, where that ends here. */
 static void add_range(size_t offset, size_t bytes, struct step_range *ranges, int *n) {
     struct step_range *last = *n ? &ranges[*n - 1] : NULL;
@@ -126,6 +138,8 @@ int step_data_write(struct step_data *data, const struct step *step, int64_t n_r
     add_range(0, data->fixed_bytes, ranges, &n);
     write_samples(data, step, block);
     add_range(data->samples, (size_t)step->n_samples * sizeof(struct sample_row), ranges, &n);
+    write_pooled(data, step, block);
+    add_range(data->pooled, (size_t)step->n_pooled * sizeof(struct pool_sequence), ranges, &n);
     add_range(data->pages, write_pages(data, step, block) * sizeof(int32_t), ranges, &n);
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];

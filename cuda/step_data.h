@@ -25,6 +25,7 @@ struct step_data {
     size_t pages_at;    /* [n_groups][max_sequences] of uint32_t */
     size_t fixed_bytes; /* up to here */
     size_t samples;     /* [max_sequences] struct sample_row */
+    size_t pooled;      /* [max_sequences] struct pool_sequence */
     size_t pages;       /* int32_t, as many as the step's tables have */
     size_t bytes;
 };
@@ -32,8 +33,8 @@ struct step_data {
 struct step_range { /* of the block, to be copied */
     size_t offset, bytes;
 };
-/* fixed, samples, pages, and items and merges of each attention */
-#define STEP_MAX_RANGES(n_attentions) (3 + 2 * (n_attentions))
+/* fixed, samples, pooled, pages, and items and merges of each attention */
+#define STEP_MAX_RANGES(n_attentions) (4 + 2 * (n_attentions))
 
 /* Sets the offsets; attentions with their geometry and limits are there already. */
 void step_data_measure(struct step_data *data, const struct backend_limits *limits, int n_groups);

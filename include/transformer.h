@@ -243,7 +243,10 @@ typedef struct transformer_model_details {
     int32_t device;
     int64_t
         n_token_types; /* types that a token may have, at least 1; see transformer_append_options */
-    uint32_t has_logits; /* 0 or 1: an encoder has none */
+    int64_t n_labels;      /* numbers of a sequence's score; 0: the model gives none */
+    uint32_t has_logits;   /* 0 or 1: an encoder has none, nor has a model with a score head */
+    uint32_t pooling;      /* TRANSFORMER_POOLING_..., the model's own */
+    uint32_t pooling_normalize; /* TRANSFORMER_OFF or _ON, likewise */
     uint32_t reserved;
     uint32_t needs_source;       /* 0 or 1: an encoder-decoder, whose sequences need a source */
     int32_t start_token;         /* what its decoder begins with; -1: the file doesn't say, or none */
@@ -347,6 +350,15 @@ enum {
     TRANSFORMER_KV_Q8_0 = 4 /* int8 with an f16 scale for 32 dims of a head */
 };
 
+/* How the hidden states of a sequence become one vector: their mean, or the first or last one. */
+enum {
+    TRANSFORMER_POOLING_DEFAULT = 0, /* the model's own, if it has one */
+    TRANSFORMER_POOLING_NONE = 1,
+    TRANSFORMER_POOLING_MEAN = 2,
+    TRANSFORMER_POOLING_FIRST = 3,
+    TRANSFORMER_POOLING_LAST = 4
+};
+
 typedef struct transformer_context_options {
     uint64_t struct_size;
     int64_t
@@ -363,6 +375,10 @@ typedef struct transformer_context_options {
     void *log_user;
     int32_t n_threads; /* 0: one for each processor this process may use */
     uint32_t kv_type;  /* TRANSFORMER_KV_...; the default is F16 */
+    uint32_t pooling;  /* TRANSFORMER_POOLING_...; a model with a score head has its own only. With
+                          MEAN and FIRST a sequence is computed in one step, as an encoder's is */
+    uint32_t pooling_normalize; /* mode, default as the model does: divide the pooled vector by its
+                                   length */
     int64_t max_source_tokens; /* of an encoder-decoder: longest source, which one step encodes
                                   whole; the cache has kv_tokens positions for sources besides, or
                                   this many; 0: as long as the model and max_step_tokens allow */
@@ -599,6 +615,17 @@ TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_se
                                                                   int64_t position,
                                                                   const float **row,
                                                                   int64_t *count);
+
+/* The pooled vector [n_embd] of the sequence, whose last position the last decode must have computed.
+ * Owned by the context; valid as logits are. NOT_FOUND  that decode did not.   UNSUPPORTED  the
+ * context pools nothing: neither the model says how nor its options. */
+TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_sequence *sequence,
+                                                               const float **vector,
+                                                               int64_t *count);
+/* Likewise the score [n_labels] of the model's head: of a cross-encoder or classifier, or of a
+ * reward model. As the head gives it, without softmax or sigmoid. UNSUPPORTED  it has none. */
+TRANSFORMER_API transformer_status transformer_sequence_score(transformer_sequence *sequence,
+                                                              const float **score, int64_t *count);
 
 /* ---- the ten-line program ---- */
 

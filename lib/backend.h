@@ -47,13 +47,15 @@ struct step_sample {
 };
 
 struct step {
-    int64_t n_rows, n_sequences, n_logit_rows, n_samples;
+    int64_t n_rows, n_sequences, n_logit_rows, n_samples, n_pooled;
     bool source; /* the rows are those of sources, whole: the program's first ops run, no logits */
     const int32_t *tokens;      /* [n_rows] */
     const uint8_t *token_types; /* [n_rows]; NULL: all 0 */
     const struct step_sequence *sequences;
     const int32_t
         *logit_rows; /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */
+    const int32_t *pooled;       /* [n_pooled] sequences of the step whose last row it has, ascending;
+                                    none where the program pools nothing */
     struct step_sample *samples; /* [n_samples], at most max_sequences */
     atomic_int *cancel;          /* nonzero: stop before the next op with `boundary` */
 };
@@ -118,6 +120,9 @@ struct backend {
      * [n_embd]; valid until the next run. A device may fail on the way. */
     status (*logits)(struct backend_context *context, int64_t row, const float **view);
     status (*hidden)(struct backend_context *context, int64_t row, const float **view);
+    /* Likewise of pooled[i]: [n_embd], and the score [n_labels], where the program has these. */
+    status (*pooled)(struct backend_context *context, int64_t i, const float **view);
+    status (*score)(struct backend_context *context, int64_t i, const float **view);
 };
 
 /* The CPU. UNSUPPORTED: TRANSFORMER_CPU or the choice names a path that can't run here. */

@@ -128,6 +128,8 @@ DEVICE float activation_apply(uint32_t kind, float x) {
     }
     case KIND_ACTIVATION_GELU:
         return x * normal_cdf(x);
+    case KIND_ACTIVATION_TANH:
+        return tanh_f32(x);
     case KIND_ACTIVATION_RELU:
         return 0.0f > x ? 0.0f : x;
     default:

@@ -72,6 +72,20 @@ void transformer_model_close(transformer_model *model) {
     model_release(model);
 }
 
+static uint32_t pooling_of(enum pooling_kind kind) {
+    switch (kind) {
+    case POOLING_MEAN:
+        return TRANSFORMER_POOLING_MEAN;
+    case POOLING_FIRST:
+        return TRANSFORMER_POOLING_FIRST;
+    case POOLING_LAST:
+        return TRANSFORMER_POOLING_LAST;
+    case POOLING_NONE:
+        break;
+    }
+    return TRANSFORMER_POOLING_NONE;
+}
+
 transformer_status transformer_model_info(const transformer_model *model,
                                           transformer_model_details *details) {
     TRY(options_require("model", model));
@@ -102,6 +116,9 @@ transformer_status transformer_model_info(const transformer_model *model,
         .has_tokenizer = model->tokenizer != NULL,
         .device = model->device_number,
         .n_token_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1,
+        .n_labels = spec->score.n_labels,
+        .pooling = pooling_of(spec->pooling.kind),
+        .pooling_normalize = spec->pooling.normalize ? TRANSFORMER_ON : TRANSFORMER_OFF,
         .has_logits = spec->head.weight.tensor != NULL,
         .needs_source = spec->source.n_layers > 0,
         .start_token = spec->source.n_layers ? spec->source.start_token : -1,

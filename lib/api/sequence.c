@@ -133,3 +133,42 @@ transformer_status transformer_sequence_embedding(transformer_sequence *sequence
                                                   const float **row, int64_t *count) {
     return view_row(sequence, position, true, row, count);
 }
+
+/* What the last step pooled of the sequence. */
+static status view_pooled(transformer_sequence *sequence, bool score, const float **vector,
+                          int64_t *count) {
+    int64_t index;
+    const transformer_context *context = sequence->context;
+    const struct backend *backend = context->model->backend;
+    if ((score ? context->program->score : context->program->pooled) == REG_NONE)
+        return fail(UNSUPPORTED, score ? "architecture '%s' of this file has no score head"
+                                       : "architecture '%s' of this file: neither it nor the "
+                                         "context's options say how to pool",
+                    context->model->spec->architecture);
+    TRY(sequence_pooled(sequence, &index));
+    TRY((score ? backend->score : backend->pooled)(context->backend, index, vector));
+    *count = score ? context->program->n_labels : context->model->spec->n_embd;
+    return OK;
+}
+
+static status take_pooled(transformer_sequence *sequence, bool score, const float **vector,
+                          int64_t *count) {
+    TRY(options_require("sequence", sequence));
+    TRY(options_require(score ? "score" : "vector", vector));
+    TRY(options_require("count", count));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = view_pooled(sequence, score, vector, count);
+    context_leave(context);
+    return result;
+}
+
+transformer_status transformer_sequence_pooled(transformer_sequence *sequence, const float **vector,
+                                               int64_t *count) {
+    return take_pooled(sequence, false, vector, count);
+}
+
+transformer_status transformer_sequence_score(transformer_sequence *sequence, const float **score,
+                                              int64_t *count) {
+    return take_pooled(sequence, true, score, count);
+}

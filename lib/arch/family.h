@@ -83,6 +83,14 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn);
 
+/* ---- pooling.c ---- */
+
+/* pooling_type, and the score head `cls`, of any family; after the family's reader. */
+status pooling_read(const struct keys *keys, struct binder *binder, struct spec *spec);
+/* act(dense x), with an activation by the name that `suffix` has; it keeps its default. */
+status pooling_read_activation(const struct keys *keys, const char *suffix,
+                               enum activation *activation);
+
 /* ---- encoder_decoder.c ---- */
 
 /* Sizes of both sides, embeddings and head, the token that the decoder begins with; takes memory

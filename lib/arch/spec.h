@@ -11,7 +11,8 @@ enum activation {
     ACTIVATION_SILU,
     ACTIVATION_GELU_TANH,
     ACTIVATION_GELU,
-    ACTIVATION_RELU
+    ACTIVATION_RELU,
+    ACTIVATION_TANH
 };
 enum residual_kind {
     RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
@@ -123,6 +124,22 @@ enum kv_kind {
     KV_PASSING  /* the source's in its encoder: until the step's end, each layer's until the next */
 };
 
+/* A sequence's hidden states to one vector. */
+enum pooling_kind { POOLING_NONE, POOLING_MEAN, POOLING_FIRST, POOLING_LAST };
+struct pooling_spec {
+    enum pooling_kind kind;
+    bool normalize; /* divided by its length */
+};
+
+/* Numbers for the pooled vector x, one a label: out n(act(dense x)). */
+struct score_spec {
+    int64_t n_labels;         /* 0: the model gives none */
+    struct linear_spec dense; /* [n_embd][n_embd], or none */
+    enum activation activation;
+    struct norm_spec norm;
+    struct linear_spec out; /* [n_labels][n_embd] */
+};
+
 /* One cache of keys and values. Layers may share one. */
 struct kv_stream_spec {
     int64_t n_heads, key_dim, value_dim; /* value_dim 0: the values are a prefix of the keys */
@@ -160,6 +177,8 @@ struct spec {
     struct weight_ref token_types; /* [n_token_types][n_embd]: the row of a token's type is added */
     struct norm_spec embedding_norm; /* of the embedding, kind NONE: none */
     struct norm_spec output_norm;
+    struct pooling_spec pooling; /* the model's own, where the host asks for no other */
+    struct score_spec score;     /* of what the model's own pooling gives */
     struct layer_spec *layers; /* [n_layers] */
     struct rope_spec *ropes;
     int n_ropes;

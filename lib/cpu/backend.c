@@ -307,6 +307,20 @@ static status cpu_hidden(struct backend_context *context, int64_t row, const flo
     return OK;
 }
 
+static status view_of(const struct backend_context *context, reg index, int64_t row,
+                      const float **view) {
+    *view = execution_reg(context, index) + row * context->program->regs[index].width;
+    return OK;
+}
+
+static status cpu_pooled(struct backend_context *context, int64_t i, const float **view) {
+    return view_of(context, context->program->pooled, i, view);
+}
+
+static status cpu_score(struct backend_context *context, int64_t i, const float **view) {
+    return view_of(context, context->program->score, i, view);
+}
+
 const struct backend cpu_backend = {
     .name = "cpu",
     .n_devices = processor_count_devices,
@@ -325,4 +339,6 @@ const struct backend cpu_backend = {
     .run = cpu_run,
     .logits = cpu_logits,
     .hidden = cpu_hidden,
+    .pooled = cpu_pooled,
+    .score = cpu_score,
 };

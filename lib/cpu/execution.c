@@ -50,14 +50,28 @@ static void run_embed(const struct worker *worker, const struct op *op) {
     }
 }
 
+static int64_t rows_of(const struct backend_context *context, const struct op *op) {
+    return op->pooled ? context->step->n_pooled : context->step->n_rows;
+}
+
 static void run_norm(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct reg_plan *regs = context->program->regs;
-    struct range share = execution_share(worker, context->step->n_rows);
-    for (int64_t row = share.begin; row < share.end; row++)
-        linear_norm(worker, op->norm, execution_reg(context, op->in) + row * regs[op->in].width,
-                    (size_t)op->width,
-                    execution_reg(context, op->out[0]) + row * regs[op->out[0]].width);
+    struct range share = execution_share(worker, rows_of(context, op));
+    size_t n = (size_t)op->width;
+    for (int64_t row = share.begin; row < share.end; row++) {
+        const float *x = execution_reg(context, op->in) + row * regs[op->in].width;
+        float *y = execution_reg(context, op->out[0]) + row * regs[op->out[0]].width;
+        if (op->add != REG_NONE) {
+            const float *add = execution_reg(context, op->add) + row * regs[op->add].width;
+            linear_add_normed(worker, op, x, add, n, worker->scratch->sum);
+            x = worker->scratch->sum;
+        }
+        if (op->norm)
+            linear_norm(worker, op->norm, x, n, y);
+        else
+            memcpy(y, x, n * sizeof *y);
+    }
 }
 
 static void run_linear(const struct worker *worker, const struct op *op) {
@@ -66,7 +80,7 @@ static void run_linear(const struct worker *worker, const struct op *op) {
     struct linear_call call = {.op = op,
                                .in = execution_reg(context, op->in),
                                .in_stride = (size_t)regs[op->in].width,
-                               .n_rows = context->step->n_rows,
+                               .n_rows = rows_of(context, op),
                                .norm = op->norm};
     if (op->add != REG_NONE) {
         call.add = execution_reg(context, op->add);
@@ -139,6 +153,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_ATTENTION:
         attend_run(worker, op);
+        break;
+    case OP_POOL:
+        pool_run(worker, op);
         break;
     case OP_HEAD:
         run_head(worker, op);

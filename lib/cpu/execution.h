@@ -95,6 +95,9 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
 void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to);
 
+/* pool.c */
+void pool_run(const struct worker *worker, const struct op *op);
+
 /* attend.c */
 /* Floats of a head's row of biases by distance. */
 size_t attend_relative_stride(const struct relative_bias_spec *bias);

@@ -24,6 +24,24 @@ static status read_limit(const char *name, int64_t given, int64_t fallback, int6
     return fail(LIMIT, "%s is %" PRId64 ", at most %" PRId64 " is possible", name, *limit, most);
 }
 
+/* The model's own pooling, or the host's. */
+static status read_pooling(const struct spec *spec, const transformer_context_options *options,
+                           struct pooling_spec *pooling) {
+    static const enum pooling_kind kinds[] = {[TRANSFORMER_POOLING_NONE] = POOLING_NONE,
+                                              [TRANSFORMER_POOLING_MEAN] = POOLING_MEAN,
+                                              [TRANSFORMER_POOLING_FIRST] = POOLING_FIRST,
+                                              [TRANSFORMER_POOLING_LAST] = POOLING_LAST};
+    if (options->pooling > TRANSFORMER_POOLING_LAST)
+        return fail(UNSUPPORTED, "pooling %" PRIu32 " is not known", options->pooling);
+    *pooling = spec->pooling;
+    if (options->pooling) pooling->kind = kinds[options->pooling];
+    if (options->pooling_normalize)
+        pooling->normalize = options->pooling_normalize == TRANSFORMER_ON;
+    if (!spec->score.n_labels || (pooling->kind == spec->pooling.kind && !pooling->normalize))
+        return OK;
+    return fail(UNSUPPORTED, "another pooling than that of a model with a score head");
+}
+
 /* Of the pages that the fullest step takes where no sequence keeps its pages longer: each may have
  * a last one that is not full. */
 static int64_t whole_step_positions(const struct context_limits *limits) {
@@ -51,7 +69,8 @@ status context_limits_read(const transformer_model *model,
                            struct context_limits *limits) {
     const struct spec *spec = model->spec;
     int64_t most = spec->context_length < MAX_POSITIONS ? spec->context_length : MAX_POSITIONS;
-    bool whole = program_is_whole(spec);
+    TRY(read_pooling(spec, options, &limits->pooling));
+    bool whole = program_is_whole(spec, &limits->pooling);
     int64_t tokens = 0, step_tokens = DEFAULT_STEP_TOKENS;
     TRY(read_limit("max_sequence_tokens", options->max_sequence_tokens,
                    most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT, most,
@@ -118,7 +137,7 @@ static status build_program(struct memory *memory, const transformer_model *mode
     struct kv_format format;
     TRY(model->backend->kv_format(limits->kv_type, &format));
     TRY(program_build(memory, model->spec, model->rope_factors, limits->max_sequence_tokens,
-                      &format, program));
+                      &format, &limits->pooling, program));
     const struct kv_layout *kv = &(*program)->kv;
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV page counts", n_pages));
     for (int g = 0; g < kv->n_groups; g++) (*n_pages)[g] = pages_of_group(&kv->groups[g], limits);
@@ -149,6 +168,7 @@ static status take_step_buffers(transformer_context *context) {
             context->planned_sources[i].pages = tables + i * n_groups;
     }
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->samples));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->pooled));
     TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_rows));
     return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
 }
@@ -190,6 +210,7 @@ static void tear_down(transformer_context *context) {
     memory_give(memory, context->sources);
     memory_give(memory, context->planned_sequences);
     memory_give(memory, context->samples);
+    memory_give(memory, context->pooled);
     memory_give(memory, context->sequences);
     memory_give(memory, context->tokens);
     memory_give(memory, context->token_types);

@@ -9,6 +9,7 @@ struct context_limits { /* options with their defaults filled in */
     int64_t max_sequence_tokens, kv_pages, max_sequences, max_step_tokens, max_logit_rows;
     int64_t max_source_tokens; /* 0: the model takes no source */
     uint32_t kv_type;
+    struct pooling_spec pooling;
     int n_threads;
     const transformer_executor *executor;
 };
@@ -41,6 +42,7 @@ struct transformer_context {
     int32_t *logit_rows;
     int64_t *logit_positions;    /* position of each kept row in its sequence */
     struct step_sample *samples; /* [max_sequences] */
+    int32_t *pooled;             /* [max_sequences] */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
     uint64_t steps_done, rows;
 

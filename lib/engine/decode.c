@@ -4,7 +4,7 @@
 #include <string.h>
 
 struct plan {
-    int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows, n_samples;
+    int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows, n_samples, n_pooled;
     int64_t n_sources, n_source_rows;
     int64_t n_without_source; /* sequences that lack the one they need */
     int64_t n_unencoded;      /* those whose source found no room in this step */
@@ -72,8 +72,10 @@ static void add_rows(transformer_context *context, struct plan *plan,
         context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
         context->logit_positions[plan->n_logit_rows++] = sequence->n_computed + i;
     }
-    if (sequence->n_computed + n_rows == sequence->n_tokens && samples_after(context, sequence))
-        add_sample(context, plan, sequence);
+    bool ends = sequence->n_computed + n_rows == sequence->n_tokens;
+    if (ends && samples_after(context, sequence)) add_sample(context, plan, sequence);
+    if (ends && context->program->pooled != REG_NONE)
+        context->pooled[plan->n_pooled++] = (int32_t)plan->n_sequences;
     context->planned_sequences[plan->n_sequences++] = sequence;
     plan->n_rows += n_rows;
 }
@@ -269,7 +271,7 @@ static status give_up(transformer_context *context, const struct plan *plan,
 /* What the step computed belongs to the sequences now. */
 static void take_over(transformer_context *context, const struct plan *plan,
                       transformer_decode_result *result) {
-    int64_t logit_row = 0;
+    int64_t logit_row = 0, pooled = 0;
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
         const struct step_sequence *planned = &context->planned[i];
@@ -284,6 +286,8 @@ static void take_over(transformer_context *context, const struct plan *plan,
                context->logit_rows[logit_row] < planned->first_row + planned->n_rows)
             logit_row++;
         sequence->end_row = logit_row;
+        bool pools = pooled < plan->n_pooled && context->pooled[pooled] == i;
+        sequence->pooled = pools ? pooled++ : -1;
         if (sequence->n_computed == sequence->n_tokens) result->n_ready++;
     }
     context->steps_done++;
@@ -360,6 +364,8 @@ status decode_step(transformer_context *context, int64_t max_rows,
                         .n_logit_rows = plan.n_logit_rows,
                         .n_samples = plan.n_samples,
                         .samples = context->samples,
+                        .n_pooled = plan.n_pooled,
+                        .pooled = context->pooled,
                         .tokens = context->tokens,
                         .token_types = context->token_types,
                         .sequences = context->planned,

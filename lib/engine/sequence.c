@@ -84,6 +84,7 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     fork->logits_step = original->logits_step;
     fork->first_row = original->first_row;
     fork->end_row = original->end_row;
+    fork->pooled = original->pooled;
     page_table_fork(&original->context->cache, original->tables, fork->tables);
     *created = fork;
     return OK;
@@ -218,6 +219,14 @@ status sequence_logit_row(const transformer_sequence *sequence, int64_t position
                 return OK;
             }
     return fail(NOT_FOUND, "the last decode kept no logits of position %" PRId64, position);
+}
+
+status sequence_pooled(const transformer_sequence *sequence, int64_t *index) {
+    bool computed = sequence->n_computed == sequence->n_tokens && sequence->n_tokens > 0;
+    if (!computed || sequence->logits_step != sequence->context->steps || sequence->pooled < 0)
+        return fail(NOT_FOUND, "the last decode did not compute the sequence's last position");
+    *index = sequence->pooled;
+    return OK;
 }
 
 status sequence_sample(transformer_sequence *sequence, transformer_sampler *sampler,

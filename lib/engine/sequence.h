@@ -21,6 +21,7 @@ struct transformer_sequence {
      * context's. */
     uint64_t logits_step;
     int64_t first_row, end_row;
+    int64_t pooled; /* likewise, of the step's pooled vectors; -1: none */
     transformer_sequence *next_doomed;
 };
 
@@ -36,6 +37,8 @@ status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens
 status sequence_truncate(transformer_sequence *sequence, int64_t n);
 /* Row of the context's logits that belongs to position; NOT_FOUND. */
 status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row);
+/* The pooled vector's number; NOT_FOUND: the last step did not compute the last position. */
+status sequence_pooled(const transformer_sequence *sequence, int64_t *index);
 status sequence_sample(transformer_sequence *sequence, transformer_sampler *sampler,
                        int32_t *token);
 /* Takes it out of the context and frees all it has, its claim on the context too. */

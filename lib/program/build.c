@@ -12,7 +12,7 @@ struct builder {
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 9, LAYER_REGS = 9, OTHER_OPS = 4, OTHER_REGS = 1 };
+enum { LAYER_OPS = 9, LAYER_REGS = 9, OTHER_OPS = 8, OTHER_REGS = 5 };
 /* Besides, of a layer with cross attention; of an encoder. */
 enum { CROSS_OPS = 6, CROSS_REGS = 5, SOURCE_OPS = 3, SOURCE_REGS = 1 };
 
@@ -209,7 +209,50 @@ static void build_source(struct builder *b, const struct spec *spec) {
     b->program->n_source_ops = b->program->n_ops;
 }
 
-static void build_model(struct builder *b, const struct spec *spec) {
+/* All rows normed, as the head alone would do for those that are kept. */
+static void build_final_norm(struct builder *b, const struct spec *spec) {
+    if (b->pending == REG_NONE && spec->output_norm.kind == NORM_NONE) return;
+    reg x = b->residual, normed = new_reg(b, spec->n_embd);
+    struct op *op = emit(b, OP_NORM, -1, x, normed, REG_NONE, REG_NONE);
+    take_pending(b, op, false);
+    op->norm = norm_or_null(&spec->output_norm);
+    op->width = spec->n_embd;
+    b->residual = normed;
+}
+
+/* out n(act(dense x)) of the pooled vectors. */
+static void build_score(struct builder *b, const struct score_spec *score) {
+    struct program *program = b->program;
+    reg x = program->pooled;
+    const struct norm_spec *norm = norm_or_null(&score->norm);
+    if (score->dense.weight.tensor) {
+        reg hidden = new_reg(b, program->spec->n_embd);
+        emit_linear(b, -1, NULL, x, &score->dense, COMBINE_ACTIVATE, hidden);
+        struct op *op = &program->ops[program->n_ops - 1];
+        op->linear.activation = score->activation;
+        op->pooled = true;
+        x = hidden;
+    }
+    program->score = new_reg(b, score->n_labels);
+    program->n_labels = score->n_labels;
+    emit_linear(b, -1, norm, x, &score->out, COMBINE_STORE, program->score);
+    program->ops[program->n_ops - 1].pooled = true;
+}
+
+/* After the head, so that what it gives is there until the next step. */
+static void build_pooling(struct builder *b, const struct spec *spec,
+                          const struct pooling_spec *pooling) {
+    struct program *program = b->program;
+    program->pooled = new_reg(b, spec->n_embd);
+    struct op *op = emit(b, OP_POOL, -1, b->residual, program->pooled, REG_NONE, REG_NONE);
+    op->pooling = *pooling;
+    if (spec->score.n_labels) build_score(b, &spec->score);
+    touch(b, program->pooled);
+    touch(b, program->score);
+}
+
+static void build_model(struct builder *b, const struct spec *spec,
+                        const struct pooling_spec *pooling) {
     b->residual = new_reg(b, spec->n_embd);
     struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
     embed->embed.table = &spec->embedding.weight;
@@ -220,13 +263,15 @@ static void build_model(struct builder *b, const struct spec *spec) {
     emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
     for (int layer = 0; layer < spec->n_layers; layer++)
         build_layer(b, &spec->layers[layer], layer);
+    if (pooling->kind != POOLING_NONE) build_final_norm(b, spec);
     struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
     head->boundary = true;
     take_pending(b, head, false);
-    head->norm = norm_or_null(&spec->output_norm);
+    head->norm = pooling->kind == POOLING_NONE ? norm_or_null(&spec->output_norm) : NULL;
     head->linear.n_weights = b->program->n_logits ? 1 : 0;
     head->linear.weights[0] = &spec->head;
     if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
+    if (pooling->kind != POOLING_NONE) build_pooling(b, spec, pooling);
 }
 
 /* ---- what the ops can't do is refused, never left out ---- */
@@ -331,11 +376,13 @@ static status check_spec(const struct spec *spec) {
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
     TRY(check_norm(&place, &spec->output_norm));
     TRY(check_norm(&place, &spec->embedding_norm));
+    TRY(check_norm(&place, &spec->score.norm));
     for (place.layer = 0; place.layer < spec->n_layers; place.layer++) TRY(check_layer(&place));
     return OK;
 }
 
-bool program_is_whole(const struct spec *spec) {
+bool program_is_whole(const struct spec *spec, const struct pooling_spec *pooling) {
+    if (pooling->kind == POOLING_MEAN || pooling->kind == POOLING_FIRST) return true;
     for (int64_t i = 0; i < spec->n_layers; i++)
         if (spec->layers[i].attention.bidirectional) return true;
     return false;
@@ -377,7 +424,7 @@ static status make_slopes(struct program *program) {
 }
 
 static status fill(struct program *program, const struct rope_factors *factors, int64_t max_tokens,
-                   const struct kv_format *kv_format) {
+                   const struct kv_format *kv_format, const struct pooling_spec *pooling) {
     const struct spec *spec = program->spec;
     bool source = spec->source.n_layers > 0;
     size_t n_cross = source ? (size_t)spec->n_layers : 0;
@@ -389,10 +436,10 @@ static status fill(struct program *program, const struct rope_factors *factors, 
                           n_layers * LAYER_REGS + n_cross * CROSS_REGS + OTHER_REGS + SOURCE_REGS,
                           "the program's registers", &program->regs));
     program->n_logits = spec->head.weight.tensor ? spec->n_vocab : 0;
-    program->whole = program_is_whole(spec);
+    program->whole = program_is_whole(spec, pooling);
     struct builder b = {.program = program, .pending = REG_NONE};
     if (source) build_source(&b, spec);
-    build_model(&b, spec);
+    build_model(&b, spec, pooling);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
     TRY(make_frequencies(program, factors, max_tokens));
     TRY(make_slopes(program));
@@ -401,13 +448,15 @@ static status fill(struct program *program, const struct rope_factors *factors, 
 
 status program_build(struct memory *memory, const struct spec *spec,
                      const struct rope_factors *factors, int64_t max_tokens,
-                     const struct kv_format *kv_format, struct program **program) {
+                     const struct kv_format *kv_format,
+                     const struct pooling_spec *pooling, struct program **program) {
     struct program *fresh;
     TRY(check_spec(spec));
     TRY(MEMORY_TAKE_ONE(memory, "the program", &fresh));
     fresh->memory = memory;
     fresh->spec = spec;
-    status result = fill(fresh, factors, max_tokens, kv_format);
+    fresh->pooled = fresh->score = REG_NONE;
+    status result = fill(fresh, factors, max_tokens, kv_format, pooling);
     if (result != OK) {
         program_free(fresh);
         return result;

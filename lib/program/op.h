@@ -27,6 +27,7 @@ enum op_kind {
     OP_NORM,   /* out = n(in), which may be one register */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
+    OP_POOL,       /* out = the pooled vector of each sequence that the step pools */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
              * kept by the backend */
 };
@@ -44,8 +45,9 @@ struct op {
     enum op_kind kind;
     int layer;     /* -1: outside the layers */
     bool boundary; /* a step may stop before this op */
+    bool pooled;   /* LINEAR, NORM: their rows are pooled vectors */
     reg in, out[OP_MAX_WEIGHTS];
-    /* LINEAR and HEAD, where the family norms or scales what a block gives: their input is
+    /* LINEAR, NORM and HEAD, where the family norms or scales what a block gives: their input is
      * in + add_scale * add_norm(add), which also goes to `sum` unless that is REG_NONE. */
     reg add, sum;
     float add_scale;
@@ -66,6 +68,7 @@ struct op {
             float scale;
         } embed;
         int64_t width; /* NORM: floats of a row */
+        struct pooling_spec pooling; /* POOL */
     };
 };
 
@@ -82,7 +85,10 @@ struct program {
     float *slopes;      /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
     int64_t n_logits; /* n_vocab, or 0: the model gives none */
-    bool whole;       /* a sequence is computed in one step: some query sees keys behind it */
+    reg pooled, score; /* [pooled vectors][n_embd], [..][n_labels] once all ops ran; or none */
+    int64_t n_labels;
+    bool whole;       /* a sequence is computed in one step: some query sees keys behind it, or
+                         its rows are pooled from the first on */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;
@@ -99,11 +105,11 @@ struct rope_factors {
  * that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
                      const struct rope_factors *factors, int64_t max_tokens,
-                     const struct kv_format *kv_format, struct program **program);
+                     const struct kv_format *kv_format,
+                     const struct pooling_spec *pooling, struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
 
-/* Whether a sequence must be computed in one step: some query sees keys behind it. */
-bool program_is_whole(const struct spec *spec);
+bool program_is_whole(const struct spec *spec, const struct pooling_spec *pooling);
 
 /* buffers.c: gives each register its offset, returns floats of a row in all. */
 int64_t buffers_plan(struct reg_plan *regs, int n_regs);

@@ -29,7 +29,8 @@ static status build(void) {
     struct program *program = NULL;
     uint64_t bytes = memory.bytes;
     status result =
-        program_build(&memory, spec, NULL, 64, &(struct kv_format){.element_bytes = 2}, &program);
+        program_build(&memory, spec, NULL, 64, &(struct kv_format){.element_bytes = 2},
+                      &(struct pooling_spec){POOLING_NONE, false}, &program);
     ck_assert((program != NULL) == (result == OK));
     program_free(program);
     ck_assert_uint_eq(memory.bytes, bytes);

@@ -76,6 +76,8 @@ static float activate(enum activation activation, float x) {
                             reference_exp(-2.0 * 0.7978845608028654 * (d + 0.044715 * d * d * d))));
     case ACTIVATION_GELU:
         return (float)(d * reference_normal_cdf(d));
+    case ACTIVATION_TANH:
+        return (float)reference_tanh((double)x);
     case ACTIVATION_RELU:
         return x < 0.0f ? 0.0f : x;
     }

@@ -119,6 +119,8 @@ static simd_f activate(enum activation activation, simd_f x) {
     }
     case ACTIVATION_GELU:
         return simd_mul(x, simd_normal_cdf(x));
+    case ACTIVATION_TANH:
+        return simd_tanh(x);
     case ACTIVATION_RELU:
         return simd_max(simd_zero(), x);
     }
@@ -148,6 +150,9 @@ static void gate(enum activation activation, const float *gate_values, const flo
         break;
     case ACTIVATION_GELU:
         gate_row(ACTIVATION_GELU, gate_values, up, n, y);
+        break;
+    case ACTIVATION_TANH:
+        gate_row(ACTIVATION_TANH, gate_values, up, n, y);
         break;
     case ACTIVATION_RELU:
         gate_row(ACTIVATION_RELU, gate_values, up, n, y);
