@@ -18,6 +18,7 @@ struct walk {
 static int64_t last_key(const struct attention_geometry *geometry,
                         const struct step_sequence *sequence, int64_t position) {
     int64_t last = sequence->position + sequence->n_rows - 1, window = geometry->window;
+    if (geometry->cross) return sequence->n_source - 1;
     if (!geometry->bidirectional) return position;
     return window && position + window - 1 < last ? position + window - 1 : last;
 }
@@ -48,8 +49,11 @@ static bool walk_next(struct walk *walk, struct tile *tile) {
 
 static struct walk walk_begin(const struct attention_geometry *geometry,
                               const struct attention_limits *limits, const struct step *step) {
-    return (struct walk){
-        .geometry = geometry, .step = step, .rows_per_item = limits->rows_per_item};
+    bool ours = geometry->of_source == step->source;
+    return (struct walk){.geometry = geometry,
+                         .step = step,
+                         .rows_per_item = limits->rows_per_item,
+                         .sequence = ours ? 0 : step->n_sequences};
 }
 
 static int64_t ceil_div(int64_t a, int64_t b) {

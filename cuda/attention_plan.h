@@ -10,6 +10,8 @@
 struct attention_geometry {
     int64_t window; /* keys a query sees; 0: all before it */
     bool bidirectional; /* those behind it, too */
+    bool cross;         /* those of the sequence's source, all */
+    bool of_source;     /* of the steps of sources; else of the others */
     int64_t n_heads, n_kv_heads;
     int64_t key_dim, value_dim;
 };

@@ -55,6 +55,7 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
     return a->window == b->window && a->bidirectional == b->bidirectional &&
+           a->cross == b->cross && a->of_source == b->of_source &&
            a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
            a->key_dim == b->key_dim && a->value_dim == b->value_dim;
 }
@@ -64,6 +65,7 @@ static int64_t slots_wanted(const struct attention_geometry *geometry,
     int64_t seen = geometry->window && !geometry->bidirectional
                        ? smaller(geometry->window, limits->max_sequence_tokens)
                                     : limits->max_sequence_tokens;
+    if (geometry->cross || geometry->of_source) seen = limits->max_source_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
     return larger(of_one, smaller(of_one * limits->max_sequences,
@@ -72,9 +74,9 @@ static int64_t slots_wanted(const struct attention_geometry *geometry,
 
 /* Lists of attention work, one for each geometry among the layers. */
 struct attentions {
-    struct step_attention *of; /* [n_layers], the first n used */
+    struct step_attention *of; /* [n_attentions], the first n used */
     struct attention_choice *choice;
-    int *of_layer; /* [n_layers] */
+    int *of_op; /* [n_ops] of those with attention */
     int n;
 };
 
@@ -110,13 +112,21 @@ static status add_geometry(const struct cuda_properties *device,
     return OK;
 }
 
-static status find_attentions(const struct cuda_properties *device, const struct spec *spec,
+/* At most so many geometries. */
+static size_t n_attentions(const struct spec *spec) {
+    return (size_t)spec->n_layers * (spec->source.n_layers ? 2 : 1) + (size_t)spec->source.n_layers;
+}
+
+static status find_attentions(const struct cuda_properties *device, const struct program *program,
                               const struct backend_limits *limits, struct attentions *attentions) {
-    for (int64_t layer = 0; layer < spec->n_layers; layer++) {
-        const struct attention_spec *a = &spec->layers[layer].attention;
-        const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+    for (int op = 0; op < program->n_ops; op++) {
+        const struct attention_spec *a = program->ops[op].attention;
+        if (program->ops[op].kind != OP_ATTENTION) continue;
+        const struct kv_stream_spec *stream = &program->spec->kv_streams[a->kv_stream];
         struct attention_geometry geometry = {.window = a->window,
                                               .bidirectional = a->bidirectional,
+                                              .cross = a->cross,
+                                              .of_source = op < program->n_source_ops,
                                               .n_heads = a->n_heads,
                                               .n_kv_heads = a->n_kv_heads,
                                               .key_dim = stream->key_dim,
@@ -124,23 +134,24 @@ static status find_attentions(const struct cuda_properties *device, const struct
         int i = 0;
         while (i < attentions->n && !same_geometry(&attentions->of[i].geometry, &geometry)) i++;
         if (i == attentions->n) TRY(add_geometry(device, limits, &geometry, attentions));
-        attentions->of_layer[layer] = i;
+        attentions->of_op[op] = i;
     }
     return OK;
 }
 
-static status take_attentions(struct memory *memory, const struct spec *spec,
+static status take_attentions(struct memory *memory, const struct program *program,
                               struct attentions *attentions) {
-    size_t n = (size_t)spec->n_layers;
+    size_t n = n_attentions(program->spec);
     TRY(MEMORY_TAKE_ARRAY(memory, n, "attention's work", &attentions->of));
     TRY(MEMORY_TAKE_ARRAY(memory, n, "attention's work", &attentions->choice));
-    return MEMORY_TAKE_ARRAY(memory, n, "attention's work", &attentions->of_layer);
+    return MEMORY_TAKE_ARRAY(memory, (size_t)program->n_ops, "attention's work",
+                             &attentions->of_op);
 }
 
 static void give_attentions(struct memory *memory, struct attentions *attentions) {
     memory_give(memory, attentions->of);
     memory_give(memory, attentions->choice);
-    memory_give(memory, attentions->of_layer);
+    memory_give(memory, attentions->of_op);
 }
 
 /* ---- sizes ---- */
@@ -177,7 +188,9 @@ static void measure(const struct cuda_properties *device, const struct program *
     uint64_t rows = (uint64_t)limits->max_rows, logit_rows = (uint64_t)limits->max_logit_rows;
     *sizes = (struct sizes){.hidden_stride = padded(spec->n_embd),
                             .logits_stride = padded(program->n_logits)};
-    *data = (struct step_data){.attentions = attentions->of, .n_attentions = attentions->n};
+    *data = (struct step_data){.attentions = attentions->of,
+                                .n_attentions = attentions->n,
+                                .groups = program->kv.groups};
     step_data_measure(data, limits, program->kv.n_groups);
     sizes->block = place(sizes, data->bytes, 1);
     sizes->buffers =
@@ -203,11 +216,11 @@ static void measure(const struct cuda_properties *device, const struct program *
 }
 
 static uint64_t host_bytes(const struct program *program, const struct backend_limits *limits) {
-    size_t layers = (size_t)program->spec->n_layers, ropes = (size_t)program->spec->n_ropes;
+    size_t layers = n_attentions(program->spec), ropes = (size_t)program->spec->n_ropes;
     return memory_cost(sizeof(struct backend_context)) +
            memory_cost(layers * sizeof(struct step_attention)) +
            memory_cost(layers * sizeof(struct attention_choice)) +
-           memory_cost(layers * sizeof(int)) + 2 * memory_cost(ropes * sizeof(float *)) +
+           memory_cost((size_t)program->n_ops * sizeof(int)) + 2 * memory_cost(ropes * sizeof(float *)) +
            memory_cost((size_t)program->kv.n_groups * sizeof(uint8_t *)) +
            memory_cost(STEP_MAX_RANGES(layers) * sizeof(struct step_range)) +
            memory_cost((size_t)limits->max_logit_rows);
@@ -222,8 +235,8 @@ status cuda_context_bytes(const struct program *program, const struct backend_ch
     int ordinal;
     status result;
     TRY(device_list_find(choice->device, &ordinal, &properties));
-    TRY_OR_EXIT(take_attentions(program->memory, program->spec, &attentions));
-    TRY_OR_EXIT(find_attentions(&properties, program->spec, limits, &attentions));
+    TRY_OR_EXIT(take_attentions(program->memory, program, &attentions));
+    TRY_OR_EXIT(find_attentions(&properties, program, limits, &attentions));
     measure(&properties, program, limits, &attentions, &data, &sizes);
     *bytes = (struct backend_bytes){.host = host_bytes(program, limits)};
     for (int g = 0; g < program->kv.n_groups; g++) {
@@ -276,7 +289,7 @@ static status take_host(struct backend_context *context) {
     TRY(MEMORY_TAKE_ARRAY(memory, n_ropes, "rope tables", &context->frequencies));
     TRY(MEMORY_TAKE_ARRAY(memory, n_ropes, "rope tables", &context->rope_tables));
     TRY(MEMORY_TAKE_ARRAY(memory, n_groups, "the table of KV pools", &context->pools));
-    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)STEP_MAX_RANGES(spec->n_layers), "a step's copies",
+    TRY(MEMORY_TAKE_ARRAY(memory, STEP_MAX_RANGES(n_attentions(spec)), "a step's copies",
                           &context->ranges));
     return MEMORY_TAKE_ARRAY(memory, (size_t)context->limits.max_logit_rows, "logits",
                              &context->fetched);
@@ -351,13 +364,13 @@ static status fill(struct backend_context *context) {
     struct attentions attentions = {0};
     struct sizes sizes;
     TRY(take_host(context));
-    status result = take_attentions(context->memory, context->program->spec, &attentions);
+    status result = take_attentions(context->memory, context->program, &attentions);
     context->data.attentions = attentions.of;
     context->attention = attentions.choice;
-    context->attention_of = attentions.of_layer;
+    context->attention_of = attentions.of_op;
     TRY(result);
     const struct cuda_properties *properties = &context->device->properties;
-    TRY(find_attentions(properties, context->program->spec, &context->limits, &attentions));
+    TRY(find_attentions(properties, context->program, &context->limits, &attentions));
     measure(properties, context->program, &context->limits, &attentions, &context->data, &sizes);
     TRY(device_enter(context->device, &caller));
     result = take_device(context, &sizes);

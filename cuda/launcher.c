@@ -141,14 +141,14 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
-        .q = launcher_reg(context, op->in),
+        .q = op->in == REG_NONE ? NULL : launcher_reg(context, op->in),
         .k = launcher_reg(context, op->out[0]),
         .v = launcher_reg(context, op->out[1]),
-        .q_stride = width_of(context, op->in),
+        .q_stride = op->in == REG_NONE ? 0 : width_of(context, op->in),
         .k_stride = width_of(context, op->out[0]),
         .v_stride = width_of(context, op->out[1]),
         .n_rows = (uint32_t)launcher->n_rows,
-        .n_heads = (uint32_t)a->n_heads,
+        .n_heads = op->in == REG_NONE ? 0 : (uint32_t)a->n_heads,
         .head_dim = (uint32_t)a->head_dim,
         .q_norm = cuda_weights_vector(model, &q_norm->weight),
         .k_norm = cuda_weights_vector(model, &k_norm->weight),
@@ -174,7 +174,7 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
 static status launch_attention(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct attention_spec *a = op->attention;
-    int index = context->attention_of[op->layer];
+    int index = context->attention_of[op - context->program->ops];
     const struct attention_choice *choice = &context->attention[index];
     const struct step_attention *work = &context->data.attentions[index];
     const uint8_t *block = context->block;
@@ -187,19 +187,28 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .q_stride = width_of(context, op->in),
         .out_stride = width_of(context, op->out[0]),
         .n_heads = (uint32_t)a->n_heads,
-        .unmasked = a->bidirectional,
+        .unmasked = a->bidirectional || a->cross,
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
-        .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts),
+        .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts) +
+                      (a->cross ? context->data.max_sequences : 0),
         .items = (const struct attention_item *)(const void *)(block + work->items),
         .n_items = counts,
         .merges = (const struct attention_merge_item *)(const void *)(block + work->merges),
         .n_merges = counts + 1,
         .parts = context->attention_parts,
     };
+    if (a->relative_bias) {
+        const struct relative_bias_spec *bias =
+            &context->program->spec->relative_biases[a->relative_bias - 1];
+        args.relative_bias = cuda_weights_vector(context->model, &bias->table);
+        args.relative_buckets = (uint32_t)bias->n_buckets;
+        args.relative_max_distance = (uint32_t)bias->max_distance;
+        args.relative_bidirectional = bias->bidirectional;
+    }
     TRY(launcher_launch(launcher, &choice->launch, &args));
     return work->limits.max_merges ? launcher_launch(launcher, &choice->merge, &args) : OK;
 }
@@ -261,7 +270,9 @@ static status keep_pace(struct backend_context *context, int boundary) {
 static status launch_ops(struct launcher *launcher, atomic_int *cancel, bool *stopped) {
     const struct program *program = launcher->context->program;
     int boundary = 0;
-    for (int i = 0; i < program->n_ops; i++) {
+    int first = launcher->source ? 0 : program->n_source_ops;
+    int end = launcher->source ? program->n_source_ops : program->n_ops;
+    for (int i = first; i < end; i++) {
         const struct op *op = &program->ops[i];
         if (op->boundary && cancel) {
             TRY(keep_pace(launcher->context, boundary++));
@@ -276,6 +287,7 @@ static status launch_ops(struct launcher *launcher, atomic_int *cancel, bool *st
 
 status launcher_run(struct backend_context *context, const struct step *step, bool *stopped) {
     struct launcher launcher = {.context = context,
+                                .source = step->source,
                                 .n_rows = step->n_rows,
                                 .n_logit_rows = step->n_logit_rows,
                                 .n_pooled = step->n_pooled};

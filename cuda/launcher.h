@@ -51,7 +51,7 @@ struct backend_context {
     /* On the host. */
     struct step_data data;
     struct attention_choice *attention; /* [data.n_attentions] */
-    int *attention_of;                  /* [n_layers] index in these */
+    int *attention_of;                  /* [n_ops] index in these of those with attention */
     uint8_t *host_block;                /* pinned [data.bytes] */
     struct step_range *ranges;
     float *host_hidden, *host_logits; /* pinned, as on the device */
@@ -66,6 +66,7 @@ struct backend_context {
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows, n_pooled;
+    bool source;     /* the rows are those of sources */
     bool apart;      /* no launch begins while the one before it runs */
     bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
     bool only_loads; /* no launch, the kernel is made ready for one */

@@ -28,7 +28,7 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
     data->position = place(&end, limits->max_rows, sizeof(int64_t));
     data->sequence = place(&end, limits->max_rows, sizeof(int32_t));
     data->logit_row = place(&end, limits->max_logit_rows, sizeof(int32_t));
-    data->key_counts = place(&end, limits->max_sequences, sizeof(int64_t));
+    data->key_counts = place(&end, 2 * limits->max_sequences, sizeof(int64_t));
     data->pages_at = place(&end, n_groups * limits->max_sequences, sizeof(uint32_t));
     for (int i = 0; i < data->n_attentions; i++)
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
@@ -41,7 +41,9 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
         attention->merges =
             place(&end, attention->limits.max_merges, sizeof(struct attention_merge_item));
     }
-    int64_t pages = limits->max_sequence_tokens / KV_PAGE_TOKENS + 1;
+    int64_t most = limits->max_sequence_tokens, pages;
+    if (limits->max_source_tokens > most) most = limits->max_source_tokens;
+    pages = most / KV_PAGE_TOKENS + 1;
     data->pages =
         place(&end, (int64_t)mul_saturating((uint64_t)(n_groups * sequences), (uint64_t)pages),
               sizeof(int32_t));
@@ -64,6 +66,7 @@ static void write_rows(const struct step_data *data, const struct step *step, in
     for (int64_t s = 0; s < step->n_sequences; s++) {
         const struct step_sequence *of = &step->sequences[s];
         key_counts[s] = of->position + of->n_rows;
+        key_counts[data->max_sequences + s] = of->n_source;
         for (int64_t i = 0; i < of->n_rows; i++) {
             position[of->first_row + i] = of->position + i;
             sequence[of->first_row + i] = (int32_t)s;
@@ -79,6 +82,16 @@ static void write_rows(const struct step_data *data, const struct step *step, in
     for (int64_t row = step->n_logit_rows; row < n_logit_rows; row++) logit_row[row] = 0;
 }
 
+/* Of a group, that a sequence has in this step. */
+static size_t pages_of(const struct step_data *data, const struct step *step, int group,
+                       const struct step_sequence *sequence) {
+    enum kv_kind kind = data->groups ? data->groups[group].kind : KV_GROWING;
+    bool here = kind == KV_FIXED || (kind == KV_PASSING) == step->source;
+    int64_t n =
+        kind == KV_GROWING ? sequence->position + sequence->n_rows : sequence->n_source;
+    return here ? (size_t)((n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS) : 0;
+}
+
 /* Returns the pages in all. */
 static size_t write_pages(const struct step_data *data, const struct step *step, uint8_t *block) {
     int32_t *pages = (int32_t *)(void *)(block + data->pages);
@@ -87,10 +100,9 @@ static size_t write_pages(const struct step_data *data, const struct step *step,
     for (int g = 0; g < data->n_groups; g++)
         for (int64_t s = 0; s < step->n_sequences; s++) {
             const struct step_sequence *sequence = &step->sequences[s];
-            int64_t last = sequence->position + sequence->n_rows - 1;
-            size_t n = (size_t)(last / KV_PAGE_TOKENS + 1);
+            size_t n = pages_of(data, step, g, sequence);
             pages_at[g * data->max_sequences + s] = (uint32_t)n_pages;
-            memcpy(pages + n_pages, sequence->pages[g], n * sizeof *pages);
+            if (n) memcpy(pages + n_pages, sequence->pages[g], n * sizeof *pages);
             n_pages += n;
         }
     return n_pages;

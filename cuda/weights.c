@@ -2,6 +2,7 @@
 
 #include "base/checked.h"
 #include "cuda/device_list.h"
+#include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/weight_layout.h"
 
 /* Rows are packed into pinned memory in pieces of about this size; while one is copied to the
@@ -71,11 +72,17 @@ static status measure_arena(const struct spec *spec, size_t *vectors, size_t *ar
     return OK;
 }
 
-/* What no launch does yet is refused when the model is opened. */
+/* What no kernel does is refused when the model is opened. */
 static status check_spec(const struct spec *spec) {
-    if (!spec->source.n_layers && !spec->n_relative_biases) return OK;
-    return fail(UNSUPPORTED, "architecture '%s': encoder-decoders run on the CPU alone",
-                spec->architecture);
+    for (int i = 0; i < spec->n_relative_biases; i++) {
+        const struct relative_bias_spec *bias = &spec->relative_biases[i];
+        if (bias->max_distance > ATTENTION_MAX_DISTANCE || bias->n_buckets > 256)
+            return fail(UNSUPPORTED,
+                        "architecture '%s': biases by distances up to %" PRId64 " in %" PRId64
+                        " buckets are not supported on this device",
+                        spec->architecture, bias->max_distance, bias->n_buckets);
+    }
+    return OK;
 }
 
 status cuda_weights_bytes(const struct spec *spec, const struct backend_choice *choice,
