@@ -8,7 +8,7 @@
 
 /* What layers that share a plan have in common. */
 struct attention_geometry {
-    int64_t window; /* keys a query sees; 0: all before it */
+    int64_t window;     /* keys a query sees; 0: all before it */
     bool bidirectional; /* those behind it, too */
     bool cross;         /* those of the sequence's source, all */
     bool of_source;     /* of the steps of sources; else of the others */

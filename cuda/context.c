@@ -54,17 +54,17 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 }
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
-    return a->window == b->window && a->bidirectional == b->bidirectional &&
-           a->cross == b->cross && a->of_source == b->of_source &&
-           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
-           a->key_dim == b->key_dim && a->value_dim == b->value_dim;
+    return a->window == b->window && a->bidirectional == b->bidirectional && a->cross == b->cross &&
+           a->of_source == b->of_source && a->n_heads == b->n_heads &&
+           a->n_kv_heads == b->n_kv_heads && a->key_dim == b->key_dim &&
+           a->value_dim == b->value_dim;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
                             const struct backend_limits *limits) {
     int64_t seen = geometry->window && !geometry->bidirectional
                        ? smaller(geometry->window, limits->max_sequence_tokens)
-                                    : limits->max_sequence_tokens;
+                       : limits->max_sequence_tokens;
     if (geometry->cross || geometry->of_source) seen = limits->max_source_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
@@ -188,9 +188,8 @@ static void measure(const struct cuda_properties *device, const struct program *
     uint64_t rows = (uint64_t)limits->max_rows, logit_rows = (uint64_t)limits->max_logit_rows;
     *sizes = (struct sizes){.hidden_stride = padded(spec->n_embd),
                             .logits_stride = padded(program->n_logits)};
-    *data = (struct step_data){.attentions = attentions->of,
-                                .n_attentions = attentions->n,
-                                .groups = program->kv.groups};
+    *data = (struct step_data){
+        .attentions = attentions->of, .n_attentions = attentions->n, .groups = program->kv.groups};
     step_data_measure(data, limits, program->kv.n_groups);
     sizes->block = place(sizes, data->bytes, 1);
     sizes->buffers =
@@ -220,7 +219,8 @@ static uint64_t host_bytes(const struct program *program, const struct backend_l
     return memory_cost(sizeof(struct backend_context)) +
            memory_cost(layers * sizeof(struct step_attention)) +
            memory_cost(layers * sizeof(struct attention_choice)) +
-           memory_cost((size_t)program->n_ops * sizeof(int)) + 2 * memory_cost(ropes * sizeof(float *)) +
+           memory_cost((size_t)program->n_ops * sizeof(int)) +
+           2 * memory_cost(ropes * sizeof(float *)) +
            memory_cost((size_t)program->kv.n_groups * sizeof(uint8_t *)) +
            memory_cost(STEP_MAX_RANGES(layers) * sizeof(struct step_range)) +
            memory_cost((size_t)limits->max_logit_rows);
@@ -308,8 +308,7 @@ static status take_pools(struct backend_context *context) {
 
 static status take_pooled(struct backend_context *context, reg index, float **host) {
     if (index == REG_NONE) return OK;
-    size_t floats =
-        (size_t)(context->limits.max_sequences * context->program->regs[index].width);
+    size_t floats = (size_t)(context->limits.max_sequences * context->program->regs[index].width);
     return DEVICE_TAKE_PINNED(context->device, floats * sizeof(float), "pooled vectors", host);
 }
 

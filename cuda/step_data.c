@@ -87,8 +87,7 @@ static size_t pages_of(const struct step_data *data, const struct step *step, in
                        const struct step_sequence *sequence) {
     enum kv_kind kind = data->groups ? data->groups[group].kind : KV_GROWING;
     bool here = kind == KV_FIXED || (kind == KV_PASSING) == step->source;
-    int64_t n =
-        kind == KV_GROWING ? sequence->position + sequence->n_rows : sequence->n_source;
+    int64_t n = kind == KV_GROWING ? sequence->position + sequence->n_rows : sequence->n_source;
     return here ? (size_t)((n + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS) : 0;
 }
 

@@ -19,7 +19,7 @@ struct step_attention {
 struct step_data {
     int64_t max_rows, max_sequences, max_logit_rows;
     int n_groups, n_attentions;
-    const struct kv_group *groups; /* [n_groups]; NULL: all grow */
+    const struct kv_group *groups;     /* [n_groups]; NULL: all grow */
     struct step_attention *attentions; /* [n_attentions] */
     size_t token, token_type, position, sequence, logit_row;
     size_t key_counts;  /* [max_sequences] of int64_t; then those of sources */

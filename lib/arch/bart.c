@@ -65,11 +65,11 @@ static status bind_norms(const struct side *side, int64_t i, bool decoder,
 }
 
 /* A table of the side's own, or one of both. */
-static status bind_positions(const struct side *side, int64_t offset, struct weight_ref *positions) {
+static status bind_positions(const struct side *side, int64_t offset,
+                             struct weight_ref *positions) {
     const struct spec *spec = side->spec;
-    const char *stem =
-        bind_has(side->binder, side->names->positions, 0) ? side->names->positions
-                                                          : "position_embd";
+    const char *stem = bind_has(side->binder, side->names->positions, 0) ? side->names->positions
+                                                                         : "position_embd";
     struct linear_spec table;
     TRY(bind_linear(side->binder, BIND_REQUIRED, stem, 0, 0, spec->n_embd, &table));
     *positions = table.weight;

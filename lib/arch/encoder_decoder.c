@@ -71,13 +71,13 @@ static status read_heads(const struct keys *keys, const struct spec *spec, bool 
                          struct attention_spec *a) {
     const char *file = checkpoint_name(keys->file);
     TRY(keys_i64(keys, "attention.head_count", 1, MAX_HEADS, &a->n_heads));
-    if (decoder)
-        TRY(keys_i64_or(keys, "decoder.attention.head_count", 1, MAX_HEADS, &a->n_heads));
+    if (decoder) TRY(keys_i64_or(keys, "decoder.attention.head_count", 1, MAX_HEADS, &a->n_heads));
     int64_t n_kv_heads = a->n_heads, value_length = 0;
     TRY(keys_i64_or(keys, "attention.head_count_kv", 1, MAX_HEADS, &n_kv_heads));
     if (n_kv_heads != a->n_heads)
-        return fail(UNSUPPORTED, "%s: '%s.attention.head_count_kv' is %" PRId64
-                    " with %" PRId64 " heads", file, keys->prefix, n_kv_heads, a->n_heads);
+        return fail(UNSUPPORTED,
+                    "%s: '%s.attention.head_count_kv' is %" PRId64 " with %" PRId64 " heads", file,
+                    keys->prefix, n_kv_heads, a->n_heads);
     a->n_kv_heads = a->n_heads;
     a->head_dim = 0;
     TRY(keys_i64_or(keys, "attention.key_length", 1, MAX_HEAD_DIM, &a->head_dim));
@@ -103,10 +103,8 @@ static void set_stream(struct spec *spec, struct attention_spec *a, int64_t stre
                        enum kv_kind kind) {
     a->rope = -1;
     a->kv_stream = (int)stream;
-    spec->kv_streams[stream] = (struct kv_stream_spec){.n_heads = a->n_kv_heads,
-                                                       .key_dim = a->head_dim,
-                                                       .value_dim = a->head_dim,
-                                                       .kind = kind};
+    spec->kv_streams[stream] = (struct kv_stream_spec){
+        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim, .kind = kind};
 }
 
 /* stem: "dec.blk.%d.cross_attn" say. */
@@ -120,8 +118,8 @@ static status bind_attention(struct binder *binder, const struct spec *spec, con
         char name[64];
         snprintf(name, sizeof name, "%s_%s", stem, names[i]);
         binder->of_source = source || (a->cross && (i == 1 || i == 2));
-        TRY(bind_linear(binder, BIND_REQUIRED, name, layer, i == 3 ? n : inner,
-                        i == 3 ? inner : n, linears[i]));
+        TRY(bind_linear(binder, BIND_REQUIRED, name, layer, i == 3 ? n : inner, i == 3 ? inner : n,
+                        linears[i]));
     }
     binder->of_source = source;
     return OK;
@@ -146,9 +144,8 @@ static status bind_ffn(const struct keys *keys, struct binder *binder, const str
                        spec->n_embd, ffn->n_ff, &ffn->down);
 }
 
-status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder,
-                                  struct spec *spec, const char *side, int64_t i,
-                                  struct layer_spec *layer) {
+status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  const char *side, int64_t i, struct layer_spec *layer) {
     bool decoder = !binder->of_source;
     struct attention_spec *a = &layer->attention;
     TRY(read_heads(keys, spec, decoder, a));

@@ -99,8 +99,7 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
                                   struct spec *spec);
 /* Attention and FFN of layer i of a side, "enc" (binder.of_source is set then) or "dec", which has
  * cross attention too; norms are left to the family. */
-status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder,
-                                  struct spec *spec, const char *side, int64_t i,
-                                  struct layer_spec *layer);
+status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  const char *side, int64_t i, struct layer_spec *layer);
 
 #endif

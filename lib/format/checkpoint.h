@@ -108,8 +108,8 @@ enum tensor_form {
     TENSOR_F32,
     TENSOR_F16,
     TENSOR_BF16,
-    /* In no file: row p has sin(p f) for each frequency f, then cos(p f), arXiv:1706.03762. Of n / 2
-     * frequencies number i is 10000^(-2 i / n), or with the ends 10000^(-2 i / (n - 2)). */
+    /* In no file: row p has sin(p f) for each frequency f, then cos(p f), arXiv:1706.03762. Of n /
+     * 2 frequencies number i is 10000^(-2 i / n), or with the ends 10000^(-2 i / (n - 2)). */
     TENSOR_SINUSOID,
     TENSOR_SINUSOID_ENDS
 };

@@ -18,7 +18,7 @@ struct hf {
     const struct hf_family *family;
     int64_t n_layers;
     int64_t n_decoder_layers; /* of the rows "decoder..."; n_layers where the config has no two */
-    struct part *parts; /* the last n_vectors are no files */
+    struct part *parts;       /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
     struct safetensors_tables tables;

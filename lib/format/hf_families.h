@@ -9,17 +9,17 @@
 enum hf_use {
     HF_INTEGER, /* of at least 1: becomes the metadata key `target`, unless one before it did */
     HF_NUMBER,  /* likewise, as F32 */
-    HF_INVERSE_ROOT, /* likewise, 1 / sqrt of it */
-    HF_WIDTHS,       /* likewise, an integer, times embedding_length */
-    HF_BOOL,         /* likewise, as true or false; it decides about tensors too */
-    HF_ACTIVATION,   /* likewise, a name of transformers' activations as one of lib/arch */
+    HF_INVERSE_ROOT,     /* likewise, 1 / sqrt of it */
+    HF_WIDTHS,           /* likewise, an integer, times embedding_length */
+    HF_BOOL,             /* likewise, as true or false; it decides about tensors too */
+    HF_ACTIVATION,       /* likewise, a name of transformers' activations as one of lib/arch */
     HF_GATED_ACTIVATION, /* likewise, "gated-NAME" too; T5's gated-gelu is by tanh */
     HF_TOKEN,            /* likewise, an integer of at least 0; a list is passed over */
     HF_ROOT,             /* likewise: true is the root of embedding_length, false is 1 */
     HF_ROOT_INVERSE,     /* likewise: true is 1 / that */
-    HF_FLAG,         /* decides about tensors and keys: `when` */
-    HF_MUST_BE,      /* one of the words in `target`, "silu|swish"; null passes too */
-    HF_FULL_LAYERS,  /* layer_types: all of them full_attention */
+    HF_FLAG,             /* decides about tensors and keys: `when` */
+    HF_MUST_BE,          /* one of the words in `target`, "silu|swish"; null passes too */
+    HF_FULL_LAYERS,      /* layer_types: all of them full_attention */
     HF_LAYERS,       /* layer_types: full_attention or sliding_attention, an array in `target` */
     HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
     HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */

@@ -169,8 +169,10 @@ static status read_root(struct hf *hf, const struct hf_key *key) {
     if (!yes && value->kind != JSON_FALSE && !json_is(value, "false"))
         return fail_value(hf, key, "true or false");
     double root = sqrt((double)hf_metadata_i64(hf, "embedding_length", 1));
-    return hf_metadata_f32(
-        hf, key->target, (float)(!yes ? 1.0 : key->use == HF_ROOT ? root : 1.0 / root));
+    return hf_metadata_f32(hf, key->target,
+                           (float)(!yes                  ? 1.0
+                                   : key->use == HF_ROOT ? root
+                                                         : 1.0 / root));
 }
 
 static status check_word(const struct hf *hf, const struct hf_key *key) {
@@ -219,8 +221,7 @@ static status read_activation(struct hf *hf, const struct hf_key *key) {
             return hf_metadata_text(hf, key->target, "gelu_tanh");
     }
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (name.length == strlen(names[i][0]) &&
-            memcmp(name.data, names[i][0], name.length) == 0)
+        if (name.length == strlen(names[i][0]) && memcmp(name.data, names[i][0], name.length) == 0)
             return hf_metadata_text(hf, key->target, names[i][1]);
     return hf_config_refuse(&hf->config, key->name, value);
 }

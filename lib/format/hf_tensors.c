@@ -181,8 +181,8 @@ static bool has_tensor(const struct hf *hf, const char *name) {
 static status add_positions(struct hf *hf) {
     struct tensor_table *table = &hf->tables.tensors;
     int64_t width = hf_metadata_i64(hf, "embedding_length", 0);
-    int64_t rows = hf_metadata_i64(hf, "context_length", 0) +
-                   hf_metadata_i64(hf, "position_offset", 0);
+    int64_t rows =
+        hf_metadata_i64(hf, "context_length", 0) + hf_metadata_i64(hf, "position_offset", 0);
     if (hf->family->positions == HF_POSITIONS_NONE ||
         (has_tensor(hf, "enc.position_embd.weight") && has_tensor(hf, "dec.position_embd.weight")))
         return OK;

@@ -5,8 +5,8 @@
 
 size_t tensor_form_bytes(enum tensor_form form) {
     static const uint8_t bytes[] = {
-        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8, [TENSOR_F32] = 4, [TENSOR_F16] = 2, [TENSOR_BF16] = 2,
-        [TENSOR_SINUSOID_ENDS] = 0,
+        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8,  [TENSOR_F32] = 4,
+        [TENSOR_F16] = 2,   [TENSOR_BF16] = 2, [TENSOR_SINUSOID_ENDS] = 0,
     };
     return bytes[form];
 }

@@ -85,8 +85,7 @@ START_TEST(calls_that_are_wrong) {
     invalid(transformer_sequence_set_source(sequence, NULL, 3, NULL));
     invalid(transformer_sequence_set_source(sequence, tokens, -1, NULL));
     invalid(transformer_sequence_set_source(sequence, tokens, 0, NULL));
-    expect(TRANSFORMER_UNSUPPORTED,
-           transformer_sequence_set_source(sequence, tokens, 3, &options));
+    expect(TRANSFORMER_UNSUPPORTED, transformer_sequence_set_source(sequence, tokens, 3, &options));
     tokens[2] = 61;
     invalid(transformer_sequence_set_source(sequence, tokens, 3, NULL));
     ck_assert_msg(strstr(transformer_last_error(), "tokens[2]"), "%s", transformer_last_error());
@@ -96,9 +95,8 @@ START_TEST(calls_that_are_wrong) {
                   transformer_last_error());
     ok(transformer_sequence_set_source(sequence, tokens, 80, NULL));
     expect(TRANSFORMER_STATE, transformer_sequence_set_source(sequence, tokens, 3, NULL));
-    transformer_context_options too_long = {.struct_size = sizeof too_long,
-                                            .max_step_tokens = 80,
-                                            .max_source_tokens = 81};
+    transformer_context_options too_long = {
+        .struct_size = sizeof too_long, .max_step_tokens = 80, .max_source_tokens = 81};
     transformer_context *none = NULL;
     expect(TRANSFORMER_LIMIT, transformer_context_create(model, &too_long, &none));
     ck_assert_msg(strstr(transformer_last_error(), "max_step_tokens"), "%s",
@@ -224,10 +222,8 @@ END_TEST
 
 START_TEST(no_page_for_a_source) {
     transformer_model *model = fixture_open(MODELS[0]);
-    transformer_context_options options = {.max_sequence_tokens = 64,
-                                           .kv_tokens = 128,
-                                           .max_sequences = 3,
-                                           .max_source_tokens = 128};
+    transformer_context_options options = {
+        .max_sequence_tokens = 64, .kv_tokens = 128, .max_sequences = 3, .max_source_tokens = 128};
     transformer_context *context = fixture_context(model, &options);
     transformer_sequence *long_one = begin(context, model, 1, 65);
     fixture_decode(context);
