@@ -76,6 +76,9 @@ status decoder_bind_attention(struct binder *binder, const struct spec *spec, in
  * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn);
+/* An activation by the name that this key has; without the key it stays what it is. */
+status decoder_read_activation(const struct keys *keys, const char *suffix,
+                               enum activation *activation);
 /* The same without a gate. */
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
@@ -85,9 +88,6 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
 
 /* pooling_type, and the score head `cls`, of any family; after the family's reader. */
 status pooling_read(const struct keys *keys, struct binder *binder, struct spec *spec);
-/* act(dense x), with an activation by the name that `suffix` has; it keeps its default. */
-status pooling_read_activation(const struct keys *keys, const char *suffix,
-                               enum activation *activation);
 
 /* ---- encoder_decoder.c ---- */
 
@@ -97,8 +97,7 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
                                   struct spec *spec);
 /* Attention and FFN of layer i of a side, "enc" (binder.of_source is set then) or "dec", which has
  * cross attention too; norms are left to the family. */
-status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder,
-                                  struct spec *spec, const char *side, int64_t i,
-                                  struct layer_spec *layer);
+status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  const char *side, int64_t i, struct layer_spec *layer);
 
 #endif
