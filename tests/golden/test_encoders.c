@@ -1,6 +1,8 @@
 /* Replays the golden encoders of tests/goldens/data/encoders through the public API: hidden states
  * of every position, pooled vectors and scores, alone and in a batch, from folders and GGUF files.
- * TEST_DEVICE chooses another device than the CPU. */
+ *   test_encoders           the small random models
+ *   test_encoders minilm    all-MiniLM-L6-v2 in the folder that TEST_MODELS names, else it is
+ * skipped (exit code 77) TEST_DEVICE chooses another device than the CPU. */
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <math.h>
@@ -199,9 +201,10 @@ static void close_subject(struct subject *subject) {
 static void run(const char *path, const char *name, enum kind kind, const struct golden *golden) {
     struct subject subject = {.name = name, .kind = kind, .golden = *golden};
     for (int f16 = 0; f16 < 2; f16++) {
-        transformer_context_options options = {
-            .max_logit_rows = MAX_TOKENS,
-                                               .kv_tokens = kind == SCORE ? 1024 : 0, .kv_type = f16 ? TRANSFORMER_KV_F16 : TRANSFORMER_KV_F32};
+        transformer_context_options options = {.max_logit_rows = MAX_TOKENS,
+                                               .kv_tokens = kind == SCORE ? 1024 : 0,
+                                               .kv_type =
+                                                   f16 ? TRANSFORMER_KV_F16 : TRANSFORMER_KV_F32};
         if (open_subject(&subject, path, &options)) {
             CHECK((subject.details.n_labels > 0) == (kind == SCORE) && !subject.details.has_logits,
                   "%s: what the model says it gives", name);
@@ -292,6 +295,82 @@ static void refuse(const char *path) {
     pool_as_asked(&subject, path);
 }
 
+/* ---- a real model ---- */
+
+static const char *data_folder(void) {
+    const char *root = getenv("TEST_GOLDENS");
+    return root ? root : SOURCE_ROOT "/tests/goldens/data";
+}
+
+/* The ids of the sentences, each a line of hexadecimal digits, are those of the golden. */
+static void check_sentences(const struct subject *subject) {
+    char path[PATH];
+    int64_t size = 0;
+    snprintf(path, sizeof path, "%s/real/minilm.sentences", data_folder());
+    char *bytes = golden_read_bytes(path, &size), *rest = bytes;
+    for (int32_t i = 0; rest && i < subject->golden.count; i++) {
+        const struct golden_sequence *golden = &subject->golden.sequences[i];
+        char text[1024];
+        int32_t tokens[256];
+        int64_t length = 0, count = 0;
+        for (; *rest && *rest != '\n' && length < (int64_t)sizeof text; rest += 2) {
+            unsigned byte = 0;
+            sscanf(rest, "%2x", &byte);
+            text[length++] = (char)byte;
+        }
+        rest++;
+        CHECK(!transformer_tokenize(subject->model, text, length, NULL, tokens, 256, &count) &&
+                  count == golden->n_tokens &&
+                  memcmp(tokens, golden->tokens, (size_t)count * sizeof *tokens) == 0,
+              "minilm, sentence %d: other token ids", i);
+    }
+    CHECK(rest, "%s", path);
+    free(bytes);
+}
+
+/* Cosine of at least 0.9999 to transformers' vectors of 20 sentences. */
+static void run_minilm(const char *models) {
+    struct subject subject = {.name = "minilm", .kind = POOLED};
+    transformer_context_options options = {0};
+    char path[PATH];
+    double least = 1;
+    snprintf(path, sizeof path, "%s/real/minilm.pooled", data_folder());
+    if (!golden_read_logits(path, &subject.golden)) exit(1);
+    snprintf(path, sizeof path, "%s/minilm", models);
+    if (open_subject(&subject, path, &options)) {
+        if (subject.details.has_tokenizer) check_sentences(&subject);
+        for (int32_t i = 0; i < subject.golden.count; i++) {
+            const struct golden_sequence *golden = &subject.golden.sequences[i];
+            transformer_sequence *sequence = NULL;
+            const float *row = NULL;
+            int64_t n = 0;
+            double ab = 0, aa = 0, bb = 0;
+            transformer_append_options none = {.struct_size = sizeof none,
+                                               .logits = TRANSFORMER_LOGITS_NONE};
+            CHECK(!transformer_sequence_create(subject.context, NULL, &sequence) &&
+                      !transformer_sequence_append(sequence, golden->tokens, golden->n_tokens,
+                                                   &none) &&
+                      !transformer_decode(subject.context, NULL, NULL) &&
+                      !transformer_sequence_pooled(sequence, &row, &n) && n == golden->n_vocab,
+                  "minilm, sentence %d", i);
+            for (int64_t k = 0; row && k < n; k++) {
+                double a = (double)row[k], b = (double)golden->logits[k];
+                ab += a * b;
+                aa += a * a;
+                bb += b * b;
+            }
+            double cosine = ab / sqrt(aa * bb);
+            CHECK(cosine >= 0.9999 && fabs(aa - 1) < 1e-4, "minilm, sentence %d: cosine %.6f", i,
+                  cosine);
+            if (cosine < least) least = cosine;
+            transformer_sequence_destroy(sequence);
+        }
+        printf("minilm: least cosine of %d sentences %.7f\n", subject.golden.count, least);
+    }
+    close_subject(&subject);
+    golden_free(&subject.golden);
+}
+
 static int replay_kind(const char *folder, enum kind kind) {
     char path[PATH + 1024], name[512];
     DIR *dir = opendir(folder);
@@ -316,10 +395,19 @@ static int replay_kind(const char *folder, enum kind kind) {
     return n_models;
 }
 
-int main(void) {
-    const char *root = getenv("TEST_GOLDENS");
+int main(int argc, char **argv) {
     char folder[PATH], path[PATH + 16];
-    snprintf(folder, sizeof folder, "%s/encoders", root ? root : SOURCE_ROOT "/tests/goldens/data");
+    if (argc > 1 && strcmp(argv[1], "minilm") == 0) {
+        const char *models = getenv("TEST_MODELS");
+        snprintf(path, sizeof path, "%.4000s/minilm/config.json", models ? models : "");
+        if (!models || access(path, R_OK)) {
+            printf("skipped: TEST_MODELS names no folder with minilm\n");
+            return 77;
+        }
+        run_minilm(models);
+        return n_failed != 0;
+    }
+    snprintf(folder, sizeof folder, "%s/encoders", data_folder());
     for (int kind = 0; kind < KINDS; kind++)
         CHECK(replay_kind(folder, (enum kind)kind), "no %s in %s", suffixes[kind], folder);
     snprintf(path, sizeof path, "%s/bert", folder);
