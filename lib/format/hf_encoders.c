@@ -8,7 +8,9 @@
         {"is_decoder", HF_MUST_BE, "false"}, {"add_cross_attention", HF_MUST_BE, "false"},     \
         {"hidden_dropout_prob", HF_NO_EFFECT}, {"attention_probs_dropout_prob", HF_NO_EFFECT}, \
         {"classifier_dropout", HF_NO_EFFECT}, {"tie_word_embeddings", HF_NO_EFFECT},           \
-        {"gradient_checkpointing", HF_NO_EFFECT}, {"type_vocab_size", HF_NO_EFFECT},
+        {"gradient_checkpointing", HF_NO_EFFECT}, {"type_vocab_size", HF_NO_EFFECT},           \
+        {"output_past", HF_NO_EFFECT}, {"sentence_transformers", HF_NO_EFFECT},                \
+        {"sbert_ce_default_activation_function", HF_NO_EFFECT},
 
 #define LAYER_NORM_EPS {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-12"},
 #define GELU {"hidden_act", HF_ACTIVATION, "activation", "gelu"},
@@ -218,6 +220,26 @@ static const struct hf_key nomic_bert_keys[] = {
     {"rope_theta", HF_NO_EFFECT},
     {"rope_scaling", HF_NO_EFFECT},
     {"rope_parameters", HF_NO_EFFECT},
+    {"scale_attn_weights", HF_MUST_BE, "true"},
+    {"scale_attn_by_inverse_layer_idx", HF_MUST_BE, "false"},
+    {"parallel_block_tied_norm", HF_MUST_BE, "false"},
+    {"auto_map", HF_NO_EFFECT},
+    {"attn_pdrop", HF_NO_EFFECT},
+    {"embd_pdrop", HF_NO_EFFECT},
+    {"resid_pdrop", HF_NO_EFFECT},
+    {"dense_seq_output", HF_NO_EFFECT},
+    {"fused_bias_fc", HF_NO_EFFECT},
+    {"fused_dropout_add_ln", HF_NO_EFFECT},
+    {"max_trained_positions", HF_NO_EFFECT},
+    {"pad_vocab_size_multiple", HF_NO_EFFECT}, /* the embedding has the rows */
+    {"reorder_and_upcast_attn", HF_NO_EFFECT},
+    {"summary_type", HF_NO_EFFECT},
+    {"summary_use_proj", HF_NO_EFFECT},
+    {"summary_activation", HF_NO_EFFECT},
+    {"summary_proj_to_labels", HF_NO_EFFECT},
+    {"summary_first_dropout", HF_NO_EFFECT},
+    {"use_flash_attn", HF_NO_EFFECT},
+    {"use_xentropy", HF_NO_EFFECT},
     {"prenorm", HF_MUST_BE, "false"},
     {"parallel_block", HF_MUST_BE, "false"},
     {"use_rms_norm", HF_MUST_BE, "false"},

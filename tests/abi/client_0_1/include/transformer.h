@@ -243,8 +243,15 @@ typedef struct transformer_model_details {
     int32_t device;
     int64_t
         n_token_types; /* types that a token may have, at least 1; see transformer_append_options */
-    uint32_t has_logits; /* 0 or 1: an encoder has none */
+    int64_t n_labels;  /* numbers of a sequence's score; 0: the model gives none */
+    uint32_t has_logits;        /* 0 or 1: an encoder has none, nor has a model with a score head */
+    uint32_t pooling;           /* TRANSFORMER_POOLING_..., the model's own */
+    uint32_t pooling_normalize; /* TRANSFORMER_OFF or _ON, likewise */
     uint32_t reserved;
+    uint32_t needs_source;  /* 0 or 1: an encoder-decoder, whose sequences need a source */
+    int32_t start_token;    /* what its decoder begins with; -1: the file doesn't say, or none */
+    int64_t n_source_vocab; /* tokens of sources; 0: it takes none */
+    int64_t source_context_length; /* tokens of the longest source; 0 likewise */
 } transformer_model_details;
 
 TRANSFORMER_API transformer_status transformer_model_info(const transformer_model *model,
@@ -306,7 +313,8 @@ enum {
     TRANSFORMER_TOKEN_SEPARATOR = 5,
     TRANSFORMER_TOKEN_PADDING = 6,
     TRANSFORMER_TOKEN_CLASSIFY = 7,
-    TRANSFORMER_TOKEN_MASK = 8
+    TRANSFORMER_TOKEN_MASK = 8,
+    TRANSFORMER_TOKEN_START = 9 /* what the decoder of an encoder-decoder begins with */
 };
 /* NOT_FOUND  the model names no such token. */
 TRANSFORMER_API transformer_status transformer_special_token(const transformer_model *model,
@@ -342,6 +350,15 @@ enum {
     TRANSFORMER_KV_Q8_0 = 4 /* int8 with an f16 scale for 32 dims of a head */
 };
 
+/* How the hidden states of a sequence become one vector: their mean, or the first or last one. */
+enum {
+    TRANSFORMER_POOLING_DEFAULT = 0, /* the model's own, if it has one */
+    TRANSFORMER_POOLING_NONE = 1,
+    TRANSFORMER_POOLING_MEAN = 2,
+    TRANSFORMER_POOLING_FIRST = 3,
+    TRANSFORMER_POOLING_LAST = 4
+};
+
 typedef struct transformer_context_options {
     uint64_t struct_size;
     int64_t
@@ -358,6 +375,13 @@ typedef struct transformer_context_options {
     void *log_user;
     int32_t n_threads; /* 0: one for each processor this process may use */
     uint32_t kv_type;  /* TRANSFORMER_KV_...; the default is F16 */
+    uint32_t pooling;  /* TRANSFORMER_POOLING_...; a model with a score head has its own only. With
+                          MEAN and FIRST a sequence is computed in one step, as an encoder's is */
+    uint32_t pooling_normalize; /* mode, default as the model does: divide the pooled vector by its
+                                   length */
+    int64_t max_source_tokens;  /* of an encoder-decoder: longest source, which one step encodes
+                                   whole; the cache has kv_tokens positions for sources besides, or
+                                   this many; 0: as long as the model and max_step_tokens allow */
 } transformer_context_options;
 
 typedef struct transformer_memory_estimate {
@@ -370,6 +394,7 @@ typedef struct transformer_memory_estimate {
     uint64_t context_kv_bytes; /* the KV part of it, or of device_bytes */
     uint64_t sequence_host_bytes; /* for each sequence */
     uint64_t device_bytes;        /* of model and context on a device that is not the CPU */
+    uint64_t source_host_bytes;   /* for each source of max_source_tokens */
 } transformer_memory_estimate;
 
 /* What transformer_model_open and transformer_context_create with these options would take. Reads
@@ -406,6 +431,7 @@ typedef struct transformer_context_statistics {
     int64_t max_sequence_tokens;
     int64_t max_step_tokens;
     int64_t max_logit_rows;
+    int64_t max_source_tokens; /* 0: the model takes none */
 } transformer_context_statistics;
 
 TRANSFORMER_API transformer_status
@@ -503,6 +529,24 @@ TRANSFORMER_API transformer_status
 transformer_sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
                             const transformer_append_options *options);
 
+typedef struct transformer_source_options {
+    uint64_t struct_size;
+    uint64_t reserved;
+} transformer_source_options;
+
+/* What the encoder of an encoder-decoder is to read; the sequence's own tokens begin with the
+ * model's start token. Nothing is computed until a transformer_decode that finds tokens pending:
+ * its step encodes the source whole, tokens [n] being rows of that step, and keeps for as long as
+ * the sequence and its forks live what the decoder's attention reads of it. Forks share it.
+ * tokens  [n], ids in 0 ... n_source_vocab-1, 1 at least; copied.
+ * UNSUPPORTED       the model takes no source.
+ * STATE             the sequence has one.
+ * INVALID_ARGUMENT  an id is out of range; the message gives its index.
+ * LIMIT             over max_source_tokens. */
+TRANSFORMER_API transformer_status
+transformer_sequence_set_source(transformer_sequence *sequence, const int32_t *tokens, int64_t n,
+                                const transformer_source_options *options);
+
 typedef struct transformer_fork_options {
     uint64_t struct_size;
     transformer_sampler *sampler; /* as in transformer_sequence_options */
@@ -538,7 +582,7 @@ typedef struct transformer_decode_options {
 
 typedef struct transformer_decode_result {
     uint64_t struct_size;
-    int64_t n_rows;    /* tokens computed by this step */
+    int64_t n_rows;    /* tokens computed by this step, those of sources included */
     int64_t n_ready;   /* sequences with nothing pending whose last position this step computed */
     int64_t n_pending; /* sequences that still have pending tokens, refused ones included */
     int64_t n_refused; /* sequences that got no row, for want of KV pages; destroy or truncate some
@@ -551,8 +595,9 @@ typedef struct transformer_decode_result {
  * together. A row's bits depend on its sequence's tokens alone, not on what shares the step. With
  * nothing pending it returns OK and zeros. result  may be NULL. LIMIT      every pending sequence
  * was refused for want of KV pages; the counts are written. Nothing is lost: truncate or destroy
- * some and go on. CANCELLED  see transformer_context_cancel.   DEVICE  the device failed. After a
- * failure the step's tokens are pending again. Allocates nothing. */
+ * some and go on. Or max_tokens is less than any source that waits. STATE      nothing can be
+ * computed, for what is pending lacks a source. CANCELLED  see transformer_context_cancel.   DEVICE
+ * the device failed. After a failure the step's tokens are pending again. Allocates nothing. */
 TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
                                                       const transformer_decode_options *options,
                                                       transformer_decode_result *result);
@@ -571,6 +616,17 @@ TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_se
                                                                   const float **row,
                                                                   int64_t *count);
 
+/* The pooled vector [n_embd] of the sequence, whose last position the last decode must have
+ * computed. Owned by the context; valid as logits are. NOT_FOUND  that decode did not. UNSUPPORTED
+ * the context pools nothing: neither the model says how nor its options. */
+TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_sequence *sequence,
+                                                               const float **vector,
+                                                               int64_t *count);
+/* Likewise the score [n_labels] of the model's head: of a cross-encoder or classifier, or of a
+ * reward model. As the head gives it, without softmax or sigmoid. UNSUPPORTED  it has none. */
+TRANSFORMER_API transformer_status transformer_sequence_score(transformer_sequence *sequence,
+                                                              const float **score, int64_t *count);
+
 /* ---- the ten-line program ---- */
 
 typedef struct transformer_generate_options {
@@ -583,6 +639,9 @@ typedef struct transformer_generate_options {
     int64_t max_tokens;     /* generated ones; 0: until the model ends or the context is full */
     uint32_t add_special;   /* as in transformer_tokenize_options */
     uint32_t parse_special; /* likewise */
+    const int32_t *answer;  /* [n_answer] of an encoder-decoder, whose source the prompt is: tokens
+                               after its start token, the language to translate into say */
+    int64_t n_answer;
 } transformer_generate_options;
 
 enum {
