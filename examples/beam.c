@@ -99,11 +99,11 @@ static void find_candidates(struct search *search) {
         if (!beam->sequence) continue;
         score_tokens(search, beam);
         for (int64_t token = 0; token < search->n_vocab; token++) {
-            struct candidate candidate = {
-                .parent = i,
-                .token = (int32_t)token,
-                .score = search->scores[token] + beam->score,
-                .ends = token == options->end || search->length == options->max_tokens};
+            struct candidate candidate = {.parent = i,
+                                          .token = (int32_t)token,
+                                          .score = search->scores[token] + beam->score,
+                                          .ends = token == options->end ||
+                                                  search->length == options->max_tokens};
             if (candidate.score > -INFINITY) offer(search, &n, candidate);
         }
     }
@@ -120,8 +120,7 @@ static int all_ended(const struct search *search) {
 
 static void add_ended(struct search *search, const struct candidate *candidate) {
     const struct beam_options *options = search->options;
-    float score =
-        candidate->score / powf((float)search->length, options->length_penalty);
+    float score = candidate->score / powf((float)search->length, options->length_penalty);
     int64_t at = options->n_beams - 1;
     if (search->best[at].ended && !(score > search->best[at].score)) return;
     struct beam added = search->best[at];
@@ -189,8 +188,8 @@ static void go_on(struct search *search) {
 /* Whether the best that runs could still come before the worst that has ended. */
 static int improves(const struct search *search) {
     const struct beam *worst = &search->best[search->options->n_beams - 1];
-    float best = search->running[0].score /
-                 powf((float)search->length, search->options->length_penalty);
+    float best =
+        search->running[0].score / powf((float)search->length, search->options->length_penalty);
     return !all_ended(search) || best > worst->score;
 }
 
@@ -205,8 +204,7 @@ static void begin(struct search *search, const int32_t *source, int64_t n_source
     struct beam *first = &search->running[0];
     console_require(transformer_sequence_create(search->context, NULL, &first->sequence));
     console_require(transformer_sequence_set_source(first->sequence, source, n_source, NULL));
-    console_require(
-        transformer_sequence_append(first->sequence, &search->options->start, 1, NULL));
+    console_require(transformer_sequence_append(first->sequence, &search->options->start, 1, NULL));
     first->tokens[0] = search->options->start;
     first->n_tokens = 1;
     first->score = 0;
@@ -228,8 +226,8 @@ int32_t *beam_search(transformer_context *context, const int32_t *source, int64_
     for (;;) {
         decode(context);
         if (!search.scores) {
-            console_require(transformer_sequence_logits(search.running[0].sequence, -1, &row,
-                                                        &search.n_vocab));
+            console_require(
+                transformer_sequence_logits(search.running[0].sequence, -1, &row, &search.n_vocab));
             search.scores = console_allocate(NULL, (size_t)search.n_vocab, sizeof(float));
         }
         search.n_candidates = most;

@@ -1,22 +1,22 @@
-/* Beam search on the public API: each beam is a sequence, and one that goes on in two ways is forked,
- * so that what both have in common is computed and kept once. */
+/* Beam search on the public API: each beam is a sequence, and one that goes on in two ways is
+ * forked, so that what both have in common is computed and kept once. */
 #ifndef EXAMPLES_BEAM_H
 #define EXAMPLES_BEAM_H
 
 #include <stdint.h>
 #include <transformer.h>
 
-struct beam_options { /* as in Hugging Face transformers' generate */
-    int64_t n_beams;  /* 1: greedy */
+struct beam_options {   /* as in Hugging Face transformers' generate */
+    int64_t n_beams;    /* 1: greedy */
     int64_t max_tokens; /* generated ones */
     int64_t min_length; /* no end token before there are so many tokens, the start token included */
-    float length_penalty;   /* a finished beam's score is its log probability / length ^ this */
-    int early_stopping;     /* stop as soon as n_beams have ended */
-    int32_t start;          /* the first token of all */
-    int32_t end;            /* ends a beam */
-    int32_t forced_first;   /* the token after `start`; -1: whichever is likeliest */
-    int32_t forced_last;    /* the token at max_tokens; -1 likewise */
-    const int32_t *never;   /* [n_never] tokens that must not come */
+    float length_penalty; /* a finished beam's score is its log probability / length ^ this */
+    int early_stopping;   /* stop as soon as n_beams have ended */
+    int32_t start;        /* the first token of all */
+    int32_t end;          /* ends a beam */
+    int32_t forced_first; /* the token after `start`; -1: whichever is likeliest */
+    int32_t forced_last;  /* the token at max_tokens; -1 likewise */
+    const int32_t *never; /* [n_never] tokens that must not come */
     int64_t n_never;
 };
 

@@ -1,27 +1,16 @@
-/* Prints the logits after the last of some tokens, or after each of them, as JSON. */
-#include <math.h>
+/* Prints the logits after the last of some tokens, or after each of them, as JSON; of a model that
+ * gives none, its score or its hidden states. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "arguments.h"
 #include "console.h"
+#include "lines.h"
 #include "model.h"
-
-static void print_row(const float *row, int64_t count, int64_t position) {
-    putchar('[');
-    for (int64_t i = 0; i < count; i++) {
-        if (!isfinite(row[i])) /* JSON has no number for it */
-            console_fail("the logit of token %lld after position %lld is %f", (long long)i,
-                         (long long)position, (double)row[i]);
-        printf("%s%.9g", i ? "," : "", (double)row[i]);
-    }
-    putchar(']');
-    if (ferror(stdout)) console_flush();
-}
 
 /* A step computes as many positions as it can keep logits of; its rows are gone with the next. */
 static void decode_and_print(transformer_context *context, transformer_sequence *sequence,
-                             int64_t n_tokens, int all) {
+                             int64_t n_tokens, int all, int hidden) {
     for (int64_t done = 0; done < n_tokens;) {
         transformer_decode_result result = {.struct_size = sizeof result};
         console_require(transformer_decode(context, NULL, &result));
@@ -32,11 +21,22 @@ static void decode_and_print(transformer_context *context, transformer_sequence 
             const float *row = NULL;
             int64_t n_vocab = 0;
             if (!all && done < n_tokens - 1) continue;
-            console_require(transformer_sequence_logits(sequence, done, &row, &n_vocab));
+            console_require(hidden ? transformer_sequence_embedding(sequence, done, &row, &n_vocab)
+                                   : transformer_sequence_logits(sequence, done, &row, &n_vocab));
             if (all && done > 0) putchar(',');
-            print_row(row, n_vocab, done);
+            lines_print_row(row, n_vocab);
         }
     }
+}
+
+static void decode_and_print_score(transformer_context *context, transformer_sequence *sequence) {
+    transformer_decode_result result = {.struct_size = sizeof result};
+    const float *score = NULL;
+    int64_t n_labels = 0;
+    do console_require(transformer_decode(context, NULL, &result));
+    while (result.n_pending > 0);
+    console_require(transformer_sequence_score(sequence, &score, &n_labels));
+    lines_print_row(score, n_labels);
 }
 
 int main(int argc, char **argv) {
@@ -47,39 +47,47 @@ int main(int argc, char **argv) {
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
-        {"--source", ARGUMENT_TEXT, &source_list, "ids that the encoder of an encoder-decoder reads",
-         0},
+        {"--source", ARGUMENT_TEXT, &source_list,
+         "ids that the encoder of an encoder-decoder reads", 0},
         {"--all", ARGUMENT_FLAG, &all, "a row for each token, not only for the last", 0},
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
         {0}};
-    arguments_read(argc, argv, "Prints {\"logits\":[[...]...]} of a sequence of tokens.", table);
+    arguments_read(argc, argv,
+                   "Prints {\"logits\":[[...]...]} of a sequence of tokens; {\"hidden\":...} of an "
+                   "encoder, {\"score\":[...]} of a model with a score head.",
+                   table);
     int64_t n_tokens = 0, n_source = 0;
     int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens), *source = NULL;
     if (source_list) source = arguments_token_ids(source_list, ',', "--source", &n_source);
 
     transformer_model *model = model_open(path, device);
+    transformer_model_details details = model_details(model);
+    int score = details.n_labels > 0, hidden = !details.has_logits && !score;
     transformer_context_options options = {.struct_size = sizeof options,
                                            .max_sequence_tokens = n_tokens,
                                            .max_sequences = 1,
-                                           .max_logit_rows = all ? 32 : 1,
+                                           .max_logit_rows = all ? (hidden ? n_tokens : 32) : 1,
                                            .n_threads = n_threads,
                                            .kv_type = kv_type};
     if (n_source > 512) options.max_step_tokens = n_source;
     transformer_append_options keep = {.struct_size = sizeof keep,
-                                       .logits =
-                                           all ? TRANSFORMER_LOGITS_ALL : TRANSFORMER_LOGITS_LAST};
+                                       .logits = score ? TRANSFORMER_LOGITS_NONE
+                                                 : all ? TRANSFORMER_LOGITS_ALL
+                                                       : TRANSFORMER_LOGITS_LAST};
     transformer_context *context = NULL;
     transformer_sequence *sequence = NULL;
     console_require(transformer_context_create(model, &options, &context));
     console_require(transformer_sequence_create(context, NULL, &sequence));
-    if (source)
-        console_require(transformer_sequence_set_source(sequence, source, n_source, NULL));
+    if (source) console_require(transformer_sequence_set_source(sequence, source, n_source, NULL));
     console_require(transformer_sequence_append(sequence, tokens, n_tokens, &keep));
-    printf("{\"logits\":[");
-    decode_and_print(context, sequence, n_tokens, all);
-    printf("]}\n");
+    printf(score ? "{\"score\":" : hidden ? "{\"hidden\":[" : "{\"logits\":[");
+    if (score)
+        decode_and_print_score(context, sequence);
+    else
+        decode_and_print(context, sequence, n_tokens, all, hidden);
+    printf(score ? "}\n" : "]}\n");
     console_flush();
 
     transformer_sequence_destroy(sequence);

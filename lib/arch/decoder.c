@@ -269,21 +269,23 @@ static status read_ffn_length(const struct keys *keys, int64_t layer, int64_t *n
 }
 
 /* The family's own, unless the file says otherwise. */
-status decoder_read_activation(const struct keys *keys, enum activation *activation) {
+status decoder_read_activation(const struct keys *keys, const char *suffix,
+                               enum activation *activation) {
     static const char *const names[] = {[ACTIVATION_SILU] = "silu",
                                         [ACTIVATION_GELU_TANH] = "gelu_tanh",
                                         [ACTIVATION_GELU] = "gelu",
-                                        [ACTIVATION_RELU] = "relu"};
+                                        [ACTIVATION_RELU] = "relu",
+                                        [ACTIVATION_TANH] = "tanh"};
     struct text text = {"", 0};
-    TRY(keys_text_or(keys, "activation", &text));
+    TRY(keys_text_or(keys, suffix, &text));
     if (text.length == 0) return OK;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         if (!names[i] || !keys_text_is(text, names[i])) continue;
         *activation = (enum activation)i;
         return OK;
     }
-    return fail(UNSUPPORTED, "%s: '%s.activation' is '%.*s'", checkpoint_name(keys->file),
-                keys->prefix, (int)text.length, text.data);
+    return fail(UNSUPPORTED, "%s: '%s.%s' is '%.*s'", checkpoint_name(keys->file), keys->prefix,
+                suffix, text.length < 100 ? (int)text.length : 100, text.data);
 }
 
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
@@ -292,7 +294,7 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
     int64_t n = spec->n_embd;
     TRY(read_ffn_length(keys, layer, &ffn->n_ff));
     ffn->activation = activation;
-    TRY(decoder_read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, "activation", &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
@@ -303,7 +305,7 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
     int64_t n = spec->n_embd;
     TRY(read_ffn_length(keys, layer, &ffn->n_ff));
     ffn->activation = activation;
-    TRY(decoder_read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, "activation", &ffn->activation));
     ffn->gated = true;
     if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
         TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},

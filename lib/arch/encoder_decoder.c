@@ -134,7 +134,7 @@ static status bind_ffn(const struct keys *keys, struct binder *binder, const str
     ffn->gated = bind_has(binder, gate.text, layer);
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     ffn->activation = ffn->gated ? ACTIVATION_GELU_TANH : ACTIVATION_RELU;
-    TRY(decoder_read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, "activation", &ffn->activation));
     if (ffn->gated)
         TRY(bind_linear(binder, BIND_REQUIRED, gate.text, layer, ffn->n_ff, spec->n_embd,
                         &ffn->gate));

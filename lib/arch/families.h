@@ -31,6 +31,9 @@ FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)
 FAMILY("bert", bert_read, READS_CAUSAL)
+FAMILY("nomic-bert", nomic_bert_read, READS_CAUSAL)
+FAMILY("mpnet", mpnet_read, READS_CAUSAL)
+FAMILY("modern-bert", modernbert_read, READS_CAUSAL | READS_WINDOW)
 FAMILY("t5", t5_read, READS_LOGIT_SCALE) /* T5 1.1, Flan and UMT5 too */
 FAMILY("bart", bart_read, READS_EMBEDDING_SCALE) /* these four: names of our own */
 FAMILY("mbart", bart_read, READS_EMBEDDING_SCALE)

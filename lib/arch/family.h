@@ -43,8 +43,6 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                           struct spec *spec);
 /* UNSUPPORTED, by name: a key of enum family_switch that the family doesn't read. */
 status decoder_check_switches(const struct keys *keys);
-/* The key activation; *activation keeps its default where the file hasn't it. */
-status decoder_read_activation(const struct keys *keys, enum activation *activation);
 /* Learned positions, position_embd: row p + offset is of position p, p < context_length. */
 status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t offset);
 /* head_count, head_count_kv, key_length, value_length of a layer: sets n_heads, n_kv_heads,
@@ -78,6 +76,9 @@ status decoder_bind_attention(struct binder *binder, const struct spec *spec, in
  * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn);
+/* An activation by the name that this key has; without the key it stays what it is. */
+status decoder_read_activation(const struct keys *keys, const char *suffix,
+                               enum activation *activation);
 /* The same without a gate. */
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
@@ -87,9 +88,6 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
 
 /* pooling_type, and the score head `cls`, of any family; after the family's reader. */
 status pooling_read(const struct keys *keys, struct binder *binder, struct spec *spec);
-/* act(dense x), with an activation by the name that `suffix` has; it keeps its default. */
-status pooling_read_activation(const struct keys *keys, const char *suffix,
-                               enum activation *activation);
 
 /* ---- encoder_decoder.c ---- */
 

@@ -13,7 +13,8 @@ static status read_kind(const struct keys *keys, struct spec *spec) {
     TRY(keys_bool_or(keys, "pooling_normalize", &spec->pooling.normalize));
     static const enum pooling_kind kinds[] = {POOLING_NONE, POOLING_MEAN, POOLING_FIRST,
                                               POOLING_LAST};
-    /* A decoder's last token is the only one to have seen all, an encoder's first is made for it. */
+    /* A decoder's last token is the only one to have seen all, an encoder's first is made for it.
+     */
     if (type == TYPE_RANK)
         spec->pooling.kind = sees_behind(spec) ? POOLING_FIRST : POOLING_LAST;
     else
@@ -30,28 +31,6 @@ static status read_kind(const struct keys *keys, struct spec *spec) {
                 checkpoint_name(keys->file), keys->prefix);
 }
 
-status pooling_read_activation(const struct keys *keys, const char *suffix,
-                               enum activation *activation) {
-    static const struct {
-        const char *name;
-        enum activation activation;
-    } known[] = {{"gelu", ACTIVATION_GELU},
-                 {"gelu_tanh", ACTIVATION_GELU_TANH},
-                 {"relu", ACTIVATION_RELU},
-                 {"silu", ACTIVATION_SILU},
-                 {"tanh", ACTIVATION_TANH}};
-    struct text name = {"", 0};
-    TRY(keys_text_or(keys, suffix, &name));
-    if (name.length == 0) return OK;
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (keys_text_is(name, known[i].name)) {
-            *activation = known[i].activation;
-            return OK;
-        }
-    return fail(UNSUPPORTED, "%s: '%s.%s' is '%.*s'", checkpoint_name(keys->file), keys->prefix,
-                suffix, name.length < 100 ? (int)name.length : 100, name.data);
-}
-
 /* cls: a layer before the last one, cls.output, which always is there: of a file with cls alone it
  * isn't known whether that was a layer with an activation or the last. */
 static status read_score(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -60,14 +39,20 @@ static status read_score(const struct keys *keys, struct binder *binder, struct 
     if (bind_has(binder, "cls", 0) && !bind_has(binder, "cls.output", 0))
         return fail(UNSUPPORTED, "%s: tensor 'cls.weight' without 'cls.output.weight'",
                     checkpoint_name(keys->file));
-    TRY(bind_linear(binder, BIND_OPTIONAL, "cls.output", 0, 0, spec->n_embd, &score->out));
+    TRY(bind_matrix(binder, BIND_OPTIONAL, "cls.output.weight", 0, 0, spec->n_embd,
+                    &score->out.weight));
     if (!score->out.weight.tensor) return OK;
     score->n_labels = score->out.weight.tensor->dims[1];
+    TRY(bind_vector(binder, BIND_OPTIONAL, "cls.output.bias", 0, score->n_labels,
+                    &score->out.bias));
     TRY(bind_linear(binder, BIND_OPTIONAL, "cls", 0, spec->n_embd, spec->n_embd, &score->dense));
-    score->activation = ACTIVATION_TANH;
-    TRY(pooling_read_activation(keys, "cls_activation", &score->activation));
-    if (bind_has(binder, "cls.norm", 0))
-        TRY(bind_norm_layer(binder, "cls.norm", 0, spec->n_embd, 1e-5f, &score->norm));
+    if (score->activation == ACTIVATION_NONE) score->activation = ACTIVATION_TANH;
+    TRY(decoder_read_activation(keys, "cls_activation", &score->activation));
+    if (bind_has(binder, "cls.norm", 0)) {
+        float eps;
+        TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &eps));
+        TRY(bind_norm_layer(binder, "cls.norm", 0, spec->n_embd, eps, &score->norm));
+    }
     if (!spec->head.weight.tensor) return OK;
     /* Where nothing but the embedding could have been a head there is none. */
     if (spec->head.weight.tensor != spec->embedding.weight.tensor)

@@ -353,7 +353,8 @@ status decode_step(transformer_context *context, int64_t max_rows,
             return fail(LIMIT, "max_tokens %" PRId64 ": a source must fit one step, none does",
                         plan.max_rows);
         if (!result->n_refused && plan.n_without_source)
-            return fail(STATE, "%" PRId64 " sequences have no source, which this model decodes from",
+            return fail(STATE,
+                        "%" PRId64 " sequences have no source, which this model decodes from",
                         plan.n_without_source);
         if (!result->n_refused) return OK;
         return fail(LIMIT, "no KV page is free: %" PRId64 " sequences can't go on",

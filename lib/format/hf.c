@@ -104,6 +104,16 @@ static status has_file(struct hf *hf, const char *name, bool *has) {
     return result;
 }
 
+status hf_read_optional(struct hf *hf, const char *name, uint64_t most, const char **path,
+                        void **bytes, size_t *size) {
+    bool has;
+    *bytes = NULL;
+    TRY(has_file(hf, name, &has));
+    if (!has) return OK;
+    TRY(name_file(hf, name, path));
+    return read_whole(hf, *path, most, hf->memory, bytes, size);
+}
+
 /* ---- the parts ---- */
 
 /* A part for each of n files and one for each vector that no file has. */
@@ -348,6 +358,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     TRY(read_whole(hf, config, HF_CONFIG_MAX_BYTES, memory, &bytes, &size));
     status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);
     if (result == OK) result = hf_metadata_make(hf);
+    if (result == OK) result = hf_sentence_make(hf);
     if (result == OK) result = open_parts(hf);
     if (result == OK) result = hf_tensors_rename(hf);
     if (result == OK) result = add_vectors(hf);

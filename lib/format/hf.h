@@ -43,6 +43,13 @@ void hf_close(struct hf *hf);
 status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct memory *memory,
                     void **bytes, size_t *size);
 
+/* Whole, where the folder has the file; else NULL. */
+status hf_read_optional(struct hf *hf, const char *name, uint64_t most, const char **path,
+                        void **bytes, size_t *size);
+
+/* hf_sentence.c: how hidden states become one vector, as sentence-transformers' modules.json and
+ * what it names, or the config of a classifier, say. */
+status hf_sentence_make(struct hf *hf);
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);

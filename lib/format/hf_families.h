@@ -28,7 +28,7 @@ enum hf_use {
 };
 
 /* `when` names flags, "a&!b": those that must be true, and with "!" before them false; NULL:
- * always. */
+ * always. "@NAME": one of `architectures` has NAME in it. */
 struct hf_key {
     const char *name; /* "": only the fallback counts; NULL: the table's end */
     enum hf_use use;
@@ -43,6 +43,7 @@ enum hf_values {
     HF_AS_THEY_ARE,
     HF_ADD_ONE,    /* the file has a norm's weights less 1 */
     HF_TRANSPOSED, /* the file has [inputs][outputs] */
+    HF_POSITIONS,  /* rows before that of the first token, after pad_token_id's, are left out */
     HF_BY_GROUPS   /* rows by KV head: its queries, its key, its value; wanted: all queries, all
                       keys, all values */
 };
@@ -73,7 +74,7 @@ struct hf_family {
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */
 extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_families[],
-    hf_decoder_families[], hf_encoder_decoder_families[];
+    hf_decoder_families[], hf_encoder_decoder_families[], hf_encoder_families[];
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);

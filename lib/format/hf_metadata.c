@@ -90,7 +90,17 @@ status hf_metadata_text(struct hf *hf, const char *suffix, const char *value) {
 
 /* ---- reading the config's members ---- */
 
+/* Whether the name of a class has this in it. */
+static bool architecture_has(const struct hf *hf, const char *part) {
+    const struct json_value *value = hf_config_value(&hf->config, "architectures");
+    size_t n = strlen(part);
+    for (size_t i = 0; value && i + n <= value->text.length; i++)
+        if (memcmp(value->text.data + i, part, n) == 0) return true;
+    return false;
+}
+
 bool hf_flag(const struct hf *hf, const char *name) {
+    if (name[0] == '@') return architecture_has(hf, name + 1);
     const struct json_value *value = hf_config_find(&hf->config, name);
     if (value) return value->kind == JSON_TRUE;
     for (const struct hf_key *key = hf->family->keys; key->name; key++)
@@ -207,6 +217,7 @@ static status read_activation(struct hf *hf, const struct hf_key *key) {
         {"gelu_pytorch_tanh", "gelu_tanh"},
         {"gelu_python_tanh", "gelu_tanh"},
         {"relu", "relu"},
+        {"tanh", "tanh"},
     };
     struct json_value fallback;
     const struct json_value *value = value_or_default(hf, key, &fallback);

@@ -54,9 +54,13 @@
         {"layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight"},                  \
         {"layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight"},
 
-#define HEAD_WEIGHT                                              \
-    {"lm_head.weight", "output.weight", "!tie_word_embeddings"}, \
-        {"lm_head.weight", NULL, "tie_word_embeddings"},         \
+#define CLASSIFIES "@ForSequenceClassification"
+
+/* Of a reward model or classifier, or of one that gives logits. */
+#define HEAD_WEIGHT                                                               \
+    {"score.weight", "cls.output.weight", CLASSIFIES},                            \
+        {"lm_head.weight", "output.weight", "!tie_word_embeddings&!" CLASSIFIES}, \
+        {"lm_head.weight", NULL, "tie_word_embeddings"},                          \
         {"layers.%d.self_attn.rotary_emb.inv_freq", NULL}, {"rotary_emb.inv_freq", NULL},
 
 #define PRE_NORMS                                                    \

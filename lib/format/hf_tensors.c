@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "format/hf.h"
+#include "format/tensor_form.h"
 
 enum { MAX_ROWS = 256 }; /* of a family's table */
 
@@ -74,6 +75,19 @@ static void convert(struct tensor *tensor, bool add_one) {
     tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);
 }
 
+/* RoBERTa's positions begin after that of padding, whose row nothing else reads. */
+static status leave_out_padding(const struct hf *hf, struct tensor *tensor) {
+    int64_t padding = 1;
+    bool found;
+    TRY(hf_config_integer(&hf->config, "pad_token_id", &found, &padding));
+    if (padding < 0 || padding >= tensor->dims[1] - 1 || tensor->n_dims != 2)
+        return fail(FORMAT, "%s: key 'pad_token_id' is %" PRId64 " with %" PRId64 " positions",
+                    hf->config.file, padding, tensor->dims[1]);
+    struct tensor whole = *tensor;
+    tensor_form_view(&whole, padding + 1, whole.dims[1] - padding - 1, tensor);
+    return OK;
+}
+
 /* What the family's table says about a tensor's rows. */
 static status lay_out(const struct hf *hf, enum hf_values values, struct tensor *tensor) {
     bool matrix = tensor->n_dims == 2;
@@ -83,6 +97,7 @@ static status lay_out(const struct hf *hf, enum hf_values values, struct tensor 
         tensor->dims[0] = tensor->dims[1];
         tensor->dims[1] = stored;
     }
+    if (values == HF_POSITIONS) return leave_out_padding(hf, tensor);
     if (values != HF_BY_GROUPS) return OK;
     int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
     int64_t n_groups = hf_metadata_i64(hf, "attention.head_count_kv", n_heads);

@@ -448,8 +448,8 @@ static status fill(struct program *program, const struct rope_factors *factors, 
 
 status program_build(struct memory *memory, const struct spec *spec,
                      const struct rope_factors *factors, int64_t max_tokens,
-                     const struct kv_format *kv_format,
-                     const struct pooling_spec *pooling, struct program **program) {
+                     const struct kv_format *kv_format, const struct pooling_spec *pooling,
+                     struct program **program) {
     struct program *fresh;
     TRY(check_spec(spec));
     TRY(MEMORY_TAKE_ONE(memory, "the program", &fresh));

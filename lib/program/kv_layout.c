@@ -23,7 +23,8 @@ status kv_layout_make(struct memory *memory, const struct spec *spec,
         for (int j = 0; j < i; j++)
             if (same_group(stream, &spec->kv_streams[j])) place->group = layout->places[j].group;
         if (place->group == layout->n_groups)
-            layout->groups[layout->n_groups++] = (struct kv_group){.window = stream->window, .kind = stream->kind};
+            layout->groups[layout->n_groups++] =
+                (struct kv_group){.window = stream->window, .kind = stream->kind};
 
         struct kv_group *group = &layout->groups[place->group];
         size_t k_bytes = head_bytes(format, (size_t)stream->key_dim);

@@ -1,5 +1,5 @@
-/* T5's buckets of distances (arXiv:1910.10683, section 2.1): each of the nearest has one of its own,
- * those behind grow by equal factors up to max_distance, and all beyond share the last. */
+/* T5's buckets of distances (arXiv:1910.10683, section 2.1): each of the nearest has one of its
+ * own, those behind grow by equal factors up to max_distance, and all beyond share the last. */
 #include <math.h>
 
 #include "program/op.h"

@@ -1,5 +1,6 @@
 """What the examples print, on small random models: BUILD [TEST...]"""
 import math
+import pathlib
 import unittest
 
 import programs
@@ -44,6 +45,54 @@ class Logits(programs.Case):
         self.assertTrue(self.rows(BPE, tokens[:7], "--threads", 1) == [every[6]])
         self.assertTrue(self.rows(BPE, tokens, "--kv", "f32", "--all") == every)
         self.assertTrue(self.rows(BPE, tokens, "--kv", "f16", "--all") != every)
+
+
+class Encoders(programs.Case):
+    def path(self, name):
+        return programs.ROOT / "tests/goldens/data/encoders" / name
+
+    def test_hidden_and_score(self):
+        tokens = ("--tokens", "5,6,7,8")
+        every = self.json("logits", "--model", self.path("bert"), *tokens, "--all")["hidden"]
+        last = self.json("logits", "--model", self.path("bert"), *tokens)["hidden"]
+        self.assertEqual([len(row) for row in every], [32] * 4)
+        self.assertEqual(last, [every[-1]])
+        score = self.json("logits", "--model", self.path("bert-score"), *tokens)["score"]
+        self.assertEqual(len(score), 3)
+        self.assertEqual(score, self.json("logits", "--model", self.path("bert-score.gguf"), *tokens)["score"])
+
+    def test_embed(self):
+        arguments = ["embed", "--model", self.path("bert-sentence"), "--ids", "--cosine"]
+        with programs.temporary_folder() as folder:
+            lines = pathlib.Path(folder) / "lines"
+            lines.write_text("1,2,3\n\n4,5,6,7\n1,2,3\n")
+            said = self.json(*arguments, "--texts", lines)
+            first = self.json(*arguments, "--texts", lines, "--pooling", "first")["embeddings"]
+        vectors, cosines = said["embeddings"], said["cosine"]
+        self.assertEqual([len(vector) for vector in vectors], [32] * 3)
+        self.assertEqual(vectors[0], vectors[2])
+        self.assertNotEqual(vectors, first)
+        self.assertAlmostEqual(math.fsum(x * x for x in vectors[1]), 1, places=5)
+        self.assertAlmostEqual(cosines[0][1], math.fsum(a * b for a, b in zip(*vectors[:2])), places=5)
+        self.assertEqual(cosines[0][2], 1)
+
+    def test_rerank(self):
+        with programs.temporary_folder() as folder:
+            lines = pathlib.Path(folder) / "lines"
+            lines.write_text("7,8\n9,10,11\n12\n")
+            said = self.json("rerank", "--model", self.path("bert-score"), "--ids", "--query", "1,2",
+                             "--documents", lines)
+        scores = [row[-1] for row in said["scores"]]
+        self.assertEqual(said["order"], sorted(range(3), key=lambda i: -scores[i]))
+
+    def test_best_of(self):
+        arguments = ["best_of", "--model", model("llama-gqa"), "--reward", self.path("llama-score"), "--ids",
+                     "--prompt", "1,2,3", "--n", 3, "--max-tokens", 4, "--temperature", 2]
+        reward = self.json(*arguments, "--all")
+        scores = [answer["score"] for answer in reward["answers"]]
+        self.assertEqual(scores[reward["best"]], max(scores))
+        self.assertGreater(len({tuple(answer["tokens"]) for answer in reward["answers"]}), 1)
+        self.assertEqual(self.output(*arguments), (comma(reward["answers"][reward["best"]]["tokens"]) + "\n").encode())
 
 
 class Tokenize(programs.Case):

@@ -10,6 +10,7 @@
 #include "faults.h"
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
+#define MODEL_ENCODER SOURCE_ROOT "/tests/goldens/data/encoders/bert-sentence"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
@@ -84,6 +85,16 @@ static transformer_status try_open_window(struct world *world) {
 static transformer_status try_open_folder(struct world *world) {
     transformer_status status = open_model(world, MODEL_FOLDER);
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_encoder(struct world *world) {
+    transformer_status status = open_model(world, MODEL_ENCODER);
+    if (status == TRANSFORMER_OK) status = create_context(world);
+    transformer_context_destroy(world->context);
+    transformer_model_close(world->model);
+    world->context = NULL;
     world->model = NULL;
     return status;
 }
@@ -247,7 +258,7 @@ START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[])(struct world *) = {try_open, try_open_window,
-                                                           try_open_folder};
+                                                           try_open_folder, try_open_encoder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -297,7 +308,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 6);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 8);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_thread_start, 0, 2);

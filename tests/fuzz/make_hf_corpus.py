@@ -31,6 +31,23 @@ def safetensors(names, dtype="F32", element=4):
     return struct.pack("<Q", len(text)) + text + bytes(at)
 
 
+BERT = dict(BASE, model_type="bert", max_position_embeddings=2, type_vocab_size=2, architectures=["BertModel"])
+BERT_LAYER = {"attention.self.query": 2, "attention.self.key": 2, "attention.self.value": 2,
+              "attention.output.dense": 2, "attention.output.LayerNorm": 1, "intermediate.dense": 2, "output.dense": 2,
+              "output.LayerNorm": 1}
+MODULES = [dict(idx=0, name="0", path="", type="sentence_transformers.models.Transformer"),
+           dict(idx=1, name="1", path="1_Pooling", type="sentence_transformers.models.Pooling"),
+           dict(idx=2, name="2", path="2_Normalize", type="sentence_transformers.models.Normalize")]
+
+
+def bert_shapes(**more):
+    names = {f"embeddings.{kind}_embeddings.weight": [2, 2] for kind in ("word", "position", "token_type")}
+    layers = {"embeddings.LayerNorm": 1, **{f"encoder.layer.0.{name}": n for name, n in BERT_LAYER.items()}, **more}
+    for name, n in layers.items():
+        names.update({f"{name}.weight": [2] * n, f"{name}.bias": [2]})
+    return names
+
+
 def write(name, config, **files):
     files = {"config.json": json.dumps(config).encode(), **{key.replace("__", "."): value for key, value in files.items()}}
     with open(os.path.join(FOLDER, name), "wb") as to:
@@ -61,4 +78,15 @@ if __name__ == "__main__":
     write("index_elsewhere", BASE, model__safetensors__index__json=b'{"weight_map":{"a":"../b.safetensors"}}')
     write("layers_many", dict(BASE, num_hidden_layers=1 << 62), model__safetensors=safetensors(llama))
     write("nested", BASE, model__safetensors=struct.pack("<Q", 80) + b'{"a":' + b"[" * 75)
+    bert, pooling = safetensors(bert_shapes()), b'{"pooling_mode_mean_tokens": true}'
+    write("ok_bert_sentence", BERT, modules__json=json.dumps(MODULES).encode(), model__safetensors=bert,
+          **{"1_Pooling/config__json": pooling})
+    write("ok_bert_score", dict(BERT, architectures=["BertForSequenceClassification"]), model__safetensors=safetensors(
+        bert_shapes(**{"pooler.dense": 2, "classifier": 2})))
+    write("modules_elsewhere", BERT, modules__json=json.dumps(MODULES).replace("1_Pooling", "../a").encode(),
+          model__safetensors=bert)
+    write("modules_nested", BERT, modules__json=b'[{"path":' + b"[" * 80, model__safetensors=bert)
+    write("pooling_two", BERT, modules__json=json.dumps(MODULES).encode(), model__safetensors=bert,
+          **{"1_Pooling/config__json": b'{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}'})
+    write("positions_none", dict(BERT, model_type="roberta", pad_token_id=7), model__safetensors=bert)
     write("pickle", BASE, pytorch_model__bin=b"PK")

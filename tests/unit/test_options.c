@@ -332,6 +332,7 @@ START_TEST(reserved_and_unknown_values) {
     unsupported(call_append(STRUCT(append_options, .logits = 3)));
     unsupported(call_open(STRUCT(model_options, LLAMA, .load_mode = 2)));
     unsupported(call_context(STRUCT(context_options, .kv_type = 5)));
+    unsupported(call_context(STRUCT(context_options, .pooling = 5)));
     unsupported(call_estimate_context(STRUCT(context_options, .kv_type = 5)));
     expect(TRANSFORMER_INVALID_ARGUMENT, call_append(STRUCT(append_options, .token_type = 1)));
     tear_down();
@@ -430,6 +431,8 @@ START_TEST(null_handles) {
     invalid(transformer_decode(NULL, NULL, NULL));
     invalid(transformer_sequence_logits(NULL, -1, &row, &count));
     invalid(transformer_sequence_embedding(NULL, -1, &row, &count));
+    invalid(transformer_sequence_pooled(NULL, &row, &count));
+    invalid(transformer_sequence_score(NULL, &row, &count));
     invalid(transformer_generate(NULL, STRUCT(generate_options, PROMPT), NULL, NULL, NULL));
     ck_assert_ptr_eq(context_out, untouched);
     ck_assert_ptr_eq(sequence_out, untouched);
@@ -504,6 +507,10 @@ START_TEST(null_arguments) {
     invalid(transformer_sequence_logits(sequence, -1, &row, NULL));
     invalid(transformer_sequence_embedding(sequence, -1, NULL, &count));
     invalid(transformer_sequence_embedding(sequence, -1, &row, NULL));
+    invalid(transformer_sequence_pooled(sequence, NULL, &count));
+    invalid(transformer_sequence_pooled(sequence, &row, NULL));
+    invalid(transformer_sequence_score(sequence, NULL, &count));
+    invalid(transformer_sequence_score(sequence, &row, NULL));
     ck_assert_int_eq(count, -5);
     ck_assert_int_eq(chosen, -7);
     ck_assert_int_eq(tokens[0], -8);

@@ -134,6 +134,11 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     OK(transformer_sequence_logits(sequence, -1, &row, &n));
     expect(n == n_vocab, "logits");
     OK(transformer_sequence_embedding(sequence, -1, &row, &n));
+    expect(transformer_sequence_set_source(sequence, tokens, 1, NULL) == TRANSFORMER_UNSUPPORTED,
+           "set_source");
+    expect(transformer_sequence_pooled(sequence, &row, &n) == TRANSFORMER_UNSUPPORTED &&
+               transformer_sequence_score(sequence, &row, &n) == TRANSFORMER_UNSUPPORTED,
+           "the model pools nothing");
     OK(transformer_sequence_fork(sequence, &fork_options, &fork));
     OK(transformer_sampler_sample(sampler, sequence, &sample, &first));
     OK(transformer_sampler_sample(sampler, fork, NULL, &second));

@@ -243,14 +243,14 @@ typedef struct transformer_model_details {
     int32_t device;
     int64_t
         n_token_types; /* types that a token may have, at least 1; see transformer_append_options */
-    int64_t n_labels;      /* numbers of a sequence's score; 0: the model gives none */
-    uint32_t has_logits;   /* 0 or 1: an encoder has none, nor has a model with a score head */
-    uint32_t pooling;      /* TRANSFORMER_POOLING_..., the model's own */
+    int64_t n_labels;  /* numbers of a sequence's score; 0: the model gives none */
+    uint32_t has_logits;        /* 0 or 1: an encoder has none, nor has a model with a score head */
+    uint32_t pooling;           /* TRANSFORMER_POOLING_..., the model's own */
     uint32_t pooling_normalize; /* TRANSFORMER_OFF or _ON, likewise */
     uint32_t reserved;
-    uint32_t needs_source;       /* 0 or 1: an encoder-decoder, whose sequences need a source */
-    int32_t start_token;         /* what its decoder begins with; -1: the file doesn't say, or none */
-    int64_t n_source_vocab;      /* tokens of sources; 0: it takes none */
+    uint32_t needs_source;  /* 0 or 1: an encoder-decoder, whose sequences need a source */
+    int32_t start_token;    /* what its decoder begins with; -1: the file doesn't say, or none */
+    int64_t n_source_vocab; /* tokens of sources; 0: it takes none */
     int64_t source_context_length; /* tokens of the longest source; 0 likewise */
 } transformer_model_details;
 
@@ -379,9 +379,9 @@ typedef struct transformer_context_options {
                           MEAN and FIRST a sequence is computed in one step, as an encoder's is */
     uint32_t pooling_normalize; /* mode, default as the model does: divide the pooled vector by its
                                    length */
-    int64_t max_source_tokens; /* of an encoder-decoder: longest source, which one step encodes
-                                  whole; the cache has kv_tokens positions for sources besides, or
-                                  this many; 0: as long as the model and max_step_tokens allow */
+    int64_t max_source_tokens;  /* of an encoder-decoder: longest source, which one step encodes
+                                   whole; the cache has kv_tokens positions for sources besides, or
+                                   this many; 0: as long as the model and max_step_tokens allow */
 } transformer_context_options;
 
 typedef struct transformer_memory_estimate {
@@ -596,8 +596,8 @@ typedef struct transformer_decode_result {
  * nothing pending it returns OK and zeros. result  may be NULL. LIMIT      every pending sequence
  * was refused for want of KV pages; the counts are written. Nothing is lost: truncate or destroy
  * some and go on. Or max_tokens is less than any source that waits. STATE      nothing can be
- * computed, for what is pending lacks a source. CANCELLED  see transformer_context_cancel.   DEVICE  the device failed. After a
- * failure the step's tokens are pending again. Allocates nothing. */
+ * computed, for what is pending lacks a source. CANCELLED  see transformer_context_cancel.   DEVICE
+ * the device failed. After a failure the step's tokens are pending again. Allocates nothing. */
 TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
                                                       const transformer_decode_options *options,
                                                       transformer_decode_result *result);
@@ -616,9 +616,9 @@ TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_se
                                                                   const float **row,
                                                                   int64_t *count);
 
-/* The pooled vector [n_embd] of the sequence, whose last position the last decode must have computed.
- * Owned by the context; valid as logits are. NOT_FOUND  that decode did not.   UNSUPPORTED  the
- * context pools nothing: neither the model says how nor its options. */
+/* The pooled vector [n_embd] of the sequence, whose last position the last decode must have
+ * computed. Owned by the context; valid as logits are. NOT_FOUND  that decode did not. UNSUPPORTED
+ * the context pools nothing: neither the model says how nor its options. */
 TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_sequence *sequence,
                                                                const float **vector,
                                                                int64_t *count);
