@@ -10,7 +10,8 @@ _Static_assert((int)KIND_NORM_RMS == (int)NORM_RMS && (int)KIND_NORM_LAYER == (i
 _Static_assert((int)KIND_ACTIVATION_SILU == (int)ACTIVATION_SILU &&
                    (int)KIND_ACTIVATION_GELU_TANH == (int)ACTIVATION_GELU_TANH &&
                    (int)KIND_ACTIVATION_GELU == (int)ACTIVATION_GELU &&
-                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU,
+                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU &&
+                   (int)KIND_ACTIVATION_TANH == (int)ACTIVATION_TANH,
                "kinds.h");
 
 static struct kernels reference;

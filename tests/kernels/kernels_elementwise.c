@@ -21,6 +21,8 @@ static double activation_exact(enum activation activation, double x) {
         return 0.5 * x * erfc(-x / sqrt(2.0));
     case ACTIVATION_RELU:
         return x > 0.0 ? x : 0.0;
+    case ACTIVATION_TANH:
+        return tanh(x);
     }
     return x;
 }
@@ -33,8 +35,8 @@ static double relative_error(double value, double right) {
 
 static void test_gate(const struct path *path) {
     const struct kernels *k = &path->kernels;
-    static const char *names[] = {"none", "silu", "gelu tanh", "gelu", "relu"};
-    for (int a = ACTIVATION_NONE; a <= ACTIVATION_RELU; a++) {
+    static const char *names[] = {"none", "silu", "gelu tanh", "gelu", "relu", "tanh"};
+    for (int a = ACTIVATION_NONE; a <= ACTIVATION_TANH; a++) {
         enum activation activation = (enum activation)a;
         double worst = 0.0, at = 0.0;
         enum { N = 60000 };
