@@ -71,6 +71,20 @@ static status find(struct binder *binder, enum bind_need need, const char *name,
     return fail(FORMAT, "%s: tensor '%s' is missing", checkpoint_name(binder->file), name);
 }
 
+/* Shape [n][rows][cols] of matrices; rows 0: any number. */
+static status check_matrices(const struct binder *binder, const struct tensor *tensor, int64_t n,
+                             int64_t rows, int64_t cols) {
+    int most_dims = n == 1 ? 2 : 3;
+    if (tensor->n_dims <= most_dims && tensor->dims[0] == cols &&
+        (!rows || tensor->dims[1] == rows) && tensor->dims[2] == n)
+        return OK;
+    return fail(FORMAT,
+                "%s: tensor '%.*s' is [%" PRId64 "][%" PRId64 "][%" PRId64
+                "], the model needs [%" PRId64 "][%" PRId64 "][%" PRId64 "]",
+                checkpoint_name(binder->file), (int)tensor->name.length, tensor->name.data,
+                tensor->dims[2], tensor->dims[1], tensor->dims[0], n, rows, cols);
+}
+
 static status bind_matrix_named(struct binder *binder, enum bind_need need, const char *name,
                                 int64_t rows, int64_t cols, struct weight_ref *ref) {
     const struct tensor *tensor;
@@ -86,19 +100,26 @@ static status bind_matrix_named(struct binder *binder, enum bind_need need, cons
     return OK;
 }
 
-static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
-                                int64_t n, struct weight_ref *ref) {
+/* Vectors [n_vectors][n], used as one. */
+static status bind_vectors_named(struct binder *binder, enum bind_need need, const char *name,
+                                 int64_t n_vectors, int64_t n, struct weight_ref *ref) {
     const struct tensor *tensor;
     TRY(find(binder, need, name, ref, &tensor));
     if (!tensor) return OK;
-    if (tensor->dims[0] != n || tensor->dims[1] != 1 || tensor->n_dims > 2)
+    if (tensor->dims[0] != n || tensor->dims[1] != n_vectors || tensor->n_dims > 2)
         return fail(FORMAT, "%s: tensor '%s' has %" PRId64 " elements, the model needs %" PRId64,
-                    checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1], n);
+                    checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1],
+                    n * n_vectors);
     if (tensor->type != WEIGHT_F32 && tensor->type != WEIGHT_F16 && tensor->type != WEIGHT_BF16)
         return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
                     checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
     bind(binder, tensor, true, ref);
     return OK;
+}
+
+static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
+                                int64_t n, struct weight_ref *ref) {
+    return bind_vectors_named(binder, need, name, 1, n, ref);
 }
 
 status bind_matrix(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
@@ -117,6 +138,19 @@ status bind_linear(struct binder *binder, enum bind_need need, const char *stem,
                           &linear->weight));
     return bind_vector_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, rows,
                              &linear->bias);
+}
+
+status bind_experts(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                    int64_t n_experts, int64_t rows, int64_t cols, struct linear_spec *linear) {
+    const struct tensor *tensor;
+    struct name name = name_of(stem, ".weight", layer);
+    TRY(find(binder, need, name.text, &linear->weight, &tensor));
+    linear->bias = (struct weight_ref){.id = -1};
+    if (!tensor) return OK;
+    TRY(check_matrices(binder, tensor, n_experts, rows, cols));
+    bind(binder, tensor, false, &linear->weight);
+    return bind_vectors_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, n_experts,
+                              rows, &linear->bias);
 }
 
 status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,

@@ -29,6 +29,9 @@ status bind_vector(struct binder *binder, enum bind_need need, const char *name,
 /* "stem.weight" [rows][cols] and, if it is there, "stem.bias" [rows]. */
 status bind_linear(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
                    int64_t rows, int64_t cols, struct linear_spec *linear);
+/* The same of experts: [n_experts][rows][cols], and [n_experts][rows] if it is there. */
+status bind_experts(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                    int64_t n_experts, int64_t rows, int64_t cols, struct linear_spec *linear);
 /* "stem.weight" [n] of an RMS norm. */
 status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
                      struct norm_spec *norm);
