@@ -38,7 +38,7 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
-    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=12, tie_word_embeddings=True,
+    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
                              num_local_experts=3, num_experts_per_tok=3),
     "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
                                   norm_topk_prob=True, num_key_value_heads=4, tie_word_embeddings=True),
