@@ -190,6 +190,8 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_LINEAR:
     case OP_HEAD:
         return linear_launch(launcher, op);
+    case OP_HEADS:
+        return fail(UNSUPPORTED, "latent attention");
     case OP_NORM:
         return launch_norm(launcher, op);
     case OP_ROPE_STORE:

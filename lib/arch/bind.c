@@ -71,6 +71,20 @@ static status find(struct binder *binder, enum bind_need need, const char *name,
     return fail(FORMAT, "%s: tensor '%s' is missing", checkpoint_name(binder->file), name);
 }
 
+/* Shape [n][rows][cols] of matrices; rows 0: any number. */
+static status check_matrices(const struct binder *binder, const struct tensor *tensor, int64_t n,
+                             int64_t rows, int64_t cols) {
+    int most_dims = n == 1 ? 2 : 3;
+    if (tensor->n_dims <= most_dims && tensor->dims[0] == cols &&
+        (!rows || tensor->dims[1] == rows) && tensor->dims[2] == n)
+        return OK;
+    return fail(FORMAT,
+                "%s: tensor '%.*s' is [%" PRId64 "][%" PRId64 "][%" PRId64
+                "], the model needs [%" PRId64 "][%" PRId64 "][%" PRId64 "]",
+                checkpoint_name(binder->file), (int)tensor->name.length, tensor->name.data,
+                tensor->dims[2], tensor->dims[1], tensor->dims[0], n, rows, cols);
+}
+
 static status bind_matrix_named(struct binder *binder, enum bind_need need, const char *name,
                                 int64_t rows, int64_t cols, struct weight_ref *ref) {
     const struct tensor *tensor;
@@ -86,19 +100,26 @@ static status bind_matrix_named(struct binder *binder, enum bind_need need, cons
     return OK;
 }
 
-static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
-                                int64_t n, struct weight_ref *ref) {
+/* Vectors [n_vectors][n], used as one. */
+static status bind_vectors_named(struct binder *binder, enum bind_need need, const char *name,
+                                 int64_t n_vectors, int64_t n, struct weight_ref *ref) {
     const struct tensor *tensor;
     TRY(find(binder, need, name, ref, &tensor));
     if (!tensor) return OK;
-    if (tensor->dims[0] != n || tensor->dims[1] != 1 || tensor->n_dims > 2)
+    if (tensor->dims[0] != n || tensor->dims[1] != n_vectors || tensor->n_dims > 2)
         return fail(FORMAT, "%s: tensor '%s' has %" PRId64 " elements, the model needs %" PRId64,
-                    checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1], n);
+                    checkpoint_name(binder->file), name, tensor->dims[0] * tensor->dims[1],
+                    n * n_vectors);
     if (tensor->type != WEIGHT_F32 && tensor->type != WEIGHT_F16 && tensor->type != WEIGHT_BF16)
         return fail(UNSUPPORTED, "%s: vector '%s' is %s, must be F32, F16 or BF16",
                     checkpoint_name(binder->file), name, weight_type_traits[tensor->type].name);
     bind(binder, tensor, true, ref);
     return OK;
+}
+
+static status bind_vector_named(struct binder *binder, enum bind_need need, const char *name,
+                                int64_t n, struct weight_ref *ref) {
+    return bind_vectors_named(binder, need, name, 1, n, ref);
 }
 
 status bind_matrix(struct binder *binder, enum bind_need need, const char *name, int64_t layer,
@@ -117,6 +138,19 @@ status bind_linear(struct binder *binder, enum bind_need need, const char *stem,
                           &linear->weight));
     return bind_vector_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, rows,
                              &linear->bias);
+}
+
+status bind_experts(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                    int64_t n_experts, int64_t rows, int64_t cols, struct linear_spec *linear) {
+    const struct tensor *tensor;
+    struct name name = name_of(stem, ".weight", layer);
+    TRY(find(binder, need, name.text, &linear->weight, &tensor));
+    linear->bias = (struct weight_ref){.id = -1};
+    if (!tensor) return OK;
+    TRY(check_matrices(binder, tensor, n_experts, rows, cols));
+    bind(binder, tensor, false, &linear->weight);
+    return bind_vectors_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, n_experts,
+                              rows, &linear->bias);
 }
 
 status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
@@ -139,16 +173,23 @@ bool bind_has(const struct binder *binder, const char *stem, int64_t layer) {
     return checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text) != NULL;
 }
 
-/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
-static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
-                   int64_t n, struct weight_ref *ref) {
+/* A tensor of our own that is read from another's place. */
+static status take_view(struct binder *binder, const struct tensor *tensor, struct tensor **part) {
     struct spec *spec = binder->spec;
     if (!spec->views)
         TRY(MEMORY_TAKE_ARRAY(spec->memory, checkpoint_tensor_count(binder->file) * BIND_MOST_PARTS,
                               "parts of tensors", &spec->views));
+    *part = &spec->views[spec->n_views++];
+    **part = *tensor;
+    return OK;
+}
+
+/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
+static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
+                   int64_t n, struct weight_ref *ref) {
     size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
-    struct tensor *part = &spec->views[spec->n_views++];
-    *part = *tensor;
+    struct tensor *part;
+    TRY(take_view(binder, tensor, &part));
     part->dims[vector ? 0 : 1] = n;
     part->offset += (uint64_t)first * row_bytes;
     part->bytes = (uint64_t)n * row_bytes;
@@ -171,6 +212,42 @@ status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer,
             TRY(view(binder, whole.bias.tensor, true, first, rows[i], &linears[i]->bias));
     }
     return OK;
+}
+
+static status bind_part_of_blocks(struct binder *binder, const struct tensor *tensor,
+                                  const struct tensor_blocks *blocks, const int64_t dims[3],
+                                  struct linear_spec *linear) {
+    struct tensor *part;
+    TRY(take_view(binder, tensor, &part));
+    part->blocks = *blocks;
+    part->blocks.stored = tensor->type;
+    if (blocks->transposed && !checkpoint_transposes(tensor->type)) part->type = WEIGHT_F32;
+    part->n_dims = 3;
+    for (int i = 0; i < 3; i++) part->dims[i] = dims[i];
+    part->bytes =
+        (uint64_t)(dims[1] * dims[2]) * weight_type_row_bytes(part->type, (size_t)dims[0]);
+    linear->bias = (struct weight_ref){.id = -1};
+    bind_slot(binder, part, false, &linear->weight);
+    return OK;
+}
+
+status bind_blocks(struct binder *binder, const char *stem, int64_t layer, int64_t n_blocks,
+                   int64_t n_columns, int64_t n_rows, int64_t cols, struct linear_spec *transposed,
+                   struct linear_spec *rows) {
+    struct linear_spec whole;
+    int n_weights = binder->spec->n_weights;
+    int64_t of_block = n_columns + n_rows;
+    TRY(bind_linear(binder, BIND_REQUIRED, stem, layer, n_blocks * of_block, cols, &whole));
+    binder->spec->n_weights = n_weights; /* it is its parts that are loaded */
+    if (whole.bias.tensor)
+        return fail(UNSUPPORTED, "%s: tensor '%s' has a bias", checkpoint_name(binder->file),
+                    name_of(stem, ".weight", layer).text);
+    TRY(bind_part_of_blocks(binder, whole.weight.tensor,
+                            &(struct tensor_blocks){.rows = of_block, .transposed = true},
+                            (const int64_t[]){n_columns, cols, n_blocks}, transposed));
+    return bind_part_of_blocks(binder, whole.weight.tensor,
+                               &(struct tensor_blocks){.rows = of_block, .first = n_columns},
+                               (const int64_t[]){cols, n_rows, n_blocks}, rows);
 }
 
 void bind_ignore(struct binder *binder, const char *name, int64_t layer) {

@@ -26,3 +26,4 @@ FAMILY("smollm3", smollm3_read, 0)
 FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
 FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
+FAMILY("deepseek2", deepseek2_read, READS_YARN_LOG)

@@ -360,12 +360,21 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+bool checkpoint_transposes(enum weight_type type) {
+    return type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->blocks.rows) {
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        *data = scratch;
+        return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
+    }
     if (tensor->form != TENSOR_AS_IS) {
         *data = scratch;
         return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
@@ -383,7 +392,7 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
-    if (checkpoint->finished) return;
+    if (checkpoint->finished || tensor->blocks.rows) return; /* another may be of the same bytes */
     size_t stored = tensor_form_bytes(tensor->form);
     if (stored) {
         offset = offset / sizeof(float) * stored;

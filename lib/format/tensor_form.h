@@ -11,4 +11,8 @@ size_t tensor_form_bytes(enum tensor_form form);
 status tensor_form_read(const struct file *file, const struct tensor *tensor, uint64_t first,
                         size_t n, float *values);
 
+/* tensor_blocks.c: rows [first, first + n) of a tensor with blocks, counted through its stack. */
+status tensor_blocks_read(const struct file *file, const struct tensor *tensor, uint64_t first,
+                          uint64_t n, void *rows);
+
 #endif

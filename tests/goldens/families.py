@@ -6,7 +6,9 @@ A family has
   top      (Hugging Face name, GGUF name) outside the layers, without .weight and .bias
   layer    the prefix of a layer, and pairs of names in it
   keys     what it adds to the common metadata: {suffix: value}
-  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)"""
+  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)
+  tensors  several tensors of one, instead of values: pairs of (GGUF name, values)
+  architecture  general.architecture, where it isn't the name in the table"""
 
 import numpy as np
 
@@ -62,7 +64,56 @@ def apart_by_head(name, config, values):
     return apart(name, config, values, config.num_attention_heads, 1)
 
 
+LATENT_ATTENTION = [(f"self_attn.{source}", f"attn_{target}") for source, target in [
+    ("q_proj", "q"), ("q_a_proj", "q_a"), ("q_a_layernorm", "q_a_norm"), ("q_b_proj", "q_b"),
+    ("kv_a_proj_with_mqa", "kv_a_mqa"), ("kv_a_layernorm", "kv_a_norm"), ("kv_b_proj", "kv_b"), ("o_proj", "output")]]
+LATENT_SIZES = dict(SIZES, num_attention_heads=4, num_key_value_heads=4, kv_lora_rank=24, q_lora_rank=40,
+                    qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, first_k_dense_replace=2)
+
+
+def split_heads(name, config, values):
+    """What keys and what values of each head are made by, the first transposed: for attention in absorbed form."""
+    if not name.endswith("attn_kv_b.weight"):
+        return [(name, values)]
+    heads = values.reshape(config.num_attention_heads, -1, config.kv_lora_rank)
+    keys, of_values = np.split(heads, [config.qk_nope_head_dim], axis=1)
+    return [(name.replace("kv_b", "k_b"), keys.transpose(0, 2, 1)), (name.replace("kv_b", "v_b"), of_values)]
+
+
+def latent_keys(config):
+    rope = config.rope_parameters
+    keys = {"vocab_size": config.vocab_size, "attention.head_count_kv": 1,
+            "attention.kv_lora_rank": config.kv_lora_rank,
+            "attention.key_length": config.kv_lora_rank + config.qk_rope_head_dim,
+            "attention.value_length": config.kv_lora_rank,
+            "attention.key_length_mla": config.qk_nope_head_dim + config.qk_rope_head_dim,
+            "attention.value_length_mla": config.v_head_dim,
+            "rope.dimension_count": config.qk_rope_head_dim,
+            "leading_dense_block_count": config.first_k_dense_replace,
+            "expert_feed_forward_length": config.moe_intermediate_size, "expert_shared_count": config.n_shared_experts}
+    if not getattr(config, "rope_interleave", True):
+        keys["rope.pairing"] = "halves"
+    if config.q_lora_rank:
+        keys["attention.q_lora_rank"] = config.q_lora_rank
+    if rope["rope_type"] == "yarn":
+        keys.update({"rope.scaling.type": "yarn", "rope.scaling.factor": float(rope["factor"]),
+                     "rope.scaling.original_context_length": rope["original_max_position_embeddings"]})
+        if rope.get("mscale_all_dim"):
+            keys["rope.scaling.yarn_log_multiplier"] = 0.1 * rope["mscale_all_dim"]
+    return keys
+
+
 FAMILIES = {
+    "deepseek_v2": dict(
+        model="DeepseekV2", architecture="deepseek2",
+        base=dict(LATENT_SIZES, **ROPE, vocab_size=173, rms_norm_eps=1e-6),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION + FFN + PRE_NORMS), keys=latent_keys, tensors=split_heads),
+    "deepseek_v3": dict(
+        model="DeepseekV3", architecture="deepseek2",
+        base=dict(LATENT_SIZES, vocab_size=175, rms_norm_eps=1e-6, rope_interleave=True, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
+            "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0}),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION + FFN + PRE_NORMS), keys=latent_keys, tensors=split_heads),
     "qwen3": dict(
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
                                  tie_word_embeddings=True),

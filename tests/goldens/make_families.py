@@ -11,7 +11,7 @@ import transformers
 
 import golden_file
 import random_model
-from families import FAMILIES, head_dim
+from families import FAMILIES, ROPE, head_dim
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "families")
 LENGTH = 80  # crosses a page of 64 positions, and every window
@@ -38,11 +38,16 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "deepseek_v2-lite": dict(q_lora_rank=None, attention_bias=True, mlp_bias=True, v_head_dim=20),
+    "deepseek_v2-yarn": dict(kv_lora_rank=40, qk_rope_head_dim=16, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+        "mscale": 0.707, "mscale_all_dim": 0.707}),
+    "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
-SHARP = ("attn_q.", "attn_k.", "attn_qkv.", "output.weight")
+SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_kv_b.", "attn_qkv.", "output.weight")
 
 
 def fill(name, family, model, names):
@@ -126,6 +131,7 @@ def make(name):
     fill(name, family, model, names)
 
     path = os.path.join(FOLDER, name + ".gguf")
+    architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     for suffix, value in metadata(config, family).items():
@@ -138,8 +144,10 @@ def make(name):
             continue
         if names[key] == "output.weight" and config.tie_word_embeddings:
             continue
-        values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
-        writer.add_tensor(names[key], np.ascontiguousarray(values))
+        values = tensor.numpy().astype(np.float32)
+        for target, part in (family["tensors"](names[key], config, values) if "tensors" in family else
+                             [(names[key], family["values"](names[key], config, values))]):
+            writer.add_tensor(target, np.ascontiguousarray(part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
