@@ -11,6 +11,7 @@ struct attention_geometry {
     int64_t window; /* keys a query sees; 0: all before it */
     int64_t n_heads, n_kv_heads;
     int64_t key_dim, value_dim;
+    bool values_in_keys;
 };
 
 struct attention_limits {

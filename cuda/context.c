@@ -55,7 +55,8 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
     return a->window == b->window && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
-           a->key_dim == b->key_dim && a->value_dim == b->value_dim;
+           a->key_dim == b->key_dim && a->value_dim == b->value_dim &&
+           a->values_in_keys == b->values_in_keys;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
@@ -84,11 +85,13 @@ static status add_geometry(const struct cuda_properties *device,
                                         .key_dim = (uint32_t)geometry->key_dim,
                                         .value_dim = (uint32_t)geometry->value_dim,
                                         .n_heads = (uint32_t)geometry->n_heads,
-                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads};
+                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads,
+                                        .values_in_keys = geometry->values_in_keys};
     struct attention_choice choice = select_attention(device, &problem);
     if (!choice.launch.kernel)
-        return fail(UNSUPPORTED, "no attention kernel has heads of %" PRId64 " dims",
-                    geometry->key_dim);
+        return fail(UNSUPPORTED,
+                    "no attention kernel has heads of %" PRId64 " dims with values of %" PRId64,
+                    geometry->key_dim, geometry->value_dim);
     struct step_attention *attention = &attentions->of[attentions->n];
     attention->geometry = *geometry;
     attention->limits = (struct attention_limits){
@@ -112,12 +115,18 @@ static status find_attentions(const struct cuda_properties *device, const struct
                               const struct backend_limits *limits, struct attentions *attentions) {
     for (int64_t layer = 0; layer < spec->n_layers; layer++) {
         const struct attention_spec *a = &spec->layers[layer].attention;
-        const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+        /* Rows of floats that a kernel reads in fours begin at heads. */
+        if (a->latent.q_head_dim % 4)
+            return fail(UNSUPPORTED,
+                        "no kernel has latent attention with queries of %" PRId64
+                        " dims: no multiple of 4",
+                        a->latent.q_head_dim);
         struct attention_geometry geometry = {.window = a->window,
                                               .n_heads = a->n_heads,
                                               .n_kv_heads = a->n_kv_heads,
-                                              .key_dim = stream->key_dim,
-                                              .value_dim = stream->value_dim};
+                                              .key_dim = a->head_dim,
+                                              .value_dim = attention_value_dim(a),
+                                              .values_in_keys = a->latent.rank != 0};
         int i = 0;
         while (i < attentions->n && !same_geometry(&attentions->of[i].geometry, &geometry)) i++;
         if (i == attentions->n) TRY(add_geometry(device, limits, &geometry, attentions));
@@ -145,21 +154,25 @@ static void give_attentions(struct memory *memory, struct attentions *attentions
 static void place_linear(const struct cuda_properties *device, const struct program *program,
                          const struct backend_limits *limits, struct sizes *sizes) {
     struct linear_needs needs = {0};
+    struct heads_needs of_heads = {.n_heads = 1};
     uint64_t rows = (uint64_t)larger(limits->max_rows, limits->max_logit_rows);
     uint64_t widest = weight_layout_padded_cols((size_t)program->max_in);
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
+        if (op->kind == OP_HEADS) heads_measure(op, &of_heads);
         if (op->kind != OP_LINEAR && op->kind != OP_HEAD) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
         for (int64_t n = 1; n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, &needs);
     }
+    if (of_heads.n_cols > widest) widest = of_heads.n_cols;
     for (int f = 0; f < CUDA_ACTIVATIONS; f++) {
-        sizes->prepared_bytes[f] =
-            !needs.used[f] ? 0 : widest * (f == CUDA_ACTIVATION_SPLIT ? 4u : 2u);
+        sizes->prepared_bytes[f] = !needs.used[f] && !of_heads.used[f]
+                                       ? 0
+                                       : widest * (f == CUDA_ACTIVATION_SPLIT ? 4u : 2u);
         sizes->prepared[f] = place(sizes, rows, sizes->prepared_bytes[f]);
     }
-    sizes->prepared_scale = place(sizes, rows, sizeof(float));
+    sizes->prepared_scale = place(sizes, rows, of_heads.n_heads * sizeof(float));
     sizes->apart = place(sizes, needs.apart ? (uint64_t)limits->max_rows : 0,
                          padded(program->max_out) * sizeof(float));
     sizes->gemm_parts = place(sizes, needs.parts_bytes, 1);

@@ -90,6 +90,14 @@ struct linear_needs {
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs);
 
+/* heads.c: OP_HEADS. */
+status heads_launch(struct launcher *launcher, const struct op *op);
+struct heads_needs {
+    bool used[CUDA_ACTIVATIONS];
+    uint64_t n_heads, n_cols; /* prepared, of a row: so many rows, and columns of all together */
+};
+void heads_measure(const struct op *op, struct heads_needs *needs);
+
 /* norm NULL: none. */
 struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm);
 status launcher_launch(struct launcher *launcher, const struct launch_shape *shape,

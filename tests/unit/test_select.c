@@ -291,7 +291,7 @@ END_TEST
 
 static const struct attention_bucket *bucket_of(const struct attention_problem *problem) {
     return attention_bucket_find(problem->kv_type, problem->key_dim, problem->value_dim,
-                                 problem->key_dim == 576);
+                                 problem->values_in_keys);
 }
 
 static void check_attention(const struct device *device, const char *what,
@@ -334,6 +334,7 @@ START_TEST(every_model_has_attention) {
                     problem.key_dim = model->kv_rank + model->n_rope;
                     problem.value_dim = model->kv_rank;
                     problem.n_kv_heads = 1;
+                    problem.values_in_keys = true;
                 }
                 /* A page of latent keys may be more than a small card's shared memory. */
                 if (model->kv_rank && attention_shared_bytes(type, bucket_of(&problem), 1) >
