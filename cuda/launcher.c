@@ -203,6 +203,10 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
         return launch_rope_store(launcher, op);
     case OP_ATTENTION:
         return launch_attention(launcher, op);
+    case OP_ROUTE:
+    case OP_EXPERTS:
+    case OP_WEIGH:
+        return fail(UNSUPPORTED, "experts are not supported on GPUs");
     }
     return fail(INTERNAL, "op %d is not known", (int)op->kind);
 }
