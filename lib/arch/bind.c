@@ -173,7 +173,34 @@ bool bind_has(const struct binder *binder, const char *stem, int64_t layer) {
     return checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text) != NULL;
 }
 
-/* A tensor of our own that is read from another's place. */
+int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) {
+    const struct tensor *tensor =
+        checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text);
+    return tensor ? tensor->dims[0] : 0;
+}
+
+/* n rows of a matrix, or elements of a vector, from `first` on. */
+static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
+    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
+    struct tensor part = *tensor;
+    part.dims[vector ? 0 : 1] = n;
+    part.offset += (uint64_t)first * row_bytes;
+    part.bytes = (uint64_t)n * row_bytes;
+    return part;
+}
+
+/* Matrix, or vector, `index` of those that a tensor has. */
+static struct tensor slice_of(const struct tensor *tensor, bool vector, int64_t index) {
+    if (tensor->slices) return tensor->slices[index];
+    int last = vector ? 1 : 2;
+    struct tensor slice = *tensor;
+    slice.n_dims = last;
+    slice.bytes /= (uint64_t)tensor->dims[last];
+    slice.offset += (uint64_t)index * slice.bytes;
+    slice.dims[last] = 1;
+    return slice;
+}
+
 static status take_view(struct binder *binder, const struct tensor *tensor, struct tensor **part) {
     struct spec *spec = binder->spec;
     if (!spec->views)
@@ -184,15 +211,44 @@ static status take_view(struct binder *binder, const struct tensor *tensor, stru
     return OK;
 }
 
-/* n rows of a matrix, or elements of a vector, from `first` on, as a tensor of its own. */
+/* Such a part as a tensor of its own. */
 static status view(struct binder *binder, const struct tensor *tensor, bool vector, int64_t first,
                    int64_t n, struct weight_ref *ref) {
-    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
+    *part = part_of(tensor, vector, first, n);
+    bind_slot(binder, part, vector, ref);
+    return OK;
+}
+
+static status take_slices(struct spec *spec, int64_t n, struct tensor **slices) {
+    struct spec_slices *block;
+    size_t bytes = sizeof *block + (size_t)n * sizeof(struct tensor);
+    TRY(MEMORY_TAKE(spec->memory, bytes, "parts of experts", &block));
+    block->next = spec->slices;
+    spec->slices = block;
+    *slices = block->of;
+    return OK;
+}
+
+/* The same part of every slice. */
+static status view_slices(struct binder *binder, const struct tensor *tensor, bool vector,
+                          int64_t first, int64_t n, struct weight_ref *ref) {
+    int64_t n_slices = tensor->dims[vector ? 1 : 2];
+    struct tensor *part, *slices;
+    TRY(take_view(binder, tensor, &part));
+    TRY(take_slices(binder->spec, n_slices, &slices));
+    part->bytes = 0;
+    for (int64_t i = 0; i < n_slices; i++) {
+        struct tensor slice = slice_of(tensor, vector, i);
+        slices[i] = part_of(&slice, vector, first, n);
+        part->bytes += slices[i].bytes;
+    }
     part->dims[vector ? 0 : 1] = n;
-    part->offset += (uint64_t)first * row_bytes;
-    part->bytes = (uint64_t)n * row_bytes;
+    part->offset = slices[0].offset;
+    part->part = slices[0].part;
+    part->slices = slices;
+    part->n_slices = n_slices;
     bind_slot(binder, part, vector, ref);
     return OK;
 }
@@ -248,6 +304,24 @@ status bind_blocks(struct binder *binder, const char *stem, int64_t layer, int64
     return bind_part_of_blocks(binder, whole.weight.tensor,
                                &(struct tensor_blocks){.rows = of_block, .first = n_columns},
                                (const int64_t[]){cols, n_rows, n_blocks}, rows);
+}
+
+status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer, int64_t n_experts,
+                          int n_parts, const int64_t *rows, int64_t cols,
+                          struct linear_spec *const *linears) {
+    struct linear_spec whole;
+    int64_t total = 0, first = 0;
+    int n_weights = binder->spec->n_weights;
+    for (int i = 0; i < n_parts; i++) total += rows[i];
+    TRY(bind_experts(binder, BIND_REQUIRED, stem, layer, n_experts, total, cols, &whole));
+    binder->spec->n_weights = n_weights;
+    for (int i = 0; i < n_parts; first += rows[i], i++) {
+        *linears[i] = (struct linear_spec){.weight.id = -1, .bias.id = -1};
+        TRY(view_slices(binder, whole.weight.tensor, false, first, rows[i], &linears[i]->weight));
+        if (whole.bias.tensor)
+            TRY(view_slices(binder, whole.bias.tensor, true, first, rows[i], &linears[i]->bias));
+    }
+    return OK;
 }
 
 void bind_ignore(struct binder *binder, const char *name, int64_t layer) {

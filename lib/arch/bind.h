@@ -50,6 +50,12 @@ status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer,
 status bind_blocks(struct binder *binder, const char *stem, int64_t layer, int64_t n_blocks,
                    int64_t n_columns, int64_t n_rows, int64_t cols, struct linear_spec *transposed,
                    struct linear_spec *rows);
+/* The same of experts: "stem.weight" [n_experts][sum][cols], "stem.bias" [n_experts][sum]. */
+status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer, int64_t n_experts,
+                          int n_parts, const int64_t *rows, int64_t cols,
+                          struct linear_spec *const *linears);
+/* Columns of "stem.weight"; 0: there is none. */
+int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer);
 /* A tensor that may be in a file and means nothing to us. */
 void bind_ignore(struct binder *binder, const char *name, int64_t layer);
 

@@ -54,6 +54,7 @@ struct rope_spec {
     float factor;                   /* linear, yarn: positions divided by it */
     float original_context;         /* yarn */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
+    bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
@@ -145,6 +146,11 @@ struct kv_stream_spec {
     int64_t window;                      /* positions that are still needed; 0: all */
 };
 
+struct spec_slices {
+    struct spec_slices *next;
+    struct tensor of[];
+};
+
 struct spec {
     const char *architecture;
     int64_t n_layers, n_embd, n_vocab, context_length;
@@ -169,6 +175,7 @@ struct spec {
     int n_weights;
     struct tensor *views; /* [n_views] ranges of rows of tensors that hold several weights */
     int n_views;
+    struct spec_slices *slices; /* of views of experts' weights, a list */
     struct memory *memory;
 };
 

@@ -364,6 +364,24 @@ bool checkpoint_transposes(enum weight_type type) {
     return type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16;
 }
 
+/* Bytes that lie in several slices are put together in scratch. */
+static status data_of_slices(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *scratch, const void **data) {
+    uint64_t slice_bytes = tensor->slices[0].bytes;
+    for (size_t done = 0; done < n;) {
+        const struct tensor *slice = &tensor->slices[(offset + done) / slice_bytes];
+        uint64_t within = (offset + done) % slice_bytes;
+        size_t now = n - done < slice_bytes - within ? n - done : (size_t)(slice_bytes - within);
+        uint8_t *to = (uint8_t *)scratch + done;
+        TRY(checkpoint_data(checkpoint, slice, within, now, to, data));
+        if (now == n) return OK;
+        if (*data != to) memcpy(to, *data, now);
+        done += now;
+    }
+    *data = scratch;
+    return OK;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
@@ -375,6 +393,7 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
         *data = scratch;
         return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
     }
+    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (tensor->form != TENSOR_AS_IS) {
         *data = scratch;
         return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
@@ -393,6 +412,14 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
     if (checkpoint->finished || tensor->blocks.rows) return; /* another may be of the same bytes */
+    while (tensor->slices && n) {
+        uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
+        size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);
+        checkpoint_drop(checkpoint, &tensor->slices[offset / slice_bytes], within, now);
+        offset += now;
+        n -= now;
+    }
+    if (!n) return;
     size_t stored = tensor_form_bytes(tensor->form);
     if (stored) {
         offset = offset / sizeof(float) * stored;

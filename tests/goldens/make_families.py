@@ -42,12 +42,35 @@ MODELS = {
     "deepseek_v2-yarn": dict(kv_lora_rank=40, qk_rope_head_dim=16, rope_parameters={
         "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
         "mscale": 0.707, "mscale_all_dim": 0.707}),
+    "deepseek_v2-experts": dict(first_k_dense_replace=1, routed_scaling_factor=2.5,
+                                topk_method="group_limited_greedy"),
+    "deepseek_v2-greedy": dict(first_k_dense_replace=0, q_lora_rank=None, n_shared_experts=2, num_experts_per_tok=2,
+                               tie_word_embeddings=True),
+    "deepseek_v3-experts": dict(first_k_dense_replace=1, n_shared_experts=2, n_routed_experts=12),
+    "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
+                                 routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
     "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
+    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=12, tie_word_embeddings=True,
+                             num_local_experts=3, num_experts_per_tok=3),
+    "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
+                                  norm_topk_prob=True, num_key_value_heads=4, tie_word_embeddings=True),
+    "qwen3moe-sparse-step": dict(num_hidden_layers=3, decoder_sparse_step=2, norm_topk_prob=False,
+                                 attention_bias=True, num_experts=40, num_experts_per_tok=6,
+                                 tie_word_embeddings=True, moe_intermediate_size=8),
+    "ernie4_5-moe-interval": dict(num_hidden_layers=4, moe_layer_interval=2, moe_layer_start_index=0, use_bias=True,
+                                  moe_num_shared_experts=0, tie_word_embeddings=False, moe_num_experts=4, moe_k=3),
+    "gpt-oss-default-rope": dict(num_hidden_layers=3, num_key_value_heads=4, head_dim=8, num_experts_per_tok=1,
+                                 sliding_window=30, tie_word_embeddings=True, attention_bias=False,
+                                 rope_parameters={"rope_type": "default", "rope_theta": 150000.0}),
+    "olmoe-normalized": dict(norm_topk_prob=True, num_key_value_heads=4, attention_bias=True,
+                             tie_word_embeddings=True),
+    "granitemoe-alone": dict(shared_intermediate_size=0, attention_bias=True, residual_multiplier=1.0,
+                             tie_word_embeddings=False, num_key_value_heads=4),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
-SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_kv_b.", "attn_qkv.", "output.weight")
+SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_k_b.", "attn_qkv.", "output.weight")
 
 
 def fill(name, family, model, names):
@@ -58,21 +81,28 @@ def fill(name, family, model, names):
         for key, parameter in model.named_parameters():
             target = names.get(key, key)
             values = random.standard_normal(parameter.shape)
-            if target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
+            if "exp_probs_b" in target:
+                values = 0.1 * values
+            elif target.endswith("sinks.weight"):
+                values = 1.0 + values
+            elif target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
                 center = family.get("norm_center", 1.0) + (0.6 if "_q_norm" in target or "_k_norm" in target else 0.0)
                 values = center + 0.2 * values
-            elif parameter.ndim == 1:
+            elif parameter.ndim == 1 or target.endswith("_exps.bias"):
                 values = 0.3 * values
             elif target == "token_embd.weight":
                 values *= 1.5 / parameter.shape[1] ** 0.5 if tied else 1.0
             elif target == "position_embd.weight":
                 values *= 0.5 / parameter.shape[1] ** 0.5 if tied else 0.5
             else:
-                inputs = parameter.shape[0 if type(model.get_submodule(key.rpartition(".")[0])).__name__ == "Conv1D"
-                                         else 1]
+                kind = type(model.get_submodule(key.rpartition(".")[0])).__name__
+                inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+        for key, buffer in model.named_buffers():
+            if "exp_probs_b" in names.get(key, ""):
+                buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(buffer.shape)))
 
 
 def tensor_names(family, n_layers):
@@ -80,9 +110,10 @@ def tensor_names(family, n_layers):
     pairs = list(family["top"])
     prefix, inner = family["layer"]
     for i in range(n_layers):
-        pairs += [(f"{prefix}{i}.{source}", f"blk.{i}.{target}") for source, target in inner]
+        pairs += [(f"{prefix}{i}.{source}", "|".join(f"blk.{i}.{part}" for part in target.split("|")))
+                  for source, target in inner]
     names = {f"{source}.{kind}": f"{target}.{kind}" for source, target in pairs for kind in ("weight", "bias")}
-    names.update({source: target for source, target in pairs if source.endswith((".weight", ".bias"))})
+    names.update({source: target for source, target in pairs if target.endswith((".weight", ".bias"))})
     return names
 
 
@@ -122,8 +153,9 @@ def write_key(writer, name, value):
 
 
 def make(name):
-    architecture = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
-    family = FAMILIES[architecture]
+    base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
+    family = FAMILIES[base]
+    architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
         attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
@@ -144,9 +176,9 @@ def make(name):
             continue
         if names[key] == "output.weight" and config.tie_word_embeddings:
             continue
-        values = tensor.numpy().astype(np.float32)
-        for target, part in (family["tensors"](names[key], config, values) if "tensors" in family else
-                             [(names[key], family["values"](names[key], config, values))]):
+        values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
+        targets = names[key].split("|")
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
             writer.add_tensor(target, np.ascontiguousarray(part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
