@@ -8,6 +8,7 @@ A family has
   keys     what it adds to the common metadata: {suffix: value}
   values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
            several with "|" between them
+  f16      parts of GGUF names whose tensors are F16
   architecture  general.architecture, where it isn't the name in the table"""
 
 import numpy as np
@@ -182,7 +183,21 @@ def granite_keys(config):
             "rope.dimension_count": head_dim(config), "vocab_size": config.vocab_size}
 
 
+def whole_latent_keys(config):
+    """As files from before 2025 have it: what keys and values are made by in one tensor."""
+    keys = latent_keys(config)
+    keys.update({"attention.head_count_kv": config.num_attention_heads,
+                 "attention.key_length": keys.pop("attention.key_length_mla"),
+                 "attention.value_length": keys.pop("attention.value_length_mla")})
+    return keys
+
+
 FAMILIES = {
+    "deepseek_v2-whole": dict(
+        model="DeepseekV2", architecture="deepseek2",
+        base=dict(LATENT_SIZES, **ROPE, vocab_size=177, rms_norm_eps=1e-6, q_lora_rank=None, qk_nope_head_dim=12),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")] + FFN + PRE_NORMS),
+        keys=whole_latent_keys, values=as_they_are, f16=("attn_kv_b",)),
     "deepseek_v2": dict(
         model="DeepseekV2", architecture="deepseek2",
         base=dict(LATENT_SIZES, **ROPE, vocab_size=173, rms_norm_eps=1e-6),

@@ -73,6 +73,10 @@ MODELS = {
 SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_k_b.", "attn_qkv.", "output.weight")
 
 
+def is_f16(family, target):
+    return any(part in target for part in family.get("f16", ()))
+
+
 def fill(name, family, model, names):
     """Random values for every parameter, whatever its own initialisation."""
     random = random_model.generator(name)
@@ -99,6 +103,8 @@ def fill(name, family, model, names):
                 inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
+            if is_f16(family, target):
+                values = values.astype(np.float16)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
         for key, buffer in model.named_buffers():
             if "exp_probs_b" in names.get(key, ""):
@@ -179,7 +185,7 @@ def make(name):
         values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
         targets = names[key].split("|")
         for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
-            writer.add_tensor(target, np.ascontiguousarray(part))
+            writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
