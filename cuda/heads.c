@@ -23,12 +23,8 @@ static uint32_t prepared_bytes(int activation, uint32_t n_padded) {
     return n_padded * (activation == CUDA_ACTIVATION_SPLIT ? 4 : 2);
 }
 
-void heads_measure(const struct op *op, struct heads_needs *needs) {
-    const struct gemm_problem problem = problem_of(op, 1);
-    const uint64_t cols = (uint64_t)problem.n_cols * problem.n_heads;
-    needs->used[select_activation(problem.type)] = true;
-    if (problem.n_heads > needs->n_heads) needs->n_heads = problem.n_heads;
-    if (cols > needs->n_cols) needs->n_cols = cols;
+void heads_measure(const struct op *op, struct linear_needs *needs) {
+    needs->used[select_activation(problem_of(op, 1).type)] = true;
 }
 
 static status launch_prepare(struct launcher *launcher, const struct op *op,

@@ -144,7 +144,7 @@ static status next_piece(struct loader *loader, struct piece **piece) {
     return OK;
 }
 
-/* n row tiles from `tile` on of an expert's matrix, of file rows that begin at data. */
+/* n row tiles of an expert from `tile` on, of file rows that begin at data. */
 static status send_tiles(struct loader *loader, const struct cuda_weight *weight, size_t expert,
                          size_t tile, size_t n, const uint8_t *data, size_t row_bytes) {
     size_t tile_bytes = weight_layout_tile_bytes(weight->type, weight->n_cols);
@@ -156,15 +156,14 @@ static status send_tiles(struct loader *loader, const struct cuda_weight *weight
                            rows < LAYOUT_ROWS ? rows : LAYOUT_ROWS, weight->n_cols,
                            piece->packed + i * tile_bytes);
     }
-    TRY(device_upload(loader->device, loader->stream,
-                      (uint8_t *)weight->tiles + expert * weight->expert_bytes + tile * tile_bytes,
-                      piece->packed, n * tile_bytes));
+    uint8_t *to = (uint8_t *)weight->tiles + expert * weight->expert_bytes + tile * tile_bytes;
+    TRY(device_upload(loader->device, loader->stream, to, piece->packed, n * tile_bytes));
     piece->used = true;
     return device_event_record(loader->device, loader->stream, piece->copied);
 }
 
-static status load_expert(struct loader *loader, const struct tensor *tensor,
-                          const struct cuda_weight *weight, size_t expert) {
+static status load_expert(struct loader *loader, const struct tensor *tensor, size_t expert,
+                          const struct cuda_weight *weight) {
     size_t row_bytes = weight_type_row_bytes(weight->type, weight->n_cols);
     size_t n_tiles = row_tiles(weight);
     size_t most = tiles_per_piece(weight_layout_tile_bytes(weight->type, weight->n_cols));
@@ -185,7 +184,7 @@ static status load_expert(struct loader *loader, const struct tensor *tensor,
 static status load_matrix(struct loader *loader, const struct tensor *tensor,
                           const struct cuda_weight *weight) {
     for (size_t expert = 0; expert < weight->n_experts; expert++)
-        TRY(load_expert(loader, tensor, weight, expert));
+        TRY(load_expert(loader, tensor, expert, weight));
     return OK;
 }
 
@@ -207,15 +206,16 @@ static status load_all(struct loader *loader, const struct spec *spec, size_t ve
 static void measure(struct loader *loader, const struct spec *spec) {
     for (int i = 0; i < spec->n_weights; i++) {
         const struct weight_slot *slot = &spec->weights[i];
-        size_t n_cols = (size_t)slot->tensor->dims[0], packed = 0;
-        size_t rows = (size_t)slot->tensor->dims[1]; /* vectors are read whole */
+        size_t n_cols = (size_t)slot->tensor->dims[0], packed = 0, rows = 1;
         if (!slot->vector) {
             size_t tile_bytes = weight_layout_tile_bytes(slot->tensor->type, n_cols);
             size_t n = tiles_per_piece(tile_bytes);
             packed = n * tile_bytes;
-            if (rows > n * LAYOUT_ROWS) rows = n * LAYOUT_ROWS;
+            rows = n * LAYOUT_ROWS;
+            if (rows > (size_t)slot->tensor->dims[1]) rows = (size_t)slot->tensor->dims[1];
         }
-        size_t bytes = rows * weight_type_row_bytes(slot->tensor->type, n_cols);
+        size_t bytes = slot->vector ? (size_t)slot->tensor->bytes
+                                    : rows * weight_type_row_bytes(slot->tensor->type, n_cols);
         if (packed > loader->piece_bytes) loader->piece_bytes = packed;
         if (bytes > loader->scratch_bytes) loader->scratch_bytes = bytes;
         loader->total += slot->tensor->bytes;

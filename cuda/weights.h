@@ -9,12 +9,11 @@ struct cuda_weight {
     enum weight_type type; /* of the file */
     size_t n_experts;      /* matrices of that shape, 1 of a weight that isn't experts' */
     size_t n_rows, n_cols;
+    size_t expert_bytes; /* from one of these matrices to the next */
     size_t padded_cols;  /* of a matrix: columns that its tiles have */
-    size_t expert_bytes; /* of a matrix: its tiles */
-    void *tiles; /* of a matrix, on the device: [n_experts] of ceil(n_rows / LAYOUT_ROWS) row tiles
-                  */
-    float *vector;      /* of a vector, on the device: f32 [n_cols] */
-    float *host_vector; /* the same in host memory */
+    void *tiles;         /* of matrices, on the device: ceil(n_rows / LAYOUT_ROWS) row tiles each */
+    float *vector;       /* of a vector, on the device: f32 [n_cols] */
+    float *host_vector;  /* the same in host memory */
 };
 
 struct backend_model {

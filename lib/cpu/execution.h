@@ -129,6 +129,10 @@ void linear_add_normed(const struct worker *worker, const struct op *op, const f
 void heads_run(const struct worker *worker, const struct op *op);
 
 /* experts.c */
+/* Experts and weights [n_used] of a row by its scores [n_experts] and, NULL: none, the bias of the
+ * choice; candidates [n_experts] is scratch. A NaN counts as the least in the choice. */
+void experts_choose(const struct experts_spec *experts, const float *scores, const float *bias,
+                    float *candidates, int32_t *expert, float *weight);
 void experts_route(const struct worker *worker, const struct op *op);
 void experts_run(const struct worker *worker, const struct op *op);
 void experts_weigh(const struct worker *worker, const struct op *op);

@@ -45,12 +45,10 @@ static void limit_groups(const struct experts_spec *experts, float *candidates) 
         if (!used[i / size]) candidates[i] = NAN;
 }
 
-static void route_row(const struct worker *worker, const struct experts_spec *experts,
-                      const float *logits, int32_t *expert, float *weight) {
-    const float *bias = weights_vector(worker->context->model, &experts->selection_bias);
-    float *scores = worker->scratch->row, *candidates = worker->scratch->sum, sum = 0.0f;
+void experts_choose(const struct experts_spec *experts, const float *scores, const float *bias,
+                    float *candidates, int32_t *expert, float *weight) {
     int64_t n = experts->n_experts;
-    worker->kernels->route_scores(experts->routing, logits, (size_t)n, scores);
+    float sum = 0.0f;
     for (int64_t i = 0; i < n; i++) {
         candidates[i] = bias ? scores[i] + bias[i] : scores[i];
         if (isnan(candidates[i])) candidates[i] = -INFINITY;
@@ -65,6 +63,14 @@ static void route_row(const struct worker *worker, const struct experts_spec *ex
     }
     for (int64_t i = 0; i < experts->n_used; i++)
         weight[i] = experts->scale * (experts->normalize ? weight[i] / sum : weight[i]);
+}
+
+static void route_row(const struct worker *worker, const struct experts_spec *experts,
+                      const float *logits, int32_t *expert, float *weight) {
+    const float *bias = weights_vector(worker->context->model, &experts->selection_bias);
+    float *scores = worker->scratch->row, *candidates = worker->scratch->sum;
+    worker->kernels->route_scores(experts->routing, logits, (size_t)experts->n_experts, scores);
+    experts_choose(experts, scores, bias, candidates, expert, weight);
 }
 
 /* A counting sort: the choices of each expert in the order of the slots. */

@@ -393,7 +393,7 @@ FAMILIES = {
             (f"mlp.shared_expert.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
         keys=expert_keys, values=halves),
     "qwen3moe": dict(
-        model="Qwen3Moe", base=dict(SMALL, **ROPE, vocab_size=97, num_key_value_heads=2, head_dim=12,
+        model="Qwen3Moe", base=dict(SMALL, **ROPE, vocab_size=97, num_key_value_heads=2, head_dim=16,
                                     moe_intermediate_size=24, num_experts=8, num_experts_per_tok=2,
                                     norm_topk_prob=True),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + QK_NORMS), keys=expert_keys,
@@ -407,7 +407,7 @@ FAMILIES = {
             (f"mlp.shared_experts.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
         keys=ernie_keys, values=ernie_values),
     "gpt-oss": dict(
-        model="GptOss", base=dict(SMALL, vocab_size=101, num_key_value_heads=2, head_dim=12, num_local_experts=5,
+        model="GptOss", base=dict(SMALL, vocab_size=101, num_key_value_heads=2, head_dim=16, num_local_experts=5,
                                   num_experts_per_tok=3, sliding_window=12, rope_parameters={
                                       "rope_type": "yarn", "rope_theta": 15000.0, "factor": 8.0, "beta_fast": 32.0,
                                       "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 64}),

@@ -50,7 +50,7 @@ MODELS = {
     "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
                                  routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
     "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
-    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=12, tie_word_embeddings=True,
+    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
                              num_local_experts=3, num_experts_per_tok=3),
     "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
                                   norm_topk_prob=True, num_key_value_heads=4, tie_word_embeddings=True),

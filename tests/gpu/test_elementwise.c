@@ -10,7 +10,8 @@ _Static_assert((int)KIND_NORM_RMS == (int)NORM_RMS && (int)KIND_NORM_LAYER == (i
 _Static_assert((int)KIND_ACTIVATION_SILU == (int)ACTIVATION_SILU &&
                    (int)KIND_ACTIVATION_GELU_TANH == (int)ACTIVATION_GELU_TANH &&
                    (int)KIND_ACTIVATION_GELU == (int)ACTIVATION_GELU &&
-                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU,
+                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU &&
+                   (int)KIND_ACTIVATION_SWIGLU_CLAMPED == (int)ACTIVATION_SWIGLU_CLAMPED,
                "kinds.h");
 
 static struct kernels reference;
@@ -472,6 +473,7 @@ int main(int argc, char **argv) {
     test_rope_table(&gpu, 64);
     test_rope_table(&gpu, 80);
     test_norms(&gpu);
+    test_gate(&gpu, 3, 1001, KIND_ACTIVATION_SWIGLU_CLAMPED, true, 4);
     for (int activation = 0; activation <= KIND_ACTIVATION_RELU; activation++) {
         test_gate(&gpu, 3, 1001, activation, true, 4);
         test_gate(&gpu, 1, 8, activation, false, 1);

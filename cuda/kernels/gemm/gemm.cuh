@@ -407,8 +407,7 @@ template <int type, int n, int gate> struct gemm {
             if (x >= work.n_x) break;
             float value = finished_sum(args, work, 0, x, row);
             if constexpr (gate != 0)
-                value =
-                    activation_apply(args.activation, value) * finished_sum(args, work, 1, x, row);
+                value = gate_apply(args.activation, value, finished_sum(args, work, 1, x, row));
             float *y = weight.y + (size_t)(work.first_y + x) * weight.y_stride +
                        (size_t)work.expert * args.y_head + work.first_row + row;
             if (args.combine == GEMM_ADD) value = load_global<float>(y) + value;
