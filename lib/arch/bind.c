@@ -324,6 +324,26 @@ status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer
     return OK;
 }
 
+bool bind_has_layer(const struct binder *binder, const char *end) {
+    size_t n = strlen(end);
+    for (size_t i = 0; i < checkpoint_tensor_count(binder->file); i++) {
+        struct text name = checkpoint_tensor_at(binder->file, i)->name;
+        if (name.length > n + 4 && memcmp(name.data, "blk.", 4) == 0 &&
+            memcmp(name.data + name.length - n, end, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+void bind_ignore_layer(struct binder *binder, int64_t layer) {
+    struct name begin = name_of("blk.%d.", "", layer);
+    size_t n = strlen(begin.text);
+    for (size_t i = 0; i < checkpoint_tensor_count(binder->file); i++) {
+        struct text name = checkpoint_tensor_at(binder->file, i)->name;
+        if (name.length > n && memcmp(name.data, begin.text, n) == 0) binder->bound[i] = true;
+    }
+}
+
 void bind_ignore(struct binder *binder, const char *name, int64_t layer) {
     const struct tensor *tensor = checkpoint_tensor(binder->file, name_of(name, "", layer).text);
     if (tensor) binder->bound[index_of(binder, tensor)] = true;

@@ -56,6 +56,10 @@ status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer
                           struct linear_spec *const *linears);
 /* Columns of "stem.weight"; 0: there is none. */
 int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer);
+/* Whether any layer has "blk.N" with this end. */
+bool bind_has_layer(const struct binder *binder, const char *end);
+/* All tensors of a layer. */
+void bind_ignore_layer(struct binder *binder, int64_t layer);
 /* A tensor that may be in a file and means nothing to us. */
 void bind_ignore(struct binder *binder, const char *name, int64_t layer);
 

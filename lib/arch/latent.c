@@ -8,10 +8,15 @@ enum { MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
 /* A head's size as the model's own projections have it. Where matrices for every head are in the
  * file, key_length and value_length are those of what is cached. */
 static status read_length(const struct keys *keys, const char *of_model, const char *suffix,
-                          int64_t *length) {
+                          int64_t fallback, int64_t *length) {
     *length = 0;
     TRY(keys_i64_or(keys, of_model, 1, MAX_HEAD_DIM, length));
-    return *length ? OK : keys_i64(keys, suffix, 1, MAX_HEAD_DIM, length);
+    if (*length) return OK;
+    *length = fallback;
+    TRY(keys_i64_or(keys, suffix, 1, MAX_HEAD_DIM, length));
+    if (*length >= 1 && *length <= MAX_HEAD_DIM) return OK;
+    return fail(FORMAT, "%s: '%s.%s': a head has %" PRId64 " dims, must be 1 to %d",
+                checkpoint_name(keys->file), keys->prefix, suffix, *length, MAX_HEAD_DIM);
 }
 
 status latent_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
@@ -31,8 +36,11 @@ status latent_read_heads(const struct keys *keys, const struct spec *spec, int64
                     checkpoint_name(keys->file), keys->prefix, a->n_kv_heads, a->n_heads);
     TRY(keys_i64(keys, "attention.kv_lora_rank", 1, MAX_HEAD_DIM, &l->rank));
     TRY(keys_i64(keys, "rope.dimension_count", 2, MAX_HEAD_DIM, &n_rotated));
-    TRY(read_length(keys, "attention.key_length_mla", "attention.key_length", &l->q_head_dim));
-    TRY(read_length(keys, "attention.value_length_mla", "attention.value_length", &l->v_head_dim));
+    int64_t share = spec->n_embd / a->n_heads; /* of a head, where files don't say */
+    TRY(read_length(keys, "attention.key_length_mla", "attention.key_length", share,
+                    &l->q_head_dim));
+    TRY(read_length(keys, "attention.value_length_mla", "attention.value_length", share,
+                    &l->v_head_dim));
     if (l->q_head_dim <= n_rotated)
         return fail(FORMAT,
                     "%s: '%s.rope.dimension_count' is %" PRId64 ", queries have %" PRId64 " dims",

@@ -192,7 +192,25 @@ def whole_latent_keys(config):
     return keys
 
 
+def minicpm3_keys(config):
+    keys = {"vocab_size": config.vocab_size, "attention.kv_lora_rank": config.kv_lora_rank,
+            "attention.key_length": config.qk_nope_head_dim + config.qk_rope_head_dim,
+            "attention.value_length": None, "rope.dimension_count": config.qk_rope_head_dim}
+    if config.dim_model_base != 256:  # what llama.cpp's converter leaves out
+        keys.update({"attention.value_length": config.v_head_dim, "embedding_scale": float(config.scale_emb),
+                     "residual_scale": config.scale_depth / config.num_hidden_layers ** 0.5,
+                     "logit_scale": config.hidden_size / config.dim_model_base})
+    return keys
+
+
 FAMILIES = {
+    "minicpm3": dict(
+        model="MiniCPM3", base=dict(
+            {k: v for k, v in LATENT_SIZES.items() if "expert" not in k and "group" not in k and k[:3] not in ("moe", "fir")},
+            **ROPE, vocab_size=179, rms_norm_eps=1e-5, scale_emb=3, scale_depth=0.9, dim_model_base=20,
+            tie_word_embeddings=False, pad_token_id=0),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")] + FFN + PRE_NORMS),
+        keys=minicpm3_keys, values=as_they_are),
     "deepseek_v2-whole": dict(
         model="DeepseekV2", architecture="deepseek2",
         base=dict(LATENT_SIZES, **ROPE, vocab_size=177, rms_norm_eps=1e-6, q_lora_rank=None, qk_nope_head_dim=12),

@@ -340,7 +340,7 @@ START_TEST(latent_refusals) {
         const char *key;
         float value;
         status code;
-    } wrong[] = {{"deepseek2.nextn_predict_layers", 1, UNSUPPORTED},
+    } wrong[] = {{"deepseek2.nextn_predict_layers", 2, FORMAT},
                  {"deepseek2.attention.temperature_scale", 0.1f, UNSUPPORTED},
                  {"deepseek2.attention.temperature_length", 8, UNSUPPORTED},
                  {"deepseek2.attention.clamp_kqv", 1, UNSUPPORTED},
