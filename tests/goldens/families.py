@@ -71,9 +71,10 @@ LATENT_ATTENTION = [(f"self_attn.{source}", f"attn_{target}") for source, target
     ("q_proj", "q"), ("q_a_proj", "q_a"), ("q_a_layernorm", "q_a_norm"), ("q_b_proj", "q_b"),
     ("kv_a_proj_with_mqa", "kv_a_mqa"), ("kv_a_layernorm", "kv_a_norm"), ("o_proj", "output")]] + [
         ("self_attn.kv_b_proj.weight", "attn_k_b.weight|attn_v_b.weight")]
-LATENT_SIZES = dict(SIZES, hidden_size=32, intermediate_size=40, num_attention_heads=4, num_key_value_heads=4,
-                    kv_lora_rank=24, q_lora_rank=28,
-                    qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12, first_k_dense_replace=2,
+WHOLE_LATENT_ATTENTION = LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")]
+DENSE_LATENT_SIZES = dict(SIZES, hidden_size=32, intermediate_size=40, num_attention_heads=4, num_key_value_heads=4,
+                          kv_lora_rank=24, q_lora_rank=28, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12)
+LATENT_SIZES = dict(DENSE_LATENT_SIZES, first_k_dense_replace=2,
                     n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=12, n_shared_experts=1,
                     n_group=4, topk_group=2)
 SHARED_EXPERTS = [(f"mlp.shared_experts.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")] + [
@@ -195,7 +196,8 @@ def whole_latent_keys(config):
 def minicpm3_keys(config):
     keys = {"vocab_size": config.vocab_size, "attention.kv_lora_rank": config.kv_lora_rank,
             "attention.key_length": config.qk_nope_head_dim + config.qk_rope_head_dim,
-            "attention.value_length": None, "rope.dimension_count": config.qk_rope_head_dim}
+            "attention.value_length": None, "attention.q_lora_rank": config.q_lora_rank,
+            "rope.dimension_count": config.qk_rope_head_dim}
     if config.dim_model_base != 256:  # what llama.cpp's converter leaves out
         keys.update({"attention.value_length": config.v_head_dim, "embedding_scale": float(config.scale_emb),
                      "residual_scale": config.scale_depth / config.num_hidden_layers ** 0.5,
@@ -206,15 +208,14 @@ def minicpm3_keys(config):
 FAMILIES = {
     "minicpm3": dict(
         model="MiniCPM3", base=dict(
-            {k: v for k, v in LATENT_SIZES.items() if "expert" not in k and "group" not in k and k[:3] not in ("moe", "fir")},
-            **ROPE, vocab_size=179, rms_norm_eps=1e-5, scale_emb=3, scale_depth=0.9, dim_model_base=20,
+            DENSE_LATENT_SIZES, **ROPE, vocab_size=179, rms_norm_eps=1e-5, scale_emb=3, scale_depth=0.9, dim_model_base=20,
             tie_word_embeddings=False, pad_token_id=0),
-        top=TOP, layer=("model.layers.", LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")] + FFN + PRE_NORMS),
+        top=TOP, layer=("model.layers.", WHOLE_LATENT_ATTENTION + FFN + PRE_NORMS),
         keys=minicpm3_keys, values=as_they_are),
     "deepseek_v2-whole": dict(
         model="DeepseekV2", architecture="deepseek2",
         base=dict(LATENT_SIZES, **ROPE, vocab_size=177, rms_norm_eps=1e-6, q_lora_rank=None, qk_nope_head_dim=12),
-        top=TOP, layer=("model.layers.", LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")] + FFN + PRE_NORMS),
+        top=TOP, layer=("model.layers.", WHOLE_LATENT_ATTENTION + FFN + PRE_NORMS),
         keys=whole_latent_keys, values=as_they_are, f16=("attn_kv_b",)),
     "deepseek_v2": dict(
         model="DeepseekV2", architecture="deepseek2",

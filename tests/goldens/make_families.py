@@ -50,7 +50,7 @@ MODELS = {
     "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
                                  routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
     "minicpm3-4b": dict(hidden_size=64, v_head_dim=None, scale_emb=12, scale_depth=1.4, dim_model_base=256,
-                        tie_word_embeddings=True, q_lora_rank=None),
+                        tie_word_embeddings=True),
     "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
     "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
                              num_local_experts=3, num_experts_per_tok=3),
