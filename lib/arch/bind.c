@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/tensor_form.h"
+
 struct name {
     char text[128];
 };
@@ -180,12 +182,9 @@ int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) 
 }
 
 /* n rows of a matrix, or elements of a vector, from `first` on. */
-static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
-    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
-    struct tensor part = *tensor;
-    part.dims[vector ? 0 : 1] = n;
-    part.offset += (uint64_t)first * row_bytes;
-    part.bytes = (uint64_t)n * row_bytes;
+static struct tensor part_of(const struct tensor *tensor, int64_t first, int64_t n) {
+    struct tensor part;
+    tensor_form_view(tensor, first, n, &part);
     return part;
 }
 
@@ -216,7 +215,7 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
                    int64_t n, struct weight_ref *ref) {
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
-    *part = part_of(tensor, vector, first, n);
+    *part = part_of(tensor, first, n);
     bind_slot(binder, part, vector, ref);
     return OK;
 }
@@ -241,7 +240,7 @@ static status view_slices(struct binder *binder, const struct tensor *tensor, bo
     part->bytes = 0;
     for (int64_t i = 0; i < n_slices; i++) {
         struct tensor slice = slice_of(tensor, vector, i);
-        slices[i] = part_of(&slice, vector, first, n);
+        slices[i] = part_of(&slice, first, n);
         part->bytes += slices[i].bytes;
     }
     part->dims[vector ? 0 : 1] = n;

@@ -216,8 +216,7 @@ const char *checkpoint_format(const struct checkpoint *checkpoint) {
 
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
-    int n_files = checkpoint->n_parts;
-    if (checkpoint->hf.rope_factors) n_files--; /* the last part is no file */
+    int n_files = checkpoint->n_parts - checkpoint->hf.n_vectors;
     for (int i = 0; i < n_files; i++) bytes += checkpoint->parts[i].file.size;
     return bytes;
 }
@@ -394,10 +393,10 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
         return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
     }
     if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
-    if (tensor->form != TENSOR_AS_IS) {
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
         *data = scratch;
-        return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
-                                scratch);
+        return tensor_form_read(&part->file, tensor, offset / size, n / size, scratch);
     }
     uint64_t at = tensor->offset + offset;
     if (part->file.bytes) {
@@ -420,10 +419,10 @@ void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor,
         n -= now;
     }
     if (!n) return;
-    size_t stored = tensor_form_bytes(tensor->form);
-    if (stored) {
-        offset = offset / sizeof(float) * stored;
-        n = n / sizeof(float) * stored;
+    uint64_t at = tensor->offset + offset, bytes = n;
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
+        tensor_form_range(tensor, offset / size, n / size, &at, &bytes);
     }
-    file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
+    if (bytes) file_drop(&checkpoint->parts[tensor->part].file, at, bytes);
 }

@@ -112,11 +112,23 @@ struct tensor_blocks {
     enum weight_type stored;
 };
 
+/* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
+ * element each. All zero: they are. Types of single elements only. */
+struct tensor_layout {
+    /* Transposed: [cols][stored_rows], a column of which is a row. 0: not. */
+    int64_t stored_rows;
+    /* n_groups groups, each of them with parts[0] rows, then parts[1], then parts[2]; the tensor
+     * has the first parts of all groups, then their second, then their third. 0: not. */
+    int64_t n_groups, parts[3];
+    int64_t first_row; /* stored rows, in this order, before the tensor's first: of a view */
+};
+
 struct tensor {
     struct text name;
     enum weight_type type;
     enum tensor_form form;
     float add; /* to each element of a tensor that is converted */
+    struct tensor_layout layout;
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */

@@ -17,12 +17,17 @@ struct hf {
     struct hf_config config;
     const struct hf_family *family;
     int64_t n_layers;
-    struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
+    struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
     struct safetensors_tables tables;
-    float *rope_factors; /* [n_rope_factors], the arena's; NULL: none */
-    int64_t n_rope_factors;
+    /* Vectors that the config holds, as tensors that readers find; values are the arena's. */
+    struct hf_vector {
+        const char *name;
+        const float *values; /* [n] */
+        int64_t n;
+    } vectors[2];
+    int n_vectors;
 };
 
 /* Whether this is the path of such a folder: a directory, or config.json or a .safetensors file in
@@ -40,11 +45,20 @@ status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
-/* hf_rope.c: the same for rope, of head_dim dimensions. */
+/* hf_rope.c: the same for rope, of heads of head_dim dimensions. */
 status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
+/* What became of such a key so far, fallback: nothing. */
+int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback);
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
+status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value);
+status hf_metadata_bool(struct hf *hf, const char *suffix, bool value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
+
+/* A member of the config, or its default in the family's table, is true. */
+bool hf_flag(const struct hf *hf, const char *name);
+/* Whether hf_key.when or hf_tensor.when holds. */
+bool hf_applies(const struct hf *hf, const char *when);
 
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */

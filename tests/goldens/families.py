@@ -8,6 +8,7 @@ A family has
   keys     what it adds to the common metadata: {suffix: value}
   values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
            several with "|" between them
+  joined   the other way round, for the weights of experts
   f16      parts of GGUF names whose tensors are F16
   architecture  general.architecture, where it isn't the name in the table"""
 
@@ -145,6 +146,17 @@ def gpt_oss_values(name, config, values):
         return values
     axis = (slice(None),) * (values.ndim - 2) if name.endswith(".weight") else (slice(None),) * (values.ndim - 1)
     return [values[axis + (slice(start, None, 2),)] for start in (0, 1)]
+
+
+def joined(parts):
+    """What halves had."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+
+
+def gpt_oss_joined(parts):
+    values = parts[0] if len(parts) == 1 else np.stack(parts, axis=-2).reshape(parts[0].shape[0], -1,
+                                                                               parts[0].shape[-1])
+    return values.swapaxes(-1, -2)
 
 
 def expert_keys(config):
@@ -437,7 +449,7 @@ FAMILIES = {
             ("mlp.experts.gate_up_proj_bias", "ffn_gate_exps.bias|ffn_up_exps.bias"),
             ("mlp.experts.down_proj", "ffn_down_exps.weight"),
             ("mlp.experts.down_proj_bias", "ffn_down_exps.bias")]),
-        keys=gpt_oss_keys, values=gpt_oss_values),
+        keys=gpt_oss_keys, values=gpt_oss_values, joined=gpt_oss_joined),
     "olmoe": dict(
         model="Olmoe", base=dict(SMALL, **ROPE, vocab_size=103, num_key_value_heads=2, num_experts=6,
                                  num_experts_per_tok=3, eos_token_id=2),

@@ -1,4 +1,5 @@
-"""Writes data/families: small random models of the families in families.py and their logits.
+"""Writes data/families: small random models of the families in families.py and their logits; and into data/quantized
+those whose experts are quantized, with the logits of the dequantized weights.
 Run: python3 make_families.py [NAME ...]"""
 
 import os
@@ -11,9 +12,10 @@ import transformers
 
 import golden_file
 import random_model
-from families import FAMILIES, ROPE, head_dim
+import make_quantized
+from families import FAMILIES, ROPE, head_dim, joined
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "families")
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 LENGTH = 80  # crosses a page of 64 positions, and every window
 
 # name: what differs from the base of the family that it begins with; a family's own name is its base
@@ -69,6 +71,15 @@ MODELS = {
     "granitemoe-alone": dict(shared_intermediate_size=0, attention_bias=True, residual_multiplier=1.0,
                              tie_word_embeddings=False, num_key_value_heads=4),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
+}
+
+# Those with quantized experts: the types of gate and up, and of down.
+QUANTIZED = {
+    "qwen3moe-q8_0": ("Q8_0", "Q8_0", dict(moe_intermediate_size=32)),
+    "qwen3moe-q4_k": ("Q4_K", "Q5_0", dict(hidden_size=256, moe_intermediate_size=32, num_experts=4,
+                                           num_attention_heads=1, num_key_value_heads=1, vocab_size=61,
+                                           num_hidden_layers=1, tie_word_embeddings=True)),
+    "gpt-oss-mxfp4": ("MXFP4", "MXFP4", dict(hidden_size=64, intermediate_size=32, num_local_experts=4)),
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
@@ -160,17 +171,40 @@ def write_key(writer, name, value):
         writer.add_string(name, value)
 
 
+def quantize(name, family, model, names):
+    """The encoded experts of the file, {GGUF name: (type, blocks)}; the model has their values then."""
+    encoded, random = {}, random_model.generator(name + " blocks")
+    for key, parameter in model.named_parameters():
+        targets = names.get(key, key).split("|")
+        if not targets[0].endswith("_exps.weight"):
+            continue
+        values = family["values"](names[key], model.config, parameter.detach().numpy())
+        plain = []
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
+            kind = gguf.GGMLQuantizationType[QUANTIZED[name][1 if "down" in target else 0]]
+            rows = np.ascontiguousarray(part).reshape(-1, part.shape[-1])
+            blocks = make_quantized.encode(kind, rows, random)
+            encoded[target] = (kind, blocks.reshape(*part.shape[:-1], -1))
+            plain.append(np.asarray(make_quantized.dequantize(blocks, kind), np.float32).reshape(part.shape))
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(family.get("joined", joined)(plain))))
+    return encoded
+
+
 def make(name):
     base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
     family = FAMILIES[base]
     architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
-        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
+        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {}), **QUANTIZED.get(name, ("", "", {}))[2]})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
+    encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
-    path = os.path.join(FOLDER, name + ".gguf")
+    folder = os.path.join(DATA, "quantized" if encoded else "families")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name + ".gguf")
     architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
@@ -187,7 +221,10 @@ def make(name):
         values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
         targets = names[key].split("|")
         for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
-            writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
+            if target in encoded:
+                writer.add_tensor(target, encoded[target][1], raw_dtype=encoded[target][0])
+            else:
+                writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
@@ -195,12 +232,11 @@ def make(name):
 
     tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
     rows = random_model.logits(model, tokens, list(range(LENGTH)))
-    golden_file.write_logits(os.path.join(FOLDER, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
+    golden_file.write_logits(os.path.join(folder, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
     print(f"{name}: logits deviate by {rows.std():.2f}, highest {abs(rows).max():.2f}")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    os.makedirs(FOLDER, exist_ok=True)
-    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS]:
+    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS, *QUANTIZED]:
         make(model_name)

@@ -110,7 +110,8 @@ static void test_swiglu_clamped(const struct path *path) {
         worst = fmax(worst, fabs((double)y[i] - one * (u + 1.0)) /
                                 fmax(fabs(one) * (fabs(u) + 1.0), 1e-6));
     }
-    check(worst <= 1e-6 && same && isnan(y[N - 1]) && isnan(y[N - 2]) && y[1] > 0.0f,
+    /* the exponent's own rounding grows with it, up to 50 */
+    check(worst <= 5e-6 && same && isnan(y[N - 1]) && isnan(y[N - 2]) && y[1] > 0.0f,
           "%s: clamped SwiGLU, error %g, same bits alone: %d", k->name, worst, same);
     guarded_free(x, N * sizeof *x, "gate");
     guarded_free(up, N * sizeof *up, "gate");

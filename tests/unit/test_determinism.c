@@ -33,6 +33,8 @@ static const char *const names[] = {"small/llama-gqa",
                                     "families/gpt-oss",
                                     "families/granitemoe",
                                     "families/ernie4_5-moe",
+                                    "quantized/qwen3moe-q8_0",
+                                    "quantized/gpt-oss-mxfp4",
                                     "families/deepseek_v2-yarn",
                                     "families/deepseek_v3-experts"};
 enum { N_MODELS = sizeof names / sizeof *names };
