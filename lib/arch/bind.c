@@ -76,9 +76,8 @@ static status find(struct binder *binder, enum bind_need need, const char *name,
 /* Shape [n][rows][cols] of matrices; rows 0: any number. */
 static status check_matrices(const struct binder *binder, const struct tensor *tensor, int64_t n,
                              int64_t rows, int64_t cols) {
-    int most_dims = n == 1 ? 2 : 3;
-    if (tensor->n_dims <= most_dims && tensor->dims[0] == cols &&
-        (!rows || tensor->dims[1] == rows) && tensor->dims[2] == n)
+    if (tensor->n_dims <= 3 && tensor->dims[0] == cols && (!rows || tensor->dims[1] == rows) &&
+        tensor->dims[2] == n)
         return OK;
     return fail(FORMAT,
                 "%s: tensor '%.*s' is [%" PRId64 "][%" PRId64 "][%" PRId64
