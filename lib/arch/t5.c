@@ -20,8 +20,7 @@ static status read_bias(const struct keys *keys, struct binder *binder, struct s
         return fail(UNSUPPORTED,
                     "%s: '%s.attention.relative_max_distance' is %" PRId64 " with %" PRId64
                     " buckets",
-                    checkpoint_name(keys->file), keys->prefix, bias->max_distance,
-                    bias->n_buckets);
+                    checkpoint_name(keys->file), keys->prefix, bias->max_distance, bias->n_buckets);
     TRY(bind_table(binder, before ? BIND_OPTIONAL : BIND_REQUIRED, name, i, bias->n_buckets,
                    bias->n_heads, &bias->table));
     if (!bias->table.tensor)

@@ -112,8 +112,7 @@ static transformer_status try_encoder_decoder(struct world *world) {
         status = transformer_sequence_set_source(world->sequence, tokens, 5, NULL);
     if (status == TRANSFORMER_OK)
         status = transformer_sequence_append(world->sequence, tokens, 1, NULL);
-    if (status == TRANSFORMER_OK)
-        status = transformer_sequence_fork(world->sequence, NULL, &fork);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_fork(world->sequence, NULL, &fork);
     if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
     transformer_sequence_destroy(fork);
     close_all(world);
@@ -278,9 +277,8 @@ END_TEST
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {try_open, try_open_window,
-                                                           try_open_folder, try_open_encoder,
-                                                           try_encoder_decoder};
+    transformer_status (*const opens[])(struct world *) = {
+        try_open, try_open_window, try_open_folder, try_open_encoder, try_encoder_decoder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
