@@ -14,6 +14,7 @@ struct attention_geometry {
     bool of_source;     /* of the steps of sources; else of the others */
     int64_t n_heads, n_kv_heads;
     int64_t key_dim, value_dim;
+    bool values_in_keys;
 };
 
 struct attention_limits {

@@ -123,7 +123,7 @@ static struct kv_stream_args stream_of(const struct backend_context *context,
         .head_bytes = place->head_bytes,
         .type = context->kv_type,
         .key_dim = (uint32_t)stream->key_dim,
-        .value_dim = (uint32_t)stream->value_dim,
+        .value_dim = (uint32_t)attention_value_dim(a),
         .n_kv_heads = (uint32_t)stream->n_heads,
         .pages = (const int32_t *)(const void *)(block + context->data.pages),
         .pages_at = pages_at + place->group * context->data.max_sequences,
@@ -138,15 +138,16 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct norm_spec none = {.kind = NORM_NONE};
     const struct norm_spec *q_norm = a->norm_whole ? &none : &a->q_norm;
     const struct norm_spec *k_norm = a->norm_whole ? &none : &a->k_norm;
+    const reg v = op->out[1], q_rest = op->out[2];
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
         .q = op->in == REG_NONE ? NULL : launcher_reg(context, op->in),
         .k = launcher_reg(context, op->out[0]),
-        .v = launcher_reg(context, op->out[1]),
+        .v = v == REG_NONE ? NULL : launcher_reg(context, v),
         .q_stride = op->in == REG_NONE ? 0 : width_of(context, op->in),
         .k_stride = width_of(context, op->out[0]),
-        .v_stride = width_of(context, op->out[1]),
+        .v_stride = v == REG_NONE ? 0 : width_of(context, v),
         .n_rows = (uint32_t)launcher->n_rows,
         .n_heads = op->in == REG_NONE ? 0 : (uint32_t)a->n_heads,
         .head_dim = (uint32_t)a->head_dim,
@@ -162,6 +163,10 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .rope_halves = rope && rope->pairing == ROPE_HALVES,
         .rope_table = rope ? context->rope_tables[a->rope] : NULL,
         .clamp = a->clamp,
+        .rope_first = (uint32_t)a->rope_first,
+        .q_rest = q_rest == REG_NONE ? NULL : launcher_reg(context, q_rest),
+        .q_rest_stride = q_rest == REG_NONE ? 0 : width_of(context, q_rest),
+        .q_rest_dim = (uint32_t)a->latent.q_head_dim,
     };
     struct launch_shape shape = {
         .kernel = "rope_store",
@@ -191,6 +196,7 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
+        .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
         .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts) +
@@ -244,8 +250,11 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_EMBED:
         return launch_embed(launcher, op);
     case OP_LINEAR:
+    case OP_EXPERTS:
     case OP_HEAD:
         return linear_launch(launcher, op);
+    case OP_HEADS:
+        return heads_launch(launcher, op);
     case OP_NORM:
         return launch_norm(launcher, op);
     case OP_ROPE_STORE:
@@ -254,6 +263,10 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
         return launch_pool(launcher, op);
     case OP_ATTENTION:
         return launch_attention(launcher, op);
+    case OP_ROUTE:
+        return experts_launch_route(launcher, op);
+    case OP_WEIGH:
+        return experts_launch_weigh(launcher, op);
     }
     return fail(INTERNAL, "op %d is not known", (int)op->kind);
 }

@@ -138,31 +138,30 @@ static float reward_of(const struct settings *s, const transformer_model *model,
     return value;
 }
 
-static void print_ids(const int32_t *tokens, int64_t count) {
-    for (int64_t i = 0; i < count; i++) printf("%s%d", i ? "," : "", (int)tokens[i]);
+static void print_ids(const struct answer *answer, int64_t n_prompt) {
+    for (int64_t i = n_prompt; i < answer->n_tokens; i++)
+        printf("%s%d", i > n_prompt ? "," : "", (int)answer->tokens[i]);
 }
 
 static void print_answers(const struct settings *s, const transformer_model *model,
                           const struct answer *answers, int64_t n_prompt) {
-    int64_t best = 0;
-    for (int64_t i = 1; i < s->n; i++)
-        if (answers[i].score > answers[best].score) best = i;
+    const struct answer *best = answers;
+    for (int64_t i = 0; i < s->n; i++) {
+        if (answers[i].score > best->score) best = &answers[i];
+        if (!s->all) continue;
+        printf("%s{\"score\":%.9g,\"tokens\":[", i ? "," : "{\"answers\":[",
+               (double)answers[i].score);
+        print_ids(&answers[i], n_prompt);
+        printf("]}");
+    }
     if (s->all) {
-        printf("{\"answers\":[");
-        for (int64_t i = 0; i < s->n; i++) {
-            printf("%s{\"score\":%.9g,\"tokens\":[", i ? "," : "", (double)answers[i].score);
-            print_ids(answers[i].tokens + n_prompt, answers[i].n_tokens - n_prompt);
-            printf("]}");
-        }
-        printf("],\"best\":%lld}\n", (long long)best);
+        printf("],\"best\":%lld}\n", (long long)(best - answers));
     } else if (s->ids) {
-        print_ids(answers[best].tokens + n_prompt, answers[best].n_tokens - n_prompt);
+        print_ids(best, n_prompt);
         putchar('\n');
     } else {
-        char *text =
-            text_of(model, answers[best].tokens + n_prompt, answers[best].n_tokens - n_prompt);
-        console_write(text, (int64_t)strlen(text));
-        putchar('\n');
+        char *text = text_of(model, best->tokens + n_prompt, best->n_tokens - n_prompt);
+        puts(text);
         free(text);
     }
     console_flush();

@@ -1,6 +1,6 @@
 /* The table of families, a line each: general.architecture, the function that reads it, and which
  * keys of enum family_switch it reads. It is included where FAMILY is defined. */
-FAMILY("llama", llama_read, READS_WINDOW)
+FAMILY("llama", llama_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("qwen2", qwen2_read, READS_WINDOW)
 FAMILY("qwen3", qwen3_read, READS_WINDOW)
 FAMILY("gemma", gemma_read, 0)
@@ -26,6 +26,7 @@ FAMILY("smollm3", smollm3_read, READS_WINDOW)
 FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
 FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
+FAMILY("deepseek2", deepseek2_read, READS_YARN_LOG | READS_EXPERTS)
 FAMILY("chatglm", chatglm_read, 0)
 FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
@@ -34,8 +35,17 @@ FAMILY("bert", bert_read, READS_CAUSAL)
 FAMILY("nomic-bert", nomic_bert_read, READS_CAUSAL)
 FAMILY("mpnet", mpnet_read, READS_CAUSAL)
 FAMILY("modern-bert", modernbert_read, READS_CAUSAL | READS_WINDOW)
-FAMILY("t5", t5_read, READS_LOGIT_SCALE) /* T5 1.1, Flan and UMT5 too */
+FAMILY("t5", t5_read, READS_LOGIT_SCALE)         /* T5 1.1, Flan and UMT5 too */
 FAMILY("bart", bart_read, READS_EMBEDDING_SCALE) /* these four: names of our own */
 FAMILY("mbart", bart_read, READS_EMBEDDING_SCALE)
 FAMILY("marian", bart_read, READS_EMBEDDING_SCALE)
 FAMILY("m2m_100", bart_read, READS_EMBEDDING_SCALE)
+FAMILY("qwen2moe", qwen2moe_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("qwen3moe", qwen3_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("ernie4_5-moe", llama_read, READS_EXPERTS)
+FAMILY("gpt-oss", gpt_oss_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("olmoe", olmoe_read, READS_EXPERTS)
+FAMILY("granitemoe", granite_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_EXPERTS)
+FAMILY("minicpm3", minicpm3_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_YARN_LOG)

@@ -17,6 +17,8 @@ enum family_switch {
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
     READS_CAUSAL = 1 << 7,
+    READS_EXPERTS = 1 << 8,
+    READS_YARN_LOG = 1 << 16,
 };
 
 /* Bounds that no model of this decade comes near, so that products of two of them fit 63 bits. */
@@ -72,6 +74,9 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
+status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
+                               int64_t *n_ff);
 /* feed_forward_length and ffn_gate, ffn_up (or ffn_up that has both one after the other), ffn_down
  * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
@@ -99,5 +104,29 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
  * cross attention too; norms are left to the family. */
 status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
                                   const char *side, int64_t i, struct layer_spec *layer);
+
+/* ---- latent.c ---- */
+
+/* Latent attention: kv_lora_rank, rope.dimension_count, key_length and value_length (those with
+ * _mla, where the others are of the latent vectors) set heads, scale and the layer's KV stream. */
+status latent_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                         struct attention_spec *attention);
+/* attn_q or attn_q_a, attn_q_a_norm and attn_q_b; attn_kv_a_mqa, attn_kv_a_norm; attn_k_b and
+ * attn_v_b or attn_kv_b, which has both; attn_output of a layer. */
+status latent_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
+                             float eps, struct attention_spec *attention);
+/* The rope of layers whose heads have been read. yarn_log_multiplier makes the scaling's factor one
+ * of the scores, of all layers. */
+status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pairing pairing,
+                        struct rope_spec *rope);
+
+/* ---- experts.c ---- */
+
+/* What a layer's FFN is, by its tensors: with ffn_gate_inp experts (expert_... keys; ffn_gate_exps,
+ * ffn_up_exps or both in ffn_gate_up_exps, ffn_down_exps; the shared expert ffn_..._shexp; all
+ * gated), else decoder_bind_ffn. The family has set what files needn't say: experts.routing,
+ * normalize, group_top (0: 2). */
+status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                    int64_t layer, enum activation activation, struct layer_spec *to);
 
 #endif

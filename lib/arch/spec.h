@@ -12,7 +12,9 @@ enum activation {
     ACTIVATION_GELU_TANH,
     ACTIVATION_GELU,
     ACTIVATION_RELU,
-    ACTIVATION_TANH
+    ACTIVATION_TANH,
+    ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
+                                 most 7, u to -7 ... 7 */
 };
 enum residual_kind {
     RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
@@ -32,7 +34,8 @@ enum rope_scaling {
                              long_factors instead of freq_factors */
 };
 
-/* A weight matrix [rows][cols], y = W x: cols = dims[0]. tensor NULL: the model has none here. */
+/* A weight matrix [rows][cols], y = W x: cols = dims[0]; of experts [n_experts][rows][cols]. tensor
+ * NULL: the model has none here. */
 struct weight_ref {
     const struct tensor *tensor;
     int id; /* index of spec.weights, assigned by spec_bind; -1 none */
@@ -41,7 +44,7 @@ struct weight_ref {
 /* A tensor that the spec refers to. */
 struct weight_slot {
     const struct tensor *tensor;
-    bool vector; /* used as f32 [n]; else a matrix */
+    bool vector;    /* used as f32 [n], whatever its shape; else a matrix, or one for each expert */
     bool of_source; /* used for sources alone: a row that is decoded reads none of it */
 };
 
@@ -57,7 +60,7 @@ struct linear_spec {
 };
 
 struct rope_spec {
-    int64_t n_dims; /* leading dims of a head that are rotated */
+    int64_t n_dims; /* of a head that are rotated */
     float theta;
     enum rope_pairing pairing;
     enum rope_scaling scaling;
@@ -71,30 +74,79 @@ struct rope_spec {
     struct weight_ref long_factors; /* likewise, longrope */
 };
 
+/* Multi-head latent attention (arXiv:2405.04434, section 2.1) in absorbed form: what the keys and
+ * values of all heads are made of is kept instead of them, one head that all queries share. Its key
+ * is a latent vector, normed, and the rotated dims after that; its value is the latent vector. A
+ * query's dims without rope are taken there by k_b, what attention gives comes back by v_b. */
+struct latent_spec {
+    int64_t rank;       /* of the latent vector; 0: attention is as usual */
+    int64_t q_head_dim; /* of a query as attention.q gives it: dims without rope, then rotated */
+    int64_t v_head_dim; /* of what attention.out takes */
+    struct linear_spec q_a;  /* attention.q is of q_a_norm(q_a x) where it is there, else of x */
+    struct linear_spec kv_a; /* [rank + rotated dims][n_embd] */
+    struct norm_spec q_a_norm, kv_a_norm;
+    struct linear_spec k_b; /* [n_heads][rank][q_head_dim - rotated dims] */
+    struct linear_spec v_b; /* [n_heads][v_head_dim][rank] */
+};
+
 struct attention_spec {
-    int64_t n_heads, n_kv_heads, head_dim; /* head_dim also of the values */
-    float scale;                           /* of q·k */
-    float softcap;                         /* 0: none */
-    float clamp;    /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
+    int64_t n_heads, n_kv_heads, head_dim;
+    int64_t value_dim;  /* of a value; 0: head_dim */
+    int64_t rope_first; /* dims of a head before those that are rotated */
+    float scale;        /* of q·k */
+    float softcap;      /* 0: none */
+    float clamp;        /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
     int64_t window; /* keys a query sees, itself included; 0: all before it */
     bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
                            than `window` positions away on either side. The KV stream has none. */
-    int rope;       /* index of spec.ropes, -1 none */
-    int kv_stream;  /* index of spec.kv_streams */
-    int relative_bias; /* 1 + index of spec.relative_biases; 0: none */
-    bool cross;        /* the keys are of the sequence's source, which every query sees whole */
+    int rope;           /* index of spec.ropes, -1 none */
+    int kv_stream;      /* index of spec.kv_streams */
+    int relative_bias;  /* 1 + index of spec.relative_biases; 0: none */
+    bool cross;         /* the keys are of the sequence's source, which every query sees whole */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
+    struct latent_spec latent; /* of rank: n_kv_heads is 1, head_dim rank + rotated dims, value_dim
+                                  rank; k and v are not there */
+    struct weight_ref sinks;   /* [n_heads]: one more score of each query in its softmax, without a
+                                  value (arXiv:2309.17453) */
 };
 
+static inline int64_t attention_value_dim(const struct attention_spec *attention) {
+    return attention->value_dim ? attention->value_dim : attention->head_dim;
+}
+
 struct ffn_spec {
-    int64_t n_ff;
+    int64_t n_ff; /* 0: none, of a layer that has experts alone */
     enum activation activation;
     bool gated; /* act(gate x) * (up x), else act(up x) */
     struct linear_spec gate, up, down;
+};
+
+enum routing { ROUTING_SOFTMAX, ROUTING_SIGMOID };
+enum { EXPERTS_MAX = 1024, EXPERTS_MAX_GROUPS = 64 };
+
+/* Mixture of experts (arXiv:1701.06538): a row's scores of all experts are the softmax, or the
+ * sigmoids, of its router logits. The n_used experts of the greatest score (+ selection_bias) are
+ * chosen, of equal ones the lower index; what they give is weighed by their scores alone. The
+ * softmax of the chosen logits is `normalize` after the softmax of all. */
+struct experts_spec {
+    int64_t n_experts; /* 0: the layer has none */
+    int64_t n_used;
+    enum routing routing;
+    bool normalize; /* weights over their sum */
+    float scale;    /* of the weights, after that */
+    /* Only experts of the n_groups_used best groups of n_experts / n_groups consecutive ones are
+     * chosen: a group counts the sum of its group_top (1 or 2) best. n_groups 1: no limit. */
+    int64_t n_groups, n_groups_used, group_top;
+    struct linear_spec router;        /* weight [n_experts][n_embd] */
+    struct weight_ref selection_bias; /* [n_experts] */
+    struct ffn_spec ffn;              /* of each; biases [n_experts][rows] */
+    /* The layer's own ffn, if it has one, is the shared expert, which every row goes to. Times the
+     * sigmoid of this, weight [1][n_embd], if it is there. */
+    struct linear_spec shared_gate;
 };
 
 struct layer_spec {
@@ -103,6 +155,7 @@ struct layer_spec {
         post_ffn_norm; /* kind NONE: not there */
     struct attention_spec attention;
     struct ffn_spec ffn;
+    struct experts_spec experts;
     /* Between the two, in decoders of a source: attention over what the encoder gave, whose keys
      * and values are of its output. n_heads 0: none. */
     struct norm_spec cross_norm, post_cross_norm;
@@ -149,7 +202,7 @@ struct kv_stream_spec {
 
 /* The encoder of a model that decodes what it read from a source. Its width is the decoder's. */
 struct source_spec {
-    int64_t n_layers; /* 0: the model has none */
+    int64_t n_layers;                /* 0: the model has none */
     int64_t n_vocab, context_length; /* of sources */
     float embedding_scale;
     struct linear_spec embedding; /* weight [n_vocab][n_embd], maybe the decoder's */
@@ -159,6 +212,11 @@ struct source_spec {
     struct norm_spec output_norm; /* kind NONE: none */
     struct layer_spec *layers;    /* [n_layers], without cross attention */
     int32_t start_token;          /* the decoder's first token; -1: the file doesn't say */
+};
+
+struct spec_slices {
+    struct spec_slices *next;
+    struct tensor of[];
 };
 
 struct spec {
@@ -179,7 +237,7 @@ struct spec {
     struct norm_spec output_norm;
     struct pooling_spec pooling; /* the model's own, where the host asks for no other */
     struct score_spec score;     /* of what the model's own pooling gives */
-    struct layer_spec *layers; /* [n_layers] */
+    struct layer_spec *layers;   /* [n_layers] */
     struct rope_spec *ropes;
     int n_ropes;
     struct kv_stream_spec *kv_streams;
@@ -192,6 +250,7 @@ struct spec {
     int n_weights;
     struct tensor *views; /* [n_views] ranges of rows of tensors that hold several weights */
     int n_views;
+    struct spec_slices *slices; /* of views of experts' weights, a list */
     struct memory *memory;
 };
 

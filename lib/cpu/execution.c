@@ -145,6 +145,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
     case OP_LINEAR:
         run_linear(worker, op);
         break;
+    case OP_HEADS:
+        heads_run(worker, op);
+        break;
     case OP_NORM:
         run_norm(worker, op);
         break;
@@ -156,6 +159,15 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_POOL:
         pool_run(worker, op);
+        break;
+    case OP_ROUTE:
+        experts_route(worker, op);
+        break;
+    case OP_EXPERTS:
+        experts_run(worker, op);
+        break;
+    case OP_WEIGH:
+        experts_weigh(worker, op);
         break;
     case OP_HEAD:
         run_head(worker, op);

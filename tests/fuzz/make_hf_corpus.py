@@ -14,6 +14,21 @@ GEMMA_LAYER = {**LAYER, "self_attn.q_norm": 1, "self_attn.k_norm": 1, "pre_feedf
                "post_feedforward_layernorm": 1}
 
 
+MIXTRAL = dict(BASE, model_type="mixtral", num_local_experts=2, num_experts_per_tok=1)
+GPT_OSS = dict(MIXTRAL, model_type="gpt_oss", head_dim=2, num_key_value_heads=1, attention_bias=False)
+MIXTRAL_LAYER = {**{name: n for name, n in LAYER.items() if "mlp" not in name}, "block_sparse_moe.gate": 2,
+                 **{f"block_sparse_moe.experts.{e}.w{i}": 2 for e in range(2) for i in (1, 2, 3)}}
+ATTENTION_LAYER = {name: n for name, n in LAYER.items() if "mlp" not in name}
+
+
+def gpt_oss_shapes(**more):
+    layer = "model.layers.0."
+    return {**shapes(ATTENTION_LAYER), layer + "self_attn.sinks": [1], layer + "mlp.router.weight": [2, 2],
+            layer + "mlp.router.bias": [2], layer + "mlp.experts.gate_up_proj": [2, 2, 4],
+            layer + "mlp.experts.gate_up_proj_bias": [2, 4], layer + "mlp.experts.down_proj": [2, 2, 2],
+            layer + "mlp.experts.down_proj_bias": [2, 2], **{layer + "mlp.experts." + k: v for k, v in more.items()}}
+
+
 def shapes(layer, tied=False):
     names = {"model.embed_tokens.weight": [2, 2], "model.norm.weight": [2]}
     if not tied:
@@ -135,3 +150,14 @@ if __name__ == "__main__":
     write("positions_many", dict(BART, model_type="marian", max_position_embeddings=1 << 40),
           model__safetensors=safetensors(bart_shapes("marian")))
     write("pickle", BASE, pytorch_model__bin=b"PK")
+    mixtral = shapes(MIXTRAL_LAYER)
+    write("ok_experts", MIXTRAL, model__safetensors=safetensors(mixtral))
+    write("ok_experts_fused", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(), "BF16", 2))
+    write("experts_missing", dict(MIXTRAL, num_local_experts=3), model__safetensors=safetensors(mixtral))
+    write("experts_fewer", dict(MIXTRAL, num_local_experts=1), model__safetensors=safetensors(mixtral))
+    write("experts_many", dict(MIXTRAL, num_local_experts=1 << 30), model__safetensors=safetensors(mixtral))
+    write("experts_unlike", MIXTRAL, model__safetensors=safetensors(
+        {**mixtral, "model.layers.0.block_sparse_moe.experts.1.w1.weight": [4, 2]}))
+    write("experts_dims", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[2, 2, 3]), "BF16", 2))
+    write("experts_flat", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[4]), "BF16", 2))
+    write("experts_none", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(down_proj=[0, 2, 2]), "BF16", 2))

@@ -66,7 +66,7 @@ MODELS = {
     "nomic_bert": ("NomicBert", "Model", dict(BERT)),
     "nomic_bert-theta": ("NomicBert", "Model", dict(BERT, type_vocab_size=1, rope_parameters={
         "rope_type": "default", "rope_theta": 300.0})),
-    "llama-score": ("Llama", TOKEN, dict(DECODER, vocab_size=300, num_labels=1)),
+    "llama-score": ("Llama", TOKEN, dict(DECODER, vocab_size=400, num_labels=1)),
     "qwen2-score": ("Qwen2", TOKEN, dict(DECODER, num_labels=3, tie_word_embeddings=False)),
     "gpt2-score": ("GPT2", TOKEN, dict(vocab_size=63, n_positions=128, n_embd=32, n_layer=2, n_head=4, num_labels=2,
                                        pad_token_id=None)),

@@ -485,7 +485,7 @@ START_TEST(null_arguments) {
     invalid(transformer_token_text(model, 380, bytes, 4, &count)); /* n_vocab */
     invalid(transformer_special_token(model, TRANSFORMER_TOKEN_END, NULL));
     invalid(transformer_special_token(model, 0, &chosen));
-    invalid(transformer_special_token(model, 9, &chosen));
+    invalid(transformer_special_token(model, 99, &chosen));
     invalid(transformer_text_stream_create(model, NULL, NULL));
     invalid(transformer_text_stream_push(stream, 0, NULL, &count));
     invalid(transformer_text_stream_push(stream, 0, &text, NULL));
