@@ -9,8 +9,6 @@
 struct shape {
     size_t head_dim, value_dim;
     bool values_in_keys;
-    int64_t n_keys;       /* that every query sees, wherever it is; 0: those up to itself */
-    int64_t max_distance; /* of biases by distance; 0: none */
 };
 
 struct cache {
@@ -176,13 +174,19 @@ static float *new_biases(struct attention_task *task, int64_t max_distance) {
     return biases;
 }
 
-static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
+/* What a case has besides. */
+struct more {
+    int64_t n_keys;       /* that every query sees, wherever it is; 0: those up to itself */
+    int64_t max_distance; /* of biases by distance; 0: none */
+};
+
+static void test_more(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
                       size_t n_heads, int64_t position, int64_t window, float softcap,
-                      const float *slopes) {
+                      const float *slopes, const struct more *more) {
     const struct kernels *k = &path->kernels;
     size_t head_dim = shape.head_dim, value_dim = shape.value_dim;
     struct cache c;
-    cache_init(&c, k, type, shape, shape.n_keys ? (size_t)shape.n_keys : (size_t)position + n_rows);
+    cache_init(&c, k, type, shape, more->n_keys ? (size_t)more->n_keys : (size_t)position + n_rows);
     struct attention_task task = {.q_stride = n_heads * head_dim + 5,
                                   .n_rows = n_rows,
                                   .n_heads = n_heads,
@@ -190,7 +194,7 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
                                   .value_dim = value_dim,
                                   .values_in_keys = shape.values_in_keys,
                                   .position = position,
-                                  .n_keys = shape.n_keys,
+                                  .n_keys = more->n_keys,
                                   .window = window,
                                   .scale = 1.5f / sqrtf((float)head_dim),
                                   .softcap = softcap,
@@ -201,7 +205,7 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
                                   .page_bytes = c.page_bytes,
                                   .k_offset = c.k_offset,
                                   .v_offset = c.v_offset};
-    float *biases = shape.max_distance ? new_biases(&task, shape.max_distance) : NULL;
+    float *biases = more->max_distance ? new_biases(&task, more->max_distance) : NULL;
     /* pages that row 0 no longer sees are gone */
     if (window > 0)
         for (int64_t p = 0; (p + 1) * KV_PAGE <= position - window + 1; p++) c.pages[p] = -1;
@@ -245,6 +249,13 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
     guarded_free(out, bytes, "attention");
     guarded_free(alone, bytes, "attention");
     cache_free(&c);
+}
+
+static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
+                      size_t n_heads, int64_t position, int64_t window, float softcap,
+                      const float *slopes) {
+    const struct more none = {0, 0};
+    test_more(path, type, shape, n_rows, n_heads, position, window, softcap, slopes, &none);
 }
 
 /* What a query must not see may be infinite: the value of a later position, or of one that its
@@ -371,9 +382,12 @@ void test_attention(const struct path *path) {
     test_case(path, KV_Q8_0, (struct shape){64, 64, false}, 3, 2, 70, 0, 8.0f, slopes);
     /* Biases by distance, keys behind the queries, keys of a source shorter and longer than they.
      */
-    test_case(path, KV_F32, (struct shape){64, 64, false, 0, 128}, 70, 3, 500, 0, 0.0f, NULL);
-    test_case(path, KV_F16, (struct shape){24, 24, false, 0, 9}, 5, 2, 200, 0, 0.0f, NULL);
-    test_case(path, KV_F32, (struct shape){64, 64, false, 150, 20}, 150, 2, 0, 0, 0.0f, NULL);
-    test_case(path, KV_F16, (struct shape){8, 8, false, 3, 0}, 7, 3, 400, 0, 0.0f, NULL);
-    test_case(path, KV_Q8_0, (struct shape){80, 80, false, 700, 0}, 4, 2, 5, 0, 0.0f, NULL);
+    const struct shape wide = {64, 64, false}, small = {8, 8, false}, odd = {24, 24, false};
+    const struct more far = {0, 128}, near = {0, 9}, both = {150, 20}, few = {3, 0},
+                      many = {700, 0};
+    test_more(path, KV_F32, wide, 70, 3, 500, 0, 0.0f, NULL, &far);
+    test_more(path, KV_F16, odd, 5, 2, 200, 0, 0.0f, NULL, &near);
+    test_more(path, KV_F32, wide, 150, 2, 0, 0, 0.0f, NULL, &both);
+    test_more(path, KV_F16, small, 7, 3, 400, 0, 0.0f, NULL, &few);
+    test_more(path, KV_Q8_0, wide, 4, 2, 5, 0, 0.0f, NULL, &many);
 }
