@@ -271,7 +271,7 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
     const struct products products = products_of(op);
-    int64_t n_rows = launcher_rows_of(launcher, op);
+    int64_t n_rows = rows_of(op, launcher_rows_of(launcher, op));
     if (n_rows == 0) return OK;
     if (op->kind == OP_EXPERTS) /* which rows are normed depends on it */
         TRY(experts_launch_groups(

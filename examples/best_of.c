@@ -102,15 +102,6 @@ static void sample_answers(const struct settings *s, transformer_model *model,
     transformer_sampler_destroy(sampler);
 }
 
-static char *text_of(const transformer_model *model, const int32_t *tokens, int64_t count) {
-    int64_t length = 0;
-    console_require(transformer_detokenize(model, tokens, count, NULL, NULL, 0, &length));
-    char *text = console_allocate(NULL, (size_t)length + 1, 1);
-    console_require(transformer_detokenize(model, tokens, count, NULL, text, length, &length));
-    text[length] = 0;
-    return text;
-}
-
 /* The last label's number, of what the reward model makes of prompt and answer. */
 static float reward_of(const struct settings *s, const transformer_model *model,
                        transformer_model *reward, transformer_context *context,
@@ -123,7 +114,7 @@ static float reward_of(const struct settings *s, const transformer_model *model,
     int32_t *tokens = answer->tokens, *own = NULL;
     int64_t count = answer->n_tokens, n_labels = 0;
     if (!s->ids) {
-        char *text = text_of(model, tokens, count);
+        char *text = lines_text(model, tokens, count);
         tokens = own = lines_tokens(reward, text, 0, TRANSFORMER_DEFAULT, &count);
         free(text);
     }
@@ -160,7 +151,7 @@ static void print_answers(const struct settings *s, const transformer_model *mod
         print_ids(best, n_prompt);
         putchar('\n');
     } else {
-        char *text = text_of(model, best->tokens + n_prompt, best->n_tokens - n_prompt);
+        char *text = lines_text(model, best->tokens + n_prompt, best->n_tokens - n_prompt);
         puts(text);
         free(text);
     }

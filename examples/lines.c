@@ -40,6 +40,15 @@ int32_t *lines_tokens(const transformer_model *model, const char *text, int is_i
     return model_tokens(model, text, (int64_t)strlen(text), &options, count);
 }
 
+char *lines_text(const transformer_model *model, const int32_t *tokens, int64_t count) {
+    int64_t length = 0;
+    console_require(transformer_detokenize(model, tokens, count, NULL, NULL, 0, &length));
+    char *text = console_allocate(NULL, (size_t)length + 1, 1);
+    console_require(transformer_detokenize(model, tokens, count, NULL, text, length, &length));
+    text[length] = 0;
+    return text;
+}
+
 void lines_print_row(const float *row, int64_t count) {
     putchar('[');
     for (int64_t i = 0; i < count; i++) {

@@ -20,6 +20,9 @@ void lines_free(struct lines *lines);
 int32_t *lines_tokens(const transformer_model *model, const char *text, int is_ids,
                       uint32_t add_special, int64_t *count);
 
+/* The text of tokens, with a NUL. The caller frees it. */
+char *lines_text(const transformer_model *model, const int32_t *tokens, int64_t count);
+
 /* [0.5,1] */
 void lines_print_row(const float *row, int64_t count);
 

@@ -493,6 +493,8 @@ static status check_layer(const struct place *place) {
         (layer->post_attention_norm.kind != NORM_NONE || layer->post_ffn_norm.kind != NORM_NONE ||
          place->spec->residual_scale != 1.0f))
         return refuse(place, "a norm or scale of what a parallel residual takes");
+    if (layer->residual != RESIDUAL_SEQUENTIAL && layer->experts.n_experts)
+        return refuse(place, "a norm of the sum with experts, or a parallel residual");
     if (layer->residual == RESIDUAL_POST_NORM && place->spec->residual_scale != 1.0f)
         return refuse(place, "a scale of what a residual takes before its norm");
     if (layer->attention.bidirectional && layer->attention.max_bias != 0.0f)
