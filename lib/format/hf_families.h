@@ -9,26 +9,31 @@
 enum hf_use {
     HF_INTEGER, /* of at least 1: becomes the metadata key `target`, unless one before it did */
     HF_NUMBER,  /* likewise, as F32 */
-    HF_INVERSE_ROOT, /* likewise, 1 / sqrt of it */
-    HF_WIDTHS,       /* likewise, an integer, times embedding_length */
-    HF_BOOL,         /* likewise, as true or false; it decides about tensors too */
-    HF_ACTIVATION,   /* likewise, a name of transformers' activations as one of lib/arch */
-    HF_FLAG,         /* decides about tensors and keys: `when` */
-    HF_MUST_BE,      /* one of the words in `target`, "silu|swish"; null passes too */
-    HF_FULL_LAYERS,  /* layer_types: all of them full_attention */
-    HF_LAYERS,       /* layer_types: full_attention or sliding_attention, an array in `target` */
-    HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
-    HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */
-    HF_INTEGERS,     /* an integer for each layer, an array in `target` */
-    HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers */
-    HF_SPARSE_FIRST, /* only layers from this one on */
-    HF_SPARSE_LAST,  /* only layers up to this one, -1: the last */
-    HF_DENSE_LIST,   /* an array of layers that have none */
-    HF_NO_EFFECT     /* on the forward pass; or it is read elsewhere (rope) */
+    HF_INVERSE_ROOT,   /* likewise, 1 / sqrt of it */
+    HF_WIDTHS,         /* likewise, an integer, times embedding_length */
+    HF_ADD,            /* an integer that is added to what `target` is so far */
+    HF_TEXT,           /* `fallback` as text, whatever the config says */
+    HF_PER_ROOT_DEPTH, /* a number over the root of the number of layers; null: 1 */
+    HF_WIDTH_RATIO,    /* embedding_length over it; null: 1 */
+    HF_BOOL,           /* likewise, as true or false; it decides about tensors too */
+    HF_ACTIVATION,     /* likewise, a name of transformers' activations as one of lib/arch */
+    HF_FLAG,           /* decides about tensors and keys: `when` */
+    HF_MUST_BE,        /* one of the words in `target`, "silu|swish"; null passes too */
+    HF_FULL_LAYERS,    /* layer_types: all of them full_attention */
+    HF_LAYERS,         /* layer_types: full_attention or sliding_attention, an array in `target` */
+    HF_LATE_LAYERS,    /* the number of layers before those that slide, likewise */
+    HF_LAYER_GROUPS,   /* [[["global", "local"], 12], …]: 12 times these two, likewise */
+    HF_INTEGERS,       /* an integer for each layer, an array in `target` */
+    HF_SPARSE_STEP,    /* only every n-th layer has experts: hf_tensor.layers */
+    HF_SPARSE_FIRST,   /* only layers from this one on */
+    HF_SPARSE_LAST,    /* only layers up to this one, -1: the last */
+    HF_DENSE_LIST,     /* an array of layers that have none */
+    HF_MLP_TYPES,      /* an array of "dense" and "sparse" */
+    HF_NO_EFFECT       /* on the forward pass; or it is read elsewhere (rope) */
 };
 
-/* `when` names flags, "a&!b": those that must be true, and with "!" before them false; NULL:
- * always. */
+/* `when` names flags, "a&!b": those that must be true (or a number), and with "!" before them
+ * false; "a=word": what a member must say; NULL: always. */
 struct hf_key {
     const char *name; /* "": only the fallback counts; NULL: the table's end */
     enum hf_use use;
@@ -49,7 +54,12 @@ enum hf_values {
                       keys, all values */
 };
 
-enum hf_layers { HF_EVERY_LAYER, HF_SPARSE_LAYERS, HF_DENSE_LAYERS };
+enum hf_layers {
+    HF_EVERY_LAYER,
+    HF_SPARSE_LAYERS,
+    HF_DENSE_LAYERS,
+    HF_LATER_LAYERS /* after the last, as many as num_nextn_predict_layers says */
+};
 
 struct hf_tensor {
     /* A %d for the layer; a second one for the expert: the matrices of all become one tensor.
@@ -71,11 +81,12 @@ struct hf_family {
     bool nested;             /* the config is in text_config, and there are tensors of images */
     double partial;          /* default of partial_rotary_factor; 0: must be 1 */
     const char *prefixes;    /* of tensors' names, one after the other; NULL: "model." */
+    bool scales_scores;      /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
 };
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */
 extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_families[],
-    hf_decoder_families[], hf_expert_families[];
+    hf_decoder_families[], hf_expert_families[], hf_latent_families[];
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);
