@@ -75,7 +75,8 @@ MODELS = {
 }
 
 # Those that data/hf has too, as transformers saves them.
-FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe")
+FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe", "deepseek_v2-yarn",
+           "deepseek_v3-experts")
 
 # Those with quantized experts: the types of gate and up, and of down.
 QUANTIZED = {
