@@ -137,6 +137,8 @@ const struct hf_family hf_latent_families[] = {
      .scales_scores = true},
     {"deepseek_v3", "deepseek2", deepseek_v3_keys, deepseek_v3_tensors, NULL, 1e4,
      .scales_scores = true},
+    {"kimi_k2", "deepseek2", deepseek_v3_keys, deepseek_v3_tensors, NULL, 1e4,
+     .scales_scores = true},
     {"glm4_moe_lite", "deepseek2", glm4_moe_lite_keys, deepseek_v3_tensors, NULL, 1e4,
      .scales_scores = true},
     {"youtu", "deepseek2", youtu_keys, dense_tensors, NULL, 1e4, .scales_scores = true},

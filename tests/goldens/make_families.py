@@ -212,6 +212,7 @@ def make(name):
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
+    family.get("prepare", lambda filled: None)(model)
     encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
     folder = os.path.join(DATA, "quantized" if encoded else "families")
