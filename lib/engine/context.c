@@ -228,6 +228,7 @@ status context_measure(const transformer_model *model, const transformer_context
                      memory_cost(n_groups * sizeof(struct page_pool)) +
                      2 * memory_cost(sequences * sizeof(void *)) +
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
+                     memory_cost((size_t)limits.max_step_tokens) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
                      memory_cost(sequences * sizeof(struct step_sample)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
