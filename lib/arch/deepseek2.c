@@ -9,7 +9,7 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
     struct layer_spec *layer = &spec->layers[i];
     TRY(latent_read_heads(keys, spec, i, &layer->attention));
     TRY(decoder_check_same_head_dim(keys, spec, i));
-    TRY(latent_bind_attention(binder, spec, i, eps, &layer->attention));
+    TRY(latent_bind_attention(binder, spec, i, &layer->attention));
     TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps, &layer->attention_norm));
     TRY(bind_norm_rms(binder, "blk.%d.ffn_norm", i, spec->n_embd, eps, &layer->ffn_norm));
     /* V2 rates a group by its best expert, V3, which has sigmoids, by its two best. */

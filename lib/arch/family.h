@@ -114,7 +114,7 @@ status latent_read_heads(const struct keys *keys, const struct spec *spec, int64
 /* attn_q or attn_q_a, attn_q_a_norm and attn_q_b; attn_kv_a_mqa, attn_kv_a_norm; attn_k_b and
  * attn_v_b or attn_kv_b, which has both; attn_output of a layer. */
 status latent_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
-                             float eps, struct attention_spec *attention);
+                             struct attention_spec *attention);
 /* The rope of layers whose heads have been read. yarn_log_multiplier makes the scaling's factor one
  * of the scores, of all layers. */
 status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pairing pairing,

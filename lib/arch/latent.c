@@ -3,6 +3,13 @@
 
 #include "arch/family.h"
 
+/* Of the norms of latent vectors: the models' code has it, whatever their config says of the
+ * others.
+ */
+static const float latent_eps = 1e-6f;
+
+enum { MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
+
 /* A head's size as the model's own projections have it. Where matrices for every head are in the
  * file, key_length and value_length are those of what is cached. */
 static status read_length(const struct keys *keys, const char *of_model, const char *suffix,
@@ -54,23 +61,24 @@ status latent_read_heads(const struct keys *keys, const struct spec *spec, int64
 }
 
 status latent_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
-                             float eps, struct attention_spec *attention) {
+                             struct attention_spec *attention) {
     struct attention_spec *a = attention;
     struct latent_spec *l = &a->latent;
     int64_t n = spec->n_embd, q = a->n_heads * l->q_head_dim;
     int64_t plain = l->q_head_dim - (a->head_dim - l->rank); /* dims of a query without rope */
     a->k.weight.id = a->k.bias.id = a->v.weight.id = a->v.bias.id = -1;
-    TRY(bind_linear(binder, BIND_OPTIONAL, "blk.%d.attn_q_a", layer, 0, n, &l->q_a));
-    if (l->q_a.weight.tensor) {
-        int64_t rank = l->q_a.weight.tensor->dims[1];
-        TRY(bind_norm_rms(binder, "blk.%d.attn_q_a_norm", layer, rank, eps, &l->q_a_norm));
+    int64_t rank = bind_cols(binder, "blk.%d.attn_q_b", layer);
+    l->q_a.weight.id = l->q_a.bias.id = -1;
+    if (rank) {
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q_a", layer, rank, n, &l->q_a));
+        TRY(bind_norm_rms(binder, "blk.%d.attn_q_a_norm", layer, rank, latent_eps, &l->q_a_norm));
         TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q_b", layer, q, rank, &a->q));
     } else {
         TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
     }
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_kv_a_mqa", layer, a->head_dim, n,
                     &l->kv_a));
-    TRY(bind_norm_rms(binder, "blk.%d.attn_kv_a_norm", layer, l->rank, eps, &l->kv_a_norm));
+    TRY(bind_norm_rms(binder, "blk.%d.attn_kv_a_norm", layer, l->rank, latent_eps, &l->kv_a_norm));
     if (bind_has(binder, "blk.%d.attn_k_b", layer)) {
         TRY(bind_experts(binder, BIND_REQUIRED, "blk.%d.attn_k_b", layer, a->n_heads, l->rank,
                          plain, &l->k_b));

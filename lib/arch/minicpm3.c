@@ -20,7 +20,7 @@ status minicpm3_read(const struct keys *keys, struct binder *binder, struct spec
         struct layer_spec *layer = &spec->layers[i];
         TRY(latent_read_heads(keys, spec, i, &layer->attention));
         TRY(decoder_check_same_head_dim(keys, spec, i));
-        TRY(latent_bind_attention(binder, spec, i, eps, &layer->attention));
+        TRY(latent_bind_attention(binder, spec, i, &layer->attention));
         TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
         TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                           &layer->attention_norm));

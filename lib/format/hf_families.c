@@ -5,7 +5,7 @@
 /* The families' files, a line each. */
 static const struct hf_family *const tables[] = {
     hf_llama_families,           hf_gemma_families,   hf_gpt_families,    hf_decoder_families,
-    hf_encoder_decoder_families, hf_encoder_families, hf_expert_families,
+    hf_encoder_decoder_families, hf_encoder_families, hf_expert_families, hf_latent_families,
 };
 
 const struct hf_family *hf_families_find(const char *model_type, size_t length) {

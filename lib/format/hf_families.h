@@ -11,6 +11,10 @@ enum hf_use {
     HF_NUMBER,  /* likewise, as F32 */
     HF_INVERSE_ROOT,     /* likewise, 1 / sqrt of it */
     HF_WIDTHS,           /* likewise, an integer, times embedding_length */
+    HF_ADD,              /* an integer that is added to what `target` is so far */
+    HF_TEXT,             /* `fallback` as text, whatever the config says */
+    HF_PER_ROOT_DEPTH,   /* a number over the root of the number of layers; null: 1 */
+    HF_WIDTH_RATIO,      /* embedding_length over it; null: 1 */
     HF_BOOL,             /* likewise, as true or false; it decides about tensors too */
     HF_ACTIVATION,       /* likewise, a name of transformers' activations as one of lib/arch */
     HF_GATED_ACTIVATION, /* likewise, "gated-NAME" too; T5's gated-gelu is by tanh */
@@ -28,11 +32,13 @@ enum hf_use {
     HF_SPARSE_FIRST, /* only layers from this one on */
     HF_SPARSE_LAST,  /* only layers up to this one, -1: the last */
     HF_DENSE_LIST,   /* an array of layers that have none */
+    HF_MLP_TYPES,    /* an array of "dense" and "sparse" */
     HF_NO_EFFECT     /* on the forward pass; or it is read elsewhere (rope) */
 };
 
-/* `when` names flags, "a&!b": those that must be true, and with "!" before them false; NULL:
- * always. "@NAME": one of `architectures` has NAME in it. */
+/* `when` names flags, "a&!b": those that must be true (or a number), and with "!" before them
+ * false; "a=word": what a member must say; "@NAME": one of `architectures` has NAME in it; NULL:
+ * always. */
 struct hf_key {
     const char *name; /* "": only the fallback counts; NULL: the table's end */
     enum hf_use use;
@@ -54,7 +60,12 @@ enum hf_values {
                       keys, all values */
 };
 
-enum hf_layers { HF_EVERY_LAYER, HF_SPARSE_LAYERS, HF_DENSE_LAYERS };
+enum hf_layers {
+    HF_EVERY_LAYER,
+    HF_SPARSE_LAYERS,
+    HF_DENSE_LAYERS,
+    HF_LATER_LAYERS /* after the last, as many as num_nextn_predict_layers says */
+};
 
 struct hf_tensor {
     /* A %d for the layer; a second one for the expert: the matrices of all become one tensor.
@@ -81,12 +92,13 @@ struct hf_family {
     double partial;          /* default of partial_rotary_factor; 0: must be 1 */
     const char *prefixes;    /* of tensors' names, one after the other; NULL: "model." */
     enum hf_positions positions;
+    bool scales_scores;      /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
 };
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */
 extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_families[],
     hf_decoder_families[], hf_encoder_decoder_families[], hf_encoder_families[],
-    hf_expert_families[];
+    hf_expert_families[], hf_latent_families[];
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);

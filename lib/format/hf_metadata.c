@@ -54,17 +54,20 @@ status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
                &value, sizeof value);
 }
 
-int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback) {
+static struct metadata *find_i64(const struct hf *hf, const char *suffix) {
     struct key key = key_of(hf, suffix);
     for (size_t i = 0; i < hf->metadata.count; i++) {
-        const struct metadata *entry = &hf->metadata.items[i];
-        int64_t value;
-        if (entry->kind != METADATA_I64 || entry->key.length != strlen(key.text) ||
-            memcmp(entry->key.data, key.text, entry->key.length) != 0)
-            continue;
-        memcpy(&value, entry->values, sizeof value);
-        return value;
+        struct metadata *entry = &hf->metadata.items[i];
+        if (entry->kind == METADATA_I64 && entry->key.length == strlen(key.text) &&
+            memcmp(entry->key.data, key.text, entry->key.length) == 0)
+            return entry;
     }
+    return NULL;
+}
+
+int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback) {
+    const struct metadata *entry = find_i64(hf, suffix);
+    if (entry) memcpy(&fallback, entry->values, sizeof fallback);
     return fallback;
 }
 
@@ -102,11 +105,21 @@ static bool architecture_has(const struct hf *hf, const char *part) {
 bool hf_flag(const struct hf *hf, const char *name) {
     if (name[0] == '@') return architecture_has(hf, name + 1);
     const struct json_value *value = hf_config_find(&hf->config, name);
-    if (value) return value->kind == JSON_TRUE;
+    if (value) return value->kind == JSON_TRUE || value->kind == JSON_NUMBER;
     for (const struct hf_key *key = hf->family->keys; key->name; key++)
         if (strcmp(key->name, name) == 0 && key->fallback)
-            return strcmp(key->fallback, "true") == 0;
+            return strcmp(key->fallback, "true") == 0 ||
+                   (key->fallback[0] >= '0' && key->fallback[0] <= '9');
     return false;
+}
+
+/* condition: "member=word". */
+static bool says(const struct hf *hf, const char *condition) {
+    char name[64];
+    size_t n = strcspn(condition, "=");
+    snprintf(name, sizeof name, "%.*s", (int)n, condition);
+    const struct json_value *value = hf_config_value(&hf->config, name);
+    return value && json_is(value, condition + n + 1);
 }
 
 bool hf_applies(const struct hf *hf, const char *when) {
@@ -115,7 +128,8 @@ bool hf_applies(const struct hf *hf, const char *when) {
     while (when && *when) {
         size_t n = strcspn(when, "&"), skip = when[0] == '!';
         snprintf(name, sizeof name, "%.*s", (int)(n - skip), when + skip);
-        if (hf_flag(hf, name) == (skip == 1)) return false;
+        bool holds = strchr(name, '=') ? says(hf, name) : hf_flag(hf, name);
+        if (holds == (skip == 1)) return false;
         when += n + (when[n] == '&');
     }
     return true;
@@ -137,19 +151,34 @@ static status fail_value(const struct hf *hf, const struct hf_key *key, const ch
                 wanted);
 }
 
+/* To a key that is there. */
+static status add_integer(struct hf *hf, const char *suffix, int64_t value) {
+    struct metadata *entry = find_i64(hf, suffix);
+    int64_t sum = hf_metadata_i64(hf, suffix, 0) + value;
+    if (!entry) return OK; /* what it was to be added to isn't there */
+    void *block;
+    TRY(arena_take(&hf->arena, sizeof sum, "metadata", &block));
+    memcpy(block, &sum, sizeof sum);
+    entry->values = block;
+    return OK;
+}
+
 static status read_number(struct hf *hf, const struct hf_key *key) {
     struct json_value fallback;
     const struct json_value *value = value_or_default(hf, key, &fallback);
     int64_t integer;
     double number;
+    bool of_depth = key->use == HF_PER_ROOT_DEPTH, of_width = key->use == HF_WIDTH_RATIO;
+    if (!value && (of_depth || of_width)) return hf_metadata_f32(hf, key->target, 1.0f);
     if (!value && key->required)
         return fail(FORMAT, "%s: key '%s%s' is missing", hf->config.file, hf->config.prefix,
                     key->name);
     if (!value) return OK;
-    if (key->use == HF_INTEGER || key->use == HF_WIDTHS) {
+    if (key->use == HF_INTEGER || key->use == HF_WIDTHS || key->use == HF_ADD) {
         if (!json_to_i64(value, &integer) || integer < 1 || integer > INT32_MAX)
             return fail_value(hf, key, "an integer of 32 bits above 0");
         if (key->use == HF_WIDTHS) integer *= hf_metadata_i64(hf, "embedding_length", 0);
+        if (key->use == HF_ADD) return add_integer(hf, key->target, integer);
         return hf_metadata_integer(hf, key->target, integer);
     }
     if (!json_to_double(value, &number) || !(fabs(number) <= 3e38))
@@ -158,6 +187,9 @@ static status read_number(struct hf *hf, const struct hf_key *key) {
         if (number <= 0) return fail_value(hf, key, "a number above 0");
         number = 1.0 / sqrt(number);
     }
+    if (of_width && number <= 0) return fail_value(hf, key, "a number above 0");
+    if (of_depth) number /= sqrt((double)hf->n_layers);
+    if (of_width) number = (double)hf_metadata_i64(hf, "embedding_length", 0) / number;
     return hf_metadata_f32(hf, key->target, (float)number);
 }
 
@@ -412,6 +444,31 @@ static status read_dense_list(struct hf *hf, const struct hf_key *key) {
     }
 }
 
+static status read_mlp_types(struct hf *hf, const struct hf_key *key) {
+    const struct json_value *value = hf_config_value(&hf->config, key->name);
+    struct json_value part;
+    bool first = true, more;
+    int64_t n = 0;
+    for (int64_t i = 0; !value && i < hf->n_layers && i < MOST_LAYERS; i++) hf->dense[i] = i == 0;
+    if (!value) return OK;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
+    struct json json = {.file = hf->config.file,
+                        .bytes = (const uint8_t *)value->text.data,
+                        .size = value->text.length};
+    TRY(json_read(&json, &part));
+    for (;; n++) {
+        TRY(json_element(&json, &first, &more));
+        if (!more) break;
+        TRY(json_read(&json, &part));
+        if (!json_is(&part, "dense") && !json_is(&part, "sparse"))
+            return hf_config_refuse(&hf->config, key->name, &part);
+        if (n < MOST_LAYERS) hf->dense[n] = json_is(&part, "dense");
+    }
+    if (n == hf->n_layers) return OK;
+    return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
+                hf->config.file, hf->config.prefix, key->name, n, hf->n_layers);
+}
+
 static status read_key(struct hf *hf, const struct hf_key *key) {
     if (!hf_applies(hf, key->when)) return OK;
     switch (key->use) {
@@ -419,7 +476,12 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
     case HF_NUMBER:
     case HF_INVERSE_ROOT:
     case HF_WIDTHS:
+    case HF_ADD:
+    case HF_PER_ROOT_DEPTH:
+    case HF_WIDTH_RATIO:
         return read_number(hf, key);
+    case HF_TEXT:
+        return hf_metadata_text(hf, key->target, key->fallback);
     case HF_BOOL:
     case HF_FLAG:
         return read_bool(hf, key);
@@ -446,6 +508,8 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
         return read_sparse(hf, key);
     case HF_DENSE_LIST:
         return read_dense_list(hf, key);
+    case HF_MLP_TYPES:
+        return read_mlp_types(hf, key);
     case HF_NO_EFFECT:
         break;
     }
@@ -523,5 +587,6 @@ status hf_metadata_make(struct hf *hf) {
 
     int64_t width = hf_metadata_i64(hf, "embedding_length", 0);
     int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
-    return hf_rope_make(hf, hf_metadata_i64(hf, "attention.key_length", width / n_heads));
+    int64_t head_dim = hf_metadata_i64(hf, "attention.key_length", width / n_heads);
+    return hf_rope_make(hf, hf_metadata_i64(hf, "rope.dimension_count", head_dim));
 }

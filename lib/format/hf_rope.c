@@ -140,8 +140,10 @@ static status make_yarn(const struct rope *rope) {
     TRY(hf_metadata_text(hf, "rope.scaling.type", "yarn"));
     TRY(hf_metadata_f32(hf, "rope.scaling.factor", (float)factor));
     TRY(hf_metadata_f32(hf, "rope.scaling.original_context_length", (float)original));
+    /* The reader multiplies by equation 22's factor, unless the scores have one of their own. */
+    bool of_scores = hf->family->scales_scores && mscale_all != 0.0;
     TRY(hf_metadata_f32(hf, "rope.scaling.attn_factor",
-                        (float)(attention / yarn_magnitude(factor, 1.0))));
+                        (float)(of_scores ? attention : attention / yarn_magnitude(factor, 1.0))));
     TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_fast", (float)beta_fast));
     TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_slow", (float)beta_slow));
     return hf_metadata_bool(hf, "rope.scaling.yarn_truncate",
@@ -269,6 +271,19 @@ static status read_partial(const struct rope *rope, int64_t head_dim, bool whole
                 config->file, name, *partial, head_dim);
 }
 
+/* Whatever the scaling is, mscale_all_dim makes its factor one of the scores. */
+static status make_score_scale(const struct rope *rope, const struct json_value *type) {
+    static const double zero = 0.0;
+    double mscale_all;
+    TRY(read_number(rope, "mscale_all_dim", &zero, &mscale_all));
+    if (!rope->hf->family->scales_scores || mscale_all == 0.0) return OK;
+    if (json_is(type, "yarn") || json_is(type, "linear") || json_is(type, "dynamic"))
+        return hf_metadata_f32(rope->hf, "rope.scaling.yarn_log_multiplier",
+                               (float)(0.1 * mscale_all));
+    return hf_config_refuse(&rope->hf->config, name_of(rope, "mscale_all_dim").text,
+                            find(rope, "mscale_all_dim"));
+}
+
 static status make_scaling(const struct rope *rope, int64_t head_dim, double theta) {
     const struct hf_config *config = &rope->hf->config;
     if (rope->where) TRY(check_members(rope));
@@ -279,6 +294,7 @@ static status make_scaling(const struct rope *rope, int64_t head_dim, double the
     int64_t n_dims;
     TRY(read_partial(rope, head_dim, proportional, &partial, &n_dims));
     if (!type || json_is(type, "default")) return OK;
+    TRY(make_score_scale(rope, type));
     if (json_is(type, "linear")) return make_linear(rope);
     if (json_is(type, "dynamic")) return make_dynamic(rope);
     /* Phi 3 called longrope so, and "su". */

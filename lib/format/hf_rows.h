@@ -83,6 +83,32 @@
     {"layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight"}, \
         {"layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight"},
 
+/* ---- tensors of experts ---- */
+
+/* A tensor of the layers that have experts, of those that have none. */
+#define SPARSE(name, target) \
+    { "layers.%d." name, "blk.%d." target, NULL, HF_AS_THEY_ARE, HF_SPARSE_LAYERS }
+#define SPARSE_WHEN(name, target, when) \
+    { "layers.%d." name, "blk.%d." target, when, HF_AS_THEY_ARE, HF_SPARSE_LAYERS }
+#define DENSE(name, target, when) \
+    { "layers.%d." name, "blk.%d." target, when, HF_AS_THEY_ARE, HF_DENSE_LAYERS }
+
+#define EXPERT_WEIGHTS(gate, up, down)                                    \
+    SPARSE("mlp.experts.%d." gate ".weight", "ffn_gate_exps.weight"),     \
+        SPARSE("mlp.experts.%d." up ".weight", "ffn_up_exps.weight"),     \
+        SPARSE("mlp.experts.%d." down ".weight", "ffn_down_exps.weight"), \
+        SPARSE("mlp.gate.weight", "ffn_gate_inp.weight"),
+
+#define DENSE_WEIGHTS                                       \
+    DENSE("mlp.gate_proj.weight", "ffn_gate.weight", NULL), \
+        DENSE("mlp.up_proj.weight", "ffn_up.weight", NULL), \
+        DENSE("mlp.down_proj.weight", "ffn_down.weight", NULL),
+
+#define SHARED_WEIGHTS(shared)                                          \
+    SPARSE("mlp." shared ".gate_proj.weight", "ffn_gate_shexp.weight"), \
+        SPARSE("mlp." shared ".up_proj.weight", "ffn_up_shexp.weight"), \
+        SPARSE("mlp." shared ".down_proj.weight", "ffn_down_shexp.weight"),
+
 #define END \
     { .name = NULL }
 

@@ -182,7 +182,15 @@ static void find_rows(const struct hf *hf, bool *applies) {
     }
 }
 
+static bool is_later(const struct hf *hf, int64_t layer) {
+    int64_t n = 1; /* the class's default */
+    bool found;
+    if (hf_config_integer(&hf->config, "num_nextn_predict_layers", &found, &n) != OK) return false;
+    return layer >= hf->n_layers && layer - hf->n_layers < n;
+}
+
 static bool of_layer(const struct hf *hf, const struct hf_tensor *row, int64_t layer) {
+    if (row->layers == HF_LATER_LAYERS) return is_later(hf, layer);
     if (layer >= layers_of(hf, row) || layer >= HF_MOST_LAYERS) return false;
     if (layer < 0 || row->layers == HF_EVERY_LAYER) return true;
     return hf->dense[layer] == (row->layers == HF_DENSE_LAYERS);

@@ -18,6 +18,8 @@ MIXTRAL = dict(BASE, model_type="mixtral", num_local_experts=2, num_experts_per_
 GPT_OSS = dict(MIXTRAL, model_type="gpt_oss", head_dim=2, num_key_value_heads=1, attention_bias=False)
 MIXTRAL_LAYER = {**{name: n for name, n in LAYER.items() if "mlp" not in name}, "block_sparse_moe.gate": 2,
                  **{f"block_sparse_moe.experts.{e}.w{i}": 2 for e in range(2) for i in (1, 2, 3)}}
+DEEPSEEK = dict(BASE, model_type="deepseek_v3", kv_lora_rank=2, q_lora_rank=None, qk_nope_head_dim=1, qk_rope_head_dim=2,
+                v_head_dim=2, num_nextn_predict_layers=1, first_k_dense_replace=1)
 ATTENTION_LAYER = {name: n for name, n in LAYER.items() if "mlp" not in name}
 
 
@@ -27,6 +29,14 @@ def gpt_oss_shapes(**more):
             layer + "mlp.router.bias": [2], layer + "mlp.experts.gate_up_proj": [2, 2, 4],
             layer + "mlp.experts.gate_up_proj_bias": [2, 4], layer + "mlp.experts.down_proj": [2, 2, 2],
             layer + "mlp.experts.down_proj_bias": [2, 2], **{layer + "mlp.experts." + k: v for k, v in more.items()}}
+
+
+def deepseek_shapes(**more):
+    layer, attention = "model.layers.0.", "model.layers.0.self_attn."
+    names = {name: shape for name, shape in shapes(LAYER).items() if "self_attn" not in name}
+    return {**names, attention + "q_proj.weight": [3, 2], attention + "kv_a_proj_with_mqa.weight": [4, 2],
+            attention + "kv_a_layernorm.weight": [2], attention + "kv_b_proj.weight": [3, 2],
+            attention + "o_proj.weight": [2, 2], **{layer + k: v for k, v in more.items()}}
 
 
 def shapes(layer, tied=False):
@@ -153,6 +163,12 @@ if __name__ == "__main__":
     mixtral = shapes(MIXTRAL_LAYER)
     write("ok_experts", MIXTRAL, model__safetensors=safetensors(mixtral))
     write("ok_experts_fused", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(), "BF16", 2))
+    write("ok_latent", DEEPSEEK, model__safetensors=safetensors(deepseek_shapes()))
+    write("ok_latent_f64", DEEPSEEK, model__safetensors=safetensors(deepseek_shapes(), "F64", 8))
+    write("latent_heads", dict(DEEPSEEK, num_attention_heads=1 << 31), model__safetensors=safetensors(deepseek_shapes()))
+    write("latent_dims", dict(DEEPSEEK, qk_nope_head_dim=(1 << 31) - 1), model__safetensors=safetensors(deepseek_shapes()))
+    write("latent_flat", DEEPSEEK, model__safetensors=safetensors({**deepseek_shapes(),
+                                                                   "model.layers.0.self_attn.kv_b_proj.weight": [6]}))
     write("experts_missing", dict(MIXTRAL, num_local_experts=3), model__safetensors=safetensors(mixtral))
     write("experts_fewer", dict(MIXTRAL, num_local_experts=1), model__safetensors=safetensors(mixtral))
     write("experts_many", dict(MIXTRAL, num_local_experts=1 << 30), model__safetensors=safetensors(mixtral))

@@ -269,6 +269,43 @@ def granite_moe(r, **more):
     return c
 
 
+def latent(r, **more):
+    n, rotated = r.choice([1, 2, 3, 4]), r.choice([2, 4, 8, 16])
+    c = dict(vocab_size=r.choice([61, 96, 127]), hidden_size=n * r.choice([8, 12, 20]), intermediate_size=r.choice([40, 52]),
+             num_hidden_layers=r.choice([1, 2, 3]), num_attention_heads=n, num_key_value_heads=n,
+             max_position_embeddings=r.choice([128, 512]), tie_word_embeddings=flag(r), rms_norm_eps=eps(r),
+             hidden_act=act(r), attention_bias=flag(r), kv_lora_rank=r.choice([8, 17, 24, 40]),
+             q_lora_rank=r.choice([None, 12, 33]), qk_nope_head_dim=r.choice([3, 8, 16]), qk_rope_head_dim=rotated,
+             v_head_dim=r.choice([4, 7, 16]), rope_parameters=rope(r, rotated))
+    parameters = c["rope_parameters"]
+    if parameters["rope_type"] in ("yarn", "linear") and flag(r):
+        parameters["mscale_all_dim"] = r.choice([0.5, 0.707, 1.0])
+    c.update(more)
+    return c
+
+
+def routed(r, c):
+    groups, size = r.choice([1, 2, 3, 4]), r.choice([2, 3, 5])
+    used = r.randint(1, groups)
+    c.update(n_routed_experts=groups * size, n_group=groups, topk_group=used, num_experts_per_tok=r.randint(1, used * size),
+             moe_intermediate_size=r.choice([12, 20]), n_shared_experts=r.choice([1, 2]),
+             routed_scaling_factor=r.choice([1.0, 2.5]), norm_topk_prob=flag(r))
+    return c
+
+
+def deepseek(r, **more):
+    c = routed(r, latent(r, **more))
+    c["first_k_dense_replace"] = r.choice([0, 1, 2])
+    return c
+
+
+def glm_lite(r):
+    c = routed(r, latent(r, rope_interleave=flag(r)))
+    if flag(r):
+        c["mlp_layer_types"] = [r.choice(["dense", "sparse"]) for _ in range(c["num_hidden_layers"])]
+    return c
+
+
 # model_type: class without Config, configs
 FAMILIES = {
     "llama": ("Llama", lambda r: llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r),
@@ -329,6 +366,13 @@ FAMILIES = {
     "olmoe": ("Olmoe", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
                                             norm_topk_prob=flag(r), eos_token_id=1, **experts(r))),
     "granitemoe": ("GraniteMoe", granite_moe),
+    "deepseek_v2": ("DeepseekV2", lambda r: deepseek(r, mlp_bias=flag(r), kv_lora_rank=r.choice([8, 24, 40]),
+        qk_nope_head_dim=r.choice([2, 8, 16]), topk_method=r.choice(["greedy", "group_limited_greedy"]))),
+    "deepseek_v3": ("DeepseekV3", lambda r: deepseek(r, rope_interleave=flag(r))),
+    "glm4_moe_lite": ("Glm4MoeLite", glm_lite),
+    "youtu": ("Youtu", lambda r: latent(r, rope_interleave=flag(r))),
+    "minicpm3": ("MiniCPM3", lambda r: latent(r, mlp_bias=flag(r), scale_emb=r.choice([1, 12]), scale_depth=r.choice(
+        [None, 1.4]), dim_model_base=r.choice([None, 20]), pad_token_id=0)),
     "granitemoeshared": ("GraniteMoeShared", lambda r: granite_moe(r, shared_intermediate_size=r.choice([0, 24]))),
 }
 CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
@@ -347,6 +391,9 @@ def fill(model, generator):
             else:
                 values *= 1.3 / min(parameter.shape) ** 0.5 if parameter.ndim == 2 else 0.3
             parameter.copy_(torch.from_numpy(values))
+        for name, buffer in model.named_buffers():
+            if name.endswith("e_score_correction_bias"):
+                buffer.copy_(torch.from_numpy(0.2 * generator.standard_normal(tuple(buffer.shape))))
 
 
 def check(program, family, seed, keep):
@@ -359,7 +406,8 @@ def check(program, family, seed, keep):
     folder = keep or tempfile.mkdtemp()
     dtype = r.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16])
     with torch.no_grad():  # not its buffers, the frequencies of rope among them
-        for parameter in model.parameters():
+        for parameter in [*model.parameters(), *(buffer for name, buffer in model.named_buffers()
+                                                 if name.endswith("e_score_correction_bias"))]:
             parameter.copy_(parameter.to(dtype).float())
     model.save_pretrained(folder, state_dict={name: t.to(dtype) for name, t in model.state_dict().items()})
     n = r.choice([LENGTH, LENGTH, 30])

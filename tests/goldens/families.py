@@ -9,6 +9,7 @@ A family has
   values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
            several with "|" between them
   joined   the other way round, for the weights of experts
+  prepare  what is done to the filled model before its logits are computed
   f16      parts of GGUF names whose tensors are F16
   architecture  general.architecture, where it isn't the name in the table"""
 
@@ -205,6 +206,24 @@ def whole_latent_keys(config):
     return keys
 
 
+NARROW = 8  # dims of a value of qwen3-values
+
+
+def narrow_values(name, config, values):
+    """The first dims of every head's value, and what takes them; of the others nothing is taken (drop_values)."""
+    if ".attn_v." in name:
+        return values.reshape(config.num_key_value_heads, head_dim(config), -1)[:, :NARROW].reshape(-1, values.shape[-1])
+    if ".attn_output." in name:
+        return values.reshape(len(values), -1, head_dim(config))[..., :NARROW].reshape(len(values), -1)
+    return values
+
+
+def drop_values(model):
+    for layer in model.model.layers:
+        weight = layer.self_attn.o_proj.weight.data
+        weight.view(len(weight), -1, head_dim(model.config))[..., NARROW:] = 0
+
+
 def minicpm3_keys(config):
     keys = {"vocab_size": config.vocab_size, "attention.kv_lora_rank": config.kv_lora_rank,
             "attention.key_length": config.qk_nope_head_dim + config.qk_rope_head_dim,
@@ -245,6 +264,12 @@ FAMILIES = {
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
                                  tie_word_embeddings=True),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + QK_NORMS), values=as_they_are),
+    "qwen3-values": dict(
+        model="Qwen3", architecture="qwen3",
+        base=dict(SIZES, **ROPE, vocab_size=181, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
+                  tie_word_embeddings=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + QK_NORMS), values=narrow_values,
+        keys=lambda c: {"attention.value_length": NARROW}, prepare=drop_values),
     "gemma": dict(
         model="Gemma", base=dict(SIZES, **ROPE, vocab_size=129, num_key_value_heads=1, head_dim=16, rms_norm_eps=1e-6,
                                  hidden_activation="gelu_pytorch_tanh", hidden_act="gelu_pytorch_tanh"),

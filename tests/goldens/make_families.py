@@ -75,7 +75,8 @@ MODELS = {
 }
 
 # Those that data/hf has too, as transformers saves them.
-FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe")
+FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe", "deepseek_v2-yarn",
+           "deepseek_v3-experts")
 
 # Those with quantized experts: the types of gate and up, and of down.
 QUANTIZED = {
@@ -211,6 +212,7 @@ def make(name):
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
+    family.get("prepare", lambda filled: None)(model)
     encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
     folder = os.path.join(DATA, "quantized" if encoded else "families")

@@ -118,9 +118,10 @@ START_TEST(steps_allocate_nothing) {
     free(fixture_path("x") ? malloc(1) : NULL);
     ck_assert_uint_gt(n_mallocs, before); /* they are counted */
 #endif
-    const char *const names[] = {"small/llama-gqa", "small/qwen2-mha", "small/gemma3-mqa",
-                                 "quantized/llama-q4_1", "families/qwen2moe"};
-    for (int i = 0; i < 5; i++)
+    const char *const names[] = {"small/llama-gqa",   "small/qwen2-mha",
+                                 "small/gemma3-mqa",  "quantized/llama-q4_1",
+                                 "families/qwen2moe", "families/deepseek_v3-experts"};
+    for (int i = 0; i < 6; i++)
         for (int32_t n_threads = 1; n_threads <= 5; n_threads += 2)
             check_no_allocations(fixture_path(names[i]), n_threads);
 }
@@ -199,6 +200,8 @@ START_TEST(estimates) {
                            fixture_path("families/qwen2moe"),
                            fixture_path("quantized/gpt-oss-mxfp4"),
                            fixture_path("families/granitemoe"),
+                           fixture_path("families/deepseek_v2-whole"),
+                           fixture_path("families/deepseek_v3-experts"),
                            fixture_real_path("smollm2")};
     const int n_paths = (int)(sizeof paths / sizeof *paths);
     if (!paths[n_paths - 1]) puts("in part skipped: TEST_MODELS names no folder with smollm2.gguf");
