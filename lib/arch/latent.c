@@ -8,8 +8,6 @@
  */
 static const float latent_eps = 1e-6f;
 
-enum { MAX_HEADS = 1 << 12, MAX_HEAD_DIM = 1 << 13 };
-
 /* A head's size as the model's own projections have it. Where matrices for every head are in the
  * file, key_length and value_length are those of what is cached. */
 static status read_length(const struct keys *keys, const char *of_model, const char *suffix,
