@@ -1,38 +1,9 @@
-#include "beam.h"
-
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "beam_state.h"
 #include "console.h"
-
-#define IMPOSSIBLE (-1e9f) /* added to the score of what must not be chosen */
-
-struct beam {
-    transformer_sequence *sequence; /* of one that runs */
-    int32_t *tokens;                /* [max_tokens + 1] */
-    int64_t n_tokens;
-    float score; /* log probability; of an ended one, over its length ^ length_penalty */
-    int ended;
-};
-
-struct candidate { /* for the next token */
-    int64_t parent;
-    int32_t token;
-    float score;
-    int ends;
-};
-
-struct search {
-    transformer_context *context;
-    const struct beam_options *options;
-    int64_t n_vocab, n_candidates, length; /* length: tokens of every running beam */
-    struct beam *running, *next;           /* [n_beams] */
-    struct beam *best;                     /* [n_beams] what has ended, best first */
-    struct candidate *candidates;          /* [n_candidates], best first */
-    float *scores;                         /* [n_vocab] */
-    int may_improve;
-};
 
 /* ---- memory ---- */
 
@@ -54,60 +25,6 @@ static void copy_tokens(struct beam *to, const struct beam *from, int32_t token)
     memcpy(to->tokens, from->tokens, (size_t)from->n_tokens * sizeof *to->tokens);
     to->tokens[from->n_tokens] = token;
     to->n_tokens = from->n_tokens + 1;
-}
-
-/* ---- scores of the next token ---- */
-
-static void allow_only(struct search *search, int32_t token) {
-    for (int64_t i = 0; i < search->n_vocab; i++) search->scores[i] = i == token ? 0 : -INFINITY;
-}
-
-/* Log probabilities after a running beam, and what the options make of them. */
-static void score_tokens(struct search *search, const struct beam *beam) {
-    const struct beam_options *options = search->options;
-    const float *row = NULL;
-    int64_t n = search->n_vocab;
-    console_require(transformer_sequence_logits(beam->sequence, -1, &row, &n));
-    double highest = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) highest = fmax(highest, (double)row[i]);
-    for (int64_t i = 0; i < n; i++) sum += exp((double)row[i] - highest);
-    for (int64_t i = 0; i < n; i++)
-        search->scores[i] = (float)((double)row[i] - highest - log(sum));
-    if (search->length < options->min_length && options->end >= 0)
-        search->scores[options->end] = -INFINITY;
-    for (int64_t i = 0; i < options->n_never; i++) search->scores[options->never[i]] = -INFINITY;
-    if (search->length == 1 && options->forced_first >= 0)
-        allow_only(search, options->forced_first);
-    if (search->length == options->max_tokens && options->forced_last >= 0)
-        allow_only(search, options->forced_last);
-}
-
-/* Keeps the list sorted; of equals the earlier one comes first. */
-static void offer(struct search *search, int64_t *n, struct candidate candidate) {
-    struct candidate *list = search->candidates;
-    if (*n == search->n_candidates && !(candidate.score > list[*n - 1].score)) return;
-    int64_t at = *n < search->n_candidates ? (*n)++ : *n - 1;
-    for (; at > 0 && candidate.score > list[at - 1].score; at--) list[at] = list[at - 1];
-    list[at] = candidate;
-}
-
-static void find_candidates(struct search *search) {
-    const struct beam_options *options = search->options;
-    int64_t n = 0;
-    for (int64_t i = 0; i < options->n_beams; i++) {
-        const struct beam *beam = &search->running[i];
-        if (!beam->sequence) continue;
-        score_tokens(search, beam);
-        for (int64_t token = 0; token < search->n_vocab; token++) {
-            struct candidate candidate = {.parent = i,
-                                          .token = (int32_t)token,
-                                          .score = search->scores[token] + beam->score,
-                                          .ends = token == options->end ||
-                                                  search->length == options->max_tokens};
-            if (candidate.score > -INFINITY) offer(search, &n, candidate);
-        }
-    }
-    search->n_candidates = n;
 }
 
 /* ---- beams that end ---- */
@@ -231,7 +148,7 @@ int32_t *beam_search(transformer_context *context, const int32_t *source, int64_
             search.scores = console_allocate(NULL, (size_t)search.n_vocab, sizeof(float));
         }
         search.n_candidates = most;
-        find_candidates(&search);
+        beam_find_candidates(&search);
         take_ended(&search);
         if (search.length == options->max_tokens || !search.n_candidates) break;
         go_on(&search);

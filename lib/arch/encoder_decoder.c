@@ -61,8 +61,9 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
     spec->residual_scale = spec->logit_scale = 1.0f;
     TRY(decoder_check_switches(keys));
     TRY(read_vocabulary(binder, spec));
-    TRY(keys_i64_or(keys, "decoder_start_token_id", 0, spec->n_vocab - 1, &start));
-    source->start_token = (int32_t)start;
+    TRY(keys_i64_or(keys, "decoder_start_token_id", 0, INT32_MAX, &start));
+    /* A default of a larger vocabulary's says nothing of this one. */
+    source->start_token = start < spec->n_vocab ? (int32_t)start : -1;
     return take_memory(spec, has_biases ? (int)(source->n_layers + spec->n_layers) : 0);
 }
 

@@ -175,8 +175,8 @@ static status read_root(struct hf *hf, const struct hf_key *key) {
     struct json_value fallback;
     const struct json_value *value = value_or_default(hf, key, &fallback);
     if (!value) return OK;
-    bool yes = json_is(value, "true") || value->kind == JSON_TRUE;
-    if (!yes && value->kind != JSON_FALSE && !json_is(value, "false"))
+    bool yes = value == &fallback ? strcmp(key->fallback, "true") == 0 : value->kind == JSON_TRUE;
+    if (value != &fallback && !yes && value->kind != JSON_FALSE)
         return fail_value(hf, key, "true or false");
     double root = sqrt((double)hf_metadata_i64(hf, "embedding_length", 1));
     return hf_metadata_f32(hf, key->target,

@@ -11,6 +11,7 @@
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
 #define MODEL_ENCODER SOURCE_ROOT "/tests/goldens/data/encoders/bert-sentence"
+#define MODEL_ENCODER_DECODER SOURCE_ROOT "/tests/goldens/data/encoder_decoders/m2m_100"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 #define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
 #define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
@@ -53,7 +54,7 @@ static transformer_status open_model(struct world *world, const char *path) {
 
 static transformer_status create_context(struct world *world) {
     transformer_context_options options = {.struct_size = sizeof options,
-                                           .max_sequence_tokens = 128,
+                                           .max_sequence_tokens = 64,
                                            .max_step_tokens = 16,
                                            .n_threads = 2};
     return transformer_context_create(world->model, &options, &world->context);
@@ -101,6 +102,25 @@ static transformer_status try_open_encoder(struct world *world) {
     transformer_model_close(world->model);
     world->context = NULL;
     world->model = NULL;
+    return status;
+}
+
+/* A folder whose positions are computed; a source, forks that share it, and a step of both. */
+static transformer_status try_encoder_decoder(struct world *world) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    transformer_sequence *fork = NULL;
+    transformer_status status = open_model(world, MODEL_ENCODER_DECODER);
+    if (status == TRANSFORMER_OK) status = create_context(world);
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_create(world->context, NULL, &world->sequence);
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_set_source(world->sequence, tokens, 5, NULL);
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_append(world->sequence, tokens, 1, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_fork(world->sequence, NULL, &fork);
+    if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
+    transformer_sequence_destroy(fork);
+    close_all(world);
     return status;
 }
 
@@ -276,9 +296,9 @@ END_TEST
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {try_open,        try_open_window,
-                                                           try_open_folder, try_open_experts,
-                                                           try_open_parts,  try_open_encoder};
+    transformer_status (*const opens[])(struct world *) = {
+        try_open,       try_open_window,  try_open_folder,    try_open_experts,
+        try_open_parts, try_open_encoder, try_encoder_decoder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -342,7 +362,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 12);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 14);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_allocation_of_a_context_with_experts, 0, 2);

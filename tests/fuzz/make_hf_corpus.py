@@ -64,6 +64,43 @@ def bert_shapes(**more):
     return names
 
 
+T5 = dict(model_type="t5", d_model=4, d_kv=2, d_ff=2, num_layers=1, num_heads=2, relative_attention_num_buckets=4,
+          relative_attention_max_distance=8, vocab_size=2)
+BART = dict(d_model=4, encoder_layers=1, decoder_layers=1, encoder_attention_heads=2, decoder_attention_heads=1,
+            encoder_ffn_dim=2, decoder_ffn_dim=2, vocab_size=2, max_position_embeddings=2)
+
+
+def t5_shapes():
+    names = {"shared.weight": [2, 4]}
+    for side, blocks in (("encoder", ("SelfAttention",)), ("decoder", ("SelfAttention", "EncDecAttention"))):
+        layer = f"{side}.block.0.layer"
+        names[f"{side}.final_layer_norm.weight"] = [4]
+        names[f"{layer}.0.SelfAttention.relative_attention_bias.weight"] = [4, 2]
+        for i, block in enumerate(blocks):
+            names.update({f"{layer}.{i}.{block}.{x}.weight": [4, 4] for x in "qkvo"})
+        names.update({f"{layer}.{i}.layer_norm.weight": [4] for i in range(len(blocks) + 1)})
+        names.update({f"{layer}.{len(blocks)}.DenseReluDense.wi.weight": [2, 4],
+                      f"{layer}.{len(blocks)}.DenseReluDense.wo.weight": [4, 2]})
+    return names
+
+
+def bart_shapes(kind):
+    names = {"model.shared.weight": [2, 4]}
+    for side, blocks in (("encoder", ("self_attn",)), ("decoder", ("self_attn", "encoder_attn"))):
+        matrices = {f"{block}.{x}_proj": (4, 4) for block in blocks for x in ("q", "k", "v", "out")}
+        for name, (rows, cols) in {**matrices, "fc1": (2, 4), "fc2": (4, 2)}.items():
+            names[f"model.{side}.layers.0.{name}.weight"] = [rows, cols]
+            names[f"model.{side}.layers.0.{name}.bias"] = [rows]
+        norms = [f"layers.0.{block}_layer_norm" for block in (*blocks, "final")]
+        norms += ["layernorm_embedding"] if "bart" in kind else []
+        norms += ["layer_norm"] if kind in ("mbart", "m2m_100") else []
+        for norm in norms:
+            names.update({f"model.{side}.{norm}.weight": [4], f"model.{side}.{norm}.bias": [4]})
+        if "bart" in kind:
+            names[f"model.{side}.embed_positions.weight"] = [4, 4]
+    return names
+
+
 def write(name, config, **files):
     files = {"config.json": json.dumps(config).encode(), **{key.replace("__", "."): value for key, value in files.items()}}
     with open(os.path.join(FOLDER, name), "wb") as to:
@@ -105,6 +142,13 @@ if __name__ == "__main__":
     write("pooling_two", BERT, modules__json=json.dumps(MODULES).encode(), model__safetensors=bert,
           **{"1_Pooling/config__json": b'{"pooling_mode_mean_tokens":true,"pooling_mode_cls_token":true}'})
     write("positions_none", dict(BERT, model_type="roberta", pad_token_id=7), model__safetensors=bert)
+    t5 = t5_shapes()
+    write("ok_t5", T5, model__safetensors=safetensors(t5))
+    write("t5_buckets", dict(T5, relative_attention_max_distance=1), model__safetensors=safetensors(t5))
+    for kind in ("bart", "mbart", "marian", "m2m_100"):
+        write(f"ok_{kind}", dict(BART, model_type=kind), model__safetensors=safetensors(bart_shapes(kind)))
+    write("positions_many", dict(BART, model_type="marian", max_position_embeddings=1 << 40),
+          model__safetensors=safetensors(bart_shapes("marian")))
     write("pickle", BASE, pytorch_model__bin=b"PK")
     mixtral = shapes(MIXTRAL_LAYER)
     write("ok_experts", MIXTRAL, model__safetensors=safetensors(mixtral))

@@ -101,23 +101,29 @@ static void cache_free(struct cache *c) {
 /* Attention of one query in double. */
 static void attend_exact(const struct attention_task *task, const struct cache *c, size_t row,
                          size_t head, double *out) {
-    int64_t position = task->position + (int64_t)row, begin = 0;
+    int64_t position = task->position + (int64_t)row, begin = 0, reach = task->relative_reach;
+    int64_t last = task->n_keys ? task->n_keys - 1 : position;
     if (task->window > 0 && position - task->window + 1 > 0) begin = position - task->window + 1;
     const float *q = task->q + row * task->q_stride + head * task->head_dim;
-    double *weights = malloc((size_t)(position + 1) * sizeof *weights), maximum = -INFINITY,
-           sum = 0.0;
+    double *weights = malloc((size_t)(last + 1) * sizeof *weights), maximum = -INFINITY, sum = 0.0;
     if (!weights) exit(2);
-    for (int64_t k = begin; k <= position; k++) {
+    for (int64_t k = begin; k <= last; k++) {
         double s = 0.0;
         for (size_t d = 0; d < task->head_dim; d++) s += (double)q[d] * cache_key(c, (size_t)k, d);
         s *= (double)task->scale;
         if (task->softcap != 0.0f) s = (double)task->softcap * tanh(s / (double)task->softcap);
         if (task->slopes) s += (double)task->slopes[head] * (double)(k - position);
+        if (task->relative) {
+            int64_t distance = k - position;
+            if (distance < -reach) distance = -reach;
+            if (distance >= reach) distance = reach - 1;
+            s += (double)task->relative[head * task->relative_stride + (size_t)(reach + distance)];
+        }
         weights[k] = s;
         maximum = fmax(maximum, s);
     }
     for (size_t d = 0; d < task->value_dim; d++) out[d] = 0.0;
-    for (int64_t k = begin; k <= position; k++) {
+    for (int64_t k = begin; k <= last; k++) {
         double w = exp(weights[k] - maximum);
         sum += w;
         for (size_t d = 0; d < task->value_dim; d++) out[d] += w * cache_value(c, (size_t)k, d);
@@ -134,7 +140,9 @@ static void attend(const struct kernels *k, struct attention_task *task, float *
     float *part = guarded_new(part_bytes), *total = guarded_new(part_bytes);
     task->scratch = guarded_new(scratch);
     memset(task->scratch, 0xff, scratch);
-    int64_t last = (task->position + (int64_t)task->n_rows - 1) / ATTENTION_SPLIT;
+    int64_t last = task->position + (int64_t)task->n_rows - 1;
+    if (task->n_keys) last = task->n_keys - 1;
+    last /= ATTENTION_SPLIT;
     k->attention_split(task, 0, total);
     for (int64_t s = 1; s <= last; s++) {
         memset(part, 0xff, part_bytes);
@@ -148,13 +156,37 @@ static void attend(const struct kernels *k, struct attention_task *task, float *
     guarded_free(task->scratch, scratch, "attention scratch");
 }
 
-static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
+/* Random biases by distance [n_heads], which don't change from max_distance on. */
+static float *new_biases(struct attention_task *task, int64_t max_distance) {
+    task->relative_reach = max_distance + KV_PAGE;
+    task->relative_stride = 2 * (size_t)task->relative_reach;
+    float *biases = malloc(task->n_heads * task->relative_stride * sizeof *biases);
+    if (!biases) exit(2);
+    random_fill(biases, task->n_heads * task->relative_stride, 1.0f);
+    for (size_t head = 0; head < task->n_heads; head++) {
+        float *of = biases + head * task->relative_stride + task->relative_reach;
+        for (int64_t d = max_distance; d < task->relative_reach; d++) {
+            of[d] = of[max_distance];
+            of[-d - 1] = of[-max_distance];
+        }
+    }
+    task->relative = biases;
+    return biases;
+}
+
+/* What a case has besides. */
+struct more {
+    int64_t n_keys;       /* that every query sees, wherever it is; 0: those up to itself */
+    int64_t max_distance; /* of biases by distance; 0: none */
+};
+
+static void test_more(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
                       size_t n_heads, int64_t position, int64_t window, float softcap,
-                      const float *slopes) {
+                      const float *slopes, const struct more *more) {
     const struct kernels *k = &path->kernels;
     size_t head_dim = shape.head_dim, value_dim = shape.value_dim;
     struct cache c;
-    cache_init(&c, k, type, shape, (size_t)position + n_rows);
+    cache_init(&c, k, type, shape, more->n_keys ? (size_t)more->n_keys : (size_t)position + n_rows);
     struct attention_task task = {.q_stride = n_heads * head_dim + 5,
                                   .n_rows = n_rows,
                                   .n_heads = n_heads,
@@ -162,6 +194,7 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
                                   .value_dim = value_dim,
                                   .values_in_keys = shape.values_in_keys,
                                   .position = position,
+                                  .n_keys = more->n_keys,
                                   .window = window,
                                   .scale = 1.5f / sqrtf((float)head_dim),
                                   .softcap = softcap,
@@ -172,6 +205,7 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
                                   .page_bytes = c.page_bytes,
                                   .k_offset = c.k_offset,
                                   .v_offset = c.v_offset};
+    float *biases = more->max_distance ? new_biases(&task, more->max_distance) : NULL;
     /* pages that row 0 no longer sees are gone */
     if (window > 0)
         for (int64_t p = 0; (p + 1) * KV_PAGE <= position - window + 1; p++) c.pages[p] = -1;
@@ -195,6 +229,7 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
             one.q = q + row * task.q_stride + head * head_dim;
             one.n_rows = one.n_heads = 1;
             if (slopes) one.slopes = slopes + head;
+            if (biases) one.relative = biases + head * task.relative_stride;
             one.position = position + (int64_t)row;
             attend(k, &one, alone);
             check(memcmp(alone, got, value_dim * sizeof(float)) == 0,
@@ -210,9 +245,17 @@ static void test_case(const struct path *path, enum kv_type type, struct shape s
         k->name, type, head_dim, value_dim, shape.values_in_keys ? " in them" : "", n_rows, n_heads,
         (long long)position, (long long)window, (double)softcap, slopes ? ", ALiBi" : "", worst);
     free(q);
+    free(biases);
     guarded_free(out, bytes, "attention");
     guarded_free(alone, bytes, "attention");
     cache_free(&c);
+}
+
+static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
+                      size_t n_heads, int64_t position, int64_t window, float softcap,
+                      const float *slopes) {
+    const struct more none = {0, 0};
+    test_more(path, type, shape, n_rows, n_heads, position, window, softcap, slopes, &none);
 }
 
 /* What a query must not see may be infinite: the value of a later position, or of one that its
@@ -337,4 +380,14 @@ void test_attention(const struct path *path) {
     test_case(path, KV_F16, (struct shape){80, 80, false}, 1 + random_below(9), 3, 300, 90, 0.0f,
               slopes);
     test_case(path, KV_Q8_0, (struct shape){64, 64, false}, 3, 2, 70, 0, 8.0f, slopes);
+    /* Biases by distance, keys behind the queries, keys of a source shorter and longer than they.
+     */
+    const struct shape wide = {64, 64, false}, small = {8, 8, false}, odd = {24, 24, false};
+    const struct more far = {0, 128}, near = {0, 9}, both = {150, 20}, few = {3, 0},
+                      many = {700, 0};
+    test_more(path, KV_F32, wide, 70, 3, 500, 0, 0.0f, NULL, &far);
+    test_more(path, KV_F16, odd, 5, 2, 200, 0, 0.0f, NULL, &near);
+    test_more(path, KV_F32, wide, 150, 2, 0, 0, 0.0f, NULL, &both);
+    test_more(path, KV_F16, small, 7, 3, 400, 0, 0.0f, NULL, &few);
+    test_more(path, KV_Q8_0, wide, 4, 2, 5, 0, 0.0f, NULL, &many);
 }
