@@ -93,8 +93,11 @@ static transformer_status try_open_folder(struct world *world) {
 }
 
 static transformer_status try_open_encoder(struct world *world) {
+    transformer_context_options options = {
+        .struct_size = sizeof options, .max_sequence_tokens = 64, .n_threads = 1};
     transformer_status status = open_model(world, MODEL_ENCODER);
-    if (status == TRANSFORMER_OK) status = create_context(world);
+    if (status == TRANSFORMER_OK)
+        status = transformer_context_create(world->model, &options, &world->context);
     transformer_context_destroy(world->context);
     transformer_model_close(world->model);
     world->context = NULL;

@@ -83,8 +83,8 @@ static void split(const struct attention_task *task, int64_t index, float *part)
                 struct key_range range = attention_range(task, row, page * KV_PAGE, KV_PAGE);
                 if (range.begin >= range.end) continue;
                 const uint8_t *bytes = task->pool + (size_t)task->pages[page] * task->page_bytes;
-                page_attend(task, bytes, q, head,
-                            page * KV_PAGE - (task->position + (int64_t)row), range, to);
+                page_attend(task, bytes, q, head, page * KV_PAGE - (task->position + (int64_t)row),
+                            range, to);
             }
         }
     }
