@@ -284,6 +284,7 @@ status context_measure(const transformer_model *model, const transformer_context
                      memory_cost(sequences * sizeof(struct step_sequence)) +
                      memory_cost(sequences * sizeof(struct step_sample)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
+                     memory_cost(sequences * sizeof(int32_t)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
     if (limits.max_source_tokens)
         bytes += memory_cost(sequences * sizeof(struct step_sequence)) +
