@@ -150,7 +150,10 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
     struct tensor *part = &spec->views[spec->n_views++];
     *part = *tensor;
     part->dims[vector ? 0 : 1] = n;
-    part->offset += (uint64_t)first * row_bytes;
+    if (tensor->form == TENSOR_AS_IS)
+        part->offset += (uint64_t)first * row_bytes;
+    else
+        part->skip += first * (vector ? 1 : tensor->dims[0]);
     part->bytes = (uint64_t)n * row_bytes;
     bind_slot(binder, part, vector, ref);
     return OK;

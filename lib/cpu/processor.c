@@ -5,7 +5,7 @@
 
 #include "base/text_format.h"
 #include "cpu/kernels.h"
-#include "cpu/processors.h"
+#include "base/processors.h"
 #include "cpu/team.h"
 
 int processor_count_devices(char *why, size_t size) {

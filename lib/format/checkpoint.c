@@ -368,8 +368,12 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
     if (tensor->form != TENSOR_AS_IS) {
         *data = scratch;
-        return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
-                                scratch);
+        if (tensor->type == WEIGHT_F32 && tensor_form_bytes(tensor->form))
+            return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
+                                    scratch);
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        return tensor_form_rows(checkpoint->parts, checkpoint->memory, tensor,
+                                (int64_t)(offset / row_bytes), (int64_t)(n / row_bytes), scratch);
     }
     uint64_t at = tensor->offset + offset;
     if (part->file.bytes) {
@@ -381,13 +385,25 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     return OK;
 }
 
+/* Bytes [*offset, + *n) of a converted tensor as those of the file; false: it has them not in one
+ * run. */
+static bool stored_range(const struct tensor *tensor, uint64_t *offset, size_t *n) {
+    size_t n_cols = (size_t)tensor->dims[0], element = tensor_form_bytes(tensor->form);
+    if (n_cols == 0 || tensor->form == TENSOR_CODES) return false;
+    size_t row_bytes = weight_type_row_bytes(tensor->type, n_cols), stored = n_cols * element;
+    uint64_t skipped = (uint64_t)tensor->skip * element;
+    if (tensor->form == TENSOR_BLOCKS) {
+        stored = weight_type_row_bytes(tensor->stored, n_cols);
+        skipped = (uint64_t)tensor->skip / n_cols * stored;
+    }
+    *offset = *offset / row_bytes * stored + skipped;
+    *n = *n / row_bytes * stored;
+    return true;
+}
+
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
     if (checkpoint->finished) return;
-    size_t stored = tensor_form_bytes(tensor->form);
-    if (stored) {
-        offset = offset / sizeof(float) * stored;
-        n = n / sizeof(float) * stored;
-    }
+    if (tensor->form != TENSOR_AS_IS && !stored_range(tensor, &offset, &n)) return;
     file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
 }

@@ -100,15 +100,27 @@ struct text checkpoint_next_string(const uint8_t **cursor);
 
 /* ---- tensors ---- */
 
-/* How a tensor's elements are stored, if not as its type says; then the type is F32 and
- * checkpoint_data converts. */
-enum tensor_form { TENSOR_AS_IS, TENSOR_F64, TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
+/* How a tensor's elements are stored, if not as its type says; then checkpoint_data converts. */
+enum tensor_form {
+    TENSOR_AS_IS,
+    TENSOR_F64,
+    TENSOR_F32,
+    TENSOR_F16,
+    TENSOR_BF16,
+    TENSOR_BLOCKS, /* of another weight type, `stored` */
+    TENSOR_CODES   /* with scales in tensors of their own: tensor_codes.h */
+};
+struct tensor_codes;
 
 struct tensor {
     struct text name;
     enum weight_type type;
     enum tensor_form form;
-    float add; /* to each element of a tensor that is converted */
+    float add;                        /* to each element of a tensor that is converted */
+    enum weight_type stored;          /* of TENSOR_BLOCKS */
+    const struct tensor_codes *codes; /* of TENSOR_CODES */
+    int64_t skip; /* elements of a tensor that is converted before its first one, in whole rows
+                     unless it is a vector */
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */
@@ -121,7 +133,8 @@ const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, s
 /* NULL: no such tensor. */
 const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name);
 /* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
- * scratch [n] after reading or converting into it; whole elements of a tensor that is converted. */
+ * scratch [n] after reading or converting into it; whole elements of a tensor that is converted to
+ * F32 from another float, else whole rows. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data);
 /* These bytes won't be asked for again: their pages may go. */

@@ -347,6 +347,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);
     if (result == OK) result = hf_metadata_make(hf);
     if (result == OK) result = open_parts(hf);
+    if (result == OK) result = hf_quantized_gather(hf);
     if (result == OK) result = hf_tensors_rename(hf);
     if (result == OK) result = add_rope_factors(hf);
     hf->config = (struct hf_config){0}; /* it was of these bytes */

@@ -5,6 +5,7 @@
 
 #include "format/hf_config.h"
 #include "format/hf_families.h"
+#include "format/hf_quantized.h"
 #include "format/safetensors.h"
 
 struct hf {
@@ -17,6 +18,7 @@ struct hf {
     struct hf_config config;
     const struct hf_family *family;
     int64_t n_layers;
+    struct hf_quantized quantized;
     struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
     int n_parts;
     struct metadata_table metadata;
@@ -45,6 +47,12 @@ status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
+
+/* hf_quantized.c: reads quantization_config; UNSUPPORTED by name what isn't known. */
+status hf_quantized_config(struct hf *hf, const struct json_value *object);
+/* Makes one tensor of codes of the tensors that a quantized weight is kept in, under the name that
+ * the weight has where it isn't quantized. */
+status hf_quantized_gather(struct hf *hf);
 
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */

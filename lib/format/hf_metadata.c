@@ -194,9 +194,11 @@ static bool starts_with(struct text text, const char *begin) {
     return text.length >= n && memcmp(text.data, begin, n) == 0;
 }
 
-static status check_known(const struct hf *hf, const struct hf_member *member) {
+static status check_known(struct hf *hf, const struct hf_member *member) {
     size_t skip = strlen(hf->config.prefix);
     struct text name = {member->name.data + skip, member->name.length - skip};
+    if (strcmp(name.data, "quantization_config") == 0 && member->value.kind != JSON_NULL)
+        return hf_quantized_config(hf, &member->value);
     if (member->value.kind == JSON_NULL || memchr(name.data, '.', name.length)) return OK;
     if (hf_families_no_effect(name.data, name.length)) return OK;
     for (const struct hf_key *key = hf->family->keys; key->name; key++)
@@ -207,18 +209,18 @@ static status check_known(const struct hf *hf, const struct hf_member *member) {
 }
 
 /* What a config that has text_config says beside it is of images, but for these. */
-static status check_outer(const struct hf *hf, const struct hf_member *member) {
-    static const char *const inner[] = {"quantization_config", "auto_map"};
-    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
-        if (strcmp(member->name.data, inner[i]) == 0 && member->value.kind != JSON_NULL)
-            return fail(UNSUPPORTED, "%s: key '%s' is not supported", hf->config.file, inner[i]);
+static status check_outer(struct hf *hf, const struct hf_member *member) {
+    if (strcmp(member->name.data, "quantization_config") == 0 && member->value.kind != JSON_NULL)
+        return hf_quantized_config(hf, &member->value);
+    if (strcmp(member->name.data, "auto_map") == 0 && member->value.kind != JSON_NULL)
+        return fail(UNSUPPORTED, "%s: key 'auto_map' is not supported", hf->config.file);
     if (strcmp(member->name.data, "tie_word_embeddings") == 0 && member->value.kind == JSON_FALSE)
         return fail(UNSUPPORTED, "%s: key 'tie_word_embeddings' is false beside text_config",
                     hf->config.file);
     return OK;
 }
 
-static status check_members(const struct hf *hf) {
+static status check_members(struct hf *hf) {
     for (size_t i = 0; i < hf->config.count; i++) {
         const struct hf_member *member = &hf->config.items[i];
         TRY(starts_with(member->name, hf->config.prefix) ? check_known(hf, member)

@@ -70,7 +70,7 @@ static void convert(struct tensor *tensor, bool add_one) {
         tensor->form = tensor->type == WEIGHT_F32   ? TENSOR_F32
                        : tensor->type == WEIGHT_F16 ? TENSOR_F16
                                                     : TENSOR_BF16;
-    if (tensor->form == TENSOR_AS_IS) return;
+    if (tensor->form == TENSOR_AS_IS || tensor->form == TENSOR_CODES) return;
     tensor->add = add_one ? 1.0f : 0.0f;
     tensor->type = WEIGHT_F32;
     tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);

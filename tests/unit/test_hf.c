@@ -342,7 +342,7 @@ static const struct {
     {"\"use_cache\":true", OK, ""},
     {"\"some_key\":null", OK, ""},
     {"\"some_key\":2", UNSUPPORTED, "'some_key'"},
-    {"\"quantization_config\":{\"bits\":4}", UNSUPPORTED, "'quantization_config'"},
+    {"\"quantization_config\":{\"bits\":4}", UNSUPPORTED, "quantization_config.quant_method"},
     {"\"auto_map\":{}", UNSUPPORTED, "'auto_map'"},
     {"\"logit_scale\":0.5", UNSUPPORTED, "'logit_scale'"},
     {"\"hidden_act\":\"silu\"", OK, ""},
