@@ -180,6 +180,24 @@ typedef int32_t (*transformer_text_function)(void *user, const char *text, uint6
 
 enum { TRANSFORMER_LOAD_MAP = 0, TRANSFORMER_LOAD_READ = 1 };
 
+/* Types that weights can be quantized to. */
+enum {
+    TRANSFORMER_WEIGHTS_AS_IS = 0,
+    TRANSFORMER_WEIGHTS_F32 = 1,
+    TRANSFORMER_WEIGHTS_F16 = 2,
+    TRANSFORMER_WEIGHTS_BF16 = 3,
+    TRANSFORMER_WEIGHTS_Q4_0 = 4,
+    TRANSFORMER_WEIGHTS_Q4_1 = 5,
+    TRANSFORMER_WEIGHTS_Q5_0 = 6,
+    TRANSFORMER_WEIGHTS_Q5_1 = 7,
+    TRANSFORMER_WEIGHTS_Q8_0 = 8,
+    TRANSFORMER_WEIGHTS_Q2_K = 9,
+    TRANSFORMER_WEIGHTS_Q3_K = 10,
+    TRANSFORMER_WEIGHTS_Q4_K = 11,
+    TRANSFORMER_WEIGHTS_Q5_K = 12,
+    TRANSFORMER_WEIGHTS_Q6_K = 13
+};
+
 typedef struct transformer_model_options {
     uint64_t struct_size;
     const char *path; /* a GGUF file, or the first part of a split one; or a Hugging Face folder (or
@@ -201,6 +219,9 @@ typedef struct transformer_model_options {
     uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
     uint32_t cpu_amx;   /* mode, default OFF: the CPU's kernels may use AMX; see
                            transformer_model_open */
+    uint32_t weight_type; /* TRANSFORMER_WEIGHTS_...: AS_IS: as the file has them; else matrices
+                             become this type while they are loaded; see transformer_model_open */
+    uint32_t reserved;
 } transformer_model_options;
 
 /* Loads a model. One of path, data, or reader with path must be given.
@@ -210,6 +231,14 @@ typedef struct transformer_model_options {
  * back: frames of signals then grow by 8 KiB in threads that use tiles, and an alternate signal
  * stack that couldn't hold one is refused by sigaltstack. UNSUPPORTED where the processor or the
  * kernel has none, with which of the two. transformer_model_estimate asks for nothing.
+ *
+ * With weight_type every matrix is rounded to that type, whatever the file has it in, and what has
+ * no whole blocks in a row to a similar type of smaller ones: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to
+ * Q8_0, Q2_K and Q3_K to Q4_0; all to F16 where rows are no multiple of 32. The head (or the
+ * embedding, where they are one) becomes Q6_K instead of a type with fewer bits than Q8_0. Norms,
+ * biases, other vectors, routers of experts and tables of positions stay. Quantizing runs in
+ * threads of its own, one a processor, which end before the call returns. The same as opening the
+ * file that transformer_model_convert writes with this type, bit for bit.
  *
  * IO           the file can't be opened or read.      FORMAT       it breaks its format.
  * UNSUPPORTED  a format, architecture, weight type or option this library doesn't have; the message

@@ -22,6 +22,9 @@ static status check_options(const transformer_model_options *options) {
         return fail(INVALID_ARGUMENT, "allocator: allocate or release is NULL");
     if (options->load_mode > TRANSFORMER_LOAD_READ)
         return fail(UNSUPPORTED, "load_mode %" PRIu32 " is not known", options->load_mode);
+    if (options->weight_type > TRANSFORMER_WEIGHTS_Q6_K)
+        return fail(UNSUPPORTED, "weight_type %" PRIu32 " is not known", options->weight_type);
+    TRY(options_check_reserved("transformer_model_options", options->reserved));
     TRY(options_check_mode("copy", options->copy));
     return options_check_mode("cpu_amx", options->cpu_amx);
 }

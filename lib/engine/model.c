@@ -72,6 +72,18 @@ static status describe(transformer_model *model) {
     return describe_types(model);
 }
 
+static enum weight_type weight_type_of_option(uint32_t option) {
+    static const enum weight_type types[] = {
+        [TRANSFORMER_WEIGHTS_F32] = WEIGHT_F32,   [TRANSFORMER_WEIGHTS_F16] = WEIGHT_F16,
+        [TRANSFORMER_WEIGHTS_BF16] = WEIGHT_BF16, [TRANSFORMER_WEIGHTS_Q4_0] = WEIGHT_Q4_0,
+        [TRANSFORMER_WEIGHTS_Q4_1] = WEIGHT_Q4_1, [TRANSFORMER_WEIGHTS_Q5_0] = WEIGHT_Q5_0,
+        [TRANSFORMER_WEIGHTS_Q5_1] = WEIGHT_Q5_1, [TRANSFORMER_WEIGHTS_Q8_0] = WEIGHT_Q8_0,
+        [TRANSFORMER_WEIGHTS_Q2_K] = WEIGHT_Q2_K, [TRANSFORMER_WEIGHTS_Q3_K] = WEIGHT_Q3_K,
+        [TRANSFORMER_WEIGHTS_Q4_K] = WEIGHT_Q4_K, [TRANSFORMER_WEIGHTS_Q5_K] = WEIGHT_Q5_K,
+        [TRANSFORMER_WEIGHTS_Q6_K] = WEIGHT_Q6_K};
+    return types[option];
+}
+
 /* All but the weights. */
 static status read_head(transformer_model *model, const transformer_model_options *options) {
     struct checkpoint_options file = {
@@ -84,6 +96,8 @@ static status read_head(transformer_model *model, const transformer_model_option
         .log = model->log,
     };
     TRY(checkpoint_open(&model->memory, &file, &model->checkpoint));
+    if (options->weight_type)
+        checkpoint_quantize(model->checkpoint, weight_type_of_option(options->weight_type));
     TRY(spec_read(&model->memory, model->checkpoint, &model->spec));
     TRY(tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer));
     return describe(model);

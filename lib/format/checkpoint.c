@@ -8,6 +8,7 @@
 #include "format/hf.h"
 #include "format/number.h"
 #include "format/tensor_form.h"
+#include "format/weight_choice.h"
 
 struct checkpoint {
     struct memory *memory;
@@ -346,6 +347,15 @@ struct text checkpoint_next_string(const uint8_t **cursor) {
 }
 
 /* ---- tensors ---- */
+
+void checkpoint_quantize(struct checkpoint *checkpoint, enum weight_type type) {
+    bool tied = !checkpoint_tensor(checkpoint, "output.weight");
+    for (size_t i = 0; i < checkpoint->tensors.count; i++) {
+        struct tensor *tensor = &checkpoint->tensors.items[i];
+        enum weight_type own = weight_choice(tensor, type, tied);
+        if (own != tensor->type) *tensor = tensor_form_quantized(tensor, own);
+    }
+}
 
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint) {
     return checkpoint->tensors.count;

@@ -128,6 +128,10 @@ struct tensor {
     int part;
 };
 
+/* The matrices become tensors of this type, which can be quantized to, or of one near it:
+ * weight_choice.h. Before anything has looked at the tensors. */
+void checkpoint_quantize(struct checkpoint *checkpoint, enum weight_type type);
+
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);
 const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index);
 /* NULL: no such tensor. */
