@@ -43,6 +43,9 @@ struct hf_family {
     bool nested;             /* the config is in text_config, and there are tensors of images */
 };
 
+/* The families of a file hf_SUBJECT.c; the last has no model_type. */
+extern const struct hf_family hf_llama_families[], hf_gemma_families[];
+
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);
 /* Of every config class: no effect on the forward pass. */

@@ -3,7 +3,7 @@
 
 #include "format/hf.h"
 
-enum { MAX_ROWS = 64 }; /* of a family's table */
+enum { MAX_ROWS = 256 }; /* of a family's table */
 
 /* What comes before the names of the table: "model.", where there are images too
  * "language_model.model." or "model.language_model.". */
