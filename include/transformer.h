@@ -247,6 +247,25 @@ typedef struct transformer_model_options {
 TRANSFORMER_API transformer_status transformer_model_open(const transformer_model_options *options,
                                                           transformer_model **model);
 
+typedef struct transformer_convert_options {
+    uint64_t struct_size;
+    const transformer_model_options *model; /* what is read; its weight_type is what is written, its
+                                               device is not looked at */
+    /* n more bytes of the file. Nonzero stops: CANCELLED. */
+    int32_t (*write)(void *user, const void *bytes, uint64_t n);
+    void *write_user;
+} transformer_convert_options;
+
+/* Writes a model as a GGUF file (v3), front to back, with the metadata that the library has of it.
+ * The file opens as the same model, and where llama.cpp knows the family there too: queries and
+ * keys have their rows in that format's order. What is written before a failure is no whole file:
+ * write to a name of its own and rename it then.
+ *
+ * As transformer_model_open for what is wrong with the model; progress of the model's options
+ * counts bytes of tensors. CANCELLED  write or progress said so. */
+TRANSFORMER_API transformer_status
+transformer_model_convert(const transformer_convert_options *options);
+
 typedef struct transformer_model_details {
     uint64_t struct_size;
     const char *format;        /* "GGUF v3" */

@@ -66,6 +66,22 @@ transformer_status transformer_model_estimate(const transformer_model_options *m
     return OK;
 }
 
+transformer_status transformer_model_convert(const transformer_convert_options *options) {
+    transformer_convert_options ours;
+    transformer_model_options model;
+    TRY(options_require("options", options));
+    TRY(OPTIONS_READ(convert_options, options, &ours));
+    TRY(options_require("model", ours.model));
+    if (!ours.write) return fail(INVALID_ARGUMENT, "write is NULL");
+    TRY(OPTIONS_READ(model_options, ours.model, &model));
+    TRY(check_options(&model));
+    fenv_t host;
+    float_environment_enter(&host);
+    status result = model_convert(&model, ours.write, ours.write_user);
+    float_environment_leave(&host);
+    return result;
+}
+
 transformer_model *transformer_model_retain(transformer_model *model) {
     if (model) model_retain(model);
     return model;

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/text_format.h"
 #include "engine/devices.h"
+#include "format/gguf_write.h"
 
 static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
@@ -175,4 +176,23 @@ status model_measure(const transformer_model_options *options,
     estimate->model_mapped_bytes = checkpoint_mapped_bytes(fresh->checkpoint);
     *described = fresh;
     return OK;
+}
+
+status model_convert(const transformer_model_options *options,
+                     int32_t (*write)(void *user, const void *bytes, uint64_t n),
+                     void *write_user) {
+    transformer_model_options host = *options;
+    transformer_model *fresh;
+    host.device = 0;
+    host.cpu_amx = TRANSFORMER_OFF;
+    TRY(create(&host, &fresh));
+    const struct gguf_sink sink = {.write = write,
+                                   .write_user = write_user,
+                                   .progress = options->progress,
+                                   .progress_user = options->progress_user};
+    status result = gguf_write(
+        fresh->checkpoint, &fresh->memory,
+        options->weight_type ? weight_type_of_option(options->weight_type) : WEIGHT_TYPES, &sink);
+    model_release(fresh);
+    return result;
 }

@@ -370,12 +370,42 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+/* Row 2 i of a head is row i of the file, 2 i + 1 is row i + half: a head at a time. */
+static status read_interleaved(struct checkpoint *checkpoint, const struct tensor *tensor,
+                               uint64_t offset, size_t n, uint8_t *to) {
+    struct tensor plain = *tensor;
+    plain.head_rows = 0;
+    size_t unit =
+        weight_type_row_bytes(tensor->type, tensor->n_dims == 1 ? 1 : (size_t)tensor->dims[0]);
+    uint64_t head_rows = (uint64_t)tensor->head_rows, first = offset / unit;
+    size_t head_bytes = (size_t)head_rows * unit;
+    void *scratch;
+    const void *head = NULL;
+    TRY(memory_take(checkpoint->memory, head_bytes, "reading weights", &scratch));
+    status result = OK;
+    for (uint64_t row = first; result == OK && row < first + n / unit; row++) {
+        uint64_t at = row % head_rows;
+        if (!head || at == 0)
+            result =
+                checkpoint_data(checkpoint, &plain, (row - at) * unit, head_bytes, scratch, &head);
+        if (result == OK)
+            memcpy(to + (row - first) * unit,
+                   (const uint8_t *)head + (at / 2 + at % 2 * (head_rows / 2)) * unit, unit);
+    }
+    memory_give(checkpoint->memory, scratch);
+    return result;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->head_rows) {
+        *data = scratch;
+        return read_interleaved(checkpoint, tensor, offset, n, scratch);
+    }
     if (tensor->form != TENSOR_AS_IS) {
         *data = scratch;
         if (tensor->type == WEIGHT_F32 && tensor_form_bytes(tensor->form))

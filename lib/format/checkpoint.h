@@ -119,8 +119,10 @@ struct tensor {
     float add;                        /* to each element of a tensor that is converted */
     enum weight_type stored;          /* of TENSOR_BLOCKS */
     const struct tensor_codes *codes; /* of TENSOR_CODES */
-    int64_t skip; /* elements of a tensor that is converted before its first one, in whole rows
-                     unless it is a vector */
+    int64_t head_rows; /* rows of a head, elements of a vector: the second half of them is to lie
+                          between those of the first; 0: as they are */
+    int64_t skip;      /* elements of a tensor that is converted before its first one, in whole rows
+                          unless it is a vector */
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */

@@ -17,7 +17,7 @@ struct hf {
     struct arena arena;   /* what metadata and tensors' names are in */
     struct hf_config config;
     const struct hf_family *family;
-    int64_t n_layers;
+    int64_t n_layers, head_dim;
     struct hf_quantized quantized;
     struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
     int n_parts;

@@ -36,7 +36,8 @@ struct hf_family {
     const char *model_type, *architecture;
     const struct hf_key *keys;
     const struct hf_tensor *tensors;
-    const char *pairing;     /* rope.pairing, where the family's reader takes it; NULL: not */
+    const char *pairing;     /* "halves": transformers rotates (i, i + n/2), the family's GGUF files
+                                adjacent pairs: rows of q and k are put in their order; else NULL */
     double rope_theta;       /* the class's default */
     double rope_theta_local; /* of sliding layers; 0: the family has one rope */
     bool rope_factors;       /* its reader knows rope_freqs.weight */

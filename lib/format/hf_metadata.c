@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "format/hf.h"
+#include "format/number.h"
 
 /* ---- writing metadata ---- */
 
@@ -243,13 +244,28 @@ static status read_family(struct hf *hf) {
     return OK;
 }
 
+/* Other readers of the format take the values' size from n_embd and n_heads where it isn't told. */
+static status put_value_length(struct hf *hf) {
+    const struct key key = key_of(hf, "attention.key_length");
+    for (size_t i = 0; i < hf->metadata.count; i++) {
+        const struct metadata *entry = &hf->metadata.items[i];
+        int64_t length;
+        if (entry->key.length == strlen(key.text) &&
+            memcmp(entry->key.data, key.text, entry->key.length) == 0 &&
+            number_to_i64(entry->kind, entry->values, &length))
+            return put_i64(hf, "attention.value_length", length);
+    }
+    return OK;
+}
+
 status hf_metadata_make(struct hf *hf) {
     TRY(read_family(hf));
     TRY(check_members(hf));
     TRY(put_text(hf, "general.architecture", hf->family->architecture));
     TRY(hf_config_integer(&hf->config, "num_hidden_layers", NULL, &hf->n_layers));
     for (const struct hf_key *key = hf->family->keys; key->name; key++) TRY(read_key(hf, key));
-    if (hf->family->pairing) TRY(hf_metadata_text(hf, "rope.pairing", hf->family->pairing));
+
+    TRY(put_value_length(hf));
 
     /* As the reader will find it: only the number of dimensions of rope's own table needs it. */
     int64_t width, n_heads = 8, head_dim;
@@ -259,5 +275,6 @@ status hf_metadata_make(struct hf *hf) {
     if (n_heads < 1) n_heads = 1;
     head_dim = width / n_heads;
     TRY(hf_config_integer(&hf->config, "head_dim", &found, &head_dim));
+    hf->head_dim = head_dim;
     return hf_rope_make(hf, head_dim);
 }

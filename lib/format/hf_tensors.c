@@ -80,6 +80,25 @@ static const char *file_of(const struct hf *hf, const struct tensor *tensor) {
     return hf->parts[tensor->part].file.name;
 }
 
+static bool contains(const char *text, const char *part) {
+    return strstr(text, part) != NULL;
+}
+
+/* Rows of queries and keys of a family whose GGUF files rotate adjacent pairs, where transformers
+ * rotates (i, i + n/2). */
+static status pair_rows(const struct hf *hf, const char *target, struct tensor *tensor) {
+    bool rotated = contains(target, ".attn_q.") || contains(target, ".attn_k.") ||
+                   contains(target, ".attn_q_norm.") || contains(target, ".attn_k_norm.");
+    int64_t rows = tensor->dims[tensor->n_dims == 1 ? 0 : 1];
+    if (!rotated || !hf->family->pairing) return OK;
+    if (hf->head_dim < 2 || hf->head_dim % 2 != 0 || rows % hf->head_dim != 0)
+        return fail(FORMAT, "%s: tensor '%.*s' has %" PRId64 " rows, heads have %" PRId64,
+                    file_of(hf, tensor), (int)tensor->name.length, tensor->name.data, rows,
+                    hf->head_dim);
+    tensor->head_rows = hf->head_dim;
+    return OK;
+}
+
 /* keep: whether the tensor means something. */
 static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *keep) {
     struct tensor *tensor = &hf->tables.tensors.items[index];
@@ -108,7 +127,8 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
                         full.data, dtype->name);
         *keep = true;
         convert(tensor, row->add_one);
-        return give_name(hf, tensor, row->target, layer);
+        TRY(give_name(hf, tensor, row->target, layer));
+        return pair_rows(hf, row->target, tensor);
     }
     return fail(
         UNSUPPORTED,

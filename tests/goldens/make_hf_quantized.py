@@ -225,7 +225,10 @@ def make(name, packages):
                 own, dequantized = maker(name, values, options, packages)
                 tensors.update({f"{stem}.{part}": tensor.contiguous() for part, tensor in own.items()})
                 parameter.copy_(dequantized)
-                sums.append(f"{gguf_name(stem)} {zlib.crc32(dequantized.float().numpy().tobytes()):08x}\n")
+                rows = dequantized.float().numpy()
+                if "q_proj" in key or "k_proj" in key:  # a GGUF file's order: the pairs that are rotated are adjacent
+                    rows = rows.reshape(-1, 2, config.head_dim // 2, rows.shape[1]).swapaxes(1, 2)
+                sums.append(f"{gguf_name(stem)} {zlib.crc32(np.ascontiguousarray(rows).tobytes()):08x}\n")
             else:
                 parameter.copy_(torch.from_numpy(values))
                 tensors[key] = torch.from_numpy(values)

@@ -153,8 +153,6 @@ START_TEST(opens) {
         int64_t number = 0;
         ck_assert_int_eq(checkpoint_read_text(c, "general.architecture", NULL, &text), OK);
         ck_assert_int_eq(memcmp(text.data, "llama", text.length), 0);
-        ck_assert_int_eq(checkpoint_read_text(c, "llama.rope.pairing", NULL, &text), OK);
-        ck_assert_int_eq(memcmp(text.data, "halves", text.length), 0);
         ck_assert_int_eq(checkpoint_read_i64(c, "llama.context_length", &found, &number), OK);
         ck_assert_int_eq(number, 2048);
         ck_assert_int_eq(checkpoint_read_i64(c, "general.architecture", &found, &number), FORMAT);
