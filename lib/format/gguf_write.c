@@ -77,14 +77,21 @@ static bool is_of_file(struct text key) {
            (key.length > 6 && memcmp(key.data, "split.", 6) == 0);
 }
 
+/* A count of positions that a config may have as a float. */
+static bool is_count(struct text key) {
+    static const char end[] = ".original_context_length";
+    size_t n = sizeof end - 1;
+    return key.length > n && memcmp(key.data + key.length - n, end, n) == 0;
+}
+
 /* The kind under which a number is written, and its bytes. */
-static enum metadata_kind narrow(enum metadata_kind kind, const uint8_t *from, uint8_t *to,
-                                 size_t *n) {
+static enum metadata_kind narrow(const struct metadata *entry, uint8_t *to, size_t *n) {
+    enum metadata_kind kind = entry->kind;
     int64_t value;
     *n = number_bytes(kind);
-    memcpy(to, from, *n);
-    if ((kind != METADATA_I64 && kind != METADATA_U64) || !number_to_i64(kind, from, &value))
-        return kind;
+    memcpy(to, entry->values, *n);
+    bool wide = kind == METADATA_I64 || kind == METADATA_U64 || is_count(entry->key);
+    if (!wide || kind == METADATA_BOOL || !number_to_i64(kind, entry->values, &value)) return kind;
     if (value < 0 || value > UINT32_MAX) return kind;
     uint32_t small = (uint32_t)value;
     *n = sizeof small;
@@ -134,7 +141,7 @@ static status put_entry(struct writer *writer, const struct metadata *entry) {
         TRY(put_u32(writer, METADATA_STRING));
         return put(writer, entry->values, string_bytes(entry->values, 1));
     }
-    TRY(put_u32(writer, narrow(entry->kind, entry->values, number, &n)));
+    TRY(put_u32(writer, narrow(entry, number, &n)));
     return put(writer, number, n);
 }
 
