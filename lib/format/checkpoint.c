@@ -353,7 +353,10 @@ void checkpoint_quantize(struct checkpoint *checkpoint, enum weight_type type) {
     for (size_t i = 0; i < checkpoint->tensors.count; i++) {
         struct tensor *tensor = &checkpoint->tensors.items[i];
         enum weight_type own = weight_choice(tensor, type, tied);
-        if (own != tensor->type) *tensor = tensor_form_quantized(tensor, own);
+        if (own == tensor->type) continue;
+        *tensor = tensor_form_quantized(tensor, own);
+        for (int64_t j = 0; j < tensor->n_slices; j++)
+            tensor->slices[j] = tensor_form_quantized(&tensor->slices[j], own);
     }
 }
 
@@ -396,12 +399,31 @@ static status read_interleaved(struct checkpoint *checkpoint, const struct tenso
     return result;
 }
 
+/* Bytes that lie in several slices are put together in scratch. */
+static status data_of_slices(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *scratch, const void **data) {
+    uint64_t slice_bytes = tensor->slices[0].bytes;
+    for (size_t done = 0; done < n;) {
+        const struct tensor *slice = &tensor->slices[(offset + done) / slice_bytes];
+        uint64_t within = (offset + done) % slice_bytes;
+        size_t now = n - done < slice_bytes - within ? n - done : (size_t)(slice_bytes - within);
+        uint8_t *to = (uint8_t *)scratch + done;
+        TRY(checkpoint_data(checkpoint, slice, within, now, to, data));
+        if (now == n) return OK;
+        if (*data != to) memcpy(to, *data, now);
+        done += now;
+    }
+    *data = scratch;
+    return OK;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (tensor->head_rows) {
         *data = scratch;
         return read_interleaved(checkpoint, tensor, offset, n, scratch);
@@ -444,6 +466,14 @@ static bool stored_range(const struct tensor *tensor, uint64_t *offset, size_t *
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
     if (checkpoint->finished) return;
+    while (tensor->slices && n) {
+        uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
+        size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);
+        checkpoint_drop(checkpoint, &tensor->slices[offset / slice_bytes], within, now);
+        offset += now;
+        n -= now;
+    }
+    if (!n) return;
     if (tensor->form != TENSOR_AS_IS && !stored_range(tensor, &offset, &n)) return;
     file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
 }

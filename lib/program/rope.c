@@ -16,8 +16,14 @@ void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, f
     int64_t n = rope->n_dims / 2;
     double low = 0, high = 0;
     if (rope->scaling == ROPE_SCALING_YARN) {
-        low = fmax(floor(correction_dim(rope, (double)rope->beta_fast)), 0.0);
-        high = fmin(ceil(correction_dim(rope, (double)rope->beta_slow)), (double)rope->n_dims - 1);
+        low = correction_dim(rope, (double)rope->beta_fast);
+        high = correction_dim(rope, (double)rope->beta_slow);
+        if (!rope->yarn_exact) {
+            low = floor(low);
+            high = ceil(high);
+        }
+        low = fmax(low, 0.0);
+        high = fmin(high, (double)rope->n_dims - 1);
         if (low == high) high += 0.001;
     }
     for (int64_t i = 0; i < n; i++) {
