@@ -10,6 +10,7 @@
  * - transformer_sequence: tokens and their KV pages in a context; its calls are calls on that
  *   context.
  * - transformer_sampler: turns logits into a token; one call at a time.
+ * - transformer_adapter: a LoRA adapter of a model, immutable; any number of threads and sequences.
  * - transformer_text_stream: turns tokens into UTF-8 that never splits a character; one call at a
  *   time.
  *
@@ -68,6 +69,7 @@ typedef struct transformer_context transformer_context;
 typedef struct transformer_sequence transformer_sequence;
 typedef struct transformer_sampler transformer_sampler;
 typedef struct transformer_text_stream transformer_text_stream;
+typedef struct transformer_adapter transformer_adapter;
 
 /* ---- status ---- */
 
@@ -506,6 +508,31 @@ TRANSFORMER_API transformer_status
 transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *sequence,
                            const transformer_sample_options *options, int32_t *token);
 
+/* ---- adapter ---- */
+
+typedef struct transformer_adapter_options {
+    uint64_t struct_size;
+    const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
+                                         adapter_model.safetensors),                 or a file in it; or a GGUF adapter; with
+                                         reader: its name, a folder's ends                 in '/' or is "" */
+    const transformer_reader *reader; /* NULL: the file system; only used by this call */
+} transformer_adapter_options;
+
+/* Loads a LoRA adapter of a model: y = W x + b becomes y + scale B (A x) in the layers that it has
+ * matrices for, scale being alpha / rank, with use_rslora alpha / sqrt(rank). It is attached to
+ * sequences (transformer_sequence_options); sequences of one step may have different ones, or none,
+ * whose bits are as if there were no adapters. What it takes comes from the model's allocator; the
+ * adapter keeps the model alive.
+ *
+ * FORMAT, IO, NOT_FOUND, OUT_OF_MEMORY.
+ * UNSUPPORTED  another method than LoRA on linear layers (DoRA, biases, modules_to_save,
+ * embeddings), or a layer that the model doesn't have; the message names it. */
+TRANSFORMER_API transformer_status
+transformer_adapter_open(transformer_model *model, const transformer_adapter_options *options,
+                         transformer_adapter **adapter);
+/* It goes once no sequence uses it. NULL does nothing. */
+TRANSFORMER_API void transformer_adapter_close(transformer_adapter *adapter);
+
 /* ---- sequence ---- */
 
 typedef struct transformer_sequence_options {
@@ -515,9 +542,15 @@ typedef struct transformer_sequence_options {
                                      by transformer_sequence_tokens; kept alive by the sequence,
                                      which must be the only one to use it while decoding */
     uint64_t stream;              /* names this sequence's random numbers */
+    transformer_adapter *adapter; /* NULL, or: of this model, applied to all that is computed for
+                                     the sequence and its forks; kept alive by them */
+    float adapter_scale;          /* times the adapter's own scale; 0: 1 */
+    uint32_t reserved;
 } transformer_sequence_options;
 
-/* LIMIT  max_sequences are alive. */
+/* LIMIT  max_sequences are alive.
+ * UNSUPPORTED  the device has no adapters, or this one changes what no linear layer alone uses (the
+ * embedding, say); the message names it. */
 TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);

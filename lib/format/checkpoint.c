@@ -1,6 +1,7 @@
 #include "format/checkpoint.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
@@ -126,9 +127,41 @@ static status open_later_parts(struct checkpoint *checkpoint, const struct gguf_
     return OK;
 }
 
+/* What names and rows of an adapter's tensors depend on. */
+static status read_base(const struct checkpoint *model, struct hf_base *base) {
+    char key[160];
+    int64_t width, n_heads;
+    bool found;
+    *base = (struct hf_base){.family = model->hf.family};
+    TRY(checkpoint_read_text(model, "general.architecture", NULL, &base->architecture));
+    int length = base->architecture.length < 64 ? (int)base->architecture.length : 64;
+    const char *architecture = base->architecture.data;
+    snprintf(key, sizeof key, "%.*s.block_count", length, architecture);
+    TRY(checkpoint_read_i64(model, key, NULL, &base->n_layers));
+    snprintf(key, sizeof key, "%.*s.attention.key_length", length, architecture);
+    TRY(checkpoint_read_i64(model, key, &found, &base->head_dim));
+    if (found) return OK;
+    snprintf(key, sizeof key, "%.*s.embedding_length", length, architecture);
+    TRY(checkpoint_read_i64(model, key, NULL, &width));
+    snprintf(key, sizeof key, "%.*s.attention.head_count", length, architecture);
+    const struct metadata *heads = checkpoint_metadata(model, key);
+    if (!heads || heads->kind == METADATA_ARRAY) return OK; /* of each layer: no one size */
+    TRY(checkpoint_read_i64(model, key, NULL, &n_heads));
+    base->head_dim = n_heads > 0 ? width / n_heads : 0;
+    return OK;
+}
+
+static status open_hf(struct checkpoint *checkpoint) {
+    struct hf_base base;
+    const struct checkpoint *model = checkpoint->options.adapter_of;
+    if (!model) return hf_open(&checkpoint->hf, checkpoint->memory, &checkpoint->options);
+    TRY(read_base(model, &base));
+    return hf_open_adapter(&checkpoint->hf, checkpoint->memory, &checkpoint->options, &base);
+}
+
 static status open_folder(struct checkpoint *checkpoint) {
     struct hf *hf = &checkpoint->hf;
-    status result = hf_open(hf, checkpoint->memory, &checkpoint->options);
+    status result = open_hf(checkpoint);
     checkpoint->parts = hf->parts;
     checkpoint->n_parts = hf->n_parts;
     checkpoint->metadata = hf->metadata;
@@ -140,7 +173,9 @@ static status open_folder(struct checkpoint *checkpoint) {
 }
 
 static status open_parts(struct checkpoint *checkpoint) {
-    if (hf_is_path(&checkpoint->options)) return open_folder(checkpoint);
+    const struct checkpoint_options *options = &checkpoint->options;
+    if (options->adapter_of ? hf_is_adapter_path(options) : hf_is_path(options))
+        return open_folder(checkpoint);
     const char *path = checkpoint->options.path;
     TRY(part_open(checkpoint->parts, checkpoint->memory, &checkpoint->options, path));
     checkpoint->n_parts = 1;

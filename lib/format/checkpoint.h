@@ -18,6 +18,8 @@ struct checkpoint_options {
     bool copy; /* data is gone after open: what is still needed (the head with its metadata) is
                   copied */
     struct log log;
+    const struct checkpoint *adapter_of; /* it is an adapter of this model: a GGUF file, or a PEFT
+                                            folder, or a file in it; only needed while it opens */
 };
 
 /* Opens and validates the head of every part. Metadata and names stay valid until checkpoint_close;

@@ -58,4 +58,30 @@ status hf_quantized_gather(struct hf *hf);
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
 status hf_tensors_rename(struct hf *hf);
 
+/* The name of a tensor of that family ("model.layers.0.self_attn.q_proj.weight") to readers, false:
+ * it has none, or one that isn't the tensor as it is. */
+bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
+                       char *target, size_t size);
+/* A tensor that is not of a type is F32 to its readers. */
+status hf_tensors_convert(struct tensor *tensor);
+
+/* The adapter of a model: a folder with adapter_config.json and adapter_model.safetensors, as the
+ * metadata and tensors that GGUF adapters have; "adapter.lora.rank_power" p is ours: the scale is
+ * alpha / rank^p. As hf_open. */
+struct hf_base {                    /* of the model */
+    const struct hf_family *family; /* NULL: it is no folder, any of the architecture */
+    struct text architecture;
+    int64_t n_layers, head_dim;
+};
+bool hf_is_adapter_path(const struct checkpoint_options *options);
+status hf_open_adapter(struct hf *hf, struct memory *memory,
+                       const struct checkpoint_options *options, const struct hf_base *base);
+/* hf_adapter.c: its two parts. */
+status hf_adapter_metadata(struct hf *hf);
+status hf_adapter_rename(struct hf *hf, const struct hf_family *own, struct text architecture,
+                         int64_t n_layers, int64_t head_dim);
+/* hf_metadata.c: one entry under a whole key. */
+status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value);
+status hf_metadata_whole_f32(struct hf *hf, const char *key, float value);
+
 #endif

@@ -49,6 +49,9 @@ extern const struct hf_family hf_llama_families[], hf_gemma_families[];
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);
+/* Those that are read as this architecture, at most `most`; returns how many. */
+size_t hf_families_of(const char *architecture, size_t length, const struct hf_family **families,
+                      size_t most);
 /* Of every config class: no effect on the forward pass. */
 bool hf_families_no_effect(const char *key, size_t length);
 

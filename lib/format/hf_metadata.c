@@ -65,6 +65,14 @@ static status put_text(struct hf *hf, const char *key, const char *value) {
                sizeof string.length + (size_t)string.length);
 }
 
+status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value) {
+    return put_text(hf, key, value);
+}
+
+status hf_metadata_whole_f32(struct hf *hf, const char *key, float value) {
+    return put(hf, key, (struct metadata){.kind = METADATA_F32, .count = 1}, &value, sizeof value);
+}
+
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value) {
     return put_text(hf, key_of(hf, suffix).text, value);
 }

@@ -50,12 +50,16 @@ static bool applies(const struct hf *hf, const struct hf_tensor *row) {
     return row->when[0] == '!' ? !flag(hf, row->when + 1) : flag(hf, row->when);
 }
 
+static int write_name(char *name, size_t size, const char *pattern, int64_t layer) {
+    const char *mark = strstr(pattern, "%d");
+    return mark ? snprintf(name, size, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern, layer,
+                           mark + 2)
+                : snprintf(name, size, "%s", pattern);
+}
+
 static status give_name(struct hf *hf, struct tensor *tensor, const char *pattern, int64_t layer) {
     char name[128];
-    const char *mark = strstr(pattern, "%d");
-    int n = mark ? snprintf(name, sizeof name, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern,
-                            layer, mark + 2)
-                 : snprintf(name, sizeof name, "%s", pattern);
+    int n = write_name(name, sizeof name, pattern, layer);
     void *kept;
     TRY(arena_take(&hf->arena, (size_t)n, "tensors' names", &kept));
     memcpy(kept, name, (size_t)n);
@@ -99,6 +103,37 @@ static status pair_rows(const struct hf *hf, const char *target, struct tensor *
     return OK;
 }
 
+/* false: it is of images. */
+static bool strip_model(const struct hf_family *family, struct text *name) {
+    if (!family->nested) {
+        *name = strip(*name, "model.");
+        return true;
+    }
+    *name = strip(*name, "language_model.");
+    *name = strip(*name, "model.");
+    *name = strip(*name, "language_model.");
+    return !starts_with(*name, "vision_tower.") && !starts_with(*name, "multi_modal_projector.");
+}
+
+bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
+                       char *target, size_t size) {
+    struct text own = {name, strlen(name)};
+    if (!strip_model(family, &own)) return false;
+    for (const struct hf_tensor *row = family->tensors; row->name; row++) {
+        int64_t layer;
+        if (!row->target || row->add_one || !matches(own, row->name, &layer) || layer >= n_layers)
+            continue;
+        write_name(target, size, row->target, layer);
+        return true;
+    }
+    return false;
+}
+
+status hf_tensors_convert(struct tensor *tensor) {
+    convert(tensor, false);
+    return OK;
+}
+
 /* keep: whether the tensor means something. */
 static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *keep) {
     struct tensor *tensor = &hf->tables.tensors.items[index];
@@ -106,15 +141,7 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
     struct text full = tensor->name, name = full;
     int length = full.length < 200 ? (int)full.length : 200;
     *keep = false;
-    if (hf->family->nested) {
-        name = strip(name, "language_model.");
-        name = strip(name, "model.");
-        name = strip(name, "language_model.");
-        if (starts_with(name, "vision_tower.") || starts_with(name, "multi_modal_projector."))
-            return OK;
-    } else {
-        name = strip(name, "model.");
-    }
+    if (!strip_model(hf->family, &name)) return OK;
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
         int64_t layer;
