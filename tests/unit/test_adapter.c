@@ -36,7 +36,7 @@ static transformer_sequence *adapted(transformer_context *context, transformer_a
 static transformer_context *context_of(transformer_model *model, int64_t most_rows) {
     const transformer_context_options options = {.max_sequence_tokens = 128,
                                                  .max_sequences = 8,
-                                                 .max_kv_tokens = 1024,
+                                                 .kv_tokens = 1024,
                                                  .max_step_tokens = most_rows,
                                                  .max_logit_rows = 64,
                                                  .kv_type = TRANSFORMER_KV_F32,
