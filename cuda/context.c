@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/environment.h"
 #include "cuda/device_list.h"
+#include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
 
@@ -15,9 +16,9 @@ enum { ARENA_ALIGNMENT = 256 };
 struct sizes {
     uint64_t block, buffers, slopes, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS],
         prepared_scale;
+    uint64_t expert, expert_weight, expert_place, expert_row, expert_groups, n_expert_groups;
     uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
     uint64_t arena; /* bytes in all */
-    uint64_t prepared_bytes[CUDA_ACTIVATIONS];
     uint64_t hidden_stride, logits_stride;
     uint32_t n_counters;
 };
@@ -145,29 +146,50 @@ static void give_attentions(struct memory *memory, struct attentions *attentions
 
 /* ---- sizes ---- */
 
+/* Most rows that an op prepares. */
+static uint64_t prepared_rows(const struct op *op, const struct backend_limits *limits) {
+    if (op->kind == OP_HEAD) return (uint64_t)limits->max_logit_rows;
+    uint64_t n_used = op->kind == OP_EXPERTS ? (uint64_t)op->experts->n_used : 1;
+    return mul_saturating((uint64_t)limits->max_rows, n_used);
+}
+
+static bool is_linear(const struct op *op) {
+    return op->kind == OP_LINEAR || op->kind == OP_EXPERTS || op->kind == OP_HEAD;
+}
+
 static void place_linear(const struct cuda_properties *device, const struct program *program,
                          const struct backend_limits *limits, struct sizes *sizes) {
     struct linear_needs needs = {0};
-    uint64_t rows = (uint64_t)larger(limits->max_rows, limits->max_logit_rows);
-    uint64_t widest = weight_layout_padded_cols((size_t)program->max_in);
+    uint64_t most_rows = 0, elements = 0; /* of prepared rows */
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
-        if (op->kind != OP_LINEAR && op->kind != OP_HEAD) continue;
+        if (!is_linear(op)) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
         for (int64_t n = 1; n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, &needs);
+        uint64_t rows = prepared_rows(op, limits);
+        size_t n_cols = (size_t)op->linear.weights[0]->weight.tensor->dims[0];
+        uint64_t n = mul_saturating(rows, weight_layout_padded_cols(n_cols));
+        if (rows > most_rows) most_rows = rows;
+        if (n > elements) elements = n;
     }
-    for (int f = 0; f < CUDA_ACTIVATIONS; f++) {
-        sizes->prepared_bytes[f] =
-            !needs.used[f] ? 0 : widest * (f == CUDA_ACTIVATION_SPLIT ? 4u : 2u);
-        sizes->prepared[f] = place(sizes, rows, sizes->prepared_bytes[f]);
-    }
-    sizes->prepared_scale = place(sizes, rows, sizeof(float));
-    sizes->apart = place(sizes, needs.apart ? (uint64_t)limits->max_rows : 0,
-                         padded(program->max_out) * sizeof(float));
+    for (int f = 0; f < CUDA_ACTIVATIONS; f++)
+        sizes->prepared[f] =
+            place(sizes, needs.used[f] ? elements : 0, f == CUDA_ACTIVATION_SPLIT ? 4 : 2);
+    sizes->prepared_scale = place(sizes, most_rows, sizeof(float));
+    sizes->apart =
+        place(sizes, mul_saturating((uint64_t)limits->max_rows, needs.apart), sizeof(float));
     sizes->gemm_parts = place(sizes, needs.parts_bytes, 1);
     sizes->gemm_counters = place(sizes, needs.n_counters, sizeof(uint32_t));
     sizes->n_counters = needs.n_counters;
+    uint64_t slots = mul_saturating((uint64_t)limits->max_rows, (uint64_t)program->max_used);
+    sizes->expert = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_weight = place(sizes, slots, sizeof(float));
+    sizes->expert_place = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_row = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_groups = place(sizes, slots / gemm_tile_n(0) + (uint64_t)program->max_experts,
+                                 sizeof(struct gemm_group));
+    sizes->n_expert_groups = place(sizes, slots ? 1 : 0, sizeof(uint32_t));
 }
 
 static void measure(const struct cuda_properties *device, const struct program *program,
@@ -253,6 +275,14 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
         context->prepared[f] = context->arena + sizes->prepared[f];
     context->prepared_scale = floats_at(context, sizes->prepared_scale);
     context->apart = floats_at(context, sizes->apart);
+    context->routes = (struct routes){
+        .expert = (int32_t *)(void *)(context->arena + sizes->expert),
+        .weight = floats_at(context, sizes->expert_weight),
+        .place = (int32_t *)(void *)(context->arena + sizes->expert_place),
+        .row = (int32_t *)(void *)(context->arena + sizes->expert_row),
+        .groups = (struct gemm_group *)(void *)(context->arena + sizes->expert_groups),
+        .n_groups = (uint32_t *)(void *)(context->arena + sizes->n_expert_groups),
+    };
     context->gemm_parts = floats_at(context, sizes->gemm_parts);
     context->gemm_counters = (uint32_t *)(void *)(context->arena + sizes->gemm_counters);
     context->attention_parts = floats_at(context, sizes->attention_parts);

@@ -176,6 +176,7 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
+        .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
         .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts),
@@ -194,6 +195,7 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_EMBED:
         return launch_embed(launcher, op);
     case OP_LINEAR:
+    case OP_EXPERTS:
     case OP_HEAD:
         return linear_launch(launcher, op);
     case OP_NORM:
@@ -202,6 +204,10 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
         return launch_rope_store(launcher, op);
     case OP_ATTENTION:
         return launch_attention(launcher, op);
+    case OP_ROUTE:
+        return experts_launch_route(launcher, op);
+    case OP_WEIGH:
+        return experts_launch_weigh(launcher, op);
     }
     return fail(INTERNAL, "op %d is not known", (int)op->kind);
 }

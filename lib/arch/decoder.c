@@ -43,7 +43,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
         const char *suffix;
         float neutral;
         unsigned unless;
-    } must_be[] = {{"expert_count", 0, 0},
+    } must_be[] = {{"expert_count", 0, READS_EXPERTS},
                    {"logit_scale", 1, READS_LOGIT_SCALE},
                    {"residual_scale", 1, READS_RESIDUAL_SCALE},
                    {"embedding_scale", 1, READS_EMBEDDING_SCALE},
@@ -174,16 +174,16 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    bool truncate = true;
+    bool truncate = !rope->yarn_exact;
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
     TRY(keys_f32_or(keys, "rope.scaling.yarn_attn_factor", 1e-3f, 1e3f, &attention));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_fast", 1e-3f, 1e6f, &rope->beta_fast));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
+    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate));
-    rope->exact_range = !truncate;
+    rope->yarn_exact = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;
@@ -260,9 +260,11 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
     return decoder_bind_attention(binder, spec, layer, attention);
 }
 
-static status read_ffn_length(const struct keys *keys, int64_t layer, int64_t *n_ff) {
+status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
+                               int64_t *n_ff) {
     *n_ff = 0;
-    TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, n_ff));
+    TRY(keys_i64_of_layer(keys, suffix, layer, 1, MAX_WIDTH * 8, n_ff));
+    if (!*n_ff) TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, n_ff));
     if (*n_ff) return OK;
     return fail(FORMAT, "%s: '%s.feed_forward_length' is missing", checkpoint_name(keys->file),
                 keys->prefix);
@@ -290,7 +292,7 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
-    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
+    TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
     TRY(read_activation(keys, &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
@@ -301,7 +303,7 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
-    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
+    TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
     TRY(read_activation(keys, &ffn->activation));
     ffn->gated = true;

@@ -14,8 +14,7 @@ status encoder_read_model(const struct keys *keys, struct binder *binder, int n_
                 keys->prefix);
 }
 
-status encoder_bind_token_types(const struct keys *keys, struct binder *binder,
-                                struct spec *spec) {
+status encoder_bind_token_types(const struct keys *keys, struct binder *binder, struct spec *spec) {
     TRY(bind_matrix(binder, BIND_OPTIONAL, "token_types.weight", 0, 0, spec->n_embd,
                     &spec->token_types));
     if (!spec->token_types.tensor || spec->token_types.tensor->dims[1] <= ENCODER_MAX_TOKEN_TYPES)

@@ -1,6 +1,6 @@
 /* The table of families, a line each: general.architecture, the function that reads it, and which
  * keys of enum family_switch it reads. It is included where FAMILY is defined. */
-FAMILY("llama", llama_read, READS_WINDOW)
+FAMILY("llama", llama_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("qwen2", qwen2_read, READS_WINDOW)
 FAMILY("qwen3", qwen3_read, READS_WINDOW)
 FAMILY("gemma", gemma_read, 0)
@@ -31,3 +31,10 @@ FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)
 FAMILY("bert", bert_read, READS_CAUSAL)
+FAMILY("qwen2moe", qwen2moe_read, READS_EXPERTS)
+FAMILY("qwen3moe", qwen3_read, READS_EXPERTS)
+FAMILY("ernie4_5-moe", llama_read, READS_EXPERTS)
+FAMILY("gpt-oss", gpt_oss_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("olmoe", olmoe_read, READS_EXPERTS)
+FAMILY("granitemoe", granite_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_EXPERTS)

@@ -17,6 +17,7 @@ enum family_switch {
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
     READS_CAUSAL = 1 << 7,
+    READS_EXPERTS = 1 << 12,
 };
 
 struct family {
@@ -66,6 +67,9 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
+status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
+                               int64_t *n_ff);
 /* feed_forward_length and ffn_gate, ffn_up (or ffn_up that has both one after the other), ffn_down
  * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
@@ -74,5 +78,14 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn);
+
+/* ---- experts.c ---- */
+
+/* What a layer's FFN is, by its tensors: with ffn_gate_inp experts (expert_... keys; ffn_gate_exps,
+ * ffn_up_exps or both in ffn_gate_up_exps, ffn_down_exps; the shared expert ffn_..._shexp; all
+ * gated), else decoder_bind_ffn. The family has set what files needn't say: experts.routing,
+ * normalize, group_top (0: 2). */
+status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                    int64_t layer, enum activation activation, struct layer_spec *to);
 
 #endif

@@ -1,9 +1,10 @@
 /* Llama 1–3 (arXiv:2302.13971, 2307.09288, 2407.21783), Mistral (2310.06825), SmolLM2, and Qwen 2
- * (2407.10671), which differs in how rope pairs its dimensions. */
+ * (2407.10671), which differs in how rope pairs its dimensions. With experts Mixtral (2401.04088),
+ * ERNIE 4.5 and Qwen 2 MoE. */
 #include "arch/family.h"
 
 static status read_pre_norm_decoder(const struct keys *keys, struct binder *binder,
-                                    struct spec *spec, enum rope_pairing pairing) {
+                                    struct spec *spec, enum rope_pairing pairing, bool normalize) {
     float eps;
     int64_t window = 0;
     TRY(decoder_read_model(keys, binder, 1, spec));
@@ -16,7 +17,8 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
         TRY(decoder_check_same_head_dim(keys, spec, i));
         TRY(decoder_read_window(keys, i, 0, window, spec));
         TRY(decoder_bind_attention(binder, spec, i, attention));
-        TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
+        layer->experts.normalize = normalize;
+        TRY(experts_bind(keys, binder, spec, i, ACTIVATION_SILU, layer));
         TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                           &layer->attention_norm));
         TRY(bind_norm_rms(binder, "blk.%d.ffn_norm", i, spec->n_embd, eps, &layer->ffn_norm));
@@ -29,10 +31,15 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
 }
 
 status llama_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    return read_pre_norm_decoder(keys, binder, spec, ROPE_ADJACENT);
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_ADJACENT, true);
 }
 
 status qwen2_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
     TRY(decoder_check_window(keys));
-    return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES);
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES, true);
+}
+
+status qwen2moe_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    TRY(decoder_check_window(keys));
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES, false);
 }

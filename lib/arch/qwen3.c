@@ -1,4 +1,6 @@
-/* Qwen 3 (arXiv:2505.09388), dense: like Qwen 2, with norms of the heads of q and k. */
+/* Qwen 3 (arXiv:2505.09388), dense or with experts: like Qwen 2, with norms of the heads of q and
+ * k.
+ */
 #include "arch/family.h"
 
 status qwen3_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -14,7 +16,8 @@ status qwen3_read(const struct keys *keys, struct binder *binder, struct spec *s
         TRY(decoder_read_attention(keys, binder, spec, i));
         TRY(decoder_read_window(keys, i, 0, window, spec));
         int64_t head_dim = attention->head_dim;
-        TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
+        layer->experts.normalize = true;
+        TRY(experts_bind(keys, binder, spec, i, ACTIVATION_SILU, layer));
         TRY(bind_norm_rms(binder, "blk.%d.attn_q_norm", i, head_dim, eps, &attention->q_norm));
         TRY(bind_norm_rms(binder, "blk.%d.attn_k_norm", i, head_dim, eps, &attention->k_norm));
         TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,

@@ -54,6 +54,10 @@ void spec_free(struct spec *spec) {
     memory_give(memory, spec->ropes);
     memory_give(memory, spec->weights);
     memory_give(memory, spec->views);
+    for (struct spec_slices *next; spec->slices; spec->slices = next) {
+        next = spec->slices->next;
+        memory_give(memory, spec->slices);
+    }
     memory_give(memory, spec);
 }
 

@@ -11,7 +11,9 @@ enum activation {
     ACTIVATION_SILU,
     ACTIVATION_GELU_TANH,
     ACTIVATION_GELU,
-    ACTIVATION_RELU
+    ACTIVATION_RELU,
+    ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
+                                 most 7, u to -7 ... 7 */
 };
 enum residual_kind {
     RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
@@ -31,7 +33,8 @@ enum rope_scaling {
                              long_factors instead of freq_factors */
 };
 
-/* A weight matrix [rows][cols], y = W x: cols = dims[0]. tensor NULL: the model has none here. */
+/* A weight matrix [rows][cols], y = W x: cols = dims[0]; of experts [n_experts][rows][cols]. tensor
+ * NULL: the model has none here. */
 struct weight_ref {
     const struct tensor *tensor;
     int id; /* index of spec.weights, assigned by spec_bind; -1 none */
@@ -40,7 +43,7 @@ struct weight_ref {
 /* A tensor that the spec refers to. */
 struct weight_slot {
     const struct tensor *tensor;
-    bool vector; /* used as f32 [n]; else a matrix */
+    bool vector; /* used as f32 [n], whatever its shape; else a matrix, or one for each expert */
 };
 
 struct norm_spec {
@@ -62,7 +65,7 @@ struct rope_spec {
     float factor;                   /* linear, yarn: positions divided by it; dynamic */
     float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
-    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
+    bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
@@ -79,18 +82,44 @@ struct attention_spec {
     int64_t window; /* keys a query sees, itself included; 0: all before it */
     bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
                            than `window` positions away on either side. The KV stream has none. */
-    int rope;       /* index of spec.ropes, -1 none */
-    int kv_stream;  /* index of spec.kv_streams */
+    int rope;           /* index of spec.ropes, -1 none */
+    int kv_stream;      /* index of spec.kv_streams */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
+    struct weight_ref sinks; /* [n_heads]: one more score of each query in its softmax, without a
+                                value (arXiv:2309.17453) */
 };
 
 struct ffn_spec {
-    int64_t n_ff;
+    int64_t n_ff; /* 0: none, of a layer that has experts alone */
     enum activation activation;
     bool gated; /* act(gate x) * (up x), else act(up x) */
     struct linear_spec gate, up, down;
+};
+
+enum routing { ROUTING_SOFTMAX, ROUTING_SIGMOID };
+enum { EXPERTS_MAX = 1024, EXPERTS_MAX_GROUPS = 64 };
+
+/* Mixture of experts (arXiv:1701.06538): a row's scores of all experts are the softmax, or the
+ * sigmoids, of its router logits. The n_used experts of the greatest score (+ selection_bias) are
+ * chosen, of equal ones the lower index; what they give is weighed by their scores alone. The
+ * softmax of the chosen logits is `normalize` after the softmax of all. */
+struct experts_spec {
+    int64_t n_experts; /* 0: the layer has none */
+    int64_t n_used;
+    enum routing routing;
+    bool normalize; /* weights over their sum */
+    float scale;    /* of the weights, after that */
+    /* Only experts of the n_groups_used best groups of n_experts / n_groups consecutive ones are
+     * chosen: a group counts the sum of its group_top (1 or 2) best. n_groups 1: no limit. */
+    int64_t n_groups, n_groups_used, group_top;
+    struct linear_spec router;        /* weight [n_experts][n_embd] */
+    struct weight_ref selection_bias; /* [n_experts] */
+    struct ffn_spec ffn;              /* of each; biases [n_experts][rows] */
+    /* The layer's own ffn, if it has one, is the shared expert, which every row goes to. Times the
+     * sigmoid of this, weight [1][n_embd], if it is there. */
+    struct linear_spec shared_gate;
 };
 
 struct layer_spec {
@@ -99,12 +128,18 @@ struct layer_spec {
         post_ffn_norm; /* kind NONE: not there */
     struct attention_spec attention;
     struct ffn_spec ffn;
+    struct experts_spec experts;
 };
 
 /* One cache of keys and values. Layers may share one. */
 struct kv_stream_spec {
     int64_t n_heads, key_dim, value_dim; /* value_dim 0: the values are a prefix of the keys */
     int64_t window;                      /* positions that are still needed; 0: all */
+};
+
+struct spec_slices {
+    struct spec_slices *next;
+    struct tensor of[];
 };
 
 struct spec {
@@ -133,6 +168,7 @@ struct spec {
     int n_weights;
     struct tensor *views; /* [n_views] ranges of rows of tensors that hold several weights */
     int n_views;
+    struct spec_slices *slices; /* of views of experts' weights, a list */
     struct memory *memory;
 };
 

@@ -157,13 +157,30 @@ static struct attention_task task_of(const struct worker *worker, const struct o
     };
 }
 
+/* A sink is a part of one key without a value, the last to be merged. */
+static void add_sinks(const struct worker *worker, const struct op *op, const struct unit *unit,
+                      float *total) {
+    const float *sinks = weights_vector(worker->context->model, &op->attention->sinks);
+    if (!sinks) return;
+    size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
+    size_t n_floats = ATTENTION_PART_FLOATS(dim);
+    float *part = worker->scratch->part;
+    memset(part, 0, n_floats * sizeof *part);
+    for (size_t query = 0; query < (size_t)unit->n_rows * n_heads; query++) {
+        part[0] = sinks[(size_t)unit->first_head + query % n_heads];
+        part[1] = 1.0f;
+        worker->kernels->attention_merge(1, dim, part, total + query * n_floats);
+    }
+}
+
 static void finish(const struct worker *worker, const struct op *op, const struct unit *unit,
-                   const float *total) {
+                   float *total) {
     const struct backend_context *context = worker->context;
     size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
     size_t stride = (size_t)context->program->regs[op->out[0]].width;
     float *out = execution_reg(context, op->out[0]) + (size_t)unit->first_row * stride +
                  (size_t)unit->first_head * dim;
+    add_sinks(worker, op, unit, total);
     for (size_t query = 0; query < (size_t)unit->n_rows * n_heads; query++)
         worker->kernels->attention_finish(total + query * ATTENTION_PART_FLOATS(dim), dim,
                                           out + query / n_heads * stride + query % n_heads * dim);

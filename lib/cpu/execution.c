@@ -138,6 +138,15 @@ static void run_op(const struct worker *worker, const struct op *op) {
     case OP_ATTENTION:
         attend_run(worker, op);
         break;
+    case OP_ROUTE:
+        experts_route(worker, op);
+        break;
+    case OP_EXPERTS:
+        experts_run(worker, op);
+        break;
+    case OP_WEIGH:
+        experts_weigh(worker, op);
+        break;
     case OP_HEAD:
         run_head(worker, op);
         break;

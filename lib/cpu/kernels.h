@@ -106,10 +106,14 @@ struct kernels {
      * a block being KV_SCALE_DIMS dims, the last one maybe fewer. */
     void (*kv_store)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
     void (*kv_store_key)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
-    /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
+    /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. SWIGLU_CLAMPED has an up.
+     */
     void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
                  float *y);
-    void (*add)(const float *x, size_t n, float *y); /* y += x */
+    void (*add)(const float *x, size_t n, float *y);                      /* y += x */
+    void (*add_scaled)(float factor, const float *x, size_t n, float *y); /* y = factor * x + y */
+    /* scores[n] of a router's logits: their softmax, or the sigmoid of each. */
+    void (*route_scores)(enum routing routing, const float *logits, size_t n, float *scores);
     void (*scale)(float factor, size_t n, float *y); /* y *= factor */
     void (*softcap)(float cap, size_t n, float *y);  /* y = cap * tanh(y / cap) */
 

@@ -359,12 +359,31 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+/* Bytes that lie in several slices are put together in scratch. */
+static status data_of_slices(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *scratch, const void **data) {
+    uint64_t slice_bytes = tensor->slices[0].bytes;
+    for (size_t done = 0; done < n;) {
+        const struct tensor *slice = &tensor->slices[(offset + done) / slice_bytes];
+        uint64_t within = (offset + done) % slice_bytes;
+        size_t now = n - done < slice_bytes - within ? n - done : (size_t)(slice_bytes - within);
+        uint8_t *to = (uint8_t *)scratch + done;
+        TRY(checkpoint_data(checkpoint, slice, within, now, to, data));
+        if (now == n) return OK;
+        if (*data != to) memcpy(to, *data, now);
+        done += now;
+    }
+    *data = scratch;
+    return OK;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (!tensor_form_is_plain(tensor)) {
         size_t size = weight_type_row_bytes(tensor->type, 1);
         *data = scratch;
@@ -383,6 +402,14 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
     if (checkpoint->finished) return;
+    while (tensor->slices && n) {
+        uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
+        size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);
+        checkpoint_drop(checkpoint, &tensor->slices[offset / slice_bytes], within, now);
+        offset += now;
+        n -= now;
+    }
+    if (!n) return;
     uint64_t at = tensor->offset + offset, bytes = n;
     if (!tensor_form_is_plain(tensor)) {
         size_t size = weight_type_row_bytes(tensor->type, 1);

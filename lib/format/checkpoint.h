@@ -126,6 +126,11 @@ struct tensor {
     uint64_t offset; /* in its part's file */
     uint64_t bytes;  /* of its type */
     int part;
+    /* Of a tensor whose matrices (or vectors) [n_slices] don't lie one after the other: each as a
+     * tensor of its own, all of one shape and type. Offset and part are then the first one's. NULL:
+     * they do. */
+    const struct tensor *slices;
+    int64_t n_slices;
 };
 
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);

@@ -12,13 +12,12 @@ struct builder {
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 9, LAYER_REGS = 9, OTHER_OPS = 4, OTHER_REGS = 1 };
+enum { LAYER_OPS = 14, LAYER_REGS = 16, OTHER_OPS = 4, OTHER_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
-    int64_t padded = (width + REG_ALIGNMENT - 1) / REG_ALIGNMENT * REG_ALIGNMENT;
-    program->regs[program->n_regs] =
-        (struct reg_plan){.width = padded, .first = program->n_ops, .last = program->n_ops};
+    program->regs[program->n_regs] = (struct reg_plan){
+        .width = reg_padded(width), .first = program->n_ops, .last = program->n_ops};
     return program->n_regs++;
 }
 
@@ -132,6 +131,14 @@ static reg build_attention(struct builder *b, const struct layer_spec *spec, int
     return out;
 }
 
+static void set_ffn_weights(struct op *op, const struct ffn_spec *ffn) {
+    op->linear.n_weights = ffn->gated ? 2 : 1;
+    op->linear.combine = ffn->gated ? COMBINE_GATE : COMBINE_ACTIVATE;
+    op->linear.activation = ffn->activation;
+    op->linear.weights[0] = ffn->gated ? &ffn->gate : &ffn->up;
+    op->linear.weights[1] = ffn->gated ? &ffn->up : NULL;
+}
+
 /* Returns act(gate x) * (up x), or act(up x), for the down projection. */
 static reg build_ffn(struct builder *b, const struct layer_spec *spec, int layer) {
     const struct ffn_spec *ffn = &spec->ffn;
@@ -139,13 +146,83 @@ static reg build_ffn(struct builder *b, const struct layer_spec *spec, int layer
     struct op *op = emit(b, OP_LINEAR, layer, b->residual, hidden, REG_NONE, REG_NONE);
     take_pending(b, op, true);
     op->norm = norm_or_null(&spec->ffn_norm);
-    op->linear.n_weights = ffn->gated ? 2 : 1;
-    op->linear.combine = ffn->gated ? COMBINE_GATE : COMBINE_ACTIVATE;
-    op->linear.activation = ffn->activation;
-    op->linear.weights[0] = ffn->gated ? &ffn->gate : &ffn->up;
-    op->linear.weights[1] = ffn->gated ? &ffn->up : NULL;
+    set_ffn_weights(op, ffn);
     note_linear(b, &ffn->up);
     return hidden;
+}
+
+/* ---- experts ---- */
+
+/* Where what the layer adds goes: to the residual, or, where it is normed or scaled first, to a
+ * register that is then pending. */
+static reg experts_target(struct builder *b, const struct norm_spec *post_norm) {
+    if (post_norm->kind == NORM_NONE && b->program->spec->residual_scale == 1.0f)
+        return b->residual;
+    reg y = new_reg(b, b->program->spec->n_embd);
+    b->pending = y;
+    b->pending_norm = norm_or_null(post_norm);
+    return y;
+}
+
+/* Router logits, and with them the logit of the shared expert's gate (REG_NONE: it has none). */
+static void build_router(struct builder *b, const struct layer_spec *spec, int layer,
+                         reg *shared_gate) {
+    const struct experts_spec *experts = &spec->experts;
+    bool gate = experts->shared_gate.weight.tensor != NULL;
+    reg logits = new_reg(b, experts->n_experts);
+    *shared_gate = gate ? new_reg(b, 1) : REG_NONE;
+    struct op *op = emit(b, OP_LINEAR, layer, b->residual, logits, *shared_gate, REG_NONE);
+    take_pending(b, op, true);
+    op->norm = norm_or_null(&spec->ffn_norm);
+    op->linear.n_weights = gate ? 2 : 1;
+    op->linear.combine = COMBINE_STORE;
+    op->linear.weights[0] = &experts->router;
+    op->linear.weights[1] = gate ? &experts->shared_gate : NULL;
+    note_linear(b, &experts->router);
+    emit(b, OP_ROUTE, layer, logits, REG_NONE, REG_NONE, REG_NONE)->experts = experts;
+    if (experts->n_experts > b->program->max_experts) b->program->max_experts = experts->n_experts;
+    if (experts->n_experts > b->program->max_in) b->program->max_in = experts->n_experts;
+    if (experts->n_used > b->program->max_used) b->program->max_used = experts->n_used;
+}
+
+/* What the chosen experts give, a row for each place. */
+static reg build_chosen(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct experts_spec *experts = &spec->experts;
+    const struct ffn_spec *ffn = &experts->ffn;
+    reg hidden = new_reg(b, experts->n_used * reg_padded(ffn->n_ff));
+    struct op *up = emit(b, OP_EXPERTS, layer, b->residual, hidden, REG_NONE, REG_NONE);
+    up->norm = norm_or_null(&spec->ffn_norm);
+    up->of_rows = true;
+    up->experts = experts;
+    set_ffn_weights(up, ffn);
+    reg y = new_reg(b, experts->n_used * reg_padded(b->program->spec->n_embd));
+    struct op *down = emit(b, OP_EXPERTS, layer, hidden, y, REG_NONE, REG_NONE);
+    down->experts = experts;
+    down->linear.n_weights = 1;
+    down->linear.combine = COMBINE_STORE;
+    down->linear.weights[0] = &ffn->down;
+    note_linear(b, &ffn->up);
+    note_linear(b, &ffn->down);
+    return y;
+}
+
+static void build_experts(struct builder *b, const struct layer_spec *spec, int layer) {
+    reg shared = REG_NONE, shared_gate;
+    build_router(b, spec, layer, &shared_gate);
+    reg y = build_chosen(b, spec, layer);
+    if (spec->ffn.n_ff) {
+        reg hidden = build_ffn(b, spec, layer);
+        shared = new_reg(b, b->program->spec->n_embd);
+        emit_linear(b, layer, NULL, hidden, &spec->ffn.down, COMBINE_STORE, shared);
+    }
+    reg target = experts_target(b, &spec->post_ffn_norm);
+    touch(b, shared);
+    touch(b, shared_gate);
+    struct op *op = emit(b, OP_WEIGH, layer, y, target, REG_NONE, REG_NONE);
+    op->experts = &spec->experts;
+    op->weigh.add = target == b->residual;
+    op->weigh.shared = shared;
+    op->weigh.shared_gate = shared_gate;
 }
 
 static void build_layer(struct builder *b, const struct layer_spec *spec, int layer) {
@@ -157,6 +234,10 @@ static void build_layer(struct builder *b, const struct layer_spec *spec, int la
         return;
     }
     emit_linear_residual(b, layer, &spec->attention.out, attended, &spec->post_attention_norm);
+    if (spec->experts.n_experts) {
+        build_experts(b, spec, layer);
+        return;
+    }
     hidden = build_ffn(b, spec, layer);
     emit_linear_residual(b, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
 }
@@ -224,6 +305,28 @@ static status check_slopes(const struct place *place, const struct attention_spe
     return OK;
 }
 
+static status check_ffn(const struct place *place, const struct ffn_spec *ffn) {
+    if (ffn->activation == ACTIVATION_SWIGLU_CLAMPED && !ffn->gated)
+        return refuse(place, "a clamped SwiGLU without a gate");
+    return OK;
+}
+
+static status check_experts(const struct place *place, const struct layer_spec *layer) {
+    const struct experts_spec *experts = &layer->experts;
+    TRY(check_ffn(place, &layer->ffn));
+    TRY(check_ffn(place, &experts->ffn));
+    if (!experts->n_experts) return OK;
+    if (layer->residual == RESIDUAL_PARALLEL) return refuse(place, "experts beside attention");
+    if (experts->n_experts > EXPERTS_MAX) return refuse(place, "more than 1024 experts");
+    if (experts->n_groups > EXPERTS_MAX_GROUPS)
+        return refuse(place, "more than 64 groups of experts");
+    if (experts->n_groups > 1 && experts->n_experts % experts->n_groups)
+        return refuse(place, "a number of experts that the number of groups doesn't divide");
+    if (experts->shared_gate.weight.tensor && !layer->ffn.n_ff)
+        return refuse(place, "the gate of a shared expert without that expert");
+    return OK;
+}
+
 static status check_layer(const struct place *place) {
     const struct layer_spec *layer = &place->spec->layers[place->layer];
     const struct norm_spec *norms[] = {&layer->attention_norm,   &layer->post_attention_norm,
@@ -239,6 +342,7 @@ static status check_layer(const struct place *place) {
         return refuse(place, "ALiBi of keys behind a query");
     if (layer->attention.norm_whole && layer->attention.clamp != 0.0f)
         return refuse(place, "a norm of whole projections after a clamp");
+    TRY(check_experts(place, layer));
     TRY(check_slopes(place, &layer->attention));
     for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) TRY(check_norm(place, norms[i]));
     return check_kv_stream(place, &layer->attention);

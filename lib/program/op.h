@@ -19,6 +19,9 @@ struct reg_plan {
     int first, last; /* ops that use it */
 };
 #define REG_ALIGNMENT 32
+static inline int64_t reg_padded(int64_t n) {
+    return (n + REG_ALIGNMENT - 1) / REG_ALIGNMENT * REG_ALIGNMENT;
+}
 
 enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
@@ -27,6 +30,11 @@ enum op_kind {
     OP_NORM,   /* out = n(in), which may be one register */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
+    OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
+                    choices by expert: place p of an expert's first ... last */
+    OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
+    OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
+                    the shared expert gives */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
              * kept by the backend */
 };
@@ -36,6 +44,7 @@ enum combine {
     COMBINE_ADD,      /* out[0] += W[0] n(x) + b[0] */
     COMBINE_ACTIVATE, /* out[0] = act(W[0] n(x) + b[0]) */
     COMBINE_GATE      /* out[0] = act(W[0] n(x) + b[0]) * (W[1] n(x) + b[1]) */
+    /* of two alone, ACTIVATION_SWIGLU_CLAMPED is all of that: of both */
 };
 
 #define OP_MAX_WEIGHTS 3
@@ -62,8 +71,20 @@ struct op {
             *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
         float scale;    /* EMBED */
         int64_t width;  /* NORM: floats of a row */
+        struct {
+            bool add;   /* to what `out` has */
+            reg shared; /* + sigmoid(shared_gate) * shared, each REG_NONE: none */
+            reg shared_gate;
+        } weigh;
     };
+    const struct experts_spec *experts; /* ROUTE, EXPERTS, WEIGH */
+    bool of_rows; /* EXPERTS: `in` has a row for each row of the step; else for each place */
 };
+
+/* Rows of places: a register of n_used * reg_padded(width) floats a row has n_used of them. */
+static inline int64_t op_place_width(const struct op *op, int64_t reg_width) {
+    return reg_width / op->experts->n_used;
+}
 
 struct program {
     const struct spec *spec;
@@ -71,13 +92,14 @@ struct program {
     int n_ops;
     struct reg_plan *regs;
     int n_regs;
-    int64_t row_floats; /* of all buffers together, per row */
-    int64_t max_in;     /* widest input of a linear op */
-    int64_t max_out;    /* widest output of one weight inside the layers */
-    float *slopes;      /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
+    int64_t row_floats;            /* of all buffers together, per row */
+    int64_t max_in;                /* widest input of a linear op */
+    int64_t max_out;               /* widest output of one weight inside the layers */
+    int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
+    float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
-    int64_t n_logits; /* n_vocab, or 0: the model gives none */
-    bool whole;       /* a sequence is computed in one step: some query sees keys behind it */
+    int64_t n_logits;    /* n_vocab, or 0: the model gives none */
+    bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;

@@ -6,13 +6,16 @@ A family has
   top      (Hugging Face name, GGUF name) outside the layers, without .weight and .bias
   layer    the prefix of a layer, and pairs of names in it
   keys     what it adds to the common metadata: {suffix: value}
-  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)"""
+  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
+           several with "|" between them"""
 
 import numpy as np
 
 from gguf_model import permute_for_adjacent_pairs
 
 SIZES = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
+             max_position_embeddings=512)
+SMALL = dict(hidden_size=32, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
              max_position_embeddings=512)
 ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
 
@@ -62,6 +65,71 @@ def apart_by_head(name, config, values):
     return apart(name, config, values, config.num_attention_heads, 1)
 
 
+# A layer's experts, as transformers holds them: gate and up in one.
+EXPERTS = [("mlp.gate", "ffn_gate_inp"), ("mlp.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+           ("mlp.experts.down_proj", "ffn_down_exps.weight")]
+
+
+def halves(name, config, values):
+    """Gate and up one after the other, of one expert or of each."""
+    return np.split(values, 2, axis=-2) if "|" in name else values
+
+
+def mixtral_values(name, config, values):
+    return halves(name, config, adjacent_pairs(name, config, values))
+
+
+def ernie_values(name, config, values):
+    return values.reshape(-1) if "exp_probs_b" in name else halves(name, config, values)
+
+
+def gpt_oss_values(name, config, values):
+    """Experts' weights as [inputs][outputs], gate and up in turns."""
+    if name.endswith(".weight") and "_exps" in name:
+        values = values.swapaxes(-1, -2)
+    if "|" not in name:
+        return values
+    axis = (slice(None),) * (values.ndim - 2) if name.endswith(".weight") else (slice(None),) * (values.ndim - 1)
+    return [values[axis + (slice(start, None, 2),)] for start in (0, 1)]
+
+
+def expert_keys(config):
+    keys = {"expert_count": config.num_experts if hasattr(config, "num_experts") else config.num_local_experts,
+            "expert_used_count": config.num_experts_per_tok}
+    if getattr(config, "moe_intermediate_size", None):
+        keys["expert_feed_forward_length"] = config.moe_intermediate_size
+    if getattr(config, "norm_topk_prob", None) is not None:
+        keys["expert_weights_norm"] = config.norm_topk_prob
+    return keys
+
+
+def mixtral_keys(config):
+    return {**expert_keys(config), "attention.sliding_window": config.sliding_window or 0}
+
+
+def ernie_keys(config):
+    return {**expert_keys(config), "leading_dense_block_count": config.moe_layer_start_index,
+            "interleave_moe_layer_step": config.moe_layer_interval}
+
+
+def gpt_oss_keys(config):
+    rope, keys = config.rope_parameters, expert_keys(config)
+    keys.update({"expert_feed_forward_length": config.intermediate_size,
+                 "attention.sliding_window": config.sliding_window})
+    if rope["rope_type"] == "yarn":
+        keys.update({"rope.scaling.type": "yarn", "rope.scaling.factor": rope["factor"],
+                     "rope.scaling.original_context_length": rope["original_max_position_embeddings"],
+                     "rope.scaling.yarn_beta_fast": rope["beta_fast"],
+                     "rope.scaling.yarn_beta_slow": rope["beta_slow"]})
+    return keys
+
+
+def granite_keys(config):
+    return {"attention.scale": config.attention_multiplier, "embedding_scale": config.embedding_multiplier,
+            "residual_scale": config.residual_multiplier, "logit_scale": config.logits_scaling,
+            "rope.dimension_count": head_dim(config), "vocab_size": config.vocab_size}
+
+
 FAMILIES = {
     "qwen3": dict(
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
@@ -98,9 +166,7 @@ FAMILIES = {
                                    tie_word_embeddings=True, embedding_multiplier=6.0, residual_multiplier=0.3,
                                    attention_multiplier=0.25, logits_scaling=2.5),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
-        keys=lambda c: {"attention.scale": c.attention_multiplier, "embedding_scale": c.embedding_multiplier,
-                        "residual_scale": c.residual_multiplier, "logit_scale": c.logits_scaling,
-                        "rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size},
+        keys=granite_keys,
         values=adjacent_pairs),
     "phi3": dict(
         model="Phi3", base=dict(SIZES, **ROPE, vocab_size=137, num_key_value_heads=2, rms_norm_eps=1e-5,
@@ -236,4 +302,59 @@ FAMILIES = {
         top=TOP, layer=("model.layers.", ATTENTION + FFN + [
             ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm")]),
         values=as_they_are),
+    "llama-moe": dict(
+        model="Mixtral", architecture="llama",
+        base=dict(SMALL, **ROPE, vocab_size=93, num_key_value_heads=2, num_local_experts=5, num_experts_per_tok=2),
+        top=TOP, layer=("model.layers.", ATTENTION + EXPERTS + PRE_NORMS), keys=mixtral_keys, values=mixtral_values),
+    "qwen2moe": dict(
+        model="Qwen2Moe", base=dict(SMALL, **ROPE, vocab_size=95, num_key_value_heads=2, moe_intermediate_size=24,
+                                    shared_expert_intermediate_size=40, num_experts=7, num_experts_per_tok=3),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + [
+            ("mlp.shared_expert_gate", "ffn_gate_inp_shexp")] + [
+            (f"mlp.shared_expert.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
+        keys=expert_keys, values=halves),
+    "qwen3moe": dict(
+        model="Qwen3Moe", base=dict(SMALL, **ROPE, vocab_size=97, num_key_value_heads=2, head_dim=16,
+                                    moe_intermediate_size=24, num_experts=8, num_experts_per_tok=2,
+                                    norm_topk_prob=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + QK_NORMS), keys=expert_keys,
+        values=halves),
+    "ernie4_5-moe": dict(
+        model="Ernie4_5_Moe", base=dict(SMALL, **ROPE, vocab_size=99, num_key_value_heads=2, num_hidden_layers=3,
+                                        moe_intermediate_size=20, moe_num_experts=6, moe_k=2,
+                                        moe_num_shared_experts=2, moe_layer_start_index=1),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + [
+            ("mlp.gate.moe_statics.e_score_correction_bias", "exp_probs_b.bias")] + [
+            (f"mlp.shared_experts.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
+        keys=ernie_keys, values=ernie_values),
+    "gpt-oss": dict(
+        model="GptOss", base=dict(SMALL, vocab_size=101, num_key_value_heads=2, head_dim=16, num_local_experts=5,
+                                  num_experts_per_tok=3, sliding_window=12, rope_parameters={
+                                      "rope_type": "yarn", "rope_theta": 15000.0, "factor": 8.0, "beta_fast": 32.0,
+                                      "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 64}),
+        top=TOP, layer=("model.layers.", ATTENTION + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm"),
+            ("self_attn.sinks", "attn_sinks.weight"), ("mlp.router", "ffn_gate_inp"),
+            ("mlp.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+            ("mlp.experts.gate_up_proj_bias", "ffn_gate_exps.bias|ffn_up_exps.bias"),
+            ("mlp.experts.down_proj", "ffn_down_exps.weight"),
+            ("mlp.experts.down_proj_bias", "ffn_down_exps.bias")]),
+        keys=gpt_oss_keys, values=gpt_oss_values),
+    "olmoe": dict(
+        model="Olmoe", base=dict(SMALL, **ROPE, vocab_size=103, num_key_value_heads=2, num_experts=6,
+                                 num_experts_per_tok=3, eos_token_id=2),
+        top=TOP, layer=("model.layers.", ATTENTION + EXPERTS + PRE_NORMS + QK_NORMS), keys=expert_keys,
+        values=halves),
+    "granitemoe": dict(
+        model="GraniteMoeShared", base=dict(
+            SMALL, **ROPE, vocab_size=105, num_key_value_heads=2, num_local_experts=6, num_experts_per_tok=2,
+            shared_intermediate_size=32, tie_word_embeddings=True, embedding_multiplier=6.0,
+            residual_multiplier=0.3, attention_multiplier=0.25, logits_scaling=2.5),
+        top=TOP, layer=("model.layers.", ATTENTION + PRE_NORMS + [
+            ("block_sparse_moe.router", "ffn_gate_inp"),
+            ("block_sparse_moe.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+            ("block_sparse_moe.experts.down_proj", "ffn_down_exps.weight"),
+            ("shared_mlp.input_linear.weight", "ffn_gate_shexp.weight|ffn_up_shexp.weight"),
+            ("shared_mlp.output_linear", "ffn_down_shexp")]),
+        keys=lambda c: {**granite_keys(c), **expert_keys(c)}, values=mixtral_values),
 }

@@ -38,6 +38,22 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
+                             num_local_experts=3, num_experts_per_tok=3),
+    "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
+                                  norm_topk_prob=True, num_key_value_heads=4, tie_word_embeddings=True),
+    "qwen3moe-sparse-step": dict(num_hidden_layers=3, decoder_sparse_step=2, norm_topk_prob=False,
+                                 attention_bias=True, num_experts=40, num_experts_per_tok=6,
+                                 tie_word_embeddings=True, moe_intermediate_size=8),
+    "ernie4_5-moe-interval": dict(num_hidden_layers=4, moe_layer_interval=2, moe_layer_start_index=0, use_bias=True,
+                                  moe_num_shared_experts=0, tie_word_embeddings=False, moe_num_experts=4, moe_k=3),
+    "gpt-oss-default-rope": dict(num_hidden_layers=3, num_key_value_heads=4, head_dim=8, num_experts_per_tok=1,
+                                 sliding_window=30, tie_word_embeddings=True, attention_bias=False,
+                                 rope_parameters={"rope_type": "default", "rope_theta": 150000.0}),
+    "olmoe-normalized": dict(norm_topk_prob=True, num_key_value_heads=4, attention_bias=True,
+                             tie_word_embeddings=True),
+    "granitemoe-alone": dict(shared_intermediate_size=0, attention_bias=True, residual_multiplier=1.0,
+                             tie_word_embeddings=False, num_key_value_heads=4),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
@@ -53,18 +69,22 @@ def fill(name, family, model, names):
         for key, parameter in model.named_parameters():
             target = names.get(key, key)
             values = random.standard_normal(parameter.shape)
-            if target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
+            if "exp_probs_b" in target:
+                values = 0.1 * values
+            elif target.endswith("sinks.weight"):
+                values = 1.0 + values
+            elif target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
                 center = family.get("norm_center", 1.0) + (0.6 if "_q_norm" in target or "_k_norm" in target else 0.0)
                 values = center + 0.2 * values
-            elif parameter.ndim == 1:
+            elif parameter.ndim == 1 or target.endswith("_exps.bias"):
                 values = 0.3 * values
             elif target == "token_embd.weight":
                 values *= 1.5 / parameter.shape[1] ** 0.5 if tied else 1.0
             elif target == "position_embd.weight":
                 values *= 0.5 / parameter.shape[1] ** 0.5 if tied else 0.5
             else:
-                inputs = parameter.shape[0 if type(model.get_submodule(key.rpartition(".")[0])).__name__ == "Conv1D"
-                                         else 1]
+                kind = type(model.get_submodule(key.rpartition(".")[0])).__name__
+                inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
@@ -75,9 +95,10 @@ def tensor_names(family, n_layers):
     pairs = list(family["top"])
     prefix, inner = family["layer"]
     for i in range(n_layers):
-        pairs += [(f"{prefix}{i}.{source}", f"blk.{i}.{target}") for source, target in inner]
+        pairs += [(f"{prefix}{i}.{source}", "|".join(f"blk.{i}.{part}" for part in target.split("|")))
+                  for source, target in inner]
     names = {f"{source}.{kind}": f"{target}.{kind}" for source, target in pairs for kind in ("weight", "bias")}
-    names.update({source: target for source, target in pairs if source.endswith((".weight", ".bias"))})
+    names.update({source: target for source, target in pairs if target.endswith((".weight", ".bias"))})
     return names
 
 
@@ -117,8 +138,9 @@ def write_key(writer, name, value):
 
 
 def make(name):
-    architecture = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
-    family = FAMILIES[architecture]
+    base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
+    family = FAMILIES[base]
+    architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
         attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
@@ -139,7 +161,9 @@ def make(name):
         if names[key] == "output.weight" and config.tie_word_embeddings:
             continue
         values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
-        writer.add_tensor(names[key], np.ascontiguousarray(values))
+        targets = names[key].split("|")
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
+            writer.add_tensor(target, np.ascontiguousarray(part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

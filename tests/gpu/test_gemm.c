@@ -314,6 +314,11 @@ static void check_y(struct gpu *gpu, const struct weight *w, const struct inputs
                 double up_bound, up = exact_sum(&w[1], in, launch->first_x + x, row, &up_bound);
                 if (launch->bias) up += (double)w[1].bias_values[row];
                 double gate = activation(launch->activation, sum);
+                if (launch->activation == 5) { /* SWIGLU_CLAMPED */
+                    double cut = fmin(sum, 7.0);
+                    gate = cut / (1.0 + exp(-1.702 * cut));
+                    up = fmax(fmin(up, 7.0), -7.0) + 1.0;
+                }
                 bound = 1.2 * bound * fabs(up) + fabs(gate) * up_bound + bound * up_bound +
                         fabs(gate * up) * 1e-6 + 1e-6;
                 sum = gate * up;
@@ -414,7 +419,7 @@ static void check_gate(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t
                             .n_x = n_x,
                             .bias = gpu_random(gpu) % 2,
                             .combine = GEMM_GATE,
-                            .activation = gpu_random(gpu) % 5};
+                            .activation = gpu_random(gpu) % 6};
     float *y = take_y(w, &launch), *apart = take_y(w, &launch);
     run(gpu, w, 2, &in, &launch, NULL, &y);
     check_y(gpu, w, &in, &launch, NULL, y);

@@ -167,7 +167,8 @@ START_TEST(switches) {
                 {"attention.clamp_kqv", "bloom", 0},
                 {"attention.max_alibi_bias", "gpt2", 0},
                 {"attention.sliding_window", "qwen3", 0},
-                {"attn_logit_softcapping", "gemma", 0}};
+                {"attn_logit_softcapping", "gemma", 0},
+                {"expert_count", "qwen3", 0}};
     char key[64], model[64];
     const float some = 2;
     const char *refuses = keys[_i].model;
@@ -177,6 +178,20 @@ START_TEST(switches) {
              of_llama ? "llama-gqa" : refuses);
     refused(UNSUPPORTED, key, read_with(model, key, &some));
     ck_assert_int_eq(read_with(model, key, &keys[_i].neutral), OK);
+}
+END_TEST
+
+/* Which layers have experts is told by the tensors, and keys that contradict them are refused. */
+START_TEST(experts) {
+    const float wrong = 2, many = 2000, half = 0.5f;
+    refused(FORMAT, "leading_dense_block_count",
+            read_with("families/qwen3moe", "qwen3moe.leading_dense_block_count", &wrong));
+    refused(FORMAT, "expert_group_count", /* 5 experts in 2 groups */
+            read_with("families/llama-moe", "llama.expert_group_count", &wrong));
+    refused(FORMAT, "expert_gating_func",
+            read_with("families/olmoe", "olmoe.expert_gating_func", &many));
+    refused(UNSUPPORTED, "expert_group_scale",
+            read_with("families/olmoe", "olmoe.expert_group_scale", &half));
 }
 END_TEST
 
@@ -210,7 +225,8 @@ int main(void) {
     tcase_add_test(tests, floats);
     tcase_add_loop_test(tests, softcaps, 0, 3);
     tcase_add_loop_test(tests, not_causal, 0, 3);
-    tcase_add_loop_test(tests, switches, 0, 7);
+    tcase_add_loop_test(tests, switches, 0, 8);
+    tcase_add_test(tests, experts);
     tcase_add_test(tests, positions_and_parts);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

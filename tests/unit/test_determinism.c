@@ -17,7 +17,8 @@ static const char *const names[] = {
     "quantized/llama-q4_1", "quantized/llama-q4_k", "quantized/llama-q8_0", "quantized/llama-q6_k",
     "quantized/llama-f16",  "quantized/llama-q5_0", "quantized/llama-q2_k", "quantized/llama-bf16",
     "families/olmo2",       "families/granite",     "families/gpt2",        "families/cohere2",
-    "families/mpt-clip"};
+    "families/mpt-clip",    "families/qwen2moe",    "families/gpt-oss",     "families/granitemoe",
+    "families/ernie4_5-moe"};
 enum { N_MODELS = sizeof names / sizeof *names };
 
 /* What is compared: logits of the last token of the prompt and of the tokens after it, one by one.

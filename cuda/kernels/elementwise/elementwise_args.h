@@ -173,14 +173,18 @@ struct expert_group_args {
     uint32_t n_rows, n_used, n_experts, padding;
 };
 
-/* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order. Any grid. */
+/* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order; then
+ * + shared[row], or sigmoid(shared_gate[row]) * shared[row]. Any grid. */
 struct expert_combine_args {
-    const float *y;       /* [..][y_stride] */
-    const float *weight;  /* [n_rows][n_used] */
-    const int32_t *place; /* [n_rows][n_used] row of y; NULL: row * n_used + i */
-    float *out;           /* [n_rows][out_stride] */
+    const float *y;           /* [..][y_stride] */
+    const float *weight;      /* [n_rows][n_used] */
+    const int32_t *place;     /* [n_rows][n_used] row of y; NULL: row * n_used + i */
+    float *out;               /* [n_rows][out_stride] */
+    const float *shared;      /* [n_rows][shared_stride]; NULL none */
+    const float *shared_gate; /* one float in [n_rows][shared_gate_stride]; NULL none */
     uint32_t n_rows, n_used, n_cols, y_stride, out_stride;
     uint32_t add; /* nonzero: to what is there */
+    uint32_t shared_stride, shared_gate_stride;
 };
 
 /* ---- sampling ---- */

@@ -403,8 +403,7 @@ template <int type, int n, int gate> struct gemm {
             if (x >= work.n_x) break;
             float value = finished_sum(args, work, 0, x, row);
             if constexpr (gate != 0)
-                value =
-                    activation_apply(args.activation, value) * finished_sum(args, work, 1, x, row);
+                value = gate_apply(args.activation, value, finished_sum(args, work, 1, x, row));
             float *y =
                 weight.y + (size_t)(work.first_x + x) * weight.y_stride + work.first_row + row;
             if (args.combine == GEMM_ADD) value = load_global<float>(y) + value;
