@@ -55,13 +55,15 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 }
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
-    return a->window == b->window && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
+    return a->window == b->window && a->bidirectional == b->bidirectional &&
+           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
            a->key_dim == b->key_dim && a->value_dim == b->value_dim;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
                             const struct backend_limits *limits) {
-    int64_t seen = geometry->window ? smaller(geometry->window, limits->max_sequence_tokens)
+    int64_t seen = geometry->window && !geometry->bidirectional
+                       ? smaller(geometry->window, limits->max_sequence_tokens)
                                     : limits->max_sequence_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
@@ -115,6 +117,7 @@ static status find_attentions(const struct cuda_properties *device, const struct
         const struct attention_spec *a = &spec->layers[layer].attention;
         const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
         struct attention_geometry geometry = {.window = a->window,
+                                              .bidirectional = a->bidirectional,
                                               .n_heads = a->n_heads,
                                               .n_kv_heads = a->n_kv_heads,
                                               .key_dim = stream->key_dim,
@@ -195,7 +198,7 @@ static void measure(const struct cuda_properties *device, const struct program *
     const struct spec *spec = program->spec;
     uint64_t rows = (uint64_t)limits->max_rows, logit_rows = (uint64_t)limits->max_logit_rows;
     *sizes = (struct sizes){.hidden_stride = padded(spec->n_embd),
-                            .logits_stride = padded(spec->n_vocab)};
+                            .logits_stride = padded(program->n_logits)};
     *data = (struct step_data){.attentions = attentions->of, .n_attentions = attentions->n};
     step_data_measure(data, limits, program->kv.n_groups);
     sizes->block = place(sizes, data->bytes, 1);

@@ -36,6 +36,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct spec *spec = context->program->spec;
     const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
     const struct cuda_weight *positions = cuda_weights_matrix(context->model, &spec->positions);
+    const struct cuda_weight *types = cuda_weights_matrix(context->model, &spec->token_types);
     struct embed_args args = {
         .rows = launcher_rows(context),
         .tiles = table->tiles,
@@ -47,8 +48,11 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .type = weight_layout_type(table->type),
         .scale = op->scale,
         .position_tiles = positions ? positions->tiles : NULL,
-        .position_type = positions ? positions->type : 0,
+        .position_type = positions ? weight_layout_type(positions->type) : 0,
         .position_offset = (uint32_t)spec->position_offset,
+        .token_type = context->block + context->data.token_type,
+        .token_type_tiles = types ? types->tiles : NULL,
+        .token_type_type = types ? weight_layout_type(types->type) : 0,
     };
     struct launch_shape shape = {
         .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};
@@ -168,12 +172,14 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .q_stride = width_of(context, op->in),
         .out_stride = width_of(context, op->out[0]),
         .n_heads = (uint32_t)a->n_heads,
+        .unmasked = a->bidirectional,
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
         .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
+        .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts),
         .items = (const struct attention_item *)(const void *)(block + work->items),
         .n_items = counts,
         .merges = (const struct attention_merge_item *)(const void *)(block + work->merges),

@@ -34,6 +34,12 @@ static enum weight_type type_of(const struct op *op, int index) {
     return (enum weight_type)weight_layout_type(tensor_of(op, index)->type);
 }
 
+/* Of the input; a head without a weight has no products. */
+static uint32_t cols_of(const struct backend_context *context, const struct op *op) {
+    return (uint32_t)(op->linear.n_weights ? tensor_of(op, 0)->dims[0]
+                                           : context->program->spec->n_embd);
+}
+
 static uint32_t padded_cols(const struct op *op) {
     return (uint32_t)weight_layout_padded_cols((size_t)tensor_of(op, 0)->dims[0]);
 }
@@ -120,8 +126,8 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         .in_stride = (uint32_t)regs[op->in].width,
         .norm = launcher_norm(model, op->norm),
         .n_rows = n_rows,
-        .n_cols = (uint32_t)tensor_of(op, 0)->dims[0],
-        .n_padded = padded_cols(op),
+        .n_cols = cols_of(context, op),
+        .n_padded = op->linear.n_weights ? padded_cols(op) : cols_of(context, op),
         .scale = context->prepared_scale,
     };
     if (op->kind == OP_EXPERTS && op->of_rows) args.index = context->routes.row;
@@ -172,7 +178,7 @@ static void place_output(const struct backend_context *context, const struct op 
 }
 
 static bool scales_logits(const struct backend_context *context) {
-    return context->program->spec->logit_scale != 1.0f;
+    return context->program->n_logits && context->program->spec->logit_scale != 1.0f;
 }
 
 static struct gemm_choice choice_of(const struct launcher *launcher, const struct product *product,
@@ -252,7 +258,7 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
     const struct spec *spec = context->program->spec;
     struct softcap_args args = {.x = context->logits,
                                 .n_rows = n_rows,
-                                .n_cols = (uint32_t)spec->n_vocab,
+                                .n_cols = (uint32_t)context->program->n_logits,
                                 .stride = (uint32_t)context->logits_stride,
                                 .cap = spec->logit_softcap,
                                 .scale = spec->logit_scale};

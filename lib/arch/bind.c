@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/tensor_form.h"
+
 struct name {
     char text[128];
 };
@@ -179,21 +181,11 @@ int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) 
     return tensor ? tensor->dims[0] : 0;
 }
 
-/* What is left of a tensor after its first elements, as many bytes of its type. */
-static void skip(struct tensor *tensor, int64_t elements, uint64_t bytes) {
-    if (tensor->form == TENSOR_AS_IS)
-        tensor->offset += bytes;
-    else
-        tensor->skip += elements;
-}
-
 /* n rows of a matrix, or elements of a vector, from `first` on. */
 static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
-    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
-    struct tensor part = *tensor;
-    part.dims[vector ? 0 : 1] = n;
-    skip(&part, first * (vector ? 1 : tensor->dims[0]), (uint64_t)first * row_bytes);
-    part.bytes = (uint64_t)n * row_bytes;
+    struct tensor whole = *tensor, part;
+    if (vector) whole.n_dims = 1;
+    tensor_form_view(&whole, first, n, &part);
     return part;
 }
 
@@ -204,8 +196,10 @@ static struct tensor slice_of(const struct tensor *tensor, bool vector, int64_t 
     struct tensor slice = *tensor;
     slice.n_dims = last;
     slice.bytes /= (uint64_t)tensor->dims[last];
-    skip(&slice, index * tensor->dims[0] * (vector ? 1 : tensor->dims[1]),
-         (uint64_t)index * slice.bytes);
+    if (tensor_form_is_plain(tensor))
+        slice.offset += (uint64_t)index * slice.bytes;
+    else
+        slice.layout.first_row += index * tensor->dims[vector ? 0 : 1];
     slice.dims[last] = 1;
     return slice;
 }

@@ -36,7 +36,8 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     TRY(MEMORY_TAKE_ARRAY(spec->memory, (size_t)n_ropes, "rope tables", &spec->ropes));
     spec->n_kv_streams = (int)spec->n_layers;
     spec->n_ropes = n_ropes;
-    for (int i = 0; i < n_ropes; i++) spec->ropes[i].freq_factors.id = -1;
+    for (int i = 0; i < n_ropes; i++)
+        spec->ropes[i].freq_factors.id = spec->ropes[i].long_factors.id = -1;
     /* Switches of kindred models under the same architecture name that change the arithmetic. */
     static const struct {
         const char *suffix;
@@ -46,7 +47,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"logit_scale", 1, READS_LOGIT_SCALE},
                    {"residual_scale", 1, READS_RESIDUAL_SCALE},
                    {"embedding_scale", 1, READS_EMBEDDING_SCALE},
-                   {"attention.causal", 1, 0},
+                   {"attention.causal", 1, READS_CAUSAL},
                    {"attention.clamp_kqv", 0, READS_CLAMP},
                    {"attention.max_alibi_bias", 0, READS_ALIBI},
                    {"attention.sliding_window", 0, READS_WINDOW},
@@ -117,6 +118,21 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
     return OK;
 }
 
+status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
+                           struct spec *spec) {
+    static const char *const suffix = "attention.sliding_window_pattern";
+    TRY(keys_i64_of_layer(keys, suffix, layer, 0, INT32_MAX, &pattern));
+    bool slides =
+        keys_is_array(keys, suffix) ? pattern != 0 : pattern == 0 || (layer + 1) % pattern != 0;
+    spec->layers[layer].attention.window = spec->kv_streams[layer].window = slides ? window : 0;
+    return OK;
+}
+
+status decoder_check_window(const struct keys *keys) {
+    if (keys_is_array(keys, "attention.sliding_window_pattern")) return OK;
+    return keys_must_be(keys, "attention.sliding_window", 0);
+}
+
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec,
                                    int64_t layer) {
     if (spec->layers[layer].attention.head_dim == spec->layers[0].attention.head_dim) return OK;
@@ -141,29 +157,49 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         rope->factor = 1.0f;
         return OK;
     }
+    int64_t original = spec->context_length;
+    float attention = 1.0f;
+    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
+    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &attention));
+    rope->original_context = (float)original;
+    if (keys_text_is(type, "longrope")) { /* the rest is in decoder_bind_rope_factors */
+        rope->factor = 1.0f;
+        return OK;
+    }
+    if (keys_text_is(type, "dynamic")) {
+        rope->scaling = ROPE_SCALING_DYNAMIC;
+        return OK;
+    }
     if (!keys_text_is(type, "yarn"))
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    int64_t original = spec->context_length;
-    float attention = 1.0f;
     bool truncate = !rope->yarn_exact;
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
-    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
-    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &attention));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_attn_factor", 1e-3f, 1e3f, &attention));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_fast", 1e-3f, 1e6f, &rope->beta_fast));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
     rope->yarn_exact = !truncate;
-    rope->original_context = (float)original;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;
     return OK;
+}
+
+/* The family's own, unless the file says otherwise: converters to GGUF permute the rows of some
+ * families, Hugging Face's own files come with a key that says that theirs are not. */
+static status read_pairing(const struct keys *keys, enum rope_pairing *pairing) {
+    struct text text = {"", 0};
+    TRY(keys_text_or(keys, "rope.pairing", &text));
+    if (text.length == 0) return OK;
+    *pairing = keys_text_is(text, "halves") ? ROPE_HALVES : ROPE_ADJACENT;
+    if (*pairing == ROPE_HALVES || keys_text_is(text, "adjacent")) return OK;
+    return fail(UNSUPPORTED, "%s: '%s.rope.pairing' is '%.*s'", checkpoint_name(keys->file),
+                keys->prefix, (int)text.length, text.data);
 }
 
 status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
@@ -171,12 +207,34 @@ status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64
     rope->n_dims = head_dim;
     rope->theta = theta_default;
     rope->pairing = pairing;
+    TRY(read_pairing(keys, &rope->pairing));
     TRY(keys_i64_or(keys, "rope.dimension_count", 2, head_dim, &rope->n_dims));
     if (rope->n_dims % 2)
         return fail(FORMAT, "%s: '%s.rope.dimension_count' is %" PRId64 ", must be even",
                     checkpoint_name(keys->file), keys->prefix, rope->n_dims);
     TRY(keys_f32_or(keys, "rope.freq_base", 1.0f, 1e12f, &rope->theta));
     return read_scaling(keys, spec, rope);
+}
+
+status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
+                                 struct rope_spec *rope) {
+    int64_t n = rope->n_dims / 2;
+    TRY(bind_vector(binder, BIND_OPTIONAL, "rope_freqs.weight", 0, n, &rope->freq_factors));
+    if (!bind_has(binder, "rope_factors_long", 0)) return OK;
+    if (rope->freq_factors.tensor || rope->scaling != ROPE_SCALING_NONE)
+        return fail(UNSUPPORTED, "%s: tensor 'rope_factors_long.weight' beside another scaling",
+                    checkpoint_name(keys->file));
+    int64_t original = (int64_t)rope->original_context;
+    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
+    if (original < 1)
+        return fail(FORMAT, "%s: '%s.rope.scaling.original_context_length' is missing",
+                    checkpoint_name(keys->file), keys->prefix);
+    rope->scaling = ROPE_SCALING_LONGROPE;
+    rope->original_context = (float)original;
+    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &rope->attention_factor));
+    TRY(bind_vector(binder, BIND_REQUIRED, "rope_factors_long.weight", 0, n, &rope->long_factors));
+    return bind_vector(binder, BIND_REQUIRED, "rope_factors_short.weight", 0, n,
+                       &rope->freq_factors);
 }
 
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
@@ -212,12 +270,31 @@ status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const cha
                 keys->prefix);
 }
 
+/* The family's own, unless the file says otherwise. */
+static status read_activation(const struct keys *keys, enum activation *activation) {
+    static const char *const names[] = {[ACTIVATION_SILU] = "silu",
+                                        [ACTIVATION_GELU_TANH] = "gelu_tanh",
+                                        [ACTIVATION_GELU] = "gelu",
+                                        [ACTIVATION_RELU] = "relu"};
+    struct text text = {"", 0};
+    TRY(keys_text_or(keys, "activation", &text));
+    if (text.length == 0) return OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!names[i] || !keys_text_is(text, names[i])) continue;
+        *activation = (enum activation)i;
+        return OK;
+    }
+    return fail(UNSUPPORTED, "%s: '%s.activation' is '%.*s'", checkpoint_name(keys->file),
+                keys->prefix, (int)text.length, text.data);
+}
+
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
+    TRY(read_activation(keys, &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
@@ -228,6 +305,7 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
+    TRY(read_activation(keys, &ffn->activation));
     ffn->gated = true;
     if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
         TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},

@@ -16,6 +16,7 @@ enum family_switch {
     READS_ALIBI = 1 << 4,
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
+    READS_CAUSAL = 1 << 7,
     READS_EXPERTS = 1 << 12,
 };
 
@@ -43,11 +44,22 @@ status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t 
  * head_dim, scale, and the layer's KV stream. head_dim_default 0: n_embd / n_heads. */
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
                           int64_t head_dim_default, struct attention_spec *attention);
+/* attention.sliding_window_pattern: one layer in so many doesn't slide, 0: all slide, or an array
+ * tells for each whether it slides; `pattern` where the file doesn't say. Sets the layer's window,
+ * and its KV stream's, to `window` or 0. */
+status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
+                           struct spec *spec);
+/* UNSUPPORTED: a window without a pattern, of a family some of whose layers slide. */
+status decoder_check_window(const struct keys *keys);
 /* UNSUPPORTED: the head size of a layer, which decoder_read_heads has read, is not the first's. */
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec, int64_t layer);
-/* rope.* keys: n_dims, theta, scaling. */
+/* rope.* keys: n_dims, pairing, theta, scaling. */
 status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
                          enum rope_pairing pairing, float theta_default, struct rope_spec *rope);
+/* rope_freqs, or rope_factors_long and rope_factors_short, where the file has them; of the first
+ * rope, after the family's reader (spec.c). */
+status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
+                                 struct rope_spec *rope);
 /* The two of these and decoder_bind_attention, of a layer whose heads are those of the first. */
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
                               int64_t layer);

@@ -15,7 +15,7 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
         struct attention_spec *attention = &layer->attention;
         TRY(decoder_read_heads(keys, spec, i, 0, attention));
         TRY(decoder_check_same_head_dim(keys, spec, i));
-        attention->window = spec->kv_streams[i].window = window;
+        TRY(decoder_read_window(keys, i, 0, window, spec));
         TRY(decoder_bind_attention(binder, spec, i, attention));
         layer->experts.normalize = normalize;
         TRY(experts_bind(keys, binder, spec, i, ACTIVATION_SILU, layer));
@@ -25,31 +25,21 @@ static status read_pre_norm_decoder(const struct keys *keys, struct binder *bind
         bind_ignore(binder, "blk.%d.attn_rot_embd", i); /* files of 2023 kept these frequencies */
         bind_ignore(binder, "blk.%d.attn.rot_embd", i);
     }
-    struct rope_spec *rope = &spec->ropes[0];
-    TRY(decoder_read_rope(keys, spec, spec->layers[0].attention.head_dim, pairing, 10000.0f, rope));
-    TRY(bind_vector(binder, BIND_OPTIONAL, "rope_freqs.weight", 0, rope->n_dims / 2,
-                    &rope->freq_factors));
+    TRY(decoder_read_rope(keys, spec, spec->layers[0].attention.head_dim, pairing, 10000.0f,
+                          &spec->ropes[0]));
     return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);
 }
 
-/* Converters to GGUF permute the rows of Wq and Wk so that pairs are adjacent; Hugging Face's own
- * files, whose rows are not, come with a key that says so. */
 status llama_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    struct text pairing = {"adjacent", 8};
-    TRY(keys_text_or(keys, "rope.pairing", &pairing));
-    bool halves = keys_text_is(pairing, "halves");
-    if (!halves && !keys_text_is(pairing, "adjacent"))
-        return fail(UNSUPPORTED, "%s: '%s.rope.pairing' is '%.*s'", checkpoint_name(keys->file),
-                    keys->prefix, (int)pairing.length, pairing.data);
-    return read_pre_norm_decoder(keys, binder, spec, halves ? ROPE_HALVES : ROPE_ADJACENT, true);
+    return read_pre_norm_decoder(keys, binder, spec, ROPE_ADJACENT, true);
 }
 
 status qwen2_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    /* It slides only from a layer on that files don't name. */
-    TRY(keys_must_be(keys, "attention.sliding_window", 0));
+    TRY(decoder_check_window(keys));
     return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES, true);
 }
 
 status qwen2moe_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    TRY(decoder_check_window(keys));
     return read_pre_norm_decoder(keys, binder, spec, ROPE_HALVES, false);
 }

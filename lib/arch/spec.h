@@ -15,12 +15,23 @@ enum activation {
     ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
                                  most 7, u to -7 ... 7 */
 };
-enum residual_kind { RESIDUAL_SEQUENTIAL, RESIDUAL_PARALLEL };
+enum residual_kind {
+    RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
+    RESIDUAL_PARALLEL,
+    RESIDUAL_POST_NORM /* x = n(x + f(x)), arXiv:1706.03762: the post norms are of the sum */
+};
 enum rope_pairing {
     ROPE_ADJACENT,
     ROPE_HALVES
 }; /* (2i, 2i+1) as in arXiv:2104.09864; (i, i + n/2) as in GPT-NeoX */
-enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_DYNAMIC, /* the base grows with a context's longest sequence */
+    ROPE_SCALING_LONGROPE /* of contexts that have longer sequences than the original context:
+                             long_factors instead of freq_factors */
+};
 
 /* A weight matrix [rows][cols], y = W x: cols = dims[0]; of experts [n_experts][rows][cols]. tensor
  * NULL: the model has none here. */
@@ -51,13 +62,14 @@ struct rope_spec {
     float theta;
     enum rope_pairing pairing;
     enum rope_scaling scaling;
-    float factor;                   /* linear, yarn: positions divided by it */
-    float original_context;         /* yarn */
+    float factor;                   /* linear, yarn: positions divided by it; dynamic */
+    float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
     bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
+    struct weight_ref long_factors; /* likewise, longrope */
 };
 
 struct attention_spec {
@@ -68,8 +80,10 @@ struct attention_spec {
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
     int64_t window; /* keys a query sees, itself included; 0: all before it */
-    int rope;       /* index of spec.ropes, -1 none */
-    int kv_stream;  /* index of spec.kv_streams */
+    bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
+                           than `window` positions away on either side. The KV stream has none. */
+    int rope;           /* index of spec.ropes, -1 none */
+    int kv_stream;      /* index of spec.kv_streams */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
@@ -136,10 +150,12 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
-    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied */
+    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
+                                none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the
                                     embedding of a token at position p is row p + offset */
     int64_t position_offset;
+    struct weight_ref token_types; /* [n_token_types][n_embd]: the row of a token's type is added */
     struct norm_spec embedding_norm; /* of the embedding, kind NONE: none */
     struct norm_spec output_norm;
     struct layer_spec *layers; /* [n_layers] */

@@ -9,6 +9,10 @@ static uint8_t *page_of(const struct backend_context *context, int group, int64_
     return context->pools[group] + (size_t)page * context->program->kv.groups[group].page_bytes;
 }
 
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 static void clamp(float most, size_t n, float *x) {
     for (size_t i = 0; i < n; i++) {
         if (x[i] > most) x[i] = most;
@@ -56,6 +60,11 @@ void attend_store(const struct worker *worker, const struct op *op) {
         worker->kernels->kv_store_key(context->kv_type, k, dim, slot, k_head);
         worker->kernels->kv_store(context->kv_type, v, dim, slot, v_head);
     }
+}
+
+/* Keys of the sequence where a query sees those behind it; 0: it doesn't. */
+static int64_t keys_behind(const struct attention_spec *a, const struct step_sequence *sequence) {
+    return a->bidirectional ? sequence->position + sequence->n_rows : 0;
 }
 
 struct unit { /* rows of one sequence × some query heads of one KV head */
@@ -106,7 +115,9 @@ static bool walk_next(struct walk *walk, struct unit *unit) {
     int64_t position = sequence->position + walk->row, last = position + unit->n_rows - 1;
     int64_t first_key = a->window && position >= a->window ? position - a->window + 1 : 0;
     unit->first_split = first_key / ATTENTION_SPLIT;
-    unit->end_split = last / ATTENTION_SPLIT + 1;
+    int64_t n_keys = keys_behind(a, sequence), last_key = last;
+    if (n_keys) last_key = a->window ? smaller(last + a->window, n_keys) - 1 : n_keys - 1;
+    unit->end_split = last_key / ATTENTION_SPLIT + 1;
     walk->head += unit->n_heads;
     if (walk->head < a->n_heads) return true;
     walk->head = 0;
@@ -131,6 +142,7 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .n_heads = (size_t)unit->n_heads,
         .head_dim = dim,
         .position = context->position[unit->first_row],
+        .n_keys = keys_behind(a, unit->sequence),
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,

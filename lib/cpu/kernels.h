@@ -65,6 +65,8 @@ struct attention_task {
     size_t n_rows, n_heads, head_dim; /* n_heads: query heads of this KV head */
     int64_t
         position; /* of row 0; row i sees keys max(0, position + i - window + 1) ... position + i */
+    int64_t n_keys; /* 0, or: row i sees keys behind it too, up to position + i + window - 1, at
+                       most n_keys - 1 */
     int64_t window; /* 0: no window */
     float scale,
         softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */

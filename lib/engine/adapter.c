@@ -5,6 +5,7 @@
 
 #include "base/checked.h"
 #include "base/text_format.h"
+#include "format/tensor_form.h"
 
 enum { MOST_RANK = 4096 };
 
@@ -86,7 +87,7 @@ static const struct tensor *whole_of(const struct checkpoint *model, const struc
 }
 
 static int64_t first_row(const struct tensor *whole, const struct tensor *part) {
-    if (part->form != TENSOR_AS_IS) return (part->skip - whole->skip) / part->dims[0];
+    if (!tensor_form_is_plain(part)) return part->layout.first_row - whole->layout.first_row;
     size_t row_bytes = weight_type_row_bytes(part->type, (size_t)part->dims[0]);
     return (int64_t)((part->offset - whole->offset) / row_bytes);
 }

@@ -16,7 +16,7 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
-    const float **freq_factors; /* [n_ropes] */
+    struct rope_factors *rope_factors; /* [n_ropes] */
     /* for transformer_model_info */
     int32_t device_number;
     char *name, *weight_types;
@@ -33,6 +33,8 @@ status model_measure(const transformer_model_options *options,
 /* Writes what model_open would load as a GGUF file. */
 status model_convert(const transformer_model_options *options,
                      int32_t (*write)(void *user, const void *bytes, uint64_t n), void *write_user);
+/* UNSUPPORTED: it gives none. */
+status model_check_logits(const transformer_model *model);
 void model_retain(transformer_model *model);
 void model_release(transformer_model *model); /* NULL does nothing */
 

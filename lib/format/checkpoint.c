@@ -8,6 +8,7 @@
 #include "format/gguf.h"
 #include "format/hf.h"
 #include "format/number.h"
+#include "format/tensor_codes.h"
 #include "format/tensor_form.h"
 #include "format/weight_choice.h"
 
@@ -138,6 +139,8 @@ static status read_base(const struct checkpoint *model, struct hf_base *base) {
     const char *architecture = base->architecture.data;
     snprintf(key, sizeof key, "%.*s.block_count", length, architecture);
     TRY(checkpoint_read_i64(model, key, NULL, &base->n_layers));
+    snprintf(key, sizeof key, "%.*s.rope.pairing", length, architecture);
+    base->interleaves = !checkpoint_metadata(model, key);
     snprintf(key, sizeof key, "%.*s.attention.key_length", length, architecture);
     TRY(checkpoint_read_i64(model, key, &found, &base->head_dim));
     if (found) return OK;
@@ -252,8 +255,7 @@ const char *checkpoint_format(const struct checkpoint *checkpoint) {
 
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
-    int n_files = checkpoint->n_parts;
-    if (checkpoint->hf.rope_factors) n_files--; /* the last part is no file */
+    int n_files = checkpoint->n_parts - checkpoint->hf.n_vectors;
     for (int i = 0; i < n_files; i++) bytes += checkpoint->parts[i].file.size;
     return bytes;
 }
@@ -408,6 +410,49 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+/* The tensor before it is quantized. */
+static struct tensor natural_of(const struct tensor *tensor) {
+    struct tensor natural = *tensor;
+    int64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    natural.quantized = false;
+    natural.type = tensor->natural;
+    natural.bytes =
+        (uint64_t)rows * weight_type_row_bytes(tensor->natural, (size_t)tensor->dims[0]);
+    return natural;
+}
+
+static status read_quantized(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *to) {
+    struct tensor natural = natural_of(tensor);
+    size_t n_cols = (size_t)tensor->dims[0];
+    size_t row_bytes = weight_type_row_bytes(tensor->type, n_cols);
+    size_t from_bytes = weight_type_row_bytes(natural.type, n_cols);
+    if (!row_bytes || !n) return OK;
+    void *scratch;
+    const void *from;
+    TRY(memory_take_array(checkpoint->memory, n / row_bytes, from_bytes, "reading weights",
+                          &scratch));
+    status result = checkpoint_data(checkpoint, &natural, offset / row_bytes * from_bytes,
+                                    n / row_bytes * from_bytes, scratch, &from);
+    if (result == OK) tensor_form_quantize(tensor, from, n / row_bytes, to);
+    memory_give(checkpoint->memory, scratch);
+    return result;
+}
+
+static status read_codes(struct checkpoint *checkpoint, const struct tensor *tensor,
+                         uint64_t offset, size_t n, uint8_t *to) {
+    size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+    if (!row_bytes) return OK;
+    int64_t row = (int64_t)(offset / row_bytes), left = (int64_t)(n / row_bytes), run;
+    for (int64_t now; left > 0; row += now, left -= now, to += (size_t)now * row_bytes) {
+        int64_t stored = tensor_form_stored_row(&tensor->layout, row, &run);
+        now = run < left ? run : left;
+        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory, stored, now,
+                              to));
+    }
+    return OK;
+}
+
 /* Row 2 i of a head is row i of the file, 2 i + 1 is row i + half: a head at a time. */
 static status read_interleaved(struct checkpoint *checkpoint, const struct tensor *tensor,
                                uint64_t offset, size_t n, uint8_t *to) {
@@ -459,18 +504,22 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
     if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
+    if (tensor->quantized) {
+        *data = scratch;
+        return read_quantized(checkpoint, tensor, offset, n, scratch);
+    }
     if (tensor->head_rows) {
         *data = scratch;
         return read_interleaved(checkpoint, tensor, offset, n, scratch);
     }
-    if (tensor->form != TENSOR_AS_IS) {
+    if (tensor->form == TENSOR_CODES) {
         *data = scratch;
-        if (tensor->type == WEIGHT_F32 && tensor_form_bytes(tensor->form))
-            return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
-                                    scratch);
-        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
-        return tensor_form_rows(checkpoint->parts, checkpoint->memory, tensor,
-                                (int64_t)(offset / row_bytes), (int64_t)(n / row_bytes), scratch);
+        return read_codes(checkpoint, tensor, offset, n, scratch);
+    }
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
+        *data = scratch;
+        return tensor_form_read(&part->file, tensor, offset / size, n / size, scratch);
     }
     uint64_t at = tensor->offset + offset;
     if (part->file.bytes) {
@@ -480,22 +529,6 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     TRY(file_read(&part->file, at, n, scratch));
     *data = scratch;
     return OK;
-}
-
-/* Bytes [*offset, + *n) of a converted tensor as those of the file; false: it has them not in one
- * run. */
-static bool stored_range(const struct tensor *tensor, uint64_t *offset, size_t *n) {
-    size_t n_cols = (size_t)tensor->dims[0], element = tensor_form_bytes(tensor->form);
-    if (n_cols == 0 || tensor->form == TENSOR_CODES) return false;
-    size_t row_bytes = weight_type_row_bytes(tensor->type, n_cols), stored = n_cols * element;
-    uint64_t skipped = (uint64_t)tensor->skip * element;
-    if (tensor->form == TENSOR_BLOCKS) {
-        stored = weight_type_row_bytes(tensor->stored, n_cols);
-        skipped = (uint64_t)tensor->skip / n_cols * stored;
-    }
-    *offset = *offset / row_bytes * stored + skipped;
-    *n = *n / row_bytes * stored;
-    return true;
 }
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
@@ -509,6 +542,20 @@ void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor,
         n -= now;
     }
     if (!n) return;
-    if (tensor->form != TENSOR_AS_IS && !stored_range(tensor, &offset, &n)) return;
-    file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
+    if (tensor->quantized) {
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        size_t natural = weight_type_row_bytes(tensor->natural, (size_t)tensor->dims[0]);
+        struct tensor plain = natural_of(tensor);
+        if (row_bytes)
+            checkpoint_drop(checkpoint, &plain, offset / row_bytes * natural,
+                            n / row_bytes * natural);
+        return;
+    }
+    if (tensor->form == TENSOR_CODES) return;
+    uint64_t at = tensor->offset + offset, bytes = n;
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
+        tensor_form_range(tensor, offset / size, n / size, &at, &bytes);
+    }
+    if (bytes) file_drop(&checkpoint->parts[tensor->part].file, at, bytes);
 }

@@ -109,22 +109,32 @@ enum tensor_form {
     TENSOR_F32,
     TENSOR_F16,
     TENSOR_BF16,
-    TENSOR_BLOCKS, /* of another weight type, `stored` */
-    TENSOR_CODES   /* with scales in tensors of their own: tensor_codes.h */
+    TENSOR_CODES /* with scales in tensors of their own: tensor_codes.h */
 };
 struct tensor_codes;
+
+/* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
+ * element each. All zero: they are. Types of single elements only, and codes if not transposed. */
+struct tensor_layout {
+    /* Transposed: [cols][stored_rows], a column of which is a row. 0: not. */
+    int64_t stored_rows;
+    /* n_groups groups, each of them with parts[0] rows, then parts[1], then parts[2]; the tensor
+     * has the first parts of all groups, then their second, then their third. 0: not. */
+    int64_t n_groups, parts[3];
+    int64_t first_row; /* stored rows, in this order, before the tensor's first: of a view */
+};
 
 struct tensor {
     struct text name;
     enum weight_type type;
     enum tensor_form form;
     float add;                        /* to each element of a tensor that is converted */
-    enum weight_type stored;          /* of TENSOR_BLOCKS */
     const struct tensor_codes *codes; /* of TENSOR_CODES */
+    struct tensor_layout layout;
     int64_t head_rows; /* rows of a head, elements of a vector: the second half of them is to lie
                           between those of the first; 0: as they are */
-    int64_t skip;      /* elements of a tensor that is converted before its first one, in whole rows
-                          unless it is a vector */
+    bool quantized;    /* what all this gives is of type `natural`, and is quantized to `type` */
+    enum weight_type natural;
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */

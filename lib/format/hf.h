@@ -18,13 +18,19 @@ struct hf {
     struct hf_config config;
     const struct hf_family *family;
     int64_t n_layers, head_dim;
+    bool interleaves; /* rows of q and k: the GGUF family rotates adjacent pairs */
     struct hf_quantized quantized;
-    struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
+    struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
     struct safetensors_tables tables;
-    float *rope_factors; /* [n_rope_factors], the arena's; NULL: none */
-    int64_t n_rope_factors;
+    /* Vectors that the config holds, as tensors that readers find; values are the arena's. */
+    struct hf_vector {
+        const char *name;
+        const float *values; /* [n] */
+        int64_t n;
+    } vectors[2];
+    int n_vectors;
 };
 
 /* Whether this is the path of such a folder: a directory, or config.json or a .safetensors file in
@@ -42,10 +48,14 @@ status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
-/* hf_rope.c: the same for rope, of head_dim dimensions. */
+/* hf_rope.c: the same for rope, of heads of head_dim dimensions. */
 status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
+/* What became of such a key so far, fallback: nothing. */
+int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback);
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
+status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value);
+status hf_metadata_bool(struct hf *hf, const char *suffix, bool value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
 
 /* hf_quantized.c: reads quantization_config; UNSUPPORTED by name what isn't known. */
@@ -53,6 +63,10 @@ status hf_quantized_config(struct hf *hf, const struct json_value *object);
 /* Makes one tensor of codes of the tensors that a quantized weight is kept in, under the name that
  * the weight has where it isn't quantized. */
 status hf_quantized_gather(struct hf *hf);
+/* A member of the config, or its default in the family's table, is true. */
+bool hf_flag(const struct hf *hf, const char *name);
+/* Whether hf_key.when or hf_tensor.when holds. */
+bool hf_applies(const struct hf *hf, const char *when);
 
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
@@ -72,14 +86,14 @@ struct hf_base {                    /* of the model */
     const struct hf_family *family; /* NULL: it is no folder, any of the architecture */
     struct text architecture;
     int64_t n_layers, head_dim;
+    bool interleaves; /* rows of q and k, if the family is one that does */
 };
 bool hf_is_adapter_path(const struct checkpoint_options *options);
 status hf_open_adapter(struct hf *hf, struct memory *memory,
                        const struct checkpoint_options *options, const struct hf_base *base);
 /* hf_adapter.c: its two parts. */
 status hf_adapter_metadata(struct hf *hf);
-status hf_adapter_rename(struct hf *hf, const struct hf_family *own, struct text architecture,
-                         int64_t n_layers, int64_t head_dim);
+status hf_adapter_rename(struct hf *hf, const struct hf_base *base);
 /* hf_metadata.c: one entry under a whole key. */
 status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value);
 status hf_metadata_whole_f32(struct hf *hf, const char *key, float value);

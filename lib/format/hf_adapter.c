@@ -116,7 +116,7 @@ static status fail_name(const struct hf *hf, const struct tensor *tensor, const 
 /* base_model.model.MODULE.lora_A.weight to TARGET.lora_a, TARGET being the name of the module's
  * weight. */
 static status rename_one(struct hf *hf, const struct hf_family *const *families, size_t n_families,
-                         int64_t n_layers, int64_t head_dim, size_t index) {
+                         const struct hf_base *base, size_t index) {
     static const char begin[] = "base_model.model.", end_a[] = ".lora_A.weight",
                       end_b[] = ".lora_B.weight";
     struct tensor *tensor = &hf->tables.tensors.items[index];
@@ -135,11 +135,12 @@ static status rename_one(struct hf *hf, const struct hf_family *const *families,
     memcpy(module + n, ".weight", 8);
     const struct hf_family *family = NULL;
     for (size_t i = 0; !family && i < n_families; i++)
-        if (hf_tensors_target(families[i], module, n_layers, target, sizeof target))
+        if (hf_tensors_target(families[i], module, base->n_layers, target, sizeof target))
             family = families[i];
     if (!family) return fail_name(hf, tensor, "is of a layer that the model has no matrix for");
     bool rotated = strstr(target, ".attn_q.weight") || strstr(target, ".attn_k.weight");
-    if (b && rotated && family->pairing) {
+    if (b && rotated && family->pairing && base->interleaves) {
+        int64_t head_dim = base->head_dim;
         if (head_dim < 2 || head_dim % 2 != 0 || tensor->dims[1] % head_dim != 0)
             return fail_name(hf, tensor, "has rows that are no whole heads");
         tensor->head_rows = head_dim;
@@ -153,13 +154,13 @@ static status rename_one(struct hf *hf, const struct hf_family *const *families,
     return hf_tensors_convert(tensor);
 }
 
-status hf_adapter_rename(struct hf *hf, const struct hf_family *own, struct text architecture,
-                         int64_t n_layers, int64_t head_dim) {
+status hf_adapter_rename(struct hf *hf, const struct hf_base *base) {
     enum { MOST = 64 };
     const struct hf_family *families[MOST];
-    size_t n = own ? 1 : hf_families_of(architecture.data, architecture.length, families, MOST);
-    if (own) families[0] = own;
-    for (size_t i = 0; i < hf->tables.tensors.count; i++)
-        TRY(rename_one(hf, families, n, n_layers, head_dim, i));
+    size_t n = base->family ? 1
+                            : hf_families_of(base->architecture.data, base->architecture.length,
+                                             families, MOST);
+    if (base->family) families[0] = base->family;
+    for (size_t i = 0; i < hf->tables.tensors.count; i++) TRY(rename_one(hf, families, n, base, i));
     return OK;
 }

@@ -6,6 +6,8 @@
 static const struct hf_family *const tables[] = {
     hf_llama_families,
     hf_gemma_families,
+    hf_gpt_families,
+    hf_decoder_families,
 };
 
 const struct hf_family *hf_families_find(const char *model_type, size_t length) {

@@ -13,6 +13,18 @@ static struct text strip(struct text name, const char *begin) {
     return (struct text){name.data + n, name.length - n};
 }
 
+/* Without each of `prefixes`, "model.|decoder.", in turn. */
+static struct text strip_all(struct text name, const char *prefixes) {
+    while (*prefixes) {
+        char prefix[64];
+        size_t n = strcspn(prefixes, "|");
+        snprintf(prefix, sizeof prefix, "%.*s", (int)n, prefixes);
+        name = strip(name, prefix);
+        prefixes += n + (prefixes[n] == '|');
+    }
+    return name;
+}
+
 static bool starts_with(struct text name, const char *begin) {
     return strip(name, begin).length != name.length;
 }
@@ -34,20 +46,6 @@ static bool matches(struct text name, const char *pattern, int64_t *layer) {
     if (name.length - at != after || memcmp(name.data + at, mark + 2, after) != 0) return false;
     *layer = number;
     return true;
-}
-
-static bool flag(const struct hf *hf, const char *name) {
-    const struct json_value *value = hf_config_value(&hf->config, name);
-    if (value) return value->kind == JSON_TRUE;
-    for (const struct hf_key *key = hf->family->keys; key->name; key++)
-        if (strcmp(key->name, name) == 0) return strcmp(key->fallback, "true") == 0;
-    return false;
-}
-
-/* Whether a model with this config has this row's tensors. */
-static bool applies(const struct hf *hf, const struct hf_tensor *row) {
-    if (!row->when) return true;
-    return row->when[0] == '!' ? !flag(hf, row->when + 1) : flag(hf, row->when);
 }
 
 static int write_name(char *name, size_t size, const char *pattern, int64_t layer) {
@@ -80,6 +78,43 @@ static void convert(struct tensor *tensor, bool add_one) {
     tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);
 }
 
+/* What the family's table says about a tensor's rows. */
+static status lay_out(const struct hf *hf, enum hf_values values, struct tensor *tensor) {
+    bool matrix = tensor->n_dims == 2;
+    /* Packed along the other dimension, codes have one order whatever module they are of. */
+    bool packed =
+        hf->quantized.method == HF_QUANTIZATION_AWQ || hf->quantized.method == HF_QUANTIZATION_GPTQ;
+    if (values == HF_TRANSPOSED && tensor->form == TENSOR_CODES) {
+        if (packed) return OK;
+        return fail(UNSUPPORTED, "%s: tensor '%.*s' is quantized and transposed",
+                    hf->parts[tensor->part].file.name,
+                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data);
+    }
+    if (values == HF_TRANSPOSED && matrix) {
+        int64_t stored = tensor->dims[0];
+        tensor->layout.stored_rows = stored;
+        tensor->dims[0] = tensor->dims[1];
+        tensor->dims[1] = stored;
+    }
+    if (values != HF_BY_GROUPS) return OK;
+    int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
+    int64_t n_groups = hf_metadata_i64(hf, "attention.head_count_kv", n_heads);
+    int64_t rows = tensor->dims[matrix ? 1 : 0], heads = n_heads + 2 * n_groups;
+    if (tensor->n_dims > 2 || n_heads % n_groups || rows % heads || rows == 0)
+        return fail(FORMAT,
+                    "%s: tensor '%.*s' has %" PRId64 " rows, not a number for each of %" PRId64
+                    " heads and twice %" PRId64 " of keys",
+                    hf->parts[tensor->part].file.name,
+                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data,
+                    rows, n_heads, n_groups);
+    if (n_groups == 1) return OK;
+    int64_t head_dim = rows / heads;
+    tensor->layout.n_groups = n_groups;
+    tensor->layout.parts[0] = n_heads / n_groups * head_dim;
+    tensor->layout.parts[1] = tensor->layout.parts[2] = head_dim;
+    return OK;
+}
+
 static const char *file_of(const struct hf *hf, const struct tensor *tensor) {
     return hf->parts[tensor->part].file.name;
 }
@@ -94,7 +129,7 @@ static status pair_rows(const struct hf *hf, const char *target, struct tensor *
     bool rotated = contains(target, ".attn_q.") || contains(target, ".attn_k.") ||
                    contains(target, ".attn_q_norm.") || contains(target, ".attn_k_norm.");
     int64_t rows = tensor->dims[tensor->n_dims == 1 ? 0 : 1];
-    if (!rotated || !hf->family->pairing) return OK;
+    if (!rotated || !hf->interleaves) return OK;
     if (hf->head_dim < 2 || hf->head_dim % 2 != 0 || rows % hf->head_dim != 0)
         return fail(FORMAT, "%s: tensor '%.*s' has %" PRId64 " rows, heads have %" PRId64,
                     file_of(hf, tensor), (int)tensor->name.length, tensor->name.data, rows,
@@ -106,7 +141,7 @@ static status pair_rows(const struct hf *hf, const char *target, struct tensor *
 /* false: it is of images. */
 static bool strip_model(const struct hf_family *family, struct text *name) {
     if (!family->nested) {
-        *name = strip(*name, "model.");
+        *name = strip_all(*name, family->prefixes ? family->prefixes : "model.");
         return true;
     }
     *name = strip(*name, "language_model.");
@@ -121,7 +156,8 @@ bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t
     if (!strip_model(family, &own)) return false;
     for (const struct hf_tensor *row = family->tensors; row->name; row++) {
         int64_t layer;
-        if (!row->target || row->add_one || !matches(own, row->name, &layer) || layer >= n_layers)
+        bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED;
+        if (!row->target || !plain || !matches(own, row->name, &layer) || layer >= n_layers)
             continue;
         write_name(target, size, row->target, layer);
         return true;
@@ -145,7 +181,8 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
         int64_t layer;
-        if (!matches(name, row->name, &layer) || layer >= hf->n_layers || !applies(hf, row))
+        if (!matches(name, row->name, &layer) || layer >= hf->n_layers ||
+            !hf_applies(hf, row->when))
             continue;
         counts[i]++;
         if (!row->target) return OK;
@@ -153,7 +190,8 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
             return fail(UNSUPPORTED, "%s: tensor '%.*s' has dtype %s", file_of(hf, tensor), length,
                         full.data, dtype->name);
         *keep = true;
-        convert(tensor, row->add_one);
+        convert(tensor, row->values == HF_ADD_ONE);
+        TRY(lay_out(hf, row->values, tensor));
         TRY(give_name(hf, tensor, row->target, layer));
         return pair_rows(hf, row->target, tensor);
     }
@@ -175,10 +213,16 @@ status hf_tensors_rename(struct hf *hf) {
     table->count = kept;
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
-        int64_t needed = strstr(row->name, "%d") ? hf->n_layers : 1;
-        if (!row->target || !applies(hf, row) || counts[i] == needed) continue;
-        return fail(FORMAT, "%s: has %" PRId64 " tensors '%s' instead of %" PRId64, hf->path,
-                    counts[i], row->name, needed);
+        int64_t needed = strstr(row->name, "%d") ? hf->n_layers : 1, count = 0;
+        bool optional = row->when && row->when[0] == '?';
+        if (!row->target || optional || !hf_applies(hf, row->when)) continue;
+        for (int k = 0; hf->family->tensors[k].name; k++) {
+            const char *target = hf->family->tensors[k].target;
+            if (target && strcmp(target, row->target) == 0) count += counts[k];
+        }
+        if (count == needed) continue;
+        return fail(FORMAT, "%s: has %" PRId64 " tensors '%s' instead of %" PRId64, hf->path, count,
+                    row->name, needed);
     }
     return OK;
 }

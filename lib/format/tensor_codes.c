@@ -45,7 +45,6 @@ struct view {
     const struct tensor_codes *codes;
     struct plane q, scales, zeros;
     int64_t first, word_first, scale_first;
-    enum weight_type type;
     uint8_t *to;
     size_t row_bytes;
 };
@@ -159,14 +158,6 @@ static void mxfp4_block(const struct view *view, int64_t row, int64_t block, uin
 /* Columns k ... k + n - 1, n at most SPAN, k a multiple of BLOCK. */
 static void read_values(const struct view *view, int64_t row, int64_t k, int64_t n, float *values) {
     const struct tensor_codes *codes = view->codes;
-    if (codes->layout == CODES_MXFP4) {
-        for (int64_t i = 0; i < n; i += BLOCK) {
-            uint8_t block[17];
-            mxfp4_block(view, row, (k + i) / BLOCK, block);
-            weight_type_traits[WEIGHT_MXFP4].dequantize(block, values + i, BLOCK);
-        }
-        return;
-    }
     for (int64_t i = 0; i < n;) {
         int run = run_length(codes, k + i);
         int64_t group = group_of(codes, k + i);
@@ -208,10 +199,10 @@ static void write_block(const struct view *view, int64_t row, int64_t k, uint8_t
         to[2 + i / 8] |= (uint8_t)(((q[i] + half) >> 4 & 1) << i % 8);
 }
 
-static void natural_rows(void *argument, size_t begin, size_t end) {
+static void block_rows(void *argument, size_t begin, size_t end) {
     const struct view *view = argument;
     const struct tensor_codes *codes = view->codes;
-    size_t block_bytes = weight_type_traits[view->type].block_bytes;
+    size_t block_bytes = weight_type_traits[codes->natural].block_bytes;
     for (size_t band = begin; band < end; band += BAND) { /* whose lines stay in the cache */
         size_t last = end - band < BAND ? end : band + BAND;
         for (int64_t k = 0; k < codes->n_cols; k += BLOCK)
@@ -225,7 +216,7 @@ static void natural_rows(void *argument, size_t begin, size_t end) {
     }
 }
 
-static void converted_rows(void *argument, size_t begin, size_t end) {
+static void float_rows(void *argument, size_t begin, size_t end) {
     const struct view *view = argument;
     const struct tensor_codes *codes = view->codes;
     for (size_t band = begin; band < end; band += BAND) {
@@ -233,12 +224,8 @@ static void converted_rows(void *argument, size_t begin, size_t end) {
         for (int64_t k = 0; k < codes->n_cols; k += SPAN) {
             int64_t n = codes->n_cols - k < SPAN ? codes->n_cols - k : SPAN;
             for (size_t row = band; row < last; row++) {
-                float values[SPAN];
-                read_values(view, view->first + (int64_t)row, k, n, values);
-                weight_type_traits[view->type].quantize(
-                    values,
-                    view->to + row * view->row_bytes + weight_type_row_bytes(view->type, (size_t)k),
-                    (size_t)n);
+                float *to = (float *)(void *)(view->to + row * view->row_bytes);
+                read_values(view, view->first + (int64_t)row, k, n, to + k);
             }
         }
     }
@@ -290,15 +277,13 @@ static status open_rows(struct view *view, const struct part *parts, struct memo
 }
 
 status tensor_codes_rows(const struct tensor_codes *codes, const struct part *parts,
-                         struct memory *memory, enum weight_type type, int64_t first, int64_t n,
-                         void *to) {
+                         struct memory *memory, int64_t first, int64_t n, void *to) {
     struct view view = {.codes = codes,
                         .first = first,
                         .word_first = first / (32 / codes->bits),
                         .scale_first = first / codes->group_rows,
-                        .type = type,
                         .to = to,
-                        .row_bytes = weight_type_row_bytes(type, (size_t)codes->n_cols)};
+                        .row_bytes = weight_type_row_bytes(codes->natural, (size_t)codes->n_cols)};
     status result = is_transposed(codes) ? open_transposed(&view, parts, memory, n)
                                          : open_rows(&view, parts, memory, n);
     bool natural = type == codes->natural && type != WEIGHT_F32;

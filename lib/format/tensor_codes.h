@@ -46,10 +46,8 @@ struct tensor_codes {
 
 /* Sets natural: reads zeros, and scales that aren't f16 already. */
 status tensor_codes_choose(struct tensor_codes *codes, const struct part *parts);
-/* Rows first ... first + n - 1 in blocks of `type`, which is the natural one or can be quantized
- * to. */
+/* Rows first ... first + n - 1, as blocks of the natural type. */
 status tensor_codes_rows(const struct tensor_codes *codes, const struct part *parts,
-                         struct memory *memory, enum weight_type type, int64_t first, int64_t n,
-                         void *to);
+                         struct memory *memory, int64_t first, int64_t n, void *to);
 
 #endif

@@ -3,16 +3,18 @@
 #include <string.h>
 
 #include "base/parallel.h"
-#include "format/tensor_codes.h"
-
-enum { PIECE = 512 }; /* elements at a time, a multiple of every block */
 
 size_t tensor_form_bytes(enum tensor_form form) {
     static const uint8_t bytes[] = {
-        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8,    [TENSOR_F32] = 4,   [TENSOR_F16] = 2,
-        [TENSOR_BF16] = 2,  [TENSOR_BLOCKS] = 0, [TENSOR_CODES] = 0,
+        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8,  [TENSOR_F32] = 4,
+        [TENSOR_F16] = 2,   [TENSOR_BF16] = 2, [TENSOR_CODES] = 0,
     };
     return bytes[form];
+}
+
+bool tensor_form_is_plain(const struct tensor *tensor) {
+    return tensor->form == TENSOR_AS_IS && !tensor->layout.stored_rows &&
+           !tensor->layout.n_groups && !tensor->head_rows && !tensor->quantized;
 }
 
 static void convert(enum tensor_form form, const uint8_t *from, size_t n, float *values) {
@@ -35,90 +37,156 @@ static void convert(enum tensor_form form, const uint8_t *from, size_t n, float 
     }
 }
 
-status tensor_form_read(const struct file *file, const struct tensor *tensor, uint64_t first,
-                        size_t n, float *values) {
-    uint8_t piece[PIECE * 8];
+/* ---- rows ---- */
+
+static int64_t cols_of(const struct tensor *tensor) {
+    return tensor->n_dims > 1 ? tensor->dims[0] : 1;
+}
+
+static size_t stored_bytes(const struct tensor *tensor) {
     size_t bytes = tensor_form_bytes(tensor->form);
-    first += (uint64_t)tensor->skip;
+    return bytes ? bytes : weight_type_row_bytes(tensor->type, 1);
+}
+
+int64_t tensor_form_stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run) {
+    row += layout->first_row;
+    *run = INT64_MAX;
+    if (!layout->n_groups) return row;
+    const int64_t *parts = layout->parts, all = parts[0] + parts[1] + parts[2];
+    int64_t before = 0;
+    int part = 0;
+    for (; part < 2 && row >= layout->n_groups * parts[part]; part++) {
+        row -= layout->n_groups * parts[part];
+        before += parts[part];
+    }
+    *run = parts[part] - row % parts[part];
+    return row / parts[part] * all + before + row % parts[part];
+}
+
+enum { PIECE = 512 }; /* elements */
+
+/* n stored elements from `at` on, to every `stride`-th of values. */
+static status read_run(const struct file *file, const struct tensor *tensor, int64_t at, size_t n,
+                       size_t stride, uint8_t *values) {
+    uint8_t piece[PIECE * 8];
+    float converted[PIECE];
+    size_t stored = stored_bytes(tensor), size = tensor->form == TENSOR_AS_IS ? stored : 4;
     for (size_t done = 0; done < n;) {
         size_t now = n - done < PIECE ? n - done : PIECE;
-        TRY(file_read(file, tensor->offset + (first + done) * bytes, now * bytes, piece));
-        convert(tensor->form, piece, now, values + done);
-        for (size_t i = 0; i < now; i++) values[done + i] += tensor->add;
+        TRY(file_read(file, tensor->offset + ((uint64_t)at + done) * stored, now * stored, piece));
+        const uint8_t *from = piece;
+        if (tensor->form != TENSOR_AS_IS) {
+            convert(tensor->form, piece, now, converted);
+            for (size_t i = 0; i < now; i++) converted[i] += tensor->add;
+            from = (const uint8_t *)converted;
+        }
+        uint8_t *to = values + done * stride * size;
+        if (stride == 1) memcpy(to, from, now * size);
+        for (size_t i = 0; stride != 1 && i < now; i++)
+            memcpy(to + i * stride * size, from + i * size, size);
         done += now;
     }
     return OK;
 }
 
-/* ---- rows ---- */
+/* Columns [col, col + n) of rows [row, row + n_rows). */
+static status read_transposed(const struct file *file, const struct tensor *tensor, int64_t row,
+                              int64_t n_rows, int64_t col, int64_t n, uint8_t *values) {
+    size_t size = tensor->form == TENSOR_AS_IS ? stored_bytes(tensor) : 4;
+    for (int64_t i = 0; i < n; i++)
+        TRY(read_run(file, tensor,
+                     (col + i) * tensor->layout.stored_rows + tensor->layout.first_row + row,
+                     (size_t)n_rows, (size_t)n, values + (size_t)i * size));
+    return OK;
+}
 
-struct rows {
-    const struct tensor *tensor;
-    const uint8_t *from; /* of the first row */
-    size_t from_bytes;   /* of a row */
-    uint8_t *to;
-    size_t to_bytes;
-};
-
-static void convert_rows(void *argument, size_t begin, size_t end) {
-    const struct rows *rows = argument;
-    const struct tensor *tensor = rows->tensor;
-    const struct weight_type_traits *traits = &weight_type_traits[tensor->type];
-    size_t n_cols = (size_t)tensor->dims[0], bytes = tensor_form_bytes(tensor->form);
-    for (size_t row = begin; row < end; row++)
-        for (size_t k = 0; k < n_cols; k += PIECE) {
-            const uint8_t *from = rows->from + row * rows->from_bytes;
-            size_t n = n_cols - k < PIECE ? n_cols - k : PIECE;
-            float values[PIECE];
-            if (tensor->form == TENSOR_BLOCKS)
-                weight_type_traits[tensor->stored].dequantize(
-                    from + weight_type_row_bytes(tensor->stored, k), values, n);
-            else
-                convert(tensor->form, from + k * bytes, n, values);
-            for (size_t i = 0; tensor->add != 0 && i < n; i++) values[i] += tensor->add;
-            traits->quantize(
-                values, rows->to + row * rows->to_bytes + weight_type_row_bytes(tensor->type, k),
-                n);
+status tensor_form_read(const struct file *file, const struct tensor *tensor, uint64_t first,
+                        size_t n, void *values) {
+    size_t size = tensor->form == TENSOR_AS_IS ? stored_bytes(tensor) : 4;
+    int64_t cols = cols_of(tensor);
+    uint8_t *to = values;
+    for (int64_t at = (int64_t)first, left = (int64_t)n; left > 0;) {
+        int64_t row = at / cols, col = at % cols, n_rows = col ? 1 : left / cols, run, now;
+        if (n_rows < 1) n_rows = 1;
+        if (tensor->layout.stored_rows) {
+            int64_t width = col + left < cols ? left : cols - col;
+            TRY(read_transposed(file, tensor, row, n_rows, col, width, to));
+            now = n_rows * width;
+        } else {
+            int64_t stored = tensor_form_stored_row(&tensor->layout, row, &run) * cols + col;
+            now = run < n_rows ? run * cols : n_rows * cols;
+            if (now > cols - col && col) now = cols - col;
+            if (now > left) now = left;
+            TRY(read_run(file, tensor, stored, (size_t)now, 1, to));
         }
+        at += now;
+        left -= now;
+        to += (size_t)now * size;
+    }
+    return OK;
 }
 
-status tensor_form_rows(const struct part *parts, struct memory *memory,
-                        const struct tensor *tensor, int64_t first, int64_t n, void *to) {
-    enum { GRAIN = 16384 }; /* elements of a thread */
-    size_t n_cols = (size_t)tensor->dims[0];
-    if (!n || !n_cols) return OK;
-    first += tensor->skip / tensor->dims[0];
-    if (tensor->form == TENSOR_CODES)
-        return tensor_codes_rows(tensor->codes, parts, memory, tensor->type, first, n, to);
-    const struct file *file = &parts[tensor->part].file;
-    struct rows rows = {.tensor = tensor,
-                        .from_bytes = tensor->form == TENSOR_BLOCKS
-                                          ? weight_type_row_bytes(tensor->stored, n_cols)
-                                          : n_cols * tensor_form_bytes(tensor->form),
-                        .to = to,
-                        .to_bytes = weight_type_row_bytes(tensor->type, n_cols)};
-    uint64_t at = tensor->offset + (uint64_t)first * rows.from_bytes;
-    void *taken = NULL;
-    if (file->bytes) {
-        rows.from = file->bytes + at;
-    } else {
-        TRY(memory_take_array(memory, (size_t)n, rows.from_bytes, "reading weights", &taken));
-        rows.from = taken;
-    }
-    status result = taken ? file_read(file, at, (size_t)n * rows.from_bytes, taken) : OK;
-    if (result == OK) parallel_run((size_t)n, GRAIN / n_cols + 1, convert_rows, &rows);
-    memory_give(memory, taken);
-    return result;
+void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, uint64_t *offset,
+                       uint64_t *bytes) {
+    uint64_t stored = stored_bytes(tensor), rows = (uint64_t)tensor->layout.first_row;
+    *offset = tensor->offset + (rows * (uint64_t)cols_of(tensor) + first) * stored;
+    *bytes = n * stored;
+    if (!tensor->layout.stored_rows && !tensor->layout.n_groups) return;
+    uint64_t size = tensor->form == TENSOR_AS_IS ? stored : 4;
+    *offset = tensor->offset;
+    *bytes = (first + n) * size == tensor->bytes ? n * stored : 0;
 }
+
+void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view) {
+    bool vector = tensor->n_dims < 2;
+    size_t row_bytes = weight_type_row_bytes(tensor->type, vector ? 1 : (size_t)tensor->dims[0]);
+    *view = *tensor;
+    view->dims[vector ? 0 : 1] = n;
+    view->bytes = (uint64_t)n * row_bytes;
+    if (tensor_form_is_plain(tensor))
+        view->offset += (uint64_t)first * row_bytes;
+    else
+        view->layout.first_row += first;
+}
+
+/* ---- quantizing ---- */
 
 struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type) {
     struct tensor quantized = *tensor;
-    if (tensor->form == TENSOR_AS_IS) {
-        quantized.form = TENSOR_BLOCKS;
-        quantized.stored = tensor->type;
-    }
     int64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    if (!tensor->quantized) quantized.natural = tensor->type;
+    quantized.quantized = true;
     quantized.type = type;
     quantized.bytes = (uint64_t)rows * weight_type_row_bytes(type, (size_t)tensor->dims[0]);
     return quantized;
+}
+
+struct rows {
+    const struct tensor *tensor;
+    const uint8_t *from;
+    uint8_t *to;
+};
+
+static void quantize_rows(void *argument, size_t begin, size_t end) {
+    const struct rows *rows = argument;
+    const struct tensor *tensor = rows->tensor;
+    size_t n_cols = (size_t)tensor->dims[0];
+    size_t from_bytes = weight_type_row_bytes(tensor->natural, n_cols);
+    size_t to_bytes = weight_type_row_bytes(tensor->type, n_cols);
+    for (size_t row = begin; row < end; row++)
+        for (size_t k = 0; k < n_cols; k += PIECE) { /* a multiple of every block */
+            size_t n = n_cols - k < PIECE ? n_cols - k : PIECE;
+            float values[PIECE];
+            weight_type_traits[tensor->natural].dequantize(
+                rows->from + row * from_bytes + weight_type_row_bytes(tensor->natural, k), values,
+                n);
+            weight_type_traits[tensor->type].quantize(
+                values, rows->to + row * to_bytes + weight_type_row_bytes(tensor->type, k), n);
+        }
+}
+
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to) {
+    enum { GRAIN = 16384 }; /* elements of a thread */
+    struct rows rows = {tensor, from, to};
+    parallel_run(n, GRAIN / ((size_t)tensor->dims[0] + 1) + 1, quantize_rows, &rows);
 }

@@ -2,19 +2,28 @@
 #ifndef FORMAT_TENSOR_FORM_H
 #define FORMAT_TENSOR_FORM_H
 
-#include "format/part.h"
+#include "base/file.h"
+#include "format/checkpoint.h"
 
-/* Bytes of a stored element; 0: as is, or no number of bytes. */
+/* Whether its bytes are those of the file, one after the other. */
+bool tensor_form_is_plain(const struct tensor *tensor);
+/* Bytes of a stored element; 0: as is. */
 size_t tensor_form_bytes(enum tensor_form form);
-/* F32 elements [first, first + n) of a tensor of the file whose form has bytes of an element. */
+/* Elements [first, first + n) of a tensor of the file that isn't plain, as its type says. */
 status tensor_form_read(const struct file *file, const struct tensor *tensor, uint64_t first,
-                        size_t n, float *values);
-/* Rows first ... first + n - 1 of a tensor of any form but AS_IS, as blocks of its type. The work
- * is divided among threads. */
-status tensor_form_rows(const struct part *parts, struct memory *memory,
-                        const struct tensor *tensor, int64_t first, int64_t n, void *to);
+                        size_t n, void *values);
+/* The range of the file that these elements lie in, for a tensor whose rows lie one after the
+ * other; of another, all of it once its last element is among them, else nothing. */
+void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, uint64_t *offset,
+                       uint64_t *bytes);
+/* The stored row of a row, and how many follow it in both. */
+int64_t tensor_form_stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run);
 /* The same tensor as one of `type`, to which its values are quantized when they are asked for;
  * dims[0] is a multiple of the type's block. */
 struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type);
+/* n rows of blocks from `from` on, quantized to the tensor's type; divided among threads. */
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to);
+/* A view of n rows from `first` on, of a matrix or vector of any form. */
+void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view);
 
 #endif

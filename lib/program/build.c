@@ -12,7 +12,7 @@ struct builder {
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 13, LAYER_REGS = 16, OTHER_OPS = 4, OTHER_REGS = 1 };
+enum { LAYER_OPS = 14, LAYER_REGS = 16, OTHER_OPS = 4, OTHER_REGS = 1 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -78,19 +78,6 @@ static void take_pending(struct builder *b, struct op *op, bool others_read_it) 
     op->sum = b->residual;
 }
 
-/* x += W a, or where the family norms or scales what a block gives: x += s * n(W a), pending. */
-static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
-                                 reg in, const struct norm_spec *post_norm) {
-    if (post_norm->kind == NORM_NONE && b->program->spec->residual_scale == 1.0f) {
-        emit_linear(b, layer, NULL, in, weight, COMBINE_ADD, b->residual);
-        return;
-    }
-    reg y = new_reg(b, weight->weight.tensor->dims[1]);
-    emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
-    b->pending = y;
-    b->pending_norm = norm_or_null(post_norm);
-}
-
 /* x = n(x), in place. */
 static void emit_norm(struct builder *b, int layer, const struct norm_spec *norm, int64_t width,
                       reg x) {
@@ -98,6 +85,22 @@ static void emit_norm(struct builder *b, int layer, const struct norm_spec *norm
     struct op *op = emit(b, OP_NORM, layer, x, x, REG_NONE, REG_NONE);
     op->norm = norm;
     op->width = width;
+}
+
+/* x += W a, or x = n(x + W a); or where the family norms or scales what a block gives:
+ * x += s * n(W a), pending. */
+static void emit_linear_residual(struct builder *b, int layer, const struct linear_spec *weight,
+                                 reg in, const struct norm_spec *post_norm) {
+    bool of_sum = b->program->spec->layers[layer].residual == RESIDUAL_POST_NORM;
+    if (of_sum || (post_norm->kind == NORM_NONE && b->program->spec->residual_scale == 1.0f)) {
+        emit_linear(b, layer, NULL, in, weight, COMBINE_ADD, b->residual);
+        if (of_sum) emit_norm(b, layer, post_norm, b->program->spec->n_embd, b->residual);
+        return;
+    }
+    reg y = new_reg(b, weight->weight.tensor->dims[1]);
+    emit_linear(b, layer, NULL, in, weight, COMBINE_STORE, y);
+    b->pending = y;
+    b->pending_norm = norm_or_null(post_norm);
 }
 
 /* Returns what attention gives, for its output projection. */
@@ -248,8 +251,8 @@ static void build_model(struct builder *b, const struct spec *spec) {
     struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
     head->boundary = true;
     take_pending(b, head, false);
-    head->norm = &spec->output_norm;
-    head->linear.n_weights = 1;
+    head->norm = norm_or_null(&spec->output_norm);
+    head->linear.n_weights = b->program->n_logits ? 1 : 0;
     head->linear.weights[0] = &spec->head;
     if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
 }
@@ -285,7 +288,7 @@ static status check_kv_stream(const struct place *place, const struct attention_
     if (stream->value_dim != a->head_dim)
         return refuse(place, "values of another size than the heads");
     if (stream->n_heads != a->n_kv_heads || stream->key_dim != a->head_dim ||
-        stream->window != a->window)
+        stream->window != (a->bidirectional ? 0 : a->window))
         return refuse(place, "a KV stream of another shape or window than its attention");
     return OK;
 }
@@ -333,6 +336,10 @@ static status check_layer(const struct place *place) {
         (layer->post_attention_norm.kind != NORM_NONE || layer->post_ffn_norm.kind != NORM_NONE ||
          place->spec->residual_scale != 1.0f))
         return refuse(place, "a norm or scale of what a parallel residual takes");
+    if (layer->residual == RESIDUAL_POST_NORM && place->spec->residual_scale != 1.0f)
+        return refuse(place, "a scale of what a residual takes before its norm");
+    if (layer->attention.bidirectional && layer->attention.max_bias != 0.0f)
+        return refuse(place, "ALiBi of keys behind a query");
     if (layer->attention.norm_whole && layer->attention.clamp != 0.0f)
         return refuse(place, "a norm of whole projections after a clamp");
     TRY(check_experts(place, layer));
@@ -344,16 +351,22 @@ static status check_layer(const struct place *place) {
 static status check_spec(const struct spec *spec) {
     struct place place = {.spec = spec, .layer = -1};
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
-    if (spec->output_norm.kind == NORM_NONE) return refuse(&place, "no norm before the head");
     TRY(check_norm(&place, &spec->output_norm));
     TRY(check_norm(&place, &spec->embedding_norm));
     for (place.layer = 0; place.layer < spec->n_layers; place.layer++) TRY(check_layer(&place));
     return OK;
 }
 
+bool program_is_whole(const struct spec *spec) {
+    for (int64_t i = 0; i < spec->n_layers; i++)
+        if (spec->layers[i].attention.bidirectional) return true;
+    return false;
+}
+
 /* ---- memory ---- */
 
-static status make_frequencies(struct program *program, const float *const *freq_factors) {
+static status make_frequencies(struct program *program, const struct rope_factors *factors,
+                               int64_t max_tokens) {
     const struct spec *spec = program->spec;
     TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)spec->n_ropes, "rope frequencies",
                           &program->frequencies));
@@ -361,7 +374,7 @@ static status make_frequencies(struct program *program, const float *const *freq
         const struct rope_spec *rope = &spec->ropes[i];
         TRY(MEMORY_TAKE_ARRAY(program->memory, (size_t)rope->n_dims / 2, "rope frequencies",
                               &program->frequencies[i]));
-        rope_frequencies(rope, freq_factors ? freq_factors[i] : NULL, program->frequencies[i]);
+        rope_frequencies(rope, factors ? &factors[i] : NULL, max_tokens, program->frequencies[i]);
     }
     return OK;
 }
@@ -385,7 +398,7 @@ static status make_slopes(struct program *program) {
     return OK;
 }
 
-static status fill(struct program *program, const float *const *freq_factors,
+static status fill(struct program *program, const struct rope_factors *factors, int64_t max_tokens,
                    const struct kv_format *kv_format) {
     const struct spec *spec = program->spec;
     size_t n_layers = (size_t)spec->n_layers;
@@ -393,23 +406,25 @@ static status fill(struct program *program, const float *const *freq_factors,
                           &program->ops));
     TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
                           "the program's registers", &program->regs));
+    program->n_logits = spec->head.weight.tensor ? spec->n_vocab : 0;
+    program->whole = program_is_whole(spec);
     struct builder b = {.program = program, .pending = REG_NONE};
     build_model(&b, spec);
     program->row_floats = buffers_plan(program->regs, program->n_regs);
-    TRY(make_frequencies(program, freq_factors));
+    TRY(make_frequencies(program, factors, max_tokens));
     TRY(make_slopes(program));
     return kv_layout_make(program->memory, spec, kv_format, &program->kv);
 }
 
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, const struct kv_format *kv_format,
-                     struct program **program) {
+                     const struct rope_factors *factors, int64_t max_tokens,
+                     const struct kv_format *kv_format, struct program **program) {
     struct program *fresh;
     TRY(check_spec(spec));
     TRY(MEMORY_TAKE_ONE(memory, "the program", &fresh));
     fresh->memory = memory;
     fresh->spec = spec;
-    status result = fill(fresh, freq_factors, kv_format);
+    status result = fill(fresh, factors, max_tokens, kv_format);
     if (result != OK) {
         program_free(fresh);
         return result;

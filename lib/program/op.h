@@ -31,11 +31,12 @@ enum op_kind {
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
-                   choices by expert: place p of an expert's first ... last */
+                    choices by expert: place p of an expert's first ... last */
     OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
     OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
-                   the shared expert gives */
-    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
+                    the shared expert gives */
+    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
+             * kept by the backend */
 };
 
 enum combine {
@@ -97,22 +98,35 @@ struct program {
     int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
     float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
+    int64_t n_logits;    /* n_vocab, or 0: the model gives none */
+    bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;
 };
 
-/* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
- * NULL where there are none. UNSUPPORTED  the spec says something that no op does. */
+/* The values of a rope's freq_factors and long_factors; NULL: there are none. */
+struct rope_factors {
+    const float *all, *of_long;
+};
+
+/* The spec must outlive the program; factors [n_ropes], NULL: none has any. max_tokens: of a
+ * sequence; some ropes turn otherwise where it is large, at all positions of all sequences, so that
+ * a row's bits don't depend on how far a sequence has come. UNSUPPORTED  the spec says something
+ * that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, const struct kv_format *kv_format,
-                     struct program **program);
+                     const struct rope_factors *factors, int64_t max_tokens,
+                     const struct kv_format *kv_format, struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
+
+/* Whether a sequence must be computed in one step: some query sees keys behind it. */
+bool program_is_whole(const struct spec *spec);
 
 /* buffers.c: gives each register its offset, returns floats of a row in all. */
 int64_t buffers_plan(struct reg_plan *regs, int n_regs);
 
 /* rope.c: frequencies [n_dims / 2] with the scaling applied. */
-void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, float *frequencies);
+void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *factors,
+                      int64_t max_tokens, float *frequencies);
 
 #endif
