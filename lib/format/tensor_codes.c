@@ -286,8 +286,8 @@ status tensor_codes_rows(const struct tensor_codes *codes, const struct part *pa
                         .row_bytes = weight_type_row_bytes(codes->natural, (size_t)codes->n_cols)};
     status result = is_transposed(codes) ? open_transposed(&view, parts, memory, n)
                                          : open_rows(&view, parts, memory, n);
-    bool natural = type == codes->natural && type != WEIGHT_F32;
-    if (result == OK) parallel_run((size_t)n, BAND, natural ? natural_rows : converted_rows, &view);
+    parallel_task task = codes->natural == WEIGHT_F32 ? float_rows : block_rows;
+    if (result == OK) parallel_run((size_t)n, BAND, task, &view);
     memory_give(memory, view.q.taken);
     memory_give(memory, view.scales.taken);
     memory_give(memory, view.zeros.taken);
