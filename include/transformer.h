@@ -516,9 +516,10 @@ transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *s
 
 typedef struct transformer_adapter_options {
     uint64_t struct_size;
-    const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
-                                         adapter_model.safetensors),                 or a file in it; or a GGUF adapter; with
-                                         reader: its name, a folder's ends                 in '/' or is "" */
+    const char
+        *path;                        /* a folder as PEFT writes it (adapter_config.json,
+                                         adapter_model.safetensors),                 or a file in it; or a GGUF adapter;
+                                         with                        reader: its name, a folder's ends                 in '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
 

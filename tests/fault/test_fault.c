@@ -102,6 +102,24 @@ static transformer_status try_open_quantized(struct world *world) {
     return status;
 }
 
+#define ADAPTED_MODEL SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3"
+#define ADAPTER SOURCE_ROOT "/tests/goldens/data/adapters/llama-all"
+
+/* Opened and attached. */
+static transformer_status try_adapter(struct world *world) {
+    const transformer_adapter_options file = {.struct_size = sizeof file, .path = ADAPTER};
+    transformer_sequence_options options = {.struct_size = sizeof options};
+    transformer_status status = open_model(world, ADAPTED_MODEL);
+    if (status == TRANSFORMER_OK)
+        status = transformer_adapter_open(world->model, &file, &options.adapter);
+    if (status == TRANSFORMER_OK) status = create_context(world);
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_create(world->context, &options, &world->sequence);
+    transformer_adapter_close(options.adapter);
+    close_all(world);
+    return status;
+}
+
 static int32_t count_bytes(void *user, const void *bytes, uint64_t n) {
     *(uint64_t *)user += n;
     return bytes == NULL;
@@ -275,11 +293,13 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
+enum { N_OPENS = 6 };
+
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {
-        try_open, try_open_window, try_open_folder, try_open_quantized, try_convert};
+    transformer_status (*const opens[N_OPENS])(struct world *) = {
+        try_open, try_open_window, try_open_folder, try_open_quantized, try_convert, try_adapter};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -329,7 +349,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 10);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 2 * N_OPENS);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_thread_start, 0, 2);
