@@ -112,7 +112,7 @@ static status view_row(transformer_sequence *sequence, int64_t position, bool hi
     if (result == OK) {
         result = hidden ? model->backend->hidden(context->backend, index, row)
                         : model->backend->logits(context->backend, index, row);
-        if (result == OK) *count = hidden ? model->spec->n_embd : context->program->n_logits;
+        if (result == OK) *count = hidden ? context->program->n_hidden : context->program->n_logits;
     }
     context_leave(context);
     return result;

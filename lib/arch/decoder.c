@@ -7,7 +7,16 @@ enum { MAX_LAYERS = 1024, MAX_WIDTH = 1 << 20, MAX_HEADS = 1 << 12, MAX_HEAD_DIM
 #define MAX_CONTEXT (INT64_C(1) << 30)
 
 static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, spec->n_embd,
+    int64_t width = spec->n_embd;
+    spec->embedding_in = spec->head_in = (struct linear_spec){.weight.id = -1, .bias.id = -1};
+    TRY(keys_i64_or(keys, "embedding_length_in", 1, MAX_WIDTH, &width));
+    if (width != spec->n_embd) {
+        TRY(bind_linear(binder, BIND_REQUIRED, "token_embd_in", 0, spec->n_embd, width,
+                        &spec->embedding_in));
+        TRY(bind_linear(binder, BIND_REQUIRED, "output_in", 0, width, spec->n_embd,
+                        &spec->head_in));
+    }
+    TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, width,
                     &spec->embedding.weight));
     spec->embedding.bias.id = -1;
     spec->n_vocab = spec->embedding.weight.tensor->dims[1];
@@ -17,7 +26,7 @@ static status read_vocabulary(const struct keys *keys, struct binder *binder, st
         return fail(FORMAT,
                     "%s: '%s.vocab_size' is %" PRId64 ", 'token_embd.weight' has %" PRId64 " rows",
                     checkpoint_name(keys->file), keys->prefix, stated, spec->n_vocab);
-    TRY(bind_linear(binder, BIND_OPTIONAL, "output", 0, spec->n_vocab, spec->n_embd, &spec->head));
+    TRY(bind_linear(binder, BIND_OPTIONAL, "output", 0, spec->n_vocab, width, &spec->head));
     if (!spec->head.weight.tensor) spec->head.weight = spec->embedding.weight;
     return OK;
 }

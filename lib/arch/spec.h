@@ -150,6 +150,10 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
+    struct linear_spec embedding_in; /* weight [n_embd][width of the embedding], of embeddings before
+                                        positions are added; none where the widths are the same */
+    struct linear_spec head_in; /* weight [width of the head][n_embd], of what the output norm gives;
+                                   likewise */
     struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
                                 none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the

@@ -52,7 +52,7 @@ static void measure(const struct kernels *kernels, const struct program *program
                     const struct backend_limits *limits, struct sizes *sizes) {
     const struct spec *spec = program->spec;
     size_t rows = (size_t)limits->max_rows, logit_rows = (size_t)limits->max_logit_rows;
-    *sizes = (struct sizes){.hidden_stride = padded((size_t)spec->n_embd),
+    *sizes = (struct sizes){.hidden_stride = padded((size_t)program->n_hidden),
                             .logits_stride = padded((size_t)program->n_logits)};
     sizes->buffers = times(times(rows, (size_t)program->row_floats), sizeof(float));
     sizes->hidden = times(times(logit_rows, sizes->hidden_stride), sizeof(float));

@@ -12,7 +12,7 @@ struct builder {
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 14, LAYER_REGS = 16, OTHER_OPS = 4, OTHER_REGS = 1 };
+enum { LAYER_OPS = 14, LAYER_REGS = 16, OTHER_OPS = 8, OTHER_REGS = 4 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -242,19 +242,50 @@ static void build_layer(struct builder *b, const struct layer_spec *spec, int la
     emit_linear_residual(b, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
 }
 
-static void build_model(struct builder *b, const struct spec *spec) {
+/* The residual: embeddings of tokens, and of positions; those of another width are projected first.
+ */
+static void build_embedding(struct builder *b, const struct spec *spec) {
+    if (!spec->embedding_in.weight.tensor) {
+        b->residual = new_reg(b, spec->n_embd);
+        emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->scale =
+            spec->embedding_scale;
+        return;
+    }
+    reg narrow = new_reg(b, spec->embedding.weight.tensor->dims[0]);
+    struct op *op = emit(b, OP_EMBED, -1, REG_NONE, narrow, REG_NONE, REG_NONE);
+    op->scale = spec->embedding_scale;
+    op->part = EMBED_TOKENS;
     b->residual = new_reg(b, spec->n_embd);
-    emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->scale = spec->embedding_scale;
+    emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE)->part = EMBED_POSITIONS;
+    emit_linear(b, -1, NULL, narrow, &spec->embedding_in, COMBINE_ADD, b->residual);
+}
+
+/* Logits of what the output norm gives, or of a projection of that. */
+static void build_head(struct builder *b, const struct spec *spec) {
+    const struct norm_spec *norm = norm_or_null(&spec->output_norm);
+    reg in = b->residual;
+    if (spec->head_in.weight.tensor) {
+        reg narrow = new_reg(b, spec->head_in.weight.tensor->dims[1]);
+        emit_linear(b, -1, norm, in, &spec->head_in, COMBINE_STORE, narrow);
+        take_pending(b, &b->program->ops[b->program->n_ops - 1], true);
+        norm = NULL;
+        in = narrow;
+    }
+    struct op *head = emit(b, OP_HEAD, -1, in, REG_NONE, REG_NONE, REG_NONE);
+    head->boundary = true;
+    take_pending(b, head, false);
+    head->norm = norm;
+    head->linear.n_weights = b->program->n_logits ? 1 : 0;
+    head->linear.weights[0] = &spec->head;
+    if (b->program->n_hidden > b->program->max_in) b->program->max_in = b->program->n_hidden;
+}
+
+static void build_model(struct builder *b, const struct spec *spec) {
+    build_embedding(b, spec);
     emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
     for (int layer = 0; layer < spec->n_layers; layer++)
         build_layer(b, &spec->layers[layer], layer);
-    struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
-    head->boundary = true;
-    take_pending(b, head, false);
-    head->norm = norm_or_null(&spec->output_norm);
-    head->linear.n_weights = b->program->n_logits ? 1 : 0;
-    head->linear.weights[0] = &spec->head;
-    if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
+    build_head(b, spec);
 }
 
 /* ---- what the ops can't do is refused, never left out ---- */
@@ -351,6 +382,8 @@ static status check_layer(const struct place *place) {
 static status check_spec(const struct spec *spec) {
     struct place place = {.spec = spec, .layer = -1};
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
+    if (spec->embedding_in.weight.tensor && (!spec->positions.tensor || spec->token_types.tensor))
+        return refuse(&place, "a projection of embeddings without learned positions");
     TRY(check_norm(&place, &spec->output_norm));
     TRY(check_norm(&place, &spec->embedding_norm));
     for (place.layer = 0; place.layer < spec->n_layers; place.layer++) TRY(check_layer(&place));
@@ -407,6 +440,8 @@ static status fill(struct program *program, const struct rope_factors *factors, 
     TRY(MEMORY_TAKE_ARRAY(program->memory, n_layers * LAYER_REGS + OTHER_REGS,
                           "the program's registers", &program->regs));
     program->n_logits = spec->head.weight.tensor ? spec->n_vocab : 0;
+    program->n_hidden =
+        spec->head_in.weight.tensor ? spec->head_in.weight.tensor->dims[1] : spec->n_embd;
     program->whole = program_is_whole(spec);
     struct builder b = {.program = program, .pending = REG_NONE};
     build_model(&b, spec);

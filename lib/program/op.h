@@ -39,6 +39,8 @@ enum op_kind {
              * kept by the backend */
 };
 
+enum embed_part { EMBED_ALL, EMBED_TOKENS, EMBED_POSITIONS };
+
 enum combine {
     COMBINE_STORE,    /* out[i] = W[i] n(x) + b[i] */
     COMBINE_ADD,      /* out[0] += W[0] n(x) + b[0] */
@@ -68,9 +70,12 @@ struct op {
             enum activation activation;
         } linear;
         const struct attention_spec
-            *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
-        float scale;    /* EMBED */
-        int64_t width;  /* NORM: floats of a row */
+            *attention;  /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
+        struct {         /* EMBED */
+            float scale; /* of the tokens' rows */
+            enum embed_part part;
+        };
+        int64_t width; /* NORM: floats of a row */
         struct {
             bool add;   /* to what `out` has */
             reg shared; /* + sigmoid(shared_gate) * shared, each REG_NONE: none */
@@ -98,6 +103,7 @@ struct program {
     int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
     float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
+    int64_t n_hidden; /* of a row that the head takes */
     int64_t n_logits;    /* n_vocab, or 0: the model gives none */
     bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
