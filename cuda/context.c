@@ -56,15 +56,15 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
     return a->window == b->window && a->bidirectional == b->bidirectional &&
-           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
-           a->key_dim == b->key_dim && a->value_dim == b->value_dim;
+           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->key_dim == b->key_dim &&
+           a->value_dim == b->value_dim;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
                             const struct backend_limits *limits) {
     int64_t seen = geometry->window && !geometry->bidirectional
                        ? smaller(geometry->window, limits->max_sequence_tokens)
-                                    : limits->max_sequence_tokens;
+                       : limits->max_sequence_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
     return larger(of_one, smaller(of_one * limits->max_sequences,

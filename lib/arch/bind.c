@@ -76,9 +76,8 @@ static status find(struct binder *binder, enum bind_need need, const char *name,
 /* Shape [n][rows][cols] of matrices; rows 0: any number. */
 static status check_matrices(const struct binder *binder, const struct tensor *tensor, int64_t n,
                              int64_t rows, int64_t cols) {
-    int most_dims = n == 1 ? 2 : 3;
-    if (tensor->n_dims <= most_dims && tensor->dims[0] == cols &&
-        (!rows || tensor->dims[1] == rows) && tensor->dims[2] == n)
+    if (tensor->n_dims <= 3 && tensor->dims[0] == cols && (!rows || tensor->dims[1] == rows) &&
+        tensor->dims[2] == n)
         return OK;
     return fail(FORMAT,
                 "%s: tensor '%.*s' is [%" PRId64 "][%" PRId64 "][%" PRId64
@@ -182,10 +181,9 @@ int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) 
 }
 
 /* n rows of a matrix, or elements of a vector, from `first` on. */
-static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
-    struct tensor whole = *tensor, part;
-    if (vector) whole.n_dims = 1;
-    tensor_form_view(&whole, first, n, &part);
+static struct tensor part_of(const struct tensor *tensor, int64_t first, int64_t n) {
+    struct tensor part;
+    tensor_form_view(tensor, first, n, &part);
     return part;
 }
 
@@ -219,7 +217,7 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
                    int64_t n, struct weight_ref *ref) {
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
-    *part = part_of(tensor, vector, first, n);
+    *part = part_of(tensor, first, n);
     bind_slot(binder, part, vector, ref);
     return OK;
 }
@@ -244,7 +242,7 @@ static status view_slices(struct binder *binder, const struct tensor *tensor, bo
     part->bytes = 0;
     for (int64_t i = 0; i < n_slices; i++) {
         struct tensor slice = slice_of(tensor, vector, i);
-        slices[i] = part_of(&slice, vector, first, n);
+        slices[i] = part_of(&slice, first, n);
         part->bytes += slices[i].bytes;
     }
     part->dims[vector ? 0 : 1] = n;

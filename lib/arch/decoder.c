@@ -280,7 +280,7 @@ status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const cha
 }
 
 /* The family's own, unless the file says otherwise. */
-static status read_activation(const struct keys *keys, enum activation *activation) {
+status decoder_read_activation(const struct keys *keys, enum activation *activation) {
     static const char *const names[] = {[ACTIVATION_SILU] = "silu",
                                         [ACTIVATION_GELU_TANH] = "gelu_tanh",
                                         [ACTIVATION_GELU] = "gelu",
@@ -303,7 +303,7 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
-    TRY(read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
@@ -314,7 +314,7 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
-    TRY(read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gated = true;
     if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
         TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},

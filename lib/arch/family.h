@@ -67,6 +67,8 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* `activation`, a name: *activation keeps its default where the key isn't there. */
+status decoder_read_activation(const struct keys *keys, enum activation *activation);
 /* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
 status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
                                int64_t *n_ff);

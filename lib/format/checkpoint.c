@@ -443,12 +443,12 @@ static status read_codes(struct checkpoint *checkpoint, const struct tensor *ten
                          uint64_t offset, size_t n, uint8_t *to) {
     size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
     if (!row_bytes) return OK;
-    int64_t row = (int64_t)(offset / row_bytes), left = (int64_t)(n / row_bytes), run;
+    int64_t row = (int64_t)(offset / row_bytes), left = (int64_t)(n / row_bytes);
     for (int64_t now; left > 0; row += now, left -= now, to += (size_t)now * row_bytes) {
-        int64_t stored = tensor_form_stored_row(&tensor->layout, row, &run);
-        now = run < left ? run : left;
-        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory, stored, now,
-                              to));
+        struct tensor_run run = tensor_form_run(&tensor->layout, row);
+        now = run.step > 1 ? 1 : run.n < left ? run.n : left;
+        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory,
+                              tensor->codes_row + run.at, now, to));
     }
     return OK;
 }

@@ -130,6 +130,7 @@ struct tensor {
     enum tensor_form form;
     float add;                        /* to each element of a tensor that is converted */
     const struct tensor_codes *codes; /* of TENSOR_CODES */
+    int64_t codes_row;                /* of them: where the rows that the layout is about begin */
     struct tensor_layout layout;
     int64_t head_rows; /* rows of a head, elements of a vector: the second half of them is to lie
                           between those of the first; 0: as they are */

@@ -16,8 +16,11 @@ status tensor_form_read(const struct file *file, const struct tensor *tensor, ui
  * other; of another, all of it once its last element is among them, else nothing. */
 void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, uint64_t *offset,
                        uint64_t *bytes);
-/* The stored row of a row, and how many follow it in both. */
-int64_t tensor_form_stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run);
+/* Where rows are stored: n of them from row `at` on, each `step` rows after the one before. */
+struct tensor_run {
+    int64_t at, n, step;
+};
+struct tensor_run tensor_form_run(const struct tensor_layout *layout, int64_t row);
 /* The same tensor as one of `type`, to which its values are quantized when they are asked for;
  * dims[0] is a multiple of the type's block. */
 struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type);

@@ -103,7 +103,7 @@ struct program {
     int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
     float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
-    int64_t n_hidden; /* of a row that the head takes */
+    int64_t n_hidden;    /* of a row that the head takes */
     int64_t n_logits;    /* n_vocab, or 0: the model gives none */
     bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */

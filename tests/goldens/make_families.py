@@ -3,6 +3,7 @@ those whose experts are quantized, with the logits of the dequantized weights.
 Run: python3 make_families.py [NAME ...]"""
 
 import os
+import shutil
 import sys
 
 import gguf
@@ -58,6 +59,9 @@ MODELS = {
                              tie_word_embeddings=False, num_key_value_heads=4),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
+
+# Those that data/hf has too, as transformers saves them.
+FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe")
 
 # Those with quantized experts: the types of gate and up, and of down.
 QUANTIZED = {
@@ -168,6 +172,13 @@ def quantize(name, family, model, names):
     return encoded
 
 
+def save_folder(name, model):
+    folder = os.path.join(DATA, "hf", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "generation_config.json"))
+
+
 def make(name):
     base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
     family = FAMILIES[base]
@@ -206,6 +217,8 @@ def make(name):
     writer.write_tensors_to_file()
     writer.close()
 
+    if name in FOLDERS:
+        save_folder(name, model)
     tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
     rows = random_model.logits(model, tokens, list(range(LENGTH)))
     golden_file.write_logits(os.path.join(folder, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])

@@ -62,7 +62,8 @@ static status run_once(transformer_model *model, int32_t *tokens) {
 
 START_TEST(estimated) {
     static const char *const names[] = {"small/llama-gqa", "small/gemma3-mqa",
-                                        "small/gemma3-62-layers", "quantized/llama-q4_k"};
+                                        "small/gemma3-62-layers", "quantized/llama-q4_k",
+                                        "families/qwen2moe"};
     static const transformer_context_options options[] = {
         {.struct_size = sizeof *options},
         {.struct_size = sizeof *options, .kv_type = TRANSFORMER_KV_Q8_0, .kv_tokens = 100000},
@@ -92,7 +93,7 @@ START_TEST(estimated) {
     }
 }
 END_TEST
-enum { N_ESTIMATED = 4 };
+enum { N_ESTIMATED = 5 };
 
 /* ---- refusals and faults ---- */
 

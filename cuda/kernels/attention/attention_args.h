@@ -96,8 +96,8 @@ struct attention_args {
     uint32_t n_heads; /* query heads in all */
     uint32_t
         unmasked;   /* 1: every query sees every key of its sequence (encoder, cross attention) */
-    int64_t window; /* keys a query sees, itself included; 0 all before it; unmasked: those less than
-                       `window` positions away on either side */
+    int64_t window; /* keys a query sees, itself included; 0 all before it; unmasked: those less
+                       than `window` positions away on either side */
     float scale;    /* score = scale * (q · k), then softcap, then the biases */
     float softcap;  /* 0 none */
     const float *sinks;         /* [n_heads] a score without a value; NULL none */

@@ -44,8 +44,8 @@ enum cuda_activation {
     CUDA_ACTIVATIONS
 };
 
-/* out[row] = scale * W[token[row]] (+ P[position[row]]) (+ T[token_type[row]]), of a weight in GEMM layout, any type. One
- * block for a row. A row of no sequence becomes zeros. */
+/* out[row] = scale * W[token[row]] (+ P[position[row]]) (+ T[token_type[row]]), of a weight in GEMM
+ * layout, any type. One block for a row. A row of no sequence becomes zeros. */
 struct embed_args {
     struct step_rows rows;
     const void *tiles;
@@ -56,7 +56,7 @@ struct embed_args {
     /* Row position[row] + position_offset of a weight of the same columns is added; NULL: none. */
     const void *position_tiles;
     uint32_t position_type, position_offset;
-    const uint8_t *token_type; /* [n_rows] */
+    const uint8_t *token_type;    /* [n_rows] */
     const void *token_type_tiles; /* NULL: none */
     uint32_t token_type_type, padding;
 };
