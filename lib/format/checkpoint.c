@@ -453,6 +453,40 @@ static status read_codes(struct checkpoint *checkpoint, const struct tensor *ten
     return OK;
 }
 
+/* Of a matrix that isn't plain floats of the file, all of it is made first. */
+static status read_blocks(struct checkpoint *checkpoint, const struct tensor *tensor,
+                          uint64_t offset, size_t n, void *to) {
+    const struct file *file = &checkpoint->parts[tensor->part].file;
+    size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+    if (tensor->form != TENSOR_CODES && !tensor->quantized)
+        return tensor_blocks_read(file, tensor, offset / row_bytes, n / row_bytes, to);
+    struct tensor matrix = *tensor, part = *tensor;
+    matrix.blocks = (struct tensor_blocks){0};
+    matrix.type = tensor->blocks.stored;
+    if (tensor->blocks.transposed) matrix.dims[0] = tensor->dims[1];
+    matrix.dims[1] = tensor->blocks.rows * tensor->dims[2];
+    matrix.dims[2] = 1;
+    matrix.n_dims = 2;
+    size_t bytes = weight_type_row_bytes(matrix.type, (size_t)matrix.dims[0]);
+    const void *made;
+    void *scratch;
+    matrix.bytes = (uint64_t)matrix.dims[1] * bytes;
+    TRY(memory_take_array(checkpoint->memory, (size_t)matrix.dims[1], bytes, "reading weights",
+                          &scratch));
+    status result = checkpoint_data(checkpoint, &matrix, 0, (size_t)matrix.bytes, scratch, &made);
+    if (result == OK) {
+        struct file memory;
+        file_open_memory(&memory, file->name, made, (size_t)matrix.bytes);
+        part.form = TENSOR_AS_IS;
+        part.offset = 0;
+        part.layout = (struct tensor_layout){0};
+        part.quantized = false;
+        result = tensor_blocks_read(&memory, &part, offset / row_bytes, n / row_bytes, to);
+    }
+    memory_give(checkpoint->memory, scratch);
+    return result;
+}
+
 /* Row 2 i of a head is row i of the file, 2 i + 1 is row i + half: a head at a time. */
 static status read_interleaved(struct checkpoint *checkpoint, const struct tensor *tensor,
                                uint64_t offset, size_t n, uint8_t *to) {
@@ -477,6 +511,10 @@ static status read_interleaved(struct checkpoint *checkpoint, const struct tenso
     }
     memory_give(checkpoint->memory, scratch);
     return result;
+}
+
+bool checkpoint_transposes(enum weight_type type) {
+    return type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16;
 }
 
 /* Bytes that lie in several slices are put together in scratch. */
@@ -504,6 +542,10 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
     if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
+    if (tensor->blocks.rows) {
+        *data = scratch;
+        return read_blocks(checkpoint, tensor, offset, n, scratch);
+    }
     if (tensor->quantized) {
         *data = scratch;
         return read_quantized(checkpoint, tensor, offset, n, scratch);
@@ -533,7 +575,7 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
-    if (checkpoint->finished) return;
+    if (checkpoint->finished || tensor->blocks.rows) return; /* another may be of the same bytes */
     while (tensor->slices && n) {
         uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
         size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);
