@@ -140,6 +140,15 @@ def deepseek(name, weight, options, packages):
     return tensors, codes.float() * each
 
 
+def mxfp4(name, shape, random):
+    """OCP Microscaling 1.0 as gpt-oss has it: [experts][outputs][inputs / 32][16] bytes, the lower column in the low nibble."""
+    from transformers.integrations.mxfp4 import convert_moe_packed_tensors
+    experts, inputs, outputs = shape
+    blocks = torch.from_numpy(random.integers(0, 256, (experts, outputs, inputs // 32, 16), dtype=np.uint8))
+    scales = torch.from_numpy(random.integers(122, 126, (experts, outputs, inputs // 32), dtype=np.uint8))
+    return {"blocks": blocks, "scales": scales}, convert_moe_packed_tensors(blocks, scales, dtype=torch.float32)
+
+
 def gptq_config(options):
     config = {"quant_method": "gptq", "bits": options["bits"], "group_size": options["group"],
               "desc_act": options["desc_act"], "sym": options["sym"], "lm_head": False, "damp_percent": 0.1,
@@ -174,6 +183,10 @@ def fp8_config(options):
     return {"quant_method": "fp8", "fmt": "e4m3", "activation_scheme": "dynamic", "weight_block_size": [128, 128]}
 
 
+GPT_OSS = dict(vocab_size=53, num_hidden_layers=1, max_position_embeddings=128, hidden_size=64, intermediate_size=32,
+               num_attention_heads=4, num_key_value_heads=2, head_dim=16, num_local_experts=3, num_experts_per_tok=2,
+               sliding_window=16, rope_parameters={"rope_type": "default", "rope_theta": 15000.0})
+
 # name: config of the model, maker, its config, options; what is left out of quantization
 MODELS = {
     "awq": (CONFIG, awq, awq_config, dict(group=32), ()),
@@ -206,7 +219,60 @@ def gguf_name(stem):
     return f"blk.{layer}.{names[own]}.weight"
 
 
+def write(name, config, quantization, tensors, sums, model, random):
+    sequences = []
+    with torch.no_grad():
+        for length in (1, 2, 21):
+            tokens = random.integers(0, config.vocab_size, length)
+            logits = model(torch.from_numpy(tokens)[None]).logits[0].numpy()
+            positions = sorted({0, length // 2, length - 1})
+            sequences.append((tokens, positions, logits[positions]))
+    folder = os.path.join(HERE, "data", "hf_quantized", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    members = json.loads(config.to_json_string())
+    members["quantization_config"] = quantization
+    with open(os.path.join(folder, "config.json"), "w") as to:
+        json.dump(members, to, indent=1)
+        to.write("\n")
+    if sums:
+        with open(folder + ".sums", "w") as to:
+            to.writelines(sums)
+    golden_file.write_logits(folder + ".logits", sequences)
+
+
+def make_gpt_oss(name):
+    """Only the experts' matrices are quantized; the others are f32."""
+    random = random_model.generator(name)
+    config = transformers.GptOssConfig(**GPT_OSS)
+    config._attn_implementation = "eager"
+    model = transformers.GptOssForCausalLM(config).eval().float()
+    tensors = {}
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            shape = tuple(parameter.shape)
+            if key.endswith(("gate_up_proj", "down_proj")):
+                own, values = mxfp4(name, shape, random)
+                tensors.update({f"{key}_{part}": tensor.contiguous() for part, tensor in own.items()})
+                parameter.copy_(values)
+                continue
+            if key.endswith("norm.weight"):
+                values = 1 + 0.2 * random.standard_normal(shape)
+            elif len(shape) == 1 or key.endswith("_bias"):
+                values = 0.3 * random.standard_normal(shape)
+            else:
+                values = random.standard_normal(shape) * (1.0 if "embed" in key else 1.5 / shape[-1] ** 0.5)
+            parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+            tensors[key] = torch.from_numpy(values.astype(np.float32))
+    write(name, config, {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn", "lm_head"]},
+          tensors, [], model, random)
+
+
 def make(name, packages):
+    if name == "mxfp4":
+        make_gpt_oss(name)
+        return
     base, maker, quantization, options, left_out = MODELS[name]
     random = random_model.generator(name)
     config = transformers.LlamaConfig(**base)
@@ -232,26 +298,9 @@ def make(name, packages):
             else:
                 parameter.copy_(torch.from_numpy(values))
                 tensors[key] = torch.from_numpy(values)
-        sequences = []
-        for length in (1, 2, 21):
-            tokens = random.integers(0, config.vocab_size, length)
-            logits = model(torch.from_numpy(tokens)[None]).logits[0].numpy()
-            positions = sorted({0, length // 2, length - 1})
-            sequences.append((tokens, positions, logits[positions]))
-    folder = os.path.join(HERE, "data", "hf_quantized", name)
-    shutil.rmtree(folder, ignore_errors=True)
-    os.makedirs(folder)
-    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
-    members = json.loads(config.to_json_string())
-    members["quantization_config"] = quantization(options)
-    with open(os.path.join(folder, "config.json"), "w") as to:
-        json.dump(members, to, indent=1)
-        to.write("\n")
-    with open(folder + ".sums", "w") as to:
-        to.writelines(sums)
-    golden_file.write_logits(folder + ".logits", sequences)
+    write(name, config, quantization(options), tensors, sums, model, random)
 
 
 if __name__ == "__main__":
-    for model_name in sys.argv[2:] or MODELS:
+    for model_name in sys.argv[2:] or [*MODELS, "mxfp4"]:
         make(model_name, sys.argv[1])

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define FOLDER SOURCE_ROOT "/tests/goldens/data/hf_quantized"
 
@@ -77,7 +78,9 @@ START_TEST(values) {
     DIR *folder = opendir(FOLDER);
     int n_folders = 0;
     for (struct dirent *entry; (entry = readdir(folder));) {
-        if (strchr(entry->d_name, '.')) continue;
+        char path[512];
+        snprintf(path, sizeof path, FOLDER "/%s.sums", entry->d_name);
+        if (strchr(entry->d_name, '.') || access(path, R_OK) != 0) continue;
         n_folders++;
         for (int read = 0; read < 2; read++) {
             ck_assert_int_ge(check_folder(entry->d_name, read, 1000), 6);
