@@ -541,7 +541,8 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
-    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
+    if (tensor->slices && tensor->slices[0].quantized == tensor->quantized)
+        return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (tensor->blocks.rows) {
         *data = scratch;
         return read_blocks(checkpoint, tensor, offset, n, scratch);

@@ -192,14 +192,23 @@ static uint64_t padded(uint64_t bytes) {
     return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
 }
 
+/* Vectors, those of experts too. */
+static bool is_vector(const struct tensor *tensor) {
+    static const char end[] = ".bias";
+    struct text name = tensor->name;
+    size_t n = sizeof end - 1;
+    return tensor->n_dims == 1 ||
+           (name.length > n && memcmp(name.data + name.length - n, end, n) == 0);
+}
+
 static status choose_tensors(struct writer *writer) {
     writer->n_tensors = checkpoint_tensor_count(writer->checkpoint);
     TRY(MEMORY_TAKE_ARRAY(writer->memory, writer->n_tensors, "the tensors to write",
                           &writer->tensors));
     for (size_t i = 0; i < writer->n_tensors; i++) {
         const struct tensor *tensor = checkpoint_tensor_at(writer->checkpoint, i);
-        bool vector = tensor->n_dims == 1 && tensor->type != WEIGHT_F32;
-        writer->tensors[i] = vector ? tensor_form_quantized(tensor, WEIGHT_F32) : *tensor;
+        bool converts = is_vector(tensor) && tensor->type != WEIGHT_F32;
+        writer->tensors[i] = converts ? tensor_form_quantized(tensor, WEIGHT_F32) : *tensor;
         writer->data_total += writer->tensors[i].bytes;
     }
     return OK;
