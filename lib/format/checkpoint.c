@@ -410,6 +410,15 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+/* A tensor that has become plain begins where its file says. */
+static void settle(struct tensor *tensor) {
+    if (!tensor_form_is_plain(tensor)) return;
+    size_t cols = tensor->n_dims > 1 ? (size_t)tensor->dims[0] : 1;
+    tensor->offset +=
+        (uint64_t)tensor->layout.first_row * weight_type_row_bytes(tensor->type, cols);
+    tensor->layout.first_row = 0;
+}
+
 /* The tensor before it is quantized. */
 static struct tensor natural_of(const struct tensor *tensor) {
     struct tensor natural = *tensor;
@@ -418,6 +427,7 @@ static struct tensor natural_of(const struct tensor *tensor) {
     natural.type = tensor->natural;
     natural.bytes =
         (uint64_t)rows * weight_type_row_bytes(tensor->natural, (size_t)tensor->dims[0]);
+    settle(&natural);
     return natural;
 }
 
@@ -492,6 +502,7 @@ static status read_interleaved(struct checkpoint *checkpoint, const struct tenso
                                uint64_t offset, size_t n, uint8_t *to) {
     struct tensor plain = *tensor;
     plain.head_rows = 0;
+    settle(&plain);
     size_t unit =
         weight_type_row_bytes(tensor->type, tensor->n_dims == 1 ? 1 : (size_t)tensor->dims[0]);
     uint64_t head_rows = (uint64_t)tensor->head_rows, first = offset / unit;

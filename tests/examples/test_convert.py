@@ -29,6 +29,14 @@ class Convert(programs.Case):
                     if options == ("--type", "Q4_K"):
                         self.assertTrue(expected != self.logits(folder), folder.name)
 
+    def test_weights_that_share_a_tensor(self):
+        """Each family's parts of tensors, experts and heads."""
+        with programs.temporary_folder() as scratch:
+            for source in sorted((DATA / "families").glob("*.gguf")):
+                path = scratch + "/model.gguf"
+                self.output("convert", "--model", source, "--output", path, "--type", "Q8_0")
+                self.assertTrue(self.logits(path) == self.logits(source, "--type", "Q8_0"), source.name)
+
     def test_a_gguf_file_again(self):
         with programs.temporary_folder() as scratch:
             for name in ("llama-gqa", "gemma3-mqa"):
