@@ -42,6 +42,8 @@ int main(int argc, char **argv) {
     int all = 0;
     int32_t n_threads = 0, device = 0;
     uint32_t kv_type = TRANSFORMER_KV_F32, weight_type = TRANSFORMER_WEIGHTS_AS_IS;
+    transformer_sequence_options adapted = {.struct_size = sizeof adapted};
+    const char *adapter_path = NULL;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
@@ -49,6 +51,9 @@ int main(int argc, char **argv) {
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
+        {"--adapter", ARGUMENT_TEXT, &adapter_path, "a LoRA adapter: a PEFT folder or a GGUF file",
+         0},
+        {"--adapter-scale", ARGUMENT_NUMBER, &adapted.adapter_scale, "default 1", 0},
         {"--type", ARGUMENT_WEIGHTS, &weight_type, "quantize the matrices while loading", 0},
         {0}};
     arguments_read(argc, argv, "Prints {\"logits\":[[...]...]} of a sequence of tokens.", table);
@@ -68,7 +73,9 @@ int main(int argc, char **argv) {
     transformer_context *context = NULL;
     transformer_sequence *sequence = NULL;
     console_require(transformer_context_create(model, &options, &context));
-    console_require(transformer_sequence_create(context, NULL, &sequence));
+    if (adapter_path) adapted.adapter = model_adapter(model, adapter_path);
+    console_require(transformer_sequence_create(context, &adapted, &sequence));
+    transformer_adapter_close(adapted.adapter);
     console_require(transformer_sequence_append(sequence, tokens, n_tokens, &keep));
     printf("{\"logits\":[");
     decode_and_print(context, sequence, n_tokens, all);

@@ -22,6 +22,13 @@ transformer_model *model_open_as(const char *path, int32_t device, uint32_t weig
     return model;
 }
 
+transformer_adapter *model_adapter(transformer_model *model, const char *path) {
+    const transformer_adapter_options options = {.struct_size = sizeof options, .path = path};
+    transformer_adapter *adapter = NULL;
+    console_require(transformer_adapter_open(model, &options, &adapter));
+    return adapter;
+}
+
 transformer_model_details model_details(const transformer_model *model) {
     transformer_model_details details = {.struct_size = sizeof details};
     console_require(transformer_model_info(model, &details));

@@ -49,6 +49,17 @@ class Convert(programs.Case):
                 self.assertEqual(self.output("tokenize", "--model", source, text=text),
                                  self.output("tokenize", "--model", first, text=text))
 
+    def test_adapter(self):
+        """A folder's and a file's are the same, on the folder and on the file made of it."""
+        with programs.temporary_folder() as scratch:
+            folder, path = DATA / "hf/llama-rope-llama3", scratch + "/model.gguf"
+            self.output("convert", "--model", folder, "--output", path)
+            found = {self.logits(model, "--adapter", DATA / "adapters" / adapter)
+                     for model in (folder, path) for adapter in ("llama-all", "llama-all.gguf")}
+            self.assertEqual(len(found), 1)
+            self.assertNotIn(self.logits(folder), found)
+            self.assertNotIn(self.logits(folder, "--adapter", DATA / "adapters/llama-all", "--adapter-scale", 0.5), found)
+
     def test_failures(self):
         with programs.temporary_folder() as scratch:
             folder = DATA / "hf/llama-tiny-heads"
