@@ -91,6 +91,8 @@ void hf_gather_join(struct tensor *tensor);
  * it has none, or one that isn't the tensor as it is. */
 bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
                        char *target, size_t size);
+/* Whether the family with this config has a tensor of this name. */
+bool hf_tensors_has(const struct hf *hf, struct text name);
 /* A tensor that is not of a type is F32 to its readers. */
 status hf_tensors_convert(struct tensor *tensor);
 

@@ -454,6 +454,32 @@ static status put(struct gather *gather, size_t index, struct text stem, const c
     return OK;
 }
 
+/* Whether all its bytes are 0. */
+static status is_zero(const struct gather *gather, const struct tensor *tensor, bool *all) {
+    uint8_t piece[512];
+    *all = true;
+    for (uint64_t done = 0; *all && done < tensor->bytes; done += sizeof piece) {
+        uint64_t left = tensor->bytes - done;
+        size_t n = left < sizeof piece ? (size_t)left : sizeof piece;
+        TRY(file_read(&gather->hf->parts[tensor->part].file, tensor->offset + done, n, piece));
+        for (size_t i = 0; i < n; i++)
+            if (piece[i]) *all = false;
+    }
+    return OK;
+}
+
+/* Early releases of AutoGPTQ gave every module a bias, zeros where the model has none. */
+static status pass_over_bias(struct gather *gather, struct text stem) {
+    char name[1100];
+    bool all = false;
+    int n = snprintf(name, sizeof name, "%.*s.bias", (int)stem.length, stem.data);
+    int64_t at = map_find(&gather->map, gather->hf, name_key, name, (size_t)n);
+    if (at < 0 || hf_tensors_has(gather->hf, (struct text){name, (size_t)n})) return OK;
+    TRY(is_zero(gather, &gather->hf->tables.tensors.items[at], &all));
+    gather->used[at] = all;
+    return OK;
+}
+
 /* stem.qweight, .qzeros, .scales, .g_idx of AWQ and GPTQ. */
 static status gather_transposed(struct gather *gather, size_t index, struct text stem) {
     const struct hf_quantized *quantized = &gather->hf->quantized;
@@ -485,6 +511,7 @@ static status gather_transposed(struct gather *gather, size_t index, struct text
         return fail_tensor(gather, zeros.tensor, "doesn't fit its codes and group_size");
     codes.zeros = place_of(zeros);
     if (!awq) TRY(take_order(gather, order, &codes));
+    TRY(pass_over_bias(gather, stem));
     return put(gather, index, stem, ".weight", &codes);
 }
 
@@ -556,23 +583,13 @@ static status gather_bytes(struct gather *gather, size_t index, struct text stem
         return fail_tensor(gather, tensor, "is no matrix");
     TRY(take_scales(gather, scales, "has no .weight_scale", tensor, &codes));
     TRY(fit_scales(gather, scales, &codes));
-    if (zeros.tensor) {
-        struct tensor_codes none = {.bits = 8, .zeros = place_of(zeros)};
-        uint8_t piece[512];
-        for (uint64_t done = 0; done < none.zeros.bytes; done += sizeof piece) {
-            uint64_t left = none.zeros.bytes - done;
-            size_t n = left < sizeof piece ? (size_t)left : sizeof piece;
-            TRY(file_read(&gather->hf->parts[zeros.tensor->part].file, none.zeros.offset + done, n,
-                          piece));
-            for (size_t i = 0; i < n; i++)
-                if (piece[i])
-                    return fail(UNSUPPORTED, "%s: tensor '%.*s' has zero points other than 0",
-                                gather->hf->parts[zeros.tensor->part].file.name,
-                                zeros.tensor->name.length < 200 ? (int)zeros.tensor->name.length
-                                                                : 200,
-                                zeros.tensor->name.data);
-        }
-    }
+    bool all = true;
+    if (zeros.tensor) TRY(is_zero(gather, zeros.tensor, &all));
+    if (!all)
+        return fail(UNSUPPORTED, "%s: tensor '%.*s' has zero points other than 0",
+                    gather->hf->parts[zeros.tensor->part].file.name,
+                    zeros.tensor->name.length < 200 ? (int)zeros.tensor->name.length : 200,
+                    zeros.tensor->name.data);
     return put(gather, index, stem, ".weight", &codes);
 }
 

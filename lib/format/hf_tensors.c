@@ -204,6 +204,15 @@ bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t
     return false;
 }
 
+bool hf_tensors_has(const struct hf *hf, struct text name) {
+    if (!strip_model(hf->family, &name)) return false;
+    for (const struct hf_tensor *row = hf->family->tensors; row->name; row++) {
+        int64_t layer, expert;
+        if (matches(name, row->name, &layer, &expert) && hf_applies(hf, row->when)) return true;
+    }
+    return false;
+}
+
 status hf_tensors_convert(struct tensor *tensor) {
     convert(tensor, false);
     return OK;

@@ -82,6 +82,8 @@ def gptq(name, weight, options, packages):
                "qzeros": pack(np.ascontiguousarray(zeros.T) - (0 if options["v2"] else 1), bits),
                "scales": torch.from_numpy(np.ascontiguousarray(scales.T)).half(),
                "g_idx": torch.from_numpy(order.astype(np.int32))}
+    if bits == 8:  # as early releases of AutoGPTQ did
+        tensors["bias"] = torch.zeros(weight.shape[0], dtype=torch.float16)
     values = scales[:, order].astype(np.float32) * (codes - zeros[:, order]).astype(np.float32)
     return tensors, torch.from_numpy(values)
 
