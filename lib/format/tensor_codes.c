@@ -219,13 +219,17 @@ static void block_rows(void *argument, size_t begin, size_t end) {
 static void float_rows(void *argument, size_t begin, size_t end) {
     const struct view *view = argument;
     const struct tensor_codes *codes = view->codes;
+    const struct weight_type_traits *traits = &weight_type_traits[codes->natural];
     for (size_t band = begin; band < end; band += BAND) {
         size_t last = end - band < BAND ? end : band + BAND;
         for (int64_t k = 0; k < codes->n_cols; k += SPAN) {
             int64_t n = codes->n_cols - k < SPAN ? codes->n_cols - k : SPAN;
             for (size_t row = band; row < last; row++) {
-                float *to = (float *)(void *)(view->to + row * view->row_bytes);
-                read_values(view, view->first + (int64_t)row, k, n, to + k);
+                float values[SPAN];
+                read_values(view, view->first + (int64_t)row, k, n, values);
+                traits->quantize(values,
+                                 view->to + row * view->row_bytes + (size_t)k * traits->block_bytes,
+                                 (size_t)n);
             }
         }
     }
@@ -286,7 +290,8 @@ status tensor_codes_rows(const struct tensor_codes *codes, const struct part *pa
                         .row_bytes = weight_type_row_bytes(codes->natural, (size_t)codes->n_cols)};
     status result = is_transposed(codes) ? open_transposed(&view, parts, memory, n)
                                          : open_rows(&view, parts, memory, n);
-    parallel_task task = codes->natural == WEIGHT_F32 ? float_rows : block_rows;
+    bool floats = weight_type_traits[codes->natural].block == 1;
+    parallel_task task = floats ? float_rows : block_rows;
     if (result == OK) parallel_run((size_t)n, BAND, task, &view);
     memory_give(memory, view.q.taken);
     memory_give(memory, view.scales.taken);
@@ -320,20 +325,29 @@ static status zero_range(const struct tensor_codes *codes, const struct part *pa
     return OK;
 }
 
-static status scales_are_halves(const struct tensor_codes *codes, const struct part *parts,
-                                bool *halves) {
+static bool is_half(float scale) {
+    return half_to_float(half_from_float(scale)) == scale;
+}
+
+/* Times which an e4m3 is a bf16. */
+static bool is_power_of_two(float scale) {
+    int exponent;
+    return frexpf(scale, &exponent) == 0.5f && exponent > -100 && exponent < 100;
+}
+
+static status all_scales(const struct tensor_codes *codes, const struct part *parts,
+                         bool (*is)(float), bool *all) {
     uint8_t piece[PIECE];
     float values[PIECE / 2];
     const struct weight_type_traits *traits = &weight_type_traits[codes->scale_type];
-    *halves = true;
-    if (codes->scale_type == WEIGHT_F16) return OK;
-    for (uint64_t done = 0; *halves && done < codes->scales.bytes;) {
+    *all = true;
+    for (uint64_t done = 0; *all && done < codes->scales.bytes;) {
         uint64_t left = codes->scales.bytes - done;
         size_t n = left < PIECE ? (size_t)left : PIECE;
         TRY(file_read(&parts[codes->scales.part].file, codes->scales.offset + done, n, piece));
         traits->dequantize(piece, values, n / traits->block_bytes);
         for (size_t i = 0; i < n / traits->block_bytes; i++)
-            if (!(half_to_float(half_from_float(values[i])) == values[i])) *halves = false;
+            if (!is(values[i])) *all = false;
         done += n;
     }
     return OK;
@@ -341,13 +355,20 @@ static status scales_are_halves(const struct tensor_codes *codes, const struct p
 
 status tensor_codes_choose(struct tensor_codes *codes, const struct part *parts) {
     int low, high, most = (1 << codes->bits) - 1;
-    bool halves;
+    bool all;
     codes->natural = codes->layout == CODES_MXFP4 ? WEIGHT_MXFP4 : WEIGHT_F32;
-    if (codes->layout == CODES_MXFP4 || codes->layout == CODES_E4M3) return OK;
+    if (codes->layout == CODES_MXFP4) return OK;
+    if (codes->layout == CODES_E4M3) {
+        TRY(all_scales(codes, parts, is_power_of_two, &all));
+        if (all) codes->natural = WEIGHT_BF16;
+        return OK;
+    }
     if (codes->groups || codes->n_cols % BLOCK != 0) return OK;
     if (codes->group % BLOCK != 0 && codes->n_groups > 1) return OK;
-    TRY(scales_are_halves(codes, parts, &halves));
-    if (!halves) return OK;
+    if (codes->scale_type != WEIGHT_F16) {
+        TRY(all_scales(codes, parts, is_half, &all));
+        if (!all) return OK;
+    }
     if (codes->layout == CODES_INT8) {
         codes->natural = WEIGHT_Q8_0;
         return OK;

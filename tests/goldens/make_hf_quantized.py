@@ -135,6 +135,8 @@ def deepseek(name, weight, options, packages):
     rows, cols = weight.shape
     scales = np.array([[np.abs(weight[i:i + size, j:j + size]).max() / 448 for j in range(0, cols, size)]
                        for i in range(0, rows, size)], dtype=np.float32)
+    if options.get("powers"):  # as DeepSeek-V3.1 has them
+        scales = np.exp2(np.ceil(np.log2(scales)))
     each = torch.from_numpy(scales.repeat(size, 0)[:rows].repeat(size, 1)[:, :cols].copy())
     codes = (torch.from_numpy(weight) / each).to(torch.float8_e4m3fn)
     tensors = {"weight": codes, "weight_scale_inv": torch.from_numpy(scales),
@@ -198,6 +200,7 @@ MODELS = {
     "gptq-8": (CONFIG, gptq, gptq_config, gptq_options(8, 64), ("down_proj",)),
     "gptq-2": (CONFIG, gptq, gptq_config, gptq_options(2, 32, sym=False, v2=True), ()),
     "fp8-blocks": (WIDE, deepseek, fp8_config, {}, ("o_proj",)),
+    "fp8-powers": (CONFIG, deepseek, fp8_config, dict(powers=True), ()),
     "compressed-fp8-tensor": (CONFIG, compressed, compressed_config, dict(
         format="float-quantized", scales=torch.bfloat16, weights=arguments(8, "float", "tensor")), ()),
     "compressed-fp8-channel": (CONFIG, compressed, compressed_config, dict(

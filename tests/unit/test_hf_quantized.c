@@ -89,7 +89,7 @@ START_TEST(values) {
         }
     }
     closedir(folder);
-    ck_assert_int_eq(n_folders, 13);
+    ck_assert_int_eq(n_folders, 14);
 }
 END_TEST
 
@@ -105,6 +105,7 @@ START_TEST(types) {
                  {"gptq-8", WEIGHT_Q8_0},
                  {"gptq-2", WEIGHT_Q4_0},
                  {"fp8-blocks", WEIGHT_F32},
+                 {"fp8-powers", WEIGHT_BF16},
                  {"compressed-int8", WEIGHT_Q8_0},
                  {"compressed-int4", WEIGHT_Q4_0},
                  {"compressed-int4-asymmetric", WEIGHT_Q5_0}};
