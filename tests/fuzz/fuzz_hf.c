@@ -1,6 +1,7 @@
 /* libFuzzer target: the bytes are the files of a Hugging Face folder, one after the other, each
  * after a line with its name and one with its size ("config.json\n123\n"). It is opened through a
- * reader, its metadata and tensors are read, and a spec is made of it. */
+ * reader, its metadata and tensors are read, an adapter that lies in it too, and a spec is made of
+ * it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -76,6 +77,17 @@ static void touch_tensors(struct checkpoint *checkpoint) {
     }
 }
 
+/* What else the folder may have: an adapter of its model. */
+static void open_adapter(struct memory *memory, const struct checkpoint_options *model,
+                         const struct checkpoint *checkpoint) {
+    struct checkpoint_options options = *model;
+    struct checkpoint *adapter;
+    options.adapter_of = checkpoint;
+    if (checkpoint_open(memory, &options, &adapter) != OK) return;
+    touch_tensors(adapter);
+    checkpoint_close(adapter);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -89,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (checkpoint_open(&memory, &options, &checkpoint) == OK) {
         struct spec *spec;
         touch_tensors(checkpoint);
+        open_adapter(&memory, &options, checkpoint);
         if (spec_read(&memory, checkpoint, &spec) == OK) spec_free(spec);
         checkpoint_finish_loading(checkpoint);
         checkpoint_close(checkpoint);

@@ -146,3 +146,18 @@ if __name__ == "__main__":
     write("experts_dims", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[2, 2, 3]), "BF16", 2))
     write("experts_flat", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[4]), "BF16", 2))
     write("experts_none", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(down_proj=[0, 2, 2]), "BF16", 2))
+
+    lora = {f"base_model.model.model.layers.0.{name}.lora_{part}.weight": [2, 2]
+            for name in LAYER if LAYER[name] == 2 for part in "AB"}
+    config = dict(peft_type="LORA", r=2, lora_alpha=4, bias="none", use_rslora=True, target_modules=["q_proj"])
+    own = dict(model__safetensors=safetensors(llama))
+
+    def adapter(name, config, tensors):
+        write(name, BASE, **own, adapter_config__json=json.dumps(config).encode(), adapter_model__safetensors=tensors)
+
+    adapter("ok_adapter", config, safetensors(lora, "BF16", 2))
+    adapter("adapter_dora", dict(config, use_dora=True), safetensors(lora))
+    adapter("adapter_alpha", dict(config, lora_alpha="4"), safetensors(lora))
+    adapter("adapter_name", config, safetensors({"base_model.model.lora_A.weight": [2, 2]}))
+    adapter("adapter_layer", config, safetensors({"base_model.model.model.layers.7.mlp.up_proj.lora_A.weight": [2, 2]}))
+    adapter("adapter_heads", config, safetensors({"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight": [2]}))
