@@ -41,7 +41,7 @@ int main(int argc, char **argv) {
     const char *path = NULL, *list = NULL;
     int all = 0;
     int32_t n_threads = 0, device = 0;
-    uint32_t kv_type = TRANSFORMER_KV_F32;
+    uint32_t kv_type = TRANSFORMER_KV_F32, weight_type = TRANSFORMER_WEIGHTS_AS_IS;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
@@ -49,12 +49,13 @@ int main(int argc, char **argv) {
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
+        {"--type", ARGUMENT_WEIGHTS, &weight_type, "quantize the matrices while loading", 0},
         {0}};
     arguments_read(argc, argv, "Prints {\"logits\":[[...]...]} of a sequence of tokens.", table);
     int64_t n_tokens = 0;
     int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens);
 
-    transformer_model *model = model_open(path, device);
+    transformer_model *model = model_open_as(path, device, weight_type);
     transformer_context_options options = {.struct_size = sizeof options,
                                            .max_sequence_tokens = n_tokens,
                                            .max_sequences = 1,

@@ -7,8 +7,12 @@
 #include "console.h"
 
 transformer_model *model_open(const char *path, int32_t device) {
+    return model_open_as(path, device, TRANSFORMER_WEIGHTS_AS_IS);
+}
+
+transformer_model *model_open_as(const char *path, int32_t device, uint32_t weight_type) {
     transformer_model_options options = {
-        .struct_size = sizeof options, .path = path, .device = device};
+        .struct_size = sizeof options, .path = path, .device = device, .weight_type = weight_type};
     if (console_has_terminal()) {
         options.progress = console_progress;
         options.progress_user = (void *)"loading";

@@ -183,7 +183,6 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate));
     rope->exact_range = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */

@@ -228,6 +228,7 @@ static void cpu_context_destroy(struct backend_context *context) {
     memory_give(memory, context->hidden);
     memory_give(memory, context->shared_parts);
     memory_give(memory, context->logits);
+    memory_give(memory, context->adapted);
     memory_give(memory, context->threads);
     memory_give(memory, context);
 }
@@ -269,6 +270,21 @@ static status cpu_context_create(struct memory *memory, const struct backend_mod
     return OK;
 }
 
+/* The rows of a step, and of the head as many as are kept. */
+static status cpu_reserve_adapters(struct backend_context *context, int64_t max_rank) {
+    int64_t rows = context->limits.max_rows > context->limits.max_logit_rows
+                       ? context->limits.max_rows
+                       : context->limits.max_logit_rows;
+    float *room;
+    if (max_rank <= context->adapter_rank) return OK;
+    TRY(MEMORY_TAKE_ARRAY(context->memory, (size_t)(rows * OP_MAX_WEIGHTS * max_rank),
+                          "adapted activations", &room));
+    memory_give(context->memory, context->adapted);
+    context->adapted = room;
+    context->adapter_rank = max_rank;
+    return OK;
+}
+
 static int cpu_n_threads(const struct backend_context *context) {
     return context->n_threads;
 }
@@ -281,8 +297,10 @@ static status cpu_copy_page(struct backend_context *context, int group, int32_t 
 }
 
 static status cpu_run(struct backend_context *context, const struct step *step) {
+    context->step_adapts = false;
     for (int64_t s = 0; s < step->n_sequences; s++) {
         const struct step_sequence *sequence = &step->sequences[s];
+        if (sequence->adapter) context->step_adapts = true;
         for (int64_t i = 0; i < sequence->n_rows; i++) {
             context->position[sequence->first_row + i] = sequence->position + i;
             context->sequence[sequence->first_row + i] = (int32_t)s;
@@ -320,6 +338,7 @@ const struct backend cpu_backend = {
     .context_create = cpu_context_create,
     .context_destroy = cpu_context_destroy,
     .n_threads = cpu_n_threads,
+    .reserve_adapters = cpu_reserve_adapters,
     .copy_page = cpu_copy_page,
     .run = cpu_run,
     .logits = cpu_logits,

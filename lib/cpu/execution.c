@@ -65,7 +65,8 @@ static void run_linear(const struct worker *worker, const struct op *op) {
                                .in = execution_reg(context, op->in),
                                .in_stride = (size_t)regs[op->in].width,
                                .n_rows = context->step->n_rows,
-                               .norm = op->norm};
+                               .norm = op->norm,
+                               .adapts = context->step_adapts};
     if (op->add != REG_NONE) {
         call.add = execution_reg(context, op->add);
         call.add_stride = (size_t)regs[op->add].width;
@@ -107,7 +108,9 @@ static void run_head(const struct worker *worker, const struct op *op) {
                                .in_stride = context->hidden_stride,
                                .n_rows = step->n_logit_rows,
                                .out = {context->logits},
-                               .out_stride = {context->logits_stride}};
+                               .out_stride = {context->logits_stride},
+                               .adapts = context->step_adapts,
+                               .rows = step->logit_rows};
     linear_run(worker, &call);
     if (spec->logit_softcap == 0.0f && spec->logit_scale == 1.0f) return;
     team_barrier(context->team, worker->thread);

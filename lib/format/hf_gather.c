@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "format/hf.h"
+#include "format/tensor_codes.h"
 #include "format/tensor_form.h"
 
 /* One tensor that is being put together. */
@@ -90,11 +91,29 @@ status hf_gather_finish(struct hf *hf) {
     return OK;
 }
 
+/* Codes of MXFP4, row after row: those of slice `index`, which has its dims already. */
+static status split_codes(struct hf *hf, int64_t index, struct tensor *slice) {
+    void *block;
+    TRY(arena_take(&hf->arena, sizeof *slice->codes, "tensors of experts", &block));
+    struct tensor_codes *codes = block;
+    *codes = *slice->codes;
+    codes->n_rows = slice->dims[1];
+    uint64_t rows = (uint64_t)codes->n_rows, first = (uint64_t)index * rows;
+    uint64_t row_bytes = (uint64_t)codes->n_cols / 2, row_scales = (uint64_t)codes->n_groups;
+    codes->codes.offset += first * row_bytes;
+    codes->codes.bytes = rows * row_bytes;
+    codes->scales.offset += first * row_scales;
+    codes->scales.bytes = rows * row_scales;
+    slice->codes = codes;
+    return OK;
+}
+
 status hf_gather_split(struct hf *hf, struct tensor *tensor) {
     int last = tensor->n_dims - 1;
     int64_t n = tensor->dims[last];
     void *block;
-    if (last < 1 || n < 1 || n > 4096 || tensor->dims[0] < 1)
+    bool other_codes = tensor->codes && (last < 2 || tensor->codes->layout != CODES_MXFP4);
+    if (last < 1 || other_codes || n < 1 || n > 4096 || tensor->dims[0] < 1)
         return fail(FORMAT, "%s: tensor '%.*s' isn't one of experts",
                     hf->parts[tensor->part].file.name, shown(tensor->name), tensor->name.data);
     TRY(arena_take(&hf->arena, (size_t)n * sizeof *tensor, "tensors of experts", &block));
@@ -106,8 +125,11 @@ status hf_gather_split(struct hf *hf, struct tensor *tensor) {
         slices[i] = *tensor;
         slices[i].n_dims = last;
         slices[i].dims[last] = 1;
-        slices[i].offset += (uint64_t)i * elements * stored;
         slices[i].bytes /= (uint64_t)n;
+        if (tensor->codes)
+            TRY(split_codes(hf, i, &slices[i]));
+        else
+            slices[i].offset += (uint64_t)i * elements * stored;
     }
     tensor->slices = slices;
     tensor->n_slices = n;

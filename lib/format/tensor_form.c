@@ -2,15 +2,19 @@
 
 #include <string.h>
 
+#include "base/parallel.h"
+
 size_t tensor_form_bytes(enum tensor_form form) {
     static const uint8_t bytes[] = {
-        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8, [TENSOR_F32] = 4, [TENSOR_F16] = 2, [TENSOR_BF16] = 2,
+        [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8,  [TENSOR_F32] = 4,
+        [TENSOR_F16] = 2,   [TENSOR_BF16] = 2, [TENSOR_CODES] = 0,
     };
     return bytes[form];
 }
 
 bool tensor_form_is_plain(const struct tensor *tensor) {
-    return tensor->form == TENSOR_AS_IS && !tensor->layout.stored_rows && !tensor->layout.n_groups;
+    return tensor->form == TENSOR_AS_IS && !tensor->layout.stored_rows &&
+           !tensor->layout.n_groups && !tensor->head_rows && !tensor->quantized;
 }
 
 static void convert(enum tensor_form form, const uint8_t *from, size_t n, float *values) {
@@ -28,8 +32,7 @@ static void convert(enum tensor_form form, const uint8_t *from, size_t n, float 
     case TENSOR_BF16:
         weight_type_traits[WEIGHT_BF16].dequantize(from, values, n);
         return;
-    case TENSOR_F32:
-    case TENSOR_AS_IS:
+    default:
         memcpy(values, from, n * sizeof *values);
     }
 }
@@ -63,6 +66,12 @@ static struct run run_of(const struct tensor_layout *layout, int64_t row) {
     if (parts[part] == 1) return (struct run){row * all + before, layout->n_groups - row, all};
     int64_t within = row % parts[part];
     return (struct run){row / parts[part] * all + before + within, parts[part] - within, 1};
+}
+
+int64_t tensor_form_stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run) {
+    struct run found = run_of(layout, row);
+    *run = found.step > 1 ? 1 : found.n;
+    return found.at;
 }
 
 enum { PIECE = 512 }; /* elements */
@@ -162,4 +171,46 @@ void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, str
         view->offset += (uint64_t)first * row_bytes;
     else
         view->layout.first_row += first;
+}
+
+/* ---- quantizing ---- */
+
+struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type) {
+    struct tensor quantized = *tensor;
+    int64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    if (!tensor->quantized) quantized.natural = tensor->type;
+    quantized.quantized = true;
+    quantized.type = type;
+    quantized.bytes = (uint64_t)rows * weight_type_row_bytes(type, (size_t)tensor->dims[0]);
+    return quantized;
+}
+
+struct rows {
+    const struct tensor *tensor;
+    const uint8_t *from;
+    uint8_t *to;
+};
+
+static void quantize_rows(void *argument, size_t begin, size_t end) {
+    const struct rows *rows = argument;
+    const struct tensor *tensor = rows->tensor;
+    size_t n_cols = (size_t)tensor->dims[0];
+    size_t from_bytes = weight_type_row_bytes(tensor->natural, n_cols);
+    size_t to_bytes = weight_type_row_bytes(tensor->type, n_cols);
+    for (size_t row = begin; row < end; row++)
+        for (size_t k = 0; k < n_cols; k += PIECE) { /* a multiple of every block */
+            size_t n = n_cols - k < PIECE ? n_cols - k : PIECE;
+            float values[PIECE];
+            weight_type_traits[tensor->natural].dequantize(
+                rows->from + row * from_bytes + weight_type_row_bytes(tensor->natural, k), values,
+                n);
+            weight_type_traits[tensor->type].quantize(
+                values, rows->to + row * to_bytes + weight_type_row_bytes(tensor->type, k), n);
+        }
+}
+
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to) {
+    enum { GRAIN = 16384 }; /* elements of a thread */
+    struct rows rows = {tensor, from, to};
+    parallel_run(n, GRAIN / ((size_t)tensor->dims[0] + 1) + 1, quantize_rows, &rows);
 }

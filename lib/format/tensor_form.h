@@ -16,6 +16,13 @@ status tensor_form_read(const struct file *file, const struct tensor *tensor, ui
  * other; of another, all of it once its last element is among them, else nothing. */
 void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, uint64_t *offset,
                        uint64_t *bytes);
+/* The stored row of a row, and how many follow it in both. */
+int64_t tensor_form_stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run);
+/* The same tensor as one of `type`, to which its values are quantized when they are asked for;
+ * dims[0] is a multiple of the type's block. */
+struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type);
+/* n rows of blocks from `from` on, quantized to the tensor's type; divided among threads. */
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to);
 /* A view of n rows from `first` on, of a matrix or vector of any form. */
 void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view);
 

@@ -31,7 +31,7 @@ enum op_kind {
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
-                   choices by expert: place p of an expert's first ... last */
+                    choices by expert: place p of an expert's first ... last */
     OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
     OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
                    the shared expert gives */

@@ -13,6 +13,7 @@
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
 #define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
 #define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
+#define MODEL_QUANTIZED SOURCE_ROOT "/tests/goldens/data/hf_quantized/gptq-order"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
 /* Stops a loop that no failure ends. */
@@ -102,6 +103,37 @@ static transformer_status try_open_parts(struct world *world) {
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
     world->model = NULL;
     return status;
+}
+
+/* Weights of codes with scales that are quantized once more. */
+static transformer_status try_open_quantized(struct world *world) {
+    transformer_model_options options = {.struct_size = sizeof options,
+                                         .path = MODEL_QUANTIZED,
+                                         .load_mode = TRANSFORMER_LOAD_READ,
+                                         .weight_type = TRANSFORMER_WEIGHTS_Q8_0,
+                                         .allocator = &world->allocator};
+    transformer_status status = transformer_model_open(&options, &world->model);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static int32_t count_bytes(void *user, const void *bytes, uint64_t n) {
+    *(uint64_t *)user += n;
+    return bytes == NULL;
+}
+
+static transformer_status try_convert(struct world *world) {
+    uint64_t n_bytes = 0;
+    const transformer_model_options model = {.struct_size = sizeof model,
+                                             .path = MODEL_FOLDER,
+                                             .weight_type = TRANSFORMER_WEIGHTS_F16,
+                                             .allocator = &world->allocator};
+    const transformer_convert_options options = {.struct_size = sizeof options,
+                                                 .model = &model,
+                                                 .write = count_bytes,
+                                                 .write_user = &n_bytes};
+    return transformer_model_convert(&options);
 }
 
 static transformer_status try_create_context(struct world *world) {
@@ -263,7 +295,8 @@ START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[])(struct world *) = {
-        try_open, try_open_window, try_open_folder, try_open_experts, try_open_parts};
+        try_open,       try_open_window,    try_open_folder, try_open_experts,
+        try_open_parts, try_open_quantized, try_convert};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -327,7 +360,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 10);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 14);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_allocation_of_a_context_with_experts, 0, 2);

@@ -62,15 +62,17 @@ static void divide(const uint8_t *data, size_t size, struct folder *folder) {
     }
 }
 
+/* A row at a time. */
 static void touch_tensors(struct checkpoint *checkpoint) {
     const struct tensor *tensor;
     for (size_t i = 0; (tensor = checkpoint_tensor_at(checkpoint, i)); i++) {
-        const struct weight_type_traits *traits = &weight_type_traits[tensor->type];
-        _Alignas(64) uint8_t scratch[512];
-        const void *block;
-        for (uint64_t at = 0; at < tensor->bytes; at += traits->block_bytes)
-            if (checkpoint_data(checkpoint, tensor, at, traits->block_bytes, scratch, &block) != OK)
-                abort();
+        const void *row;
+        if (tensor->dims[0] % weight_type_traits[tensor->type].block != 0) continue;
+        size_t n = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        void *scratch = malloc(n + 1);
+        for (uint64_t at = 0; n > 0 && at < tensor->bytes; at += n)
+            if (checkpoint_data(checkpoint, tensor, at, n, scratch, &row) != OK) abort();
+        free(scratch);
     }
 }
 
