@@ -12,6 +12,7 @@ struct attention_geometry {
     bool bidirectional; /* those behind it, too */
     int64_t n_heads, n_kv_heads;
     int64_t key_dim, value_dim;
+    bool values_in_keys;
 };
 
 struct attention_limits {

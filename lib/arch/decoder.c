@@ -53,7 +53,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"attention.sliding_window", 0, READS_WINDOW},
                    {"attn_logit_softcapping", 0, READS_SOFTCAPS},
                    {"final_logit_softcapping", 0, READS_SOFTCAPS},
-                   {"rope.scaling.yarn_log_multiplier", 0, 0}};
+                   {"rope.scaling.yarn_log_multiplier", 0, READS_YARN_LOG}};
     for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
         if (!(keys->switches & must_be[i].unless))
             TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
@@ -100,21 +100,19 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
                     file, keys->prefix, spec->n_embd, a->n_heads);
     int64_t value_length = a->head_dim;
     TRY(keys_i64_or(keys, "attention.value_length", 1, MAX_WIDTH, &value_length));
-    if (value_length != a->head_dim)
-        return fail(UNSUPPORTED,
-                    "%s: '%s.attention.value_length' is %" PRId64 ", keys have %" PRId64, file,
-                    keys->prefix, value_length, a->head_dim);
-    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM)
+    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM || value_length > MAX_HEAD_DIM)
         return fail(FORMAT,
-                    "%s: '%s.attention.key_length': a head has %" PRId64 " dims, must be 1 to %d",
-                    file, keys->prefix, a->head_dim, MAX_HEAD_DIM);
+                    "%s: '%s.attention.key_length', value_length: a head has %" PRId64
+                    " and %" PRId64 " dims, must be 1 to %d",
+                    file, keys->prefix, a->head_dim, value_length, MAX_HEAD_DIM);
+    a->value_dim = value_length;
 
     a->scale = 1.0f / sqrtf((float)a->head_dim);
     TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &a->scale));
     a->rope = 0;
     a->kv_stream = (int)layer;
     spec->kv_streams[layer] = (struct kv_stream_spec){
-        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim};
+        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = value_length};
     return OK;
 }
 
@@ -135,7 +133,9 @@ status decoder_check_window(const struct keys *keys) {
 
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec,
                                    int64_t layer) {
-    if (spec->layers[layer].attention.head_dim == spec->layers[0].attention.head_dim) return OK;
+    const struct attention_spec *a = &spec->layers[layer].attention,
+                                *first = &spec->layers[0].attention;
+    if (a->head_dim == first->head_dim && a->value_dim == first->value_dim) return OK;
     return fail(UNSUPPORTED, "%s: '%s.attention.head_count' gives layers different head sizes",
                 checkpoint_name(keys->file), keys->prefix);
 }
@@ -240,16 +240,18 @@ status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention) {
     struct attention_spec *a = attention;
-    int64_t q = a->n_heads * a->head_dim, kv = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t q = a->n_heads * a->head_dim, k = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t value_dim = attention_value_dim(a), v = a->n_kv_heads * value_dim;
     if (bind_has(binder, "blk.%d.attn_qkv", layer)) {
-        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, kv, kv}, n,
+        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, k, v}, n,
                               (struct linear_spec *[]){&a->q, &a->k, &a->v}));
     } else {
         TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, k, n, &a->k));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, v, n, &a->v));
     }
-    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n, q, &a->out);
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n,
+                       a->n_heads * value_dim, &a->out);
 }
 
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,

@@ -120,7 +120,7 @@ status hf_gather_split(struct hf *hf, struct tensor *tensor) {
     struct tensor *slices = block;
     uint64_t elements = (uint64_t)tensor->dims[0] * (uint64_t)(last > 1 ? tensor->dims[1] : 1);
     size_t stored = tensor_form_bytes(tensor->form);
-    if (!stored) stored = weight_type_row_bytes(tensor->type, 1);
+    if (!stored && !tensor->codes) stored = weight_type_row_bytes(tensor->type, 1);
     for (int64_t i = 0; i < n; i++) {
         slices[i] = *tensor;
         slices[i].n_dims = last;

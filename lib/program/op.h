@@ -27,8 +27,10 @@ enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
                   too */
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
+    OP_HEADS,  /* of every head h: out's floats h * out_head on = W[h] times in's h * in_head on */
     OP_NORM,   /* out = n(in), which may be one register */
-    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
+    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages. Latent attention: v is
+                      none, the dims of q that are rotated come from the register after it */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
                     choices by expert: place p of an expert's first ... last */
@@ -68,9 +70,13 @@ struct op {
             enum activation activation;
         } linear;
         const struct attention_spec
-            *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
-        float scale;    /* EMBED */
-        int64_t width;  /* NORM: floats of a row */
+            *attention; /* ROPE_STORE: in q, out k, v, q before. ATTENTION: in q, out[0] */
+        struct {
+            const struct linear_spec *weight; /* [n_heads][rows][cols] */
+            int64_t in_head, out_head;        /* floats from head to head */
+        } heads;
+        float scale;   /* EMBED */
+        int64_t width; /* NORM: floats of a row */
         struct {
             bool add;   /* to what `out` has */
             reg shared; /* + sigmoid(shared_gate) * shared, each REG_NONE: none */

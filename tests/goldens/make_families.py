@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 import golden_file
 import random_model
 import make_quantized
-from families import FAMILIES, head_dim, joined
+from families import FAMILIES, ROPE, head_dim, joined
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 LENGTH = 80  # crosses a page of 64 positions, and every window
@@ -43,6 +43,20 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "deepseek_v2-lite": dict(q_lora_rank=None, attention_bias=True, mlp_bias=True, v_head_dim=20),
+    "deepseek_v2-yarn": dict(kv_lora_rank=40, qk_rope_head_dim=16, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+        "mscale": 0.707, "mscale_all_dim": 0.707}),
+    "deepseek_v2-experts": dict(first_k_dense_replace=1, routed_scaling_factor=2.5,
+                                topk_method="group_limited_greedy"),
+    "deepseek_v2-greedy": dict(first_k_dense_replace=0, q_lora_rank=None, n_shared_experts=2, num_experts_per_tok=2,
+                               tie_word_embeddings=True),
+    "deepseek_v3-experts": dict(first_k_dense_replace=1, n_shared_experts=2, n_routed_experts=12),
+    "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
+                                 routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
+    "minicpm3-4b": dict(hidden_size=64, v_head_dim=None, scale_emb=12, scale_depth=1.4, dim_model_base=256,
+                        tie_word_embeddings=True),
+    "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
     "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
                              num_local_experts=3, num_experts_per_tok=3),
     "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
@@ -75,7 +89,11 @@ QUANTIZED = {
 }
 
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
-SHARP = ("attn_q.", "attn_k.", "attn_qkv.", "output.weight")
+SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_k_b.", "attn_qkv.", "output.weight")
+
+
+def is_f16(family, target):
+    return any(part in target for part in family.get("f16", ()))
 
 
 def fill(name, family, model, names):
@@ -104,7 +122,12 @@ def fill(name, family, model, names):
                 inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
+            if is_f16(family, target):
+                values = values.astype(np.float16)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+        for key, buffer in model.named_buffers():
+            if "exp_probs_b" in names.get(key, ""):
+                buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(buffer.shape)))
 
 
 def tensor_names(family, n_layers):
@@ -140,7 +163,7 @@ def metadata(config, family):
     if head_dim(config) != config.hidden_size // n_heads:
         keys["attention.key_length"] = keys["attention.value_length"] = head_dim(config)
     keys.update(family["keys"](config) if "keys" in family else {})
-    return keys
+    return {suffix: value for suffix, value in keys.items() if value is not None}
 
 
 def write_key(writer, name, value):
@@ -225,6 +248,7 @@ def make(name):
     folder = os.path.join(DATA, "quantized" if encoded else "families")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name + ".gguf")
+    architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     for suffix, value in metadata(config, family).items():
@@ -243,7 +267,7 @@ def make(name):
             if target in encoded:
                 writer.add_tensor(target, encoded[target][1], raw_dtype=encoded[target][0])
             else:
-                writer.add_tensor(target, np.ascontiguousarray(part))
+                writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

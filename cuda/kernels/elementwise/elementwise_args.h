@@ -93,7 +93,9 @@ struct norm_args {
     uint32_t n_rows, n_cols, n_padded;
     float *scale;    /* [n_rows] of ACTIVATION_F16 */
     float add_scale; /* what is added is multiplied by it; 0: as it is */
-    uint32_t padding;
+    /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.
+     * 0: none. Without `add`. */
+    uint32_t head_rows, in_head, padding;
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
