@@ -61,11 +61,14 @@ static bool matches(struct text name, const char *pattern, int64_t *layer, int64
     return memcmp(name.data, pattern, any_end ? n - 1 : n) == 0;
 }
 
+/* A pattern ends at its "|". */
 static int write_name(char *name, size_t size, const char *pattern, int64_t layer) {
     const char *mark = strstr(pattern, "%d");
-    return mark ? snprintf(name, size, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern, layer,
-                           mark + 2)
-                : snprintf(name, size, "%s", pattern);
+    int n = (int)strcspn(pattern, "|");
+    if (!mark || mark - pattern >= n) return snprintf(name, size, "%.*s", n, pattern);
+    int before = (int)(mark - pattern);
+    return snprintf(name, size, "%.*s%" PRId64 "%.*s", before, pattern, layer, n - before - 2,
+                    mark + 2);
 }
 
 static status make_name(struct hf *hf, const char *pattern, int64_t layer, struct text *made) {
@@ -196,8 +199,8 @@ bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t
     for (const struct hf_tensor *row = family->tensors; row->name; row++) {
         int64_t layer, expert;
         bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED;
-        if (!row->target || !plain || !matches(own, row->name, &layer, &expert) ||
-            layer >= n_layers || expert >= 0)
+        if (!row->target || !plain || strchr(row->target, '|') ||
+            !matches(own, row->name, &layer, &expert) || layer >= n_layers || expert >= 0)
             continue;
         write_name(target, size, row->target, layer);
         return true;
@@ -239,6 +242,11 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
         convert(tensor, row->values == HF_ADD_ONE);
         TRY(lay_out(hf, row->values, tensor));
         struct text target;
+        const char *second = strchr(row->target, '|');
+        if (second) {
+            TRY(make_name(hf, second + 1, layer, &target));
+            TRY(hf_gather_halve(hf, tensor, target));
+        }
         TRY(make_name(hf, row->target, layer, &target));
         if (expert >= 0) return hf_gather_add(hf, tensor, target, expert);
         tensor->name = target;
