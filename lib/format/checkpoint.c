@@ -457,44 +457,10 @@ static status read_codes(struct checkpoint *checkpoint, const struct tensor *ten
     for (int64_t now; left > 0; row += now, left -= now, to += (size_t)now * row_bytes) {
         struct tensor_run run = tensor_form_run(&tensor->layout, row);
         now = run.step > 1 ? 1 : run.n < left ? run.n : left;
-        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory,
-                              tensor->codes_row + run.at, now, to));
+        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory, run.at, now,
+                              to));
     }
     return OK;
-}
-
-/* Of a matrix that isn't plain floats of the file, all of it is made first. */
-static status read_blocks(struct checkpoint *checkpoint, const struct tensor *tensor,
-                          uint64_t offset, size_t n, void *to) {
-    const struct file *file = &checkpoint->parts[tensor->part].file;
-    size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
-    if (tensor->form != TENSOR_CODES && !tensor->quantized)
-        return tensor_blocks_read(file, tensor, offset / row_bytes, n / row_bytes, to);
-    struct tensor matrix = *tensor, part = *tensor;
-    matrix.blocks = (struct tensor_blocks){0};
-    matrix.type = tensor->blocks.stored;
-    if (tensor->blocks.transposed) matrix.dims[0] = tensor->dims[1];
-    matrix.dims[1] = tensor->blocks.rows * tensor->dims[2];
-    matrix.dims[2] = 1;
-    matrix.n_dims = 2;
-    size_t bytes = weight_type_row_bytes(matrix.type, (size_t)matrix.dims[0]);
-    const void *made;
-    void *scratch;
-    matrix.bytes = (uint64_t)matrix.dims[1] * bytes;
-    TRY(memory_take_array(checkpoint->memory, (size_t)matrix.dims[1], bytes, "reading weights",
-                          &scratch));
-    status result = checkpoint_data(checkpoint, &matrix, 0, (size_t)matrix.bytes, scratch, &made);
-    if (result == OK) {
-        struct file memory;
-        file_open_memory(&memory, file->name, made, (size_t)matrix.bytes);
-        part.form = TENSOR_AS_IS;
-        part.offset = 0;
-        part.layout = (struct tensor_layout){0};
-        part.quantized = false;
-        result = tensor_blocks_read(&memory, &part, offset / row_bytes, n / row_bytes, to);
-    }
-    memory_give(checkpoint->memory, scratch);
-    return result;
 }
 
 /* Row 2 i of a head is row i of the file, 2 i + 1 is row i + half: a head at a time. */
@@ -556,7 +522,9 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
         return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (tensor->blocks.rows) {
         *data = scratch;
-        return read_blocks(checkpoint, tensor, offset, n, scratch);
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        return tensor_blocks_read(checkpoint, checkpoint->memory, tensor, offset / row_bytes,
+                                  n / row_bytes, scratch);
     }
     if (tensor->quantized) {
         *data = scratch;

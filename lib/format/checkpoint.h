@@ -112,13 +112,14 @@ enum tensor_form {
     TENSOR_CODES /* with scales in tensors of their own: tensor_codes.h */
 };
 struct tensor_codes;
+struct tensor;
 
 /* A stack of matrices that are parts of the blocks of rows of one matrix: of block i the rows from
  * `first` on. Such a tensor is read by whole rows. */
 struct tensor_blocks {
-    int64_t rows, first; /* rows of a block; 0: the tensor is as it lies in the file */
-    bool transposed;     /* each part, whose rows then are columns of the file's */
-    enum weight_type stored;
+    int64_t rows, first;         /* rows of a block; 0: the tensor is as it lies in the file */
+    bool transposed;             /* each part, whose rows then are columns of the file's */
+    const struct tensor *source; /* that matrix */
 };
 
 /* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
@@ -138,7 +139,6 @@ struct tensor {
     enum tensor_form form;
     float add;                        /* to each element of a tensor that is converted */
     const struct tensor_codes *codes; /* of TENSOR_CODES */
-    int64_t codes_row;                /* of them: where the rows that the layout is about begin */
     struct tensor_layout layout;
     int64_t head_rows; /* rows of a head, elements of a vector: the second half of them is to lie
                           between those of the first; 0: as they are */

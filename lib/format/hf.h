@@ -21,9 +21,10 @@ struct hf {
     const struct hf_family *family;
     int64_t n_layers, head_dim;
     bool dense[HF_MOST_LAYERS]; /* layers without experts, of a family that has them */
-    bool interleaves;           /* rows of q and k: the GGUF family rotates adjacent pairs */
-    struct hf_quantized quantized;
     struct hf_gathered *gathered;
+    struct hf_half *halves;
+    bool interleaves; /* rows of q and k: the GGUF family rotates adjacent pairs */
+    struct hf_quantized quantized;
     struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
@@ -79,12 +80,15 @@ status hf_tensors_rename(struct hf *hf);
 /* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
  * one of them where it belongs, under `name` with the layer in it. */
 status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
-/* Adds the tensors they are to the table, which has room for them. FORMAT  one is missing or unlike
- * the others. */
+/* Adds these tensors, and second halves, to the table. FORMAT  a matrix is missing or unlike the
+ * others. */
 status hf_gather_finish(struct hf *hf);
 /* A tensor [n_slices][rows][cols], or vectors [n_slices][n], as slices that lie one after the
  * other. */
 status hf_gather_split(struct hf *hf, struct tensor *tensor);
+/* Leaves a tensor the first half of its rows, or of those of each expert; the second half becomes a
+ * tensor of that name. */
+status hf_gather_halve(struct hf *hf, struct tensor *tensor, struct text name);
 /* What a tensor is once its slices have their shape. */
 void hf_gather_join(struct tensor *tensor);
 /* The name of a tensor of that family ("model.layers.0.self_attn.q_proj.weight") to readers, false:

@@ -55,7 +55,8 @@ struct hf_tensor {
     /* A %d for the layer; a second one for the expert: the matrices of all become one tensor.
      * "name*": whatever begins so. Without prefix; NULL: the table's end. */
     const char *name;
-    const char *target; /* NULL: passed over */
+    const char *target; /* NULL: passed over; "a|b": the first half of the rows (of each expert),
+                           and the second */
     const char *when;   /* then it is required, or another row with this target; "?": it never is */
     enum hf_values values;
     enum hf_layers layers; /* that have it */

@@ -61,11 +61,14 @@ static bool matches(struct text name, const char *pattern, int64_t *layer, int64
     return memcmp(name.data, pattern, any_end ? n - 1 : n) == 0;
 }
 
+/* A pattern ends at its "|". */
 static int write_name(char *name, size_t size, const char *pattern, int64_t layer) {
     const char *mark = strstr(pattern, "%d");
-    return mark ? snprintf(name, size, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern, layer,
-                           mark + 2)
-                : snprintf(name, size, "%s", pattern);
+    int n = (int)strcspn(pattern, "|");
+    if (!mark || mark - pattern >= n) return snprintf(name, size, "%.*s", n, pattern);
+    int before = (int)(mark - pattern);
+    return snprintf(name, size, "%.*s%" PRId64 "%.*s", before, pattern, layer, n - before - 2,
+                    mark + 2);
 }
 
 static status make_name(struct hf *hf, const char *pattern, int64_t layer, struct text *made) {
@@ -98,14 +101,15 @@ static void transpose(struct tensor *tensor) {
     tensor->dims[1] = stored;
 }
 
-/* Experts' matrices, or their vectors. */
+/* Experts' matrices, or their vectors. Blocks of MXFP4 lie along the inputs: they are not
+ * transposed. */
 static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor *tensor) {
+    if (values == HF_TRANSPOSED && tensor->form == TENSOR_CODES) return OK;
     TRY(hf_gather_split(hf, tensor));
     struct tensor *slices = (struct tensor *)tensor->slices;
     for (int64_t i = 0; i < tensor->n_slices; i++) {
         bool matrix = slices[i].n_dims == 2;
-        /* Codes are [outputs][inputs] already. */
-        if (matrix && slices[i].form != TENSOR_CODES) transpose(&slices[i]);
+        if (matrix && tensor->form != TENSOR_CODES) transpose(&slices[i]);
         if (values != HF_IN_TURNS) continue;
         int64_t rows = slices[i].dims[matrix ? 1 : 0];
         if (rows % 2)
@@ -122,13 +126,13 @@ static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor
 /* What the family's table says about a tensor's rows. */
 static status lay_out(struct hf *hf, enum hf_values values, struct tensor *tensor) {
     bool matrix = tensor->n_dims == 2;
+    /* Packed along the other dimension, codes have one order whatever module they are of. */
+    bool packed =
+        hf->quantized.method == HF_QUANTIZATION_AWQ || hf->quantized.method == HF_QUANTIZATION_GPTQ;
     if (values == HF_IN_TURNS || (values == HF_TRANSPOSED && tensor->n_dims == 3))
         return lay_out_slices(hf, values, tensor);
     if (values == HF_TRANSPOSED && tensor->form == TENSOR_CODES) {
-        /* Packed along the other dimension, codes have one order whatever module they are of. */
-        if (hf->quantized.method == HF_QUANTIZATION_AWQ ||
-            hf->quantized.method == HF_QUANTIZATION_GPTQ)
-            return OK;
+        if (packed) return OK;
         return fail(UNSUPPORTED, "%s: tensor '%.*s' is quantized and transposed",
                     hf->parts[tensor->part].file.name,
                     tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data);
@@ -195,8 +199,8 @@ bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t
     for (const struct hf_tensor *row = family->tensors; row->name; row++) {
         int64_t layer, expert;
         bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED;
-        if (!row->target || !plain || !matches(own, row->name, &layer, &expert) ||
-            layer >= n_layers || expert >= 0)
+        if (!row->target || !plain || strchr(row->target, '|') ||
+            !matches(own, row->name, &layer, &expert) || layer >= n_layers || expert >= 0)
             continue;
         write_name(target, size, row->target, layer);
         return true;
@@ -247,6 +251,11 @@ static status rename_one(struct hf *hf, size_t index, int64_t *counts, bool *kee
         convert(tensor, row->values == HF_ADD_ONE);
         TRY(lay_out(hf, row->values, tensor));
         struct text target;
+        const char *second = strchr(row->target, '|');
+        if (second) {
+            TRY(make_name(hf, second + 1, layer, &target));
+            TRY(hf_gather_halve(hf, tensor, target));
+        }
         TRY(make_name(hf, row->target, layer, &target));
         if (expert >= 0) return hf_gather_add(hf, tensor, target, expert);
         tensor->name = target;

@@ -30,7 +30,7 @@ void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t 
 void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view);
 
 /* tensor_blocks.c: rows [first, first + n) of a tensor with blocks, counted through its stack. */
-status tensor_blocks_read(const struct file *file, const struct tensor *tensor, uint64_t first,
-                          uint64_t n, void *rows);
+status tensor_blocks_read(struct checkpoint *checkpoint, struct memory *memory,
+                          const struct tensor *tensor, uint64_t first, uint64_t n, void *rows);
 
 #endif

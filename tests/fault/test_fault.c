@@ -91,6 +91,20 @@ static transformer_status try_open_folder(struct world *world) {
     return status;
 }
 
+static transformer_status try_open_experts(struct world *world) {
+    transformer_status status = open_model(world, MODEL_WITH_EXPERTS);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_parts(struct world *world) {
+    transformer_status status = open_model(world, MODEL_WITH_PARTS);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
 /* Weights of codes with scales that are quantized once more. */
 static transformer_status try_open_quantized(struct world *world) {
     transformer_model_options options = {.struct_size = sizeof options,
@@ -99,13 +113,6 @@ static transformer_status try_open_quantized(struct world *world) {
                                          .weight_type = TRANSFORMER_WEIGHTS_Q8_0,
                                          .allocator = &world->allocator};
     transformer_status status = transformer_model_open(&options, &world->model);
-    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
-    world->model = NULL;
-    return status;
-}
-
-static transformer_status try_open_experts(struct world *world) {
-    transformer_status status = open_model(world, MODEL_WITH_EXPERTS);
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
     world->model = NULL;
     return status;
@@ -145,13 +152,6 @@ static transformer_status try_convert(struct world *world) {
                                                  .write = count_bytes,
                                                  .write_user = &n_bytes};
     return transformer_model_convert(&options);
-}
-
-static transformer_status try_open_parts(struct world *world) {
-    transformer_status status = open_model(world, MODEL_WITH_PARTS);
-    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
-    world->model = NULL;
-    return status;
 }
 
 static transformer_status try_create_context(struct world *world) {

@@ -197,14 +197,15 @@ static int is_folder(const struct dirent *entry) {
     return !strchr(entry->d_name, '.');
 }
 
-/* Models of data/small as Hugging Face folders; and quantized ones, which have their own logits. */
+/* Models of data/small and data/families as Hugging Face folders; and quantized ones, which have
+ * their own logits. */
 static int run_hf(void) {
     static const struct {
-        const char *models, *logits;
+        const char *models, *logits, *others; /* where the logits are, or else */
         int n_models;
         double divergence_tolerance;
-    } folders[] = {{"hf", "small", 16, UNQUANTIZED_TOLERANCE},
-                   {"hf_quantized", "hf_quantized", 15, DIVERGENCE_TOLERANCE}};
+    } folders[] = {{"hf", "small", "families", 16, UNQUANTIZED_TOLERANCE},
+                   {"hf_quantized", "hf_quantized", "quantized", 16, DIVERGENCE_TOLERANCE}};
     for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
         char models[1024], logits[1024], file[300], path[2048];
         struct dirent **entries = NULL;
@@ -215,7 +216,8 @@ static int run_hf(void) {
             snprintf(file, sizeof file, "%s.logits", entries[i]->d_name);
             snprintf(logits, sizeof logits, "%s/%s", data(), folders[f].logits);
             snprintf(path, sizeof path, "%s/%s", logits, file);
-            if (access(path, R_OK) != 0) snprintf(logits, sizeof logits, "%s/families", data());
+            if (access(path, R_OK) != 0)
+                snprintf(logits, sizeof logits, "%s/%s", data(), folders[f].others);
             check_small(logits, models, file, folders[f].divergence_tolerance);
             free(entries[i]);
         }
