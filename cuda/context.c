@@ -264,6 +264,12 @@ static uint64_t host_bytes(const struct program *program, const struct backend_l
            memory_cost((size_t)limits->max_logit_rows);
 }
 
+/* What no kernel does. */
+static status check_program(const struct program *program) {
+    if (!program->spec->embedding_in.weight.tensor) return OK;
+    return fail(UNSUPPORTED, "a GPU has no kernel for embeddings that are projected");
+}
+
 status cuda_context_bytes(const struct program *program, const struct backend_choice *choice,
                           const struct backend_limits *limits, struct backend_bytes *bytes) {
     struct cuda_properties properties;
@@ -272,6 +278,7 @@ status cuda_context_bytes(const struct program *program, const struct backend_ch
     struct sizes sizes;
     int ordinal;
     status result;
+    TRY(check_program(program));
     TRY(device_list_find(choice->device, &ordinal, &properties));
     TRY_OR_EXIT(take_attentions(program->memory, program, &attentions));
     TRY_OR_EXIT(find_attentions(&properties, program, limits, &attentions));
@@ -464,6 +471,7 @@ status cuda_context_create(struct memory *memory, const struct backend_model *mo
                            const struct program *program, const struct backend_limits *limits,
                            struct backend_context **context) {
     struct backend_context *fresh;
+    TRY(check_program(program));
     TRY(MEMORY_TAKE_ONE(memory, "the context's buffers", &fresh));
     fresh->memory = memory;
     fresh->model = model;

@@ -11,17 +11,12 @@
 #include "console.h"
 
 static const char *const kind_hints[] = {
-    [ARGUMENT_FLAG] = "",
-    [ARGUMENT_TEXT] = " TEXT",
-    [ARGUMENT_FILE] = " FILE",
-    [ARGUMENT_COUNT] = " N",
-    [ARGUMENT_POSITIVE] = " N",
-    [ARGUMENT_INT32] = " N",
-    [ARGUMENT_SEED] = " N",
-    [ARGUMENT_NUMBER] = " X",
-    [ARGUMENT_FRACTION] = " X",
-    [ARGUMENT_KV] = " f32|f16|bf16",
-    [ARGUMENT_DEVICE] = " cpu|cuda|cuda:N",
+    [ARGUMENT_FLAG] = "",         [ARGUMENT_TEXT] = " TEXT",
+    [ARGUMENT_FILE] = " FILE",    [ARGUMENT_COUNT] = " N",
+    [ARGUMENT_POSITIVE] = " N",   [ARGUMENT_INT32] = " N",
+    [ARGUMENT_SEED] = " N",       [ARGUMENT_NUMBER] = " X",
+    [ARGUMENT_FRACTION] = " X",   [ARGUMENT_KV] = " f32|f16|bf16",
+    [ARGUMENT_WEIGHTS] = " TYPE", [ARGUMENT_DEVICE] = " cpu|cuda|cuda:N",
 };
 
 static _Noreturn void print_help(const char *program, const char *purpose,
@@ -35,6 +30,22 @@ static _Noreturn void print_help(const char *program, const char *purpose,
         printf("  %s%-*s %s\n", a->name, 24 - (int)strlen(a->name), kind_hints[a->kind], a->help);
     console_flush();
     exit(0);
+}
+
+static uint32_t read_weight_type(const char *name, const char *text) {
+    static const char *const types[] = {
+        [TRANSFORMER_WEIGHTS_F32] = "F32",   [TRANSFORMER_WEIGHTS_F16] = "F16",
+        [TRANSFORMER_WEIGHTS_BF16] = "BF16", [TRANSFORMER_WEIGHTS_Q4_0] = "Q4_0",
+        [TRANSFORMER_WEIGHTS_Q4_1] = "Q4_1", [TRANSFORMER_WEIGHTS_Q5_0] = "Q5_0",
+        [TRANSFORMER_WEIGHTS_Q5_1] = "Q5_1", [TRANSFORMER_WEIGHTS_Q8_0] = "Q8_0",
+        [TRANSFORMER_WEIGHTS_Q2_K] = "Q2_K", [TRANSFORMER_WEIGHTS_Q3_K] = "Q3_K",
+        [TRANSFORMER_WEIGHTS_Q4_K] = "Q4_K", [TRANSFORMER_WEIGHTS_Q5_K] = "Q5_K",
+        [TRANSFORMER_WEIGHTS_Q6_K] = "Q6_K"};
+    for (uint32_t i = 1; i < sizeof types / sizeof *types; i++)
+        if (strcmp(text, types[i]) == 0) return i;
+    console_usage_error("%s: '%s' is none of F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, "
+                        "Q3_K, Q4_K, Q5_K, Q6_K",
+                        name, text);
 }
 
 /* Digits alone: strtoull would take white space, a sign and, on overflow, its largest number. */
@@ -113,6 +124,9 @@ static void read_value(const struct argument *argument, const char *text) {
         break;
     case ARGUMENT_KV:
         *(uint32_t *)argument->value = read_kv_type(name, text);
+        break;
+    case ARGUMENT_WEIGHTS:
+        *(uint32_t *)argument->value = read_weight_type(name, text);
         break;
     case ARGUMENT_DEVICE:
         *(int32_t *)argument->value = read_device(name, text);

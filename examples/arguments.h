@@ -13,6 +13,7 @@ enum argument_kind {
     ARGUMENT_NUMBER,   /* float, finite, 0 or more */
     ARGUMENT_FRACTION, /* float, 0 to 1 */
     ARGUMENT_KV,       /* uint32_t, TRANSFORMER_KV_... of f32, f16 or bf16 */
+    ARGUMENT_WEIGHTS,  /* uint32_t, TRANSFORMER_WEIGHTS_... by name */
     ARGUMENT_DEVICE    /* int32_t, the number of the device named */
 };
 

@@ -43,7 +43,9 @@ int main(int argc, char **argv) {
     const char *path = NULL, *list = NULL, *source_list = NULL;
     int all = 0;
     int32_t n_threads = 0, device = 0;
-    uint32_t kv_type = TRANSFORMER_KV_F32;
+    uint32_t kv_type = TRANSFORMER_KV_F32, weight_type = TRANSFORMER_WEIGHTS_AS_IS;
+    transformer_sequence_options adapted = {.struct_size = sizeof adapted};
+    const char *adapter_path = NULL;
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &path, "a GGUF file or a Hugging Face folder", 1},
         {"--tokens", ARGUMENT_TEXT, &list, "token ids, 1,2,3 say", 1},
@@ -53,6 +55,10 @@ int main(int argc, char **argv) {
         {"--threads", ARGUMENT_INT32, &n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &kv_type, "type of the KV cache, default f32", 0},
+        {"--adapter", ARGUMENT_TEXT, &adapter_path, "a LoRA adapter: a PEFT folder or a GGUF file",
+         0},
+        {"--adapter-scale", ARGUMENT_NUMBER, &adapted.adapter_scale, "default 1", 0},
+        {"--type", ARGUMENT_WEIGHTS, &weight_type, "quantize the matrices while loading", 0},
         {0}};
     arguments_read(argc, argv,
                    "Prints {\"logits\":[[...]...]} of a sequence of tokens; {\"hidden\":...} of an "
@@ -62,7 +68,7 @@ int main(int argc, char **argv) {
     int32_t *tokens = arguments_token_ids(list, ',', "--tokens", &n_tokens), *source = NULL;
     if (source_list) source = arguments_token_ids(source_list, ',', "--source", &n_source);
 
-    transformer_model *model = model_open(path, device);
+    transformer_model *model = model_open_as(path, device, weight_type);
     transformer_model_details details = model_details(model);
     int score = details.n_labels > 0, hidden = !details.has_logits && !score;
     transformer_context_options options = {.struct_size = sizeof options,
@@ -79,7 +85,9 @@ int main(int argc, char **argv) {
     transformer_context *context = NULL;
     transformer_sequence *sequence = NULL;
     console_require(transformer_context_create(model, &options, &context));
-    console_require(transformer_sequence_create(context, NULL, &sequence));
+    if (adapter_path) adapted.adapter = model_adapter(model, adapter_path);
+    console_require(transformer_sequence_create(context, &adapted, &sequence));
+    transformer_adapter_close(adapted.adapter);
     if (source) console_require(transformer_sequence_set_source(sequence, source, n_source, NULL));
     console_require(transformer_sequence_append(sequence, tokens, n_tokens, &keep));
     printf(score ? "{\"score\":" : hidden ? "{\"hidden\":[" : "{\"logits\":[");

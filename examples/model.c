@@ -7,8 +7,12 @@
 #include "console.h"
 
 transformer_model *model_open(const char *path, int32_t device) {
+    return model_open_as(path, device, TRANSFORMER_WEIGHTS_AS_IS);
+}
+
+transformer_model *model_open_as(const char *path, int32_t device, uint32_t weight_type) {
     transformer_model_options options = {
-        .struct_size = sizeof options, .path = path, .device = device};
+        .struct_size = sizeof options, .path = path, .device = device, .weight_type = weight_type};
     if (console_has_terminal()) {
         options.progress = console_progress;
         options.progress_user = (void *)"loading";
@@ -16,6 +20,13 @@ transformer_model *model_open(const char *path, int32_t device) {
     transformer_model *model = NULL;
     console_require(transformer_model_open(&options, &model));
     return model;
+}
+
+transformer_adapter *model_adapter(transformer_model *model, const char *path) {
+    const transformer_adapter_options options = {.struct_size = sizeof options, .path = path};
+    transformer_adapter *adapter = NULL;
+    console_require(transformer_adapter_open(model, &options, &adapter));
+    return adapter;
 }
 
 transformer_model_details model_details(const transformer_model *model) {

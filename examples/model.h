@@ -8,6 +8,9 @@
 
 /* With a progress bar where stderr is a terminal. */
 transformer_model *model_open(const char *path, int32_t device);
+/* weight_type: TRANSFORMER_WEIGHTS_... */
+transformer_model *model_open_as(const char *path, int32_t device, uint32_t weight_type);
+transformer_adapter *model_adapter(transformer_model *model, const char *path);
 transformer_model_details model_details(const transformer_model *model);
 
 /* The tokens of text; the caller frees them. NULL options are the library's defaults. */

@@ -27,12 +27,26 @@ struct backend_limits {
     const transformer_executor *executor; /* or NULL */
 };
 
+/* y += scale * B (A x), LoRA of arXiv:2106.09685, beside y = W x. rank 0: nothing. */
+struct adapter_weight {
+    const float *a, *b; /* [rank][cols], [rows][rank] */
+    int64_t rank;
+    float scale;
+};
+
+struct backend_adapter {
+    struct adapter_weight *weights; /* [spec.n_weights] */
+    int64_t max_rank;
+};
+
 struct step_sequence {
     int64_t position;          /* of its first row in this step */
     int64_t first_row, n_rows; /* consecutive rows of the step */
     int64_t n_source;          /* positions of its source, which cross attention sees */
     const int32_t *const
         *pages; /* [n_groups][position / KV_PAGE_TOKENS]; -1 where a window has passed */
+    const struct backend_adapter *adapter; /* NULL: none */
+    float adapter_scale;                   /* times the adapter's own */
 };
 
 /* A token to be chosen from a kept row's logits as lib/sampling does it, without bias and
@@ -109,6 +123,8 @@ struct backend {
     void (*context_destroy)(struct backend_context *context); /* NULL does nothing */
     int (*n_threads)(const struct backend_context *context);
 
+    /* Room for steps with adapters of at most this rank. NULL: the backend has no adapters. */
+    status (*reserve_adapters)(struct backend_context *context, int64_t max_rank);
     /* Keys and values of one page to another, before any later step. */
     status (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
     /* The largest vocabulary from which run chooses tokens itself; 0: a step has no samples. */

@@ -22,6 +22,9 @@ static status check_options(const transformer_model_options *options) {
         return fail(INVALID_ARGUMENT, "allocator: allocate or release is NULL");
     if (options->load_mode > TRANSFORMER_LOAD_READ)
         return fail(UNSUPPORTED, "load_mode %" PRIu32 " is not known", options->load_mode);
+    if (options->weight_type > TRANSFORMER_WEIGHTS_Q6_K)
+        return fail(UNSUPPORTED, "weight_type %" PRIu32 " is not known", options->weight_type);
+    TRY(options_check_reserved("transformer_model_options", options->reserved));
     TRY(options_check_mode("copy", options->copy));
     return options_check_mode("cpu_amx", options->cpu_amx);
 }
@@ -61,6 +64,22 @@ transformer_status transformer_model_estimate(const transformer_model_options *m
     TRY(measured);
     options_write(estimate, &result, sizeof result);
     return OK;
+}
+
+transformer_status transformer_model_convert(const transformer_convert_options *options) {
+    transformer_convert_options ours;
+    transformer_model_options model;
+    TRY(options_require("options", options));
+    TRY(OPTIONS_READ(convert_options, options, &ours));
+    TRY(options_require("model", ours.model));
+    if (!ours.write) return fail(INVALID_ARGUMENT, "write is NULL");
+    TRY(OPTIONS_READ(model_options, ours.model, &model));
+    TRY(check_options(&model));
+    fenv_t host;
+    float_environment_enter(&host);
+    status result = model_convert(&model, ours.write, ours.write_user);
+    float_environment_leave(&host);
+    return result;
 }
 
 transformer_model *transformer_model_retain(transformer_model *model) {

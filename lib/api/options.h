@@ -25,7 +25,9 @@ enum {
     FIRST_decode_result = 48,
     FIRST_generate_options = 64,
     FIRST_generate_result = 48,
-    FIRST_chat_options = 88
+    FIRST_chat_options = 88,
+    FIRST_convert_options = 32,
+    FIRST_adapter_options = 24
 };
 
 /* Most bytes that a struct_size may say. */

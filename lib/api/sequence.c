@@ -11,8 +11,18 @@ transformer_status transformer_sequence_create(transformer_context *context,
     TRY(options_require("context", context));
     TRY(options_require("sequence", sequence));
     TRY(OPTIONS_READ(sequence_options, options, &ours));
+    TRY(options_check_reserved("transformer_sequence_options", ours.reserved));
+    if (!(ours.adapter_scale >= -1e6f && ours.adapter_scale <= 1e6f))
+        return fail(INVALID_ARGUMENT, "adapter_scale is no number of at most 1e6");
     TRY(context_enter(context));
-    status result = sequence_create(context, ours.sampler, ours.stream, sequence);
+    transformer_sequence *fresh;
+    status result = sequence_create(context, ours.sampler, ours.stream, &fresh);
+    if (result == OK && ours.adapter) {
+        float scale = ours.adapter_scale != 0 ? ours.adapter_scale : 1.0f;
+        result = sequence_adapt(fresh, ours.adapter, scale);
+        if (result != OK) sequence_free(fresh);
+    }
+    if (result == OK) *sequence = fresh;
     context_leave(context);
     return result;
 }
@@ -118,7 +128,7 @@ static status view_row(transformer_sequence *sequence, int64_t position, bool hi
     if (result == OK) {
         result = hidden ? model->backend->hidden(context->backend, index, row)
                         : model->backend->logits(context->backend, index, row);
-        if (result == OK) *count = hidden ? model->spec->n_embd : context->program->n_logits;
+        if (result == OK) *count = hidden ? context->program->n_hidden : context->program->n_logits;
     }
     context_leave(context);
     return result;

@@ -189,9 +189,10 @@ int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) 
 }
 
 /* n rows of a matrix, or elements of a vector, from `first` on. */
-static struct tensor part_of(const struct tensor *tensor, int64_t first, int64_t n) {
-    struct tensor part;
-    tensor_form_view(tensor, first, n, &part);
+static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
+    struct tensor whole = *tensor, part;
+    if (vector) whole.n_dims = 1;
+    tensor_form_view(&whole, first, n, &part);
     return part;
 }
 
@@ -202,7 +203,10 @@ static struct tensor slice_of(const struct tensor *tensor, bool vector, int64_t 
     struct tensor slice = *tensor;
     slice.n_dims = last;
     slice.bytes /= (uint64_t)tensor->dims[last];
-    slice.offset += (uint64_t)index * slice.bytes;
+    if (tensor_form_is_plain(tensor))
+        slice.offset += (uint64_t)index * slice.bytes;
+    else
+        slice.layout.first_row += index * tensor->dims[vector ? 0 : 1];
     slice.dims[last] = 1;
     return slice;
 }
@@ -245,7 +249,7 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
                    int64_t n, struct weight_ref *ref) {
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
-    *part = part_of(tensor, first, n);
+    *part = part_of(tensor, vector, first, n);
     bind_slot(binder, part, vector, ref);
     return OK;
 }
@@ -270,7 +274,7 @@ static status view_slices(struct binder *binder, const struct tensor *tensor, bo
     part->bytes = 0;
     for (int64_t i = 0; i < n_slices; i++) {
         struct tensor slice = slice_of(tensor, vector, i);
-        slices[i] = part_of(&slice, first, n);
+        slices[i] = part_of(&slice, vector, first, n);
         part->bytes += slices[i].bytes;
     }
     part->dims[vector ? 0 : 1] = n;
@@ -305,7 +309,7 @@ static status bind_part_of_blocks(struct binder *binder, const struct tensor *te
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
     part->blocks = *blocks;
-    part->blocks.stored = tensor->type;
+    part->blocks.source = tensor;
     if (blocks->transposed && !checkpoint_transposes(tensor->type)) part->type = WEIGHT_F32;
     part->n_dims = 3;
     for (int i = 0; i < 3; i++) part->dims[i] = dims[i];

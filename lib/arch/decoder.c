@@ -3,7 +3,16 @@
 #include "arch/family.h"
 
 static status read_vocabulary(const struct keys *keys, struct binder *binder, struct spec *spec) {
-    TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, spec->n_embd,
+    int64_t width = spec->n_embd;
+    spec->embedding_in = spec->head_in = (struct linear_spec){.weight.id = -1, .bias.id = -1};
+    TRY(keys_i64_or(keys, "embedding_length_in", 1, MAX_WIDTH, &width));
+    if (width != spec->n_embd) {
+        TRY(bind_linear(binder, BIND_REQUIRED, "token_embd_in", 0, spec->n_embd, width,
+                        &spec->embedding_in));
+        TRY(bind_linear(binder, BIND_REQUIRED, "output_in", 0, width, spec->n_embd,
+                        &spec->head_in));
+    }
+    TRY(bind_matrix(binder, BIND_REQUIRED, "token_embd.weight", 0, 0, width,
                     &spec->embedding.weight));
     spec->embedding.bias.id = -1;
     spec->n_vocab = spec->embedding.weight.tensor->dims[1];
@@ -13,7 +22,7 @@ static status read_vocabulary(const struct keys *keys, struct binder *binder, st
         return fail(FORMAT,
                     "%s: '%s.vocab_size' is %" PRId64 ", 'token_embd.weight' has %" PRId64 " rows",
                     checkpoint_name(keys->file), keys->prefix, stated, spec->n_vocab);
-    TRY(bind_linear(binder, BIND_OPTIONAL, "output", 0, spec->n_vocab, spec->n_embd, &spec->head));
+    TRY(bind_linear(binder, BIND_OPTIONAL, "output", 0, spec->n_vocab, width, &spec->head));
     if (!spec->head.weight.tensor) spec->head.weight = spec->embedding.weight;
     return OK;
 }
@@ -174,7 +183,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    bool truncate = !rope->exact_range; /* as the family has it */
+    bool truncate = !rope->yarn_exact;
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
@@ -183,8 +192,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate));
-    rope->exact_range = !truncate;
+    rope->yarn_exact = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;

@@ -28,6 +28,7 @@ FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
 FAMILY("deepseek2", deepseek2_read, READS_YARN_LOG | READS_EXPERTS)
 FAMILY("chatglm", chatglm_read, 0)
+FAMILY("opt", opt_read, 0)
 FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)

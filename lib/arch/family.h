@@ -17,7 +17,7 @@ enum family_switch {
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
     READS_CAUSAL = 1 << 7,
-    READS_EXPERTS = 1 << 8,
+    READS_EXPERTS = 1 << 12,
     READS_YARN_LOG = 1 << 16,
 };
 

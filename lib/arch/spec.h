@@ -67,7 +67,7 @@ struct rope_spec {
     float factor;                   /* linear, yarn: positions divided by it; dynamic */
     float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
-    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
+    bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
@@ -227,6 +227,10 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
+    struct linear_spec embedding_in; /* weight [n_embd][width of the embedding], of embeddings before
+                                        positions are added; none where the widths are the same */
+    struct linear_spec head_in; /* weight [width of the head][n_embd], of what the output norm gives;
+                                   likewise */
     struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
                                 none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the

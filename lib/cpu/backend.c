@@ -60,7 +60,7 @@ static void measure(const struct kernels *kernels, const struct program *program
                     const struct backend_limits *limits, struct sizes *sizes) {
     const struct spec *spec = program->spec;
     size_t rows = (size_t)limits->max_rows, logit_rows = (size_t)limits->max_logit_rows;
-    *sizes = (struct sizes){.hidden_stride = padded((size_t)spec->n_embd),
+    *sizes = (struct sizes){.hidden_stride = padded((size_t)program->n_hidden),
                             .logits_stride = padded((size_t)program->n_logits)};
     sizes->buffers = times(times(rows, (size_t)program->row_floats), sizeof(float));
     sizes->hidden = times(times(logit_rows, sizes->hidden_stride), sizeof(float));
@@ -258,6 +258,7 @@ static void cpu_context_destroy(struct backend_context *context) {
     memory_give(memory, context->hidden);
     memory_give(memory, context->shared_parts);
     memory_give(memory, context->logits);
+    memory_give(memory, context->adapted);
     memory_give(memory, context->threads);
     memory_give(memory, context);
 }
@@ -300,6 +301,21 @@ static status cpu_context_create(struct memory *memory, const struct backend_mod
     return OK;
 }
 
+/* The rows of a step, and of the head as many as are kept. */
+static status cpu_reserve_adapters(struct backend_context *context, int64_t max_rank) {
+    int64_t rows = context->limits.max_rows > context->limits.max_logit_rows
+                       ? context->limits.max_rows
+                       : context->limits.max_logit_rows;
+    float *room;
+    if (max_rank <= context->adapter_rank) return OK;
+    TRY(MEMORY_TAKE_ARRAY(context->memory, (size_t)(rows * OP_MAX_WEIGHTS * max_rank),
+                          "adapted activations", &room));
+    memory_give(context->memory, context->adapted);
+    context->adapted = room;
+    context->adapter_rank = max_rank;
+    return OK;
+}
+
 static int cpu_n_threads(const struct backend_context *context) {
     return context->n_threads;
 }
@@ -312,8 +328,10 @@ static status cpu_copy_page(struct backend_context *context, int group, int32_t 
 }
 
 static status cpu_run(struct backend_context *context, const struct step *step) {
+    context->step_adapts = false;
     for (int64_t s = 0; s < step->n_sequences; s++) {
         const struct step_sequence *sequence = &step->sequences[s];
+        if (sequence->adapter) context->step_adapts = true;
         for (int64_t i = 0; i < sequence->n_rows; i++) {
             context->position[sequence->first_row + i] = sequence->position + i;
             context->sequence[sequence->first_row + i] = (int32_t)s;
@@ -365,6 +383,7 @@ const struct backend cpu_backend = {
     .context_create = cpu_context_create,
     .context_destroy = cpu_context_destroy,
     .n_threads = cpu_n_threads,
+    .reserve_adapters = cpu_reserve_adapters,
     .copy_page = cpu_copy_page,
     .run = cpu_run,
     .logits = cpu_logits,

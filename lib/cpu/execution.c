@@ -12,30 +12,41 @@ float *execution_reg(const struct backend_context *context, reg index) {
     return context->buffers + context->program->regs[index].offset * context->limits.max_rows;
 }
 
-/* x += row `at` of a weight. */
-static void add_row(const struct worker *worker, const struct packed_weight *weight, size_t at,
-                    float *x) {
+/* x = row `at` of a weight. */
+static void unpack_row(const struct packed_weight *weight, size_t at, float *x) {
     size_t group = weight->kernel->group;
     weight->kernel->unpack_row(weight->groups + at / group * weight->group_bytes, at % group,
-                               weight->n_cols, worker->scratch->row);
+                               weight->n_cols, x);
+}
+
+/* x += that row. */
+static void add_row(const struct worker *worker, const struct packed_weight *weight, size_t at,
+                    float *x) {
+    unpack_row(weight, at, worker->scratch->row);
     worker->kernels->add(worker->scratch->row, weight->n_cols, x);
+}
+
+static const struct packed_weight *matrix_or_null(const struct backend_context *context,
+                                                 const struct weight_ref *ref) {
+    return ref ? weights_matrix(context->model, ref) : NULL;
 }
 
 static void run_embed(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct program *program = context->program;
     const struct spec *spec = program->spec;
-    const struct packed_weight *table = weights_matrix(context->model, op->embed.table);
-    const struct packed_weight *positions = weights_matrix(context->model, op->embed.positions);
-    const struct packed_weight *types =
-        op->embed.token_types ? weights_matrix(context->model, op->embed.token_types) : NULL;
+    const struct packed_weight *table = matrix_or_null(context, op->embed.table);
+    const struct packed_weight *positions = matrix_or_null(context, op->embed.positions);
+    const struct packed_weight *types = matrix_or_null(context, op->embed.token_types);
     const uint8_t *token_types = context->step->token_types;
     struct range share = execution_share(worker, context->step->n_rows);
     for (int64_t row = share.begin; row < share.end; row++) {
-        size_t token = (size_t)context->step->tokens[row], group = table->kernel->group;
         float *x = execution_reg(context, op->out[0]) + row * program->regs[op->out[0]].width;
-        table->kernel->unpack_row(table->groups + token / group * table->group_bytes, token % group,
-                                  table->n_cols, x);
+        if (!table) {
+            unpack_row(positions, (size_t)(context->position[row] + op->embed.position_offset), x);
+            continue;
+        }
+        unpack_row(table, (size_t)context->step->tokens[row], x);
         if (op->embed.scale != 1.0f) worker->kernels->scale(op->embed.scale, table->n_cols, x);
         if (positions)
             add_row(worker, positions, (size_t)(context->position[row] + op->embed.position_offset),
@@ -81,7 +92,8 @@ static void run_linear(const struct worker *worker, const struct op *op) {
                                .in = execution_reg(context, op->in),
                                .in_stride = (size_t)regs[op->in].width,
                                .n_rows = rows_of(context, op),
-                               .norm = op->norm};
+                               .norm = op->norm,
+                               .adapts = context->step_adapts && !op->pooled};
     if (op->add != REG_NONE) {
         call.add = execution_reg(context, op->add);
         call.add_stride = (size_t)regs[op->add].width;
@@ -98,7 +110,8 @@ static void run_head(const struct worker *worker, const struct op *op) {
     struct backend_context *context = worker->context;
     const struct step *step = context->step;
     const struct spec *spec = context->program->spec;
-    size_t width = (size_t)context->program->regs[op->in].width, n = (size_t)spec->n_embd;
+    size_t width = (size_t)context->program->regs[op->in].width,
+           n = (size_t)context->program->n_hidden;
     struct range share = execution_share(worker, step->n_logit_rows);
     for (int64_t i = share.begin; i < share.end; i++) {
         size_t row = (size_t)step->logit_rows[i];
@@ -123,7 +136,9 @@ static void run_head(const struct worker *worker, const struct op *op) {
                                .in_stride = context->hidden_stride,
                                .n_rows = step->n_logit_rows,
                                .out = {context->logits},
-                               .out_stride = {context->logits_stride}};
+                               .out_stride = {context->logits_stride},
+                               .adapts = context->step_adapts,
+                               .rows = step->logit_rows};
     linear_run(worker, &call);
     if (spec->logit_softcap == 0.0f && spec->logit_scale == 1.0f) return;
     team_barrier(context->team, worker->thread);

@@ -58,7 +58,11 @@ struct backend_context {
     /* [SHARED_PARTS][shared_part_floats], a part of as many queries as a KV head has heads */
     float *shared_parts;
     size_t shared_part_floats;
-    struct routes routes;           /* of the layer at hand */
+    struct routes routes; /* of the layer at hand */
+    /* [max_rows][OP_MAX_WEIGHTS][adapter_rank]: A x of the linear op at hand; NULL: no adapters */
+    float *adapted;
+    int64_t adapter_rank;
+    bool step_adapts;               /* a sequence of the step has an adapter */
     struct thread_scratch *threads; /* [n_threads] */
 
     const struct step *step; /* while a step runs */
@@ -96,7 +100,9 @@ struct linear_call {
     /* NULL, or [n_rows][add_stride] whose norm is added to the input; the sum goes to `sum` too. */
     const float *add;
     size_t add_stride;
-    float *sum; /* [n_rows][in_stride] */
+    float *sum;          /* [n_rows][in_stride] */
+    bool adapts;         /* the rows are those of the step, or as `rows` says: adapters apply */
+    const int32_t *rows; /* [n_rows] in the step; NULL: all, in order */
 };
 void linear_run(const struct worker *worker, const struct linear_call *call);
 /* Input rows as the op's weights want them. */
@@ -140,6 +146,14 @@ void experts_choose(const struct experts_spec *experts, const float *scores, con
 void experts_route(const struct worker *worker, const struct op *op);
 void experts_run(const struct worker *worker, const struct op *op);
 void experts_weigh(const struct worker *worker, const struct op *op);
+
+/* adapters.c */
+/* A x for each row that has an adapter, before the rows are prepared; false: no row has one for any
+ * of the op's weights, and adapters_add isn't called. */
+bool adapters_begin(const struct worker *worker, const struct linear_call *call);
+/* y += scale * B (A x) of a tile's outputs, `width` of them, of weight `index`. */
+void adapters_add(const struct worker *worker, const struct linear_call *call, int index,
+                  const struct linear_tile *tile, size_t width, float *y, size_t y_stride);
 
 /* attend.c */
 /* Floats of a head's row of biases by distance. */

@@ -125,6 +125,7 @@ static void run_store(const struct worker *worker, const struct linear_call *cal
     size_t width = width_of(weight, tile);
     multiply(prepared, weight, tile, y, stride);
     add_bias(worker, linear, tile, width, y, stride);
+    if (call->adapts) adapters_add(worker, call, index, tile, width, y, stride);
     if (call->op->kind == OP_HEAD || call->op->linear.combine != COMBINE_ACTIVATE) return;
     for (int64_t i = 0; i < tile->n_rows; i++) {
         float *row = y + (size_t)i * stride;
@@ -150,6 +151,7 @@ static void run_combined(const struct worker *worker, const struct linear_call *
         float *y = worker->scratch->outputs;
         multiply(prepared, weight, &strip, y, stride);
         add_bias(worker, linear, &strip, width, y, stride);
+        if (call->adapts) adapters_add(worker, call, gate ? 1 : 0, &strip, width, y, stride);
         if (gate) run_store(worker, call, prepared, 0, &strip);
         for (int64_t i = 0; i < strip.n_rows; i++) {
             float *out = call->out[0] + (size_t)(strip.first_row + i) * call->out_stride[0] +
@@ -176,9 +178,12 @@ void linear_run_tile(const struct worker *worker, const struct linear_call *call
         run_combined(worker, call, prepared, tile);
 }
 
-void linear_run(const struct worker *worker, const struct linear_call *call) {
+void linear_run(const struct worker *worker, const struct linear_call *given) {
+    struct linear_call own = *given;
+    const struct linear_call *call = &own;
     const struct op *op = call->op;
     if (call->n_rows == 0) return;
+    own.adapts = call->adapts && adapters_begin(worker, call);
     struct prepared_rows prepared = prepare(worker, call);
     int n_parts = stores(op) ? op->linear.n_weights : 1;
     int64_t n_units[OP_MAX_WEIGHTS], total = 0;

@@ -3,9 +3,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/processors.h"
 #include "base/text_format.h"
 #include "cpu/kernels.h"
-#include "cpu/processors.h"
 #include "cpu/team.h"
 
 int processor_count_devices(char *why, size_t size) {

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "base/float_environment.h"
-#include "cpu/processors.h"
+#include "base/processors.h"
 #include "cpu/team_kind.h"
 
 #define MAX_THREADS 1024

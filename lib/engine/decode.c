@@ -63,6 +63,8 @@ static void add_rows(transformer_context *context, struct plan *plan,
     planned->position = sequence->n_computed;
     planned->first_row = plan->n_rows;
     planned->n_rows = n_rows;
+    planned->adapter = sequence->adapter ? &sequence->adapter->backend : NULL;
+    planned->adapter_scale = sequence->adapter_scale;
     memcpy(context->tokens + plan->n_rows, sequence->tokens + sequence->n_computed,
            (size_t)n_rows * sizeof *context->tokens);
     memcpy(context->token_types + plan->n_rows, sequence->types + sequence->n_computed,

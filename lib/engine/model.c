@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/text_format.h"
 #include "engine/devices.h"
+#include "format/gguf_write.h"
 
 static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
@@ -73,6 +74,18 @@ static status describe(transformer_model *model) {
     return describe_types(model);
 }
 
+static enum weight_type weight_type_of_option(uint32_t option) {
+    static const enum weight_type types[] = {
+        [TRANSFORMER_WEIGHTS_F32] = WEIGHT_F32,   [TRANSFORMER_WEIGHTS_F16] = WEIGHT_F16,
+        [TRANSFORMER_WEIGHTS_BF16] = WEIGHT_BF16, [TRANSFORMER_WEIGHTS_Q4_0] = WEIGHT_Q4_0,
+        [TRANSFORMER_WEIGHTS_Q4_1] = WEIGHT_Q4_1, [TRANSFORMER_WEIGHTS_Q5_0] = WEIGHT_Q5_0,
+        [TRANSFORMER_WEIGHTS_Q5_1] = WEIGHT_Q5_1, [TRANSFORMER_WEIGHTS_Q8_0] = WEIGHT_Q8_0,
+        [TRANSFORMER_WEIGHTS_Q2_K] = WEIGHT_Q2_K, [TRANSFORMER_WEIGHTS_Q3_K] = WEIGHT_Q3_K,
+        [TRANSFORMER_WEIGHTS_Q4_K] = WEIGHT_Q4_K, [TRANSFORMER_WEIGHTS_Q5_K] = WEIGHT_Q5_K,
+        [TRANSFORMER_WEIGHTS_Q6_K] = WEIGHT_Q6_K};
+    return types[option];
+}
+
 status model_check_logits(const transformer_model *model) {
     if (model->spec->head.weight.tensor) return OK;
     return fail(UNSUPPORTED, "architecture '%s' gives no logits", model->spec->architecture);
@@ -90,6 +103,8 @@ static status read_head(transformer_model *model, const transformer_model_option
         .log = model->log,
     };
     TRY(checkpoint_open(&model->memory, &file, &model->checkpoint));
+    if (options->weight_type)
+        checkpoint_quantize(model->checkpoint, weight_type_of_option(options->weight_type));
     TRY(spec_read(&model->memory, model->checkpoint, &model->spec));
     TRY(tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer));
     return describe(model);
@@ -170,4 +185,23 @@ status model_measure(const transformer_model_options *options,
     estimate->model_mapped_bytes = checkpoint_mapped_bytes(fresh->checkpoint);
     *described = fresh;
     return OK;
+}
+
+status model_convert(const transformer_model_options *options,
+                     int32_t (*write)(void *user, const void *bytes, uint64_t n),
+                     void *write_user) {
+    transformer_model_options host = *options;
+    transformer_model *fresh;
+    host.device = 0;
+    host.cpu_amx = TRANSFORMER_OFF;
+    TRY(create(&host, &fresh));
+    const struct gguf_sink sink = {.write = write,
+                                   .write_user = write_user,
+                                   .progress = options->progress,
+                                   .progress_user = options->progress_user};
+    status result = gguf_write(
+        fresh->checkpoint, &fresh->memory,
+        options->weight_type ? weight_type_of_option(options->weight_type) : WEIGHT_TYPES, &sink);
+    model_release(fresh);
+    return result;
 }

@@ -30,6 +30,9 @@ status model_open(const transformer_model_options *options, transformer_model **
  * context with (model_release it); it has no weights. */
 status model_measure(const transformer_model_options *options,
                      transformer_memory_estimate *estimate, transformer_model **described);
+/* Writes what model_open would load as a GGUF file. */
+status model_convert(const transformer_model_options *options,
+                     int32_t (*write)(void *user, const void *bytes, uint64_t n), void *write_user);
 /* UNSUPPORTED: it gives none. */
 status model_check_logits(const transformer_model *model);
 void model_retain(transformer_model *model);

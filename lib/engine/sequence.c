@@ -69,6 +69,21 @@ status sequence_create(transformer_context *context, transformer_sampler *sample
     return OK;
 }
 
+status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapter, float scale) {
+    transformer_context *context = sequence->context;
+    const struct backend *backend = context->model->backend;
+    if (adapter->model != context->model)
+        return fail(INVALID_ARGUMENT, "the adapter is another model's");
+    if (!backend->reserve_adapters)
+        return fail(UNSUPPORTED, "adapters: the %s backend has none", backend->name);
+    TRY(adapter_check(adapter, context->program));
+    TRY(backend->reserve_adapters(context->backend, adapter->backend.max_rank));
+    adapter_retain(adapter);
+    sequence->adapter = adapter;
+    sequence->adapter_scale = scale;
+    return OK;
+}
+
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
                      transformer_sequence **created) {
     transformer_sequence *fork;
@@ -85,6 +100,9 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     fork->first_row = original->first_row;
     fork->end_row = original->end_row;
     fork->pooled = original->pooled;
+    fork->adapter = original->adapter;
+    fork->adapter_scale = original->adapter_scale;
+    if (fork->adapter) adapter_retain(fork->adapter);
     page_table_fork(&original->context->cache, original->tables, fork->tables);
     *created = fork;
     return OK;
@@ -99,6 +117,7 @@ void sequence_free(transformer_sequence *sequence) {
     }
     source_release(context, sequence->source);
     sampler_release(sequence->sampler);
+    adapter_release(sequence->adapter);
     give_memory(sequence);
     context_release(context);
 }

@@ -2,6 +2,7 @@
 #ifndef ENGINE_SEQUENCE_H
 #define ENGINE_SEQUENCE_H
 
+#include "engine/adapter.h"
 #include "engine/context.h"
 #include "engine/sampler.h"
 #include "engine/source.h"
@@ -11,6 +12,8 @@ struct transformer_sequence {
     int64_t index;                /* in context.sequences */
     transformer_sampler *sampler; /* NULL: none */
     uint64_t stream;
+    transformer_adapter *adapter; /* NULL: none */
+    float adapter_scale;
     int32_t *tokens; /* [max_sequence_tokens] */
     uint8_t *keep;   /* [max_sequence_tokens] nonzero: logits wanted */
     uint8_t *types;  /* [max_sequence_tokens] token types */
@@ -28,6 +31,8 @@ struct transformer_sequence {
 /* All inside the context. */
 status sequence_create(transformer_context *context, transformer_sampler *sampler, uint64_t stream,
                        transformer_sequence **created);
+/* Of a sequence without tokens, once. UNSUPPORTED: the backend, or what the adapter changes. */
+status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapter, float scale);
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
                      transformer_sequence **created);
 status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,

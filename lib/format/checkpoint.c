@@ -1,13 +1,16 @@
 #include "format/checkpoint.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/map.h"
 #include "format/gguf.h"
 #include "format/hf.h"
 #include "format/number.h"
+#include "format/tensor_codes.h"
 #include "format/tensor_form.h"
+#include "format/weight_choice.h"
 
 struct checkpoint {
     struct memory *memory;
@@ -125,9 +128,43 @@ static status open_later_parts(struct checkpoint *checkpoint, const struct gguf_
     return OK;
 }
 
+/* What names and rows of an adapter's tensors depend on. */
+static status read_base(const struct checkpoint *model, struct hf_base *base) {
+    char key[160];
+    int64_t width, n_heads;
+    bool found;
+    *base = (struct hf_base){.family = model->hf.family};
+    TRY(checkpoint_read_text(model, "general.architecture", NULL, &base->architecture));
+    int length = base->architecture.length < 64 ? (int)base->architecture.length : 64;
+    const char *architecture = base->architecture.data;
+    snprintf(key, sizeof key, "%.*s.block_count", length, architecture);
+    TRY(checkpoint_read_i64(model, key, NULL, &base->n_layers));
+    snprintf(key, sizeof key, "%.*s.rope.pairing", length, architecture);
+    base->interleaves = !checkpoint_metadata(model, key);
+    snprintf(key, sizeof key, "%.*s.attention.key_length", length, architecture);
+    TRY(checkpoint_read_i64(model, key, &found, &base->head_dim));
+    if (found) return OK;
+    snprintf(key, sizeof key, "%.*s.embedding_length", length, architecture);
+    TRY(checkpoint_read_i64(model, key, NULL, &width));
+    snprintf(key, sizeof key, "%.*s.attention.head_count", length, architecture);
+    const struct metadata *heads = checkpoint_metadata(model, key);
+    if (!heads || heads->kind == METADATA_ARRAY) return OK; /* of each layer: no one size */
+    TRY(checkpoint_read_i64(model, key, NULL, &n_heads));
+    base->head_dim = n_heads > 0 ? width / n_heads : 0;
+    return OK;
+}
+
+static status open_hf(struct checkpoint *checkpoint) {
+    struct hf_base base;
+    const struct checkpoint *model = checkpoint->options.adapter_of;
+    if (!model) return hf_open(&checkpoint->hf, checkpoint->memory, &checkpoint->options);
+    TRY(read_base(model, &base));
+    return hf_open_adapter(&checkpoint->hf, checkpoint->memory, &checkpoint->options, &base);
+}
+
 static status open_folder(struct checkpoint *checkpoint) {
     struct hf *hf = &checkpoint->hf;
-    status result = hf_open(hf, checkpoint->memory, &checkpoint->options);
+    status result = open_hf(checkpoint);
     checkpoint->parts = hf->parts;
     checkpoint->n_parts = hf->n_parts;
     checkpoint->metadata = hf->metadata;
@@ -139,7 +176,9 @@ static status open_folder(struct checkpoint *checkpoint) {
 }
 
 static status open_parts(struct checkpoint *checkpoint) {
-    if (hf_is_path(&checkpoint->options)) return open_folder(checkpoint);
+    const struct checkpoint_options *options = &checkpoint->options;
+    if (options->adapter_of ? hf_is_adapter_path(options) : hf_is_path(options))
+        return open_folder(checkpoint);
     const char *path = checkpoint->options.path;
     TRY(part_open(checkpoint->parts, checkpoint->memory, &checkpoint->options, path));
     checkpoint->n_parts = 1;
@@ -346,6 +385,18 @@ struct text checkpoint_next_string(const uint8_t **cursor) {
 
 /* ---- tensors ---- */
 
+void checkpoint_quantize(struct checkpoint *checkpoint, enum weight_type type) {
+    bool tied = !checkpoint_tensor(checkpoint, "output.weight");
+    for (size_t i = 0; i < checkpoint->tensors.count; i++) {
+        struct tensor *tensor = &checkpoint->tensors.items[i];
+        enum weight_type own = weight_choice(tensor, type, tied);
+        if (own == tensor->type) continue;
+        *tensor = tensor_form_quantized(tensor, own);
+        for (int64_t j = 0; j < tensor->n_slices; j++)
+            tensor->slices[j] = tensor_form_quantized(&tensor->slices[j], own);
+    }
+}
+
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint) {
     return checkpoint->tensors.count;
 }
@@ -357,6 +408,86 @@ const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, s
 const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name) {
     int64_t index = map_find(&checkpoint->tensor_map, checkpoint, tensor_key, name, strlen(name));
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
+}
+
+/* A tensor that has become plain begins where its file says. */
+static void settle(struct tensor *tensor) {
+    if (!tensor_form_is_plain(tensor)) return;
+    size_t cols = tensor->n_dims > 1 ? (size_t)tensor->dims[0] : 1;
+    tensor->offset +=
+        (uint64_t)tensor->layout.first_row * weight_type_row_bytes(tensor->type, cols);
+    tensor->layout.first_row = 0;
+}
+
+/* The tensor before it is quantized. */
+static struct tensor natural_of(const struct tensor *tensor) {
+    struct tensor natural = *tensor;
+    int64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    natural.quantized = false;
+    natural.type = tensor->natural;
+    natural.bytes =
+        (uint64_t)rows * weight_type_row_bytes(tensor->natural, (size_t)tensor->dims[0]);
+    settle(&natural);
+    return natural;
+}
+
+static status read_quantized(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *to) {
+    struct tensor natural = natural_of(tensor);
+    size_t n_cols = (size_t)tensor->dims[0];
+    size_t row_bytes = weight_type_row_bytes(tensor->type, n_cols);
+    size_t from_bytes = weight_type_row_bytes(natural.type, n_cols);
+    if (!row_bytes || !n) return OK;
+    void *scratch;
+    const void *from;
+    TRY(memory_take_array(checkpoint->memory, n / row_bytes, from_bytes, "reading weights",
+                          &scratch));
+    status result = checkpoint_data(checkpoint, &natural, offset / row_bytes * from_bytes,
+                                    n / row_bytes * from_bytes, scratch, &from);
+    if (result == OK) tensor_form_quantize(tensor, from, n / row_bytes, to);
+    memory_give(checkpoint->memory, scratch);
+    return result;
+}
+
+static status read_codes(struct checkpoint *checkpoint, const struct tensor *tensor,
+                         uint64_t offset, size_t n, uint8_t *to) {
+    size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+    if (!row_bytes) return OK;
+    int64_t row = (int64_t)(offset / row_bytes), left = (int64_t)(n / row_bytes);
+    for (int64_t now; left > 0; row += now, left -= now, to += (size_t)now * row_bytes) {
+        struct tensor_run run = tensor_form_run(&tensor->layout, row);
+        now = run.step > 1 ? 1 : run.n < left ? run.n : left;
+        TRY(tensor_codes_rows(tensor->codes, checkpoint->parts, checkpoint->memory, run.at, now,
+                              to));
+    }
+    return OK;
+}
+
+/* Row 2 i of a head is row i of the file, 2 i + 1 is row i + half: a head at a time. */
+static status read_interleaved(struct checkpoint *checkpoint, const struct tensor *tensor,
+                               uint64_t offset, size_t n, uint8_t *to) {
+    struct tensor plain = *tensor;
+    plain.head_rows = 0;
+    settle(&plain);
+    size_t unit =
+        weight_type_row_bytes(tensor->type, tensor->n_dims == 1 ? 1 : (size_t)tensor->dims[0]);
+    uint64_t head_rows = (uint64_t)tensor->head_rows, first = offset / unit;
+    size_t head_bytes = (size_t)head_rows * unit;
+    void *scratch;
+    const void *head = NULL;
+    TRY(memory_take(checkpoint->memory, head_bytes, "reading weights", &scratch));
+    status result = OK;
+    for (uint64_t row = first; result == OK && row < first + n / unit; row++) {
+        uint64_t at = row % head_rows;
+        if (!head || at == 0)
+            result =
+                checkpoint_data(checkpoint, &plain, (row - at) * unit, head_bytes, scratch, &head);
+        if (result == OK)
+            memcpy(to + (row - first) * unit,
+                   (const uint8_t *)head + (at / 2 + at % 2 * (head_rows / 2)) * unit, unit);
+    }
+    memory_give(checkpoint->memory, scratch);
+    return result;
 }
 
 bool checkpoint_transposes(enum weight_type type) {
@@ -387,12 +518,26 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->slices && tensor->slices[0].quantized == tensor->quantized)
+        return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (tensor->blocks.rows) {
-        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
         *data = scratch;
-        return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        return tensor_blocks_read(checkpoint, checkpoint->memory, tensor, offset / row_bytes,
+                                  n / row_bytes, scratch);
     }
-    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
+    if (tensor->quantized) {
+        *data = scratch;
+        return read_quantized(checkpoint, tensor, offset, n, scratch);
+    }
+    if (tensor->head_rows) {
+        *data = scratch;
+        return read_interleaved(checkpoint, tensor, offset, n, scratch);
+    }
+    if (tensor->form == TENSOR_CODES) {
+        *data = scratch;
+        return read_codes(checkpoint, tensor, offset, n, scratch);
+    }
     if (!tensor_form_is_plain(tensor)) {
         size_t size = weight_type_row_bytes(tensor->type, 1);
         *data = scratch;
@@ -419,6 +564,16 @@ void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor,
         n -= now;
     }
     if (!n) return;
+    if (tensor->quantized) {
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        size_t natural = weight_type_row_bytes(tensor->natural, (size_t)tensor->dims[0]);
+        struct tensor plain = natural_of(tensor);
+        if (row_bytes)
+            checkpoint_drop(checkpoint, &plain, offset / row_bytes * natural,
+                            n / row_bytes * natural);
+        return;
+    }
+    if (tensor->form == TENSOR_CODES) return;
     uint64_t at = tensor->offset + offset, bytes = n;
     if (!tensor_form_is_plain(tensor)) {
         size_t size = weight_type_row_bytes(tensor->type, 1);

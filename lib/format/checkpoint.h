@@ -18,6 +18,8 @@ struct checkpoint_options {
     bool copy; /* data is gone after open: what is still needed (the head with its metadata) is
                   copied */
     struct log log;
+    const struct checkpoint *adapter_of; /* it is an adapter of this model: a GGUF file, or a PEFT
+                                            folder, or a file in it; only needed while it opens */
 };
 
 /* Opens and validates the head of every part. Metadata and names stay valid until checkpoint_close;
@@ -100,8 +102,7 @@ struct text checkpoint_next_string(const uint8_t **cursor);
 
 /* ---- tensors ---- */
 
-/* How a tensor's elements are stored, if not as its type says; then the type is F32 and
- * checkpoint_data converts. */
+/* How a tensor's elements are stored, if not as its type says; then checkpoint_data converts. */
 enum tensor_form {
     TENSOR_AS_IS,
     TENSOR_F64,
@@ -111,19 +112,22 @@ enum tensor_form {
     /* In no file: row p has sin(p f) for each frequency f, then cos(p f), arXiv:1706.03762. Of n /
      * 2 frequencies number i is 10000^(-2 i / n), or with the ends 10000^(-2 i / (n - 2)). */
     TENSOR_SINUSOID,
-    TENSOR_SINUSOID_ENDS
+    TENSOR_SINUSOID_ENDS,
+    TENSOR_CODES /* with scales in tensors of their own: tensor_codes.h */
 };
+struct tensor_codes;
+struct tensor;
 
 /* A stack of matrices that are parts of the blocks of rows of one matrix: of block i the rows from
  * `first` on. Such a tensor is read by whole rows. */
 struct tensor_blocks {
-    int64_t rows, first; /* rows of a block; 0: the tensor is as it lies in the file */
-    bool transposed;     /* each part, whose rows then are columns of the file's */
-    enum weight_type stored;
+    int64_t rows, first;         /* rows of a block; 0: the tensor is as it lies in the file */
+    bool transposed;             /* each part, whose rows then are columns of the file's */
+    const struct tensor *source; /* that matrix */
 };
 
 /* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
- * element each. All zero: they are. Types of single elements only. */
+ * element each. All zero: they are. Types of single elements only, and codes if not transposed. */
 struct tensor_layout {
     /* Transposed: [cols][stored_rows], a column of which is a row. 0: not. */
     int64_t stored_rows;
@@ -137,8 +141,13 @@ struct tensor {
     struct text name;
     enum weight_type type;
     enum tensor_form form;
-    float add; /* to each element of a tensor that is converted */
+    float add;                        /* to each element of a tensor that is converted */
+    const struct tensor_codes *codes; /* of TENSOR_CODES */
     struct tensor_layout layout;
+    int64_t head_rows; /* rows of a head, elements of a vector: the second half of them is to lie
+                          between those of the first; 0: as they are */
+    bool quantized;    /* what all this gives is of type `natural`, and is quantized to `type` */
+    enum weight_type natural;
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */
@@ -148,9 +157,13 @@ struct tensor {
     /* Of a tensor whose matrices (or vectors) [n_slices] don't lie one after the other: each as a
      * tensor of its own, all of one shape and type. Offset and part are then the first one's. NULL:
      * they do. */
-    const struct tensor *slices;
+    struct tensor *slices;
     int64_t n_slices;
 };
+
+/* The matrices become tensors of this type, which can be quantized to, or of one near it:
+ * weight_choice.h. Before anything has looked at the tensors. */
+void checkpoint_quantize(struct checkpoint *checkpoint, enum weight_type type);
 
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);
 const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index);
@@ -160,7 +173,8 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
  * elements are F32. */
 bool checkpoint_transposes(enum weight_type type);
 /* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
- * scratch [n] after reading or converting into it; whole elements of a tensor that is converted. */
+ * scratch [n] after reading or converting into it; whole elements of a tensor that is converted to
+ * F32 from another float, else whole rows. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data);
 /* These bytes won't be asked for again: their pages may go. */

@@ -360,6 +360,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     if (result == OK) result = hf_metadata_make(hf);
     if (result == OK) result = hf_sentence_make(hf);
     if (result == OK) result = open_parts(hf);
+    if (result == OK) result = hf_quantized_gather(hf);
     if (result == OK) result = hf_tensors_rename(hf);
     if (result == OK) result = add_vectors(hf);
     hf->config = (struct hf_config){0}; /* it was of these bytes */
@@ -376,4 +377,61 @@ void hf_close(struct hf *hf) {
     memory_give(hf->memory, hf->metadata.items);
     arena_free(&hf->arena);
     *hf = (struct hf){0};
+}
+
+/* ---- adapters ---- */
+
+static bool is_file_of_adapter(const char *path) {
+    const char *name = path + folder_of(path);
+    return strcmp(name, "adapter_config.json") == 0 ||
+           strcmp(name, "adapter_model.safetensors") == 0 || strcmp(name, "adapter_model.bin") == 0;
+}
+
+bool hf_is_adapter_path(const struct checkpoint_options *options) {
+    return hf_is_path(options) ||
+           (options->path && !options->data && is_file_of_adapter(options->path));
+}
+
+static status open_adapter_part(struct hf *hf) {
+    bool has;
+    const char *path;
+    TRY(has_file(hf, "adapter_model.safetensors", &has));
+    if (has) {
+        TRY(take_parts(hf, 1));
+        TRY(name_file(hf, "adapter_model.safetensors", &path));
+        TRY(open_part(hf, path));
+        return check_names(hf, NULL);
+    }
+    TRY(has_file(hf, "adapter_model.bin", &has));
+    if (has)
+        return fail(UNSUPPORTED,
+                    "%s: has its weights in adapter_model.bin, a PyTorch pickle, which is a "
+                    "program and is not read; save_pretrained of PEFT writes safetensors",
+                    hf->path);
+    return fail(NOT_FOUND, "%s: has no adapter_model.safetensors", hf->path);
+}
+
+status hf_open_adapter(struct hf *hf, struct memory *memory,
+                       const struct checkpoint_options *options, const struct hf_base *base) {
+    const char *path = options->path, *config;
+    *hf = (struct hf){.memory = memory, .options = options, .path = path};
+    hf->arena.memory = memory;
+    hf->folder_length = is_file_of_adapter(path) ? folder_of(path) : strlen(path);
+    hf->add_slash = hf->folder_length > 0 && path[hf->folder_length - 1] != '/';
+    void *bytes = NULL;
+    size_t size;
+    bool has;
+    TRY(has_file(hf, "adapter_config.json", &has));
+    if (!has)
+        return fail(NOT_FOUND, "%s: there is no adapter_config.json, so it is no PEFT adapter",
+                    path);
+    TRY(name_file(hf, "adapter_config.json", &config));
+    TRY(read_whole(hf, config, HF_CONFIG_MAX_BYTES, memory, &bytes, &size));
+    status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);
+    if (result == OK) result = hf_adapter_metadata(hf);
+    if (result == OK) result = open_adapter_part(hf);
+    if (result == OK) result = hf_adapter_rename(hf, base);
+    hf->config = (struct hf_config){0}; /* it was of these bytes */
+    memory_give(memory, bytes);
+    return result;
 }

@@ -5,6 +5,7 @@
 
 #include "format/hf_config.h"
 #include "format/hf_families.h"
+#include "format/hf_quantized.h"
 #include "format/safetensors.h"
 
 enum { HF_MOST_LAYERS = 1024 };
@@ -18,10 +19,13 @@ struct hf {
     struct arena arena;   /* what metadata and tensors' names are in */
     struct hf_config config;
     const struct hf_family *family;
-    int64_t n_layers;
+    int64_t n_layers, head_dim;
     int64_t n_decoder_layers;   /* of the rows "decoder..."; n_layers where the config has no two */
     bool dense[HF_MOST_LAYERS]; /* layers without experts, of a family that has them */
     struct hf_gathered *gathered;
+    struct hf_half *halves;
+    bool interleaves; /* rows of q and k: the GGUF family rotates adjacent pairs */
+    struct hf_quantized quantized;
     struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
@@ -67,6 +71,11 @@ status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value);
 status hf_metadata_bool(struct hf *hf, const char *suffix, bool value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
 
+/* hf_quantized.c: reads quantization_config; UNSUPPORTED by name what isn't known. */
+status hf_quantized_config(struct hf *hf, const struct json_value *object);
+/* Makes one tensor of codes of the tensors that a quantized weight is kept in, under the name that
+ * the weight has where it isn't quantized. */
+status hf_quantized_gather(struct hf *hf);
 /* A member of the config, or its default in the family's table, is true. */
 bool hf_flag(const struct hf *hf, const char *name);
 /* Whether hf_key.when or hf_tensor.when holds. */
@@ -79,13 +88,43 @@ status hf_tensors_rename(struct hf *hf);
 /* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
  * one of them where it belongs, under `name` with the layer in it. */
 status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
-/* Adds the tensors they are to the table, which has room for them. FORMAT  one is missing or unlike
- * the others. */
+/* Adds these tensors, and second halves, to the table. FORMAT  a matrix is missing or unlike the
+ * others. */
 status hf_gather_finish(struct hf *hf);
 /* A tensor [n_slices][rows][cols], or vectors [n_slices][n], as slices that lie one after the
  * other. */
 status hf_gather_split(struct hf *hf, struct tensor *tensor);
+/* Leaves a tensor the first half of its rows, or of those of each expert; the second half becomes a
+ * tensor of that name. */
+status hf_gather_halve(struct hf *hf, struct tensor *tensor, struct text name);
 /* What a tensor is once its slices have their shape. */
 void hf_gather_join(struct tensor *tensor);
+/* The name of a tensor of that family ("model.layers.0.self_attn.q_proj.weight") to readers, false:
+ * it has none, or one that isn't the tensor as it is. */
+bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
+                       char *target, size_t size);
+/* Whether the family with this config has a tensor of this name. */
+bool hf_tensors_has(const struct hf *hf, struct text name);
+/* A tensor that is not of a type is F32 to its readers. */
+status hf_tensors_convert(struct tensor *tensor);
+
+/* The adapter of a model: a folder with adapter_config.json and adapter_model.safetensors, as the
+ * metadata and tensors that GGUF adapters have; "adapter.lora.rank_power" p is ours: the scale is
+ * alpha / rank^p. As hf_open. */
+struct hf_base {                    /* of the model */
+    const struct hf_family *family; /* NULL: it is no folder, any of the architecture */
+    struct text architecture;
+    int64_t n_layers, head_dim;
+    bool interleaves; /* rows of q and k, if the family is one that does */
+};
+bool hf_is_adapter_path(const struct checkpoint_options *options);
+status hf_open_adapter(struct hf *hf, struct memory *memory,
+                       const struct checkpoint_options *options, const struct hf_base *base);
+/* hf_adapter.c: its two parts. */
+status hf_adapter_metadata(struct hf *hf);
+status hf_adapter_rename(struct hf *hf, const struct hf_base *base);
+/* hf_metadata.c: one entry under a whole key. */
+status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value);
+status hf_metadata_whole_f32(struct hf *hf, const char *key, float value);
 
 #endif

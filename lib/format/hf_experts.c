@@ -127,8 +127,10 @@ static const struct hf_tensor gpt_oss_tensors[] = {
     {"layers.%d.self_attn.sinks", "blk.%d.attn_sinks.weight"},
     {"layers.%d.mlp.router.weight", "blk.%d.ffn_gate_inp.weight"},
     {"layers.%d.mlp.router.bias", "blk.%d.ffn_gate_inp.bias"},
-    {"layers.%d.mlp.experts.gate_up_proj", "blk.%d.ffn_gate_up_exps.weight", NULL, HF_IN_TURNS},
-    {"layers.%d.mlp.experts.gate_up_proj_bias", "blk.%d.ffn_gate_up_exps.bias", NULL, HF_IN_TURNS},
+    {"layers.%d.mlp.experts.gate_up_proj", "blk.%d.ffn_gate_exps.weight|blk.%d.ffn_up_exps.weight",
+     NULL, HF_IN_TURNS},
+    {"layers.%d.mlp.experts.gate_up_proj_bias", "blk.%d.ffn_gate_exps.bias|blk.%d.ffn_up_exps.bias",
+     NULL, HF_IN_TURNS},
     {"layers.%d.mlp.experts.down_proj", "blk.%d.ffn_down_exps.weight", NULL, HF_TRANSPOSED},
     {"layers.%d.mlp.experts.down_proj_bias", "blk.%d.ffn_down_exps.bias"},
     END};
@@ -159,9 +161,10 @@ static const struct hf_key granitemoe_keys[] = {
 static const struct hf_tensor granitemoe_tensors[] = {
     ATTENTION_WEIGHTS PRE_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias")
         SPARSE("block_sparse_moe.router.layer.weight", "ffn_gate_inp.weight"),
-    SPARSE("block_sparse_moe.input_linear.weight", "ffn_gate_up_exps.weight"),
+    SPARSE("block_sparse_moe.input_linear.weight",
+           "ffn_gate_exps.weight|blk.%d.ffn_up_exps.weight"),
     SPARSE("block_sparse_moe.output_linear.weight", "ffn_down_exps.weight"),
-    OPTIONAL("shared_mlp.input_linear.weight", "ffn_up_shexp.weight"),
+    OPTIONAL("shared_mlp.input_linear.weight", "ffn_gate_shexp.weight|blk.%d.ffn_up_shexp.weight"),
     OPTIONAL("shared_mlp.output_linear.weight", "ffn_down_shexp.weight"),
     END};
 

@@ -17,6 +17,17 @@ const struct hf_family *hf_families_find(const char *model_type, size_t length) 
     return NULL;
 }
 
+size_t hf_families_of(const char *architecture, size_t length, const struct hf_family **families,
+                      size_t most) {
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
+        for (const struct hf_family *family = tables[i]; family->model_type && n < most; family++)
+            if (strlen(family->architecture) == length &&
+                memcmp(family->architecture, architecture, length) == 0)
+                families[n++] = family;
+    return n;
+}
+
 /* What PretrainedConfig itself has, generation's defaults that older releases wrote there, dropout
  * and initialization, and notes of the programs that write configs. */
 bool hf_families_no_effect(const char *key, size_t length) {

@@ -71,7 +71,8 @@ struct hf_tensor {
     /* A %d for the layer; a second one for the expert: the matrices of all become one tensor.
      * "name*": whatever begins so. Without prefix; NULL: the table's end. */
     const char *name;
-    const char *target; /* NULL: passed over */
+    const char *target; /* NULL: passed over; "a|b": the first half of the rows (of each expert),
+                           and the second */
     const char *when;   /* then it is required, or another row with this target; "?": it never is;
                            "-NAME": where there is no tensor NAME */
     enum hf_values values;
@@ -85,7 +86,8 @@ struct hf_family {
     const char *model_type, *architecture;
     const struct hf_key *keys;
     const struct hf_tensor *tensors;
-    const char *pairing;     /* rope.pairing, where it isn't the reader's own; NULL: it is */
+    const char *pairing;     /* "halves": transformers rotates (i, i + n/2), the family's GGUF files
+                                adjacent pairs: rows of q and k are put in their order; else NULL */
     double rope_theta;       /* the class's default; 0: no rope */
     double rope_theta_local; /* of sliding layers; 0: the family has one rope */
     bool nested;             /* the config is in text_config, and there are tensors of images */
@@ -102,6 +104,9 @@ extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_f
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);
+/* Those that are read as this architecture, at most `most`; returns how many. */
+size_t hf_families_of(const char *architecture, size_t length, const struct hf_family **families,
+                      size_t most);
 /* Of every config class: no effect on the forward pass. */
 bool hf_families_no_effect(const char *key, size_t length);
 

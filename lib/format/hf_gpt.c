@@ -277,7 +277,7 @@ static const struct hf_key opt_keys[] = {
     CONTEXT("2048"){"activation_function", HF_ACTIVATION, "activation"},
     {"", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
     {"do_layer_norm_before", HF_BOOL, "norm_before", "true"},
-    {"_remove_final_layer_norm", HF_FLAG, NULL, "false"},
+    {"_remove_final_layer_norm", HF_BOOL, "no_output_norm", "false"},
     {"layer_norm_elementwise_affine", HF_FLAG, NULL, "true"},
     {"enable_bias", HF_FLAG, NULL, "true"},
     {"word_embed_proj_dim", HF_INTEGER, "embedding_length_in"},

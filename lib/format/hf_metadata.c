@@ -87,6 +87,14 @@ static status put_text(struct hf *hf, const char *key, const char *value) {
                sizeof string.length + (size_t)string.length);
 }
 
+status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value) {
+    return put_text(hf, key, value);
+}
+
+status hf_metadata_whole_f32(struct hf *hf, const char *key, float value) {
+    return put(hf, key, (struct metadata){.kind = METADATA_F32, .count = 1}, &value, sizeof value);
+}
+
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value) {
     return put_text(hf, key_of(hf, suffix).text, value);
 }
@@ -523,9 +531,11 @@ static bool starts_with(struct text text, const char *begin) {
     return text.length >= n && memcmp(text.data, begin, n) == 0;
 }
 
-static status check_known(const struct hf *hf, const struct hf_member *member) {
+static status check_known(struct hf *hf, const struct hf_member *member) {
     size_t skip = strlen(hf->config.prefix);
     struct text name = {member->name.data + skip, member->name.length - skip};
+    if (strcmp(name.data, "quantization_config") == 0 && member->value.kind != JSON_NULL)
+        return hf_quantized_config(hf, &member->value);
     if (member->value.kind == JSON_NULL) return OK;
     if (starts_with(name, "rope_scaling.") || starts_with(name, "rope_parameters."))
         return OK; /* hf_rope.c reads these */
@@ -539,18 +549,18 @@ static status check_known(const struct hf *hf, const struct hf_member *member) {
 }
 
 /* What a config that has text_config says beside it is of images, but for these. */
-static status check_outer(const struct hf *hf, const struct hf_member *member) {
-    static const char *const inner[] = {"quantization_config", "auto_map"};
-    for (size_t i = 0; i < sizeof inner / sizeof *inner; i++)
-        if (strcmp(member->name.data, inner[i]) == 0 && member->value.kind != JSON_NULL)
-            return fail(UNSUPPORTED, "%s: key '%s' is not supported", hf->config.file, inner[i]);
+static status check_outer(struct hf *hf, const struct hf_member *member) {
+    if (strcmp(member->name.data, "quantization_config") == 0 && member->value.kind != JSON_NULL)
+        return hf_quantized_config(hf, &member->value);
+    if (strcmp(member->name.data, "auto_map") == 0 && member->value.kind != JSON_NULL)
+        return fail(UNSUPPORTED, "%s: key 'auto_map' is not supported", hf->config.file);
     if (strcmp(member->name.data, "tie_word_embeddings") == 0 && member->value.kind == JSON_FALSE)
         return fail(UNSUPPORTED, "%s: key 'tie_word_embeddings' is false beside text_config",
                     hf->config.file);
     return OK;
 }
 
-static status check_members(const struct hf *hf) {
+static status check_members(struct hf *hf) {
     for (size_t i = 0; i < hf->config.count; i++) {
         const struct hf_member *member = &hf->config.items[i];
         TRY(starts_with(member->name, hf->config.prefix) ? check_known(hf, member)
@@ -581,12 +591,19 @@ status hf_metadata_make(struct hf *hf) {
         TRY(read_key(hf, key));
         if (!hf->n_layers) hf->n_layers = hf_metadata_i64(hf, "block_count", 0);
     }
-    hf->n_decoder_layers = hf_metadata_i64(hf, "decoder_block_count", hf->n_layers);
-    if (hf->family->pairing) TRY(hf_metadata_text(hf, "rope.pairing", hf->family->pairing));
-    if (hf->family->rope_theta == 0) return OK;
-
     int64_t width = hf_metadata_i64(hf, "embedding_length", 0);
     int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
-    int64_t head_dim = hf_metadata_i64(hf, "attention.key_length", width / n_heads);
-    return hf_rope_make(hf, hf_metadata_i64(hf, "rope.dimension_count", head_dim));
+    int64_t key_length = hf_metadata_i64(hf, "attention.key_length", 0);
+    hf->n_decoder_layers = hf_metadata_i64(hf, "decoder_block_count", hf->n_layers);
+    hf->head_dim = key_length ? key_length : width / n_heads;
+    /* Other readers of the format take the values' size from n_embd and n_heads where it isn't
+     * told. */
+    if (key_length && !hf_metadata_i64(hf, "attention.value_length", 0))
+        TRY(hf_metadata_integer(hf, "attention.value_length", key_length));
+    int64_t n_dims = hf_metadata_i64(hf, "rope.dimension_count", hf->head_dim);
+    if (hf->family->rope_theta != 0) TRY(hf_rope_make(hf, n_dims));
+    if (!hf->family->pairing) return OK;
+    /* Heads that are rotated in part keep transformers' order, which is told by a key of ours. */
+    hf->interleaves = hf_metadata_i64(hf, "rope.dimension_count", hf->head_dim) == hf->head_dim;
+    return hf->interleaves ? OK : hf_metadata_text(hf, "rope.pairing", hf->family->pairing);
 }

@@ -62,12 +62,19 @@ static bool matches(struct text name, const char *pattern, int64_t *layer, int64
     return memcmp(name.data, pattern, any_end ? n - 1 : n) == 0;
 }
 
+/* A pattern ends at its "|". */
+static int write_name(char *name, size_t size, const char *pattern, int64_t layer) {
+    const char *mark = strstr(pattern, "%d");
+    int n = (int)strcspn(pattern, "|");
+    if (!mark || mark - pattern >= n) return snprintf(name, size, "%.*s", n, pattern);
+    int before = (int)(mark - pattern);
+    return snprintf(name, size, "%.*s%" PRId64 "%.*s", before, pattern, layer, n - before - 2,
+                    mark + 2);
+}
+
 static status make_name(struct hf *hf, const char *pattern, int64_t layer, struct text *made) {
     char name[128];
-    const char *mark = strstr(pattern, "%d");
-    int n = mark ? snprintf(name, sizeof name, "%.*s%" PRId64 "%s", (int)(mark - pattern), pattern,
-                            layer, mark + 2)
-                 : snprintf(name, sizeof name, "%s", pattern);
+    int n = write_name(name, sizeof name, pattern, layer);
     void *kept;
     TRY(arena_take(&hf->arena, (size_t)n, "tensors' names", &kept));
     memcpy(kept, name, (size_t)n);
@@ -82,7 +89,7 @@ static void convert(struct tensor *tensor, bool add_one) {
         tensor->form = tensor->type == WEIGHT_F32   ? TENSOR_F32
                        : tensor->type == WEIGHT_F16 ? TENSOR_F16
                                                     : TENSOR_BF16;
-    if (tensor->form == TENSOR_AS_IS) return;
+    if (tensor->form == TENSOR_AS_IS || tensor->form == TENSOR_CODES) return;
     tensor->add = add_one ? 1.0f : 0.0f;
     tensor->type = WEIGHT_F32;
     tensor->bytes = tensor->bytes / bytes[tensor->form] * sizeof(float);
@@ -108,13 +115,15 @@ static void transpose(struct tensor *tensor) {
     tensor->dims[1] = stored;
 }
 
-/* Experts' matrices, or their vectors. */
+/* Experts' matrices, or their vectors. Blocks of MXFP4 lie along the inputs: they are not
+ * transposed. */
 static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor *tensor) {
+    if (values == HF_TRANSPOSED && tensor->form == TENSOR_CODES) return OK;
     TRY(hf_gather_split(hf, tensor));
     struct tensor *slices = (struct tensor *)tensor->slices;
     for (int64_t i = 0; i < tensor->n_slices; i++) {
         bool matrix = slices[i].n_dims == 2;
-        if (matrix) transpose(&slices[i]);
+        if (matrix && tensor->form != TENSOR_CODES) transpose(&slices[i]);
         if (values != HF_IN_TURNS) continue;
         int64_t rows = slices[i].dims[matrix ? 1 : 0];
         if (rows % 2)
@@ -131,8 +140,17 @@ static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor
 /* What the family's table says about a tensor's rows. */
 static status lay_out(struct hf *hf, enum hf_values values, struct tensor *tensor) {
     bool matrix = tensor->n_dims == 2;
+    /* Packed along the other dimension, codes have one order whatever module they are of. */
+    bool packed =
+        hf->quantized.method == HF_QUANTIZATION_AWQ || hf->quantized.method == HF_QUANTIZATION_GPTQ;
     if (values == HF_IN_TURNS || (values == HF_TRANSPOSED && tensor->n_dims == 3))
         return lay_out_slices(hf, values, tensor);
+    if (values == HF_TRANSPOSED && tensor->form == TENSOR_CODES) {
+        if (packed) return OK;
+        return fail(UNSUPPORTED, "%s: tensor '%.*s' is quantized and transposed",
+                    hf->parts[tensor->part].file.name,
+                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data);
+    }
     if (values == HF_TRANSPOSED && matrix) transpose(tensor);
     if (values == HF_POSITIONS) return leave_out_padding(hf, tensor);
     if (values != HF_BY_GROUPS) return OK;
@@ -164,8 +182,60 @@ static int64_t layers_of(const struct hf *hf, const struct hf_tensor *row) {
     return strncmp(row->name, begin, sizeof begin - 1) == 0 ? hf->n_decoder_layers : hf->n_layers;
 }
 
-static struct text strip_prefixes(const struct hf *hf, struct text name) {
-    return strip_all(name, hf->family->prefixes ? hf->family->prefixes : "model.");
+static bool contains(const char *text, const char *part) {
+    return strstr(text, part) != NULL;
+}
+
+/* Rows of queries and keys of a family whose GGUF files rotate adjacent pairs, where transformers
+ * rotates (i, i + n/2). */
+static status pair_rows(const struct hf *hf, const char *target, struct tensor *tensor) {
+    bool rotated = contains(target, ".attn_q.") || contains(target, ".attn_k.") ||
+                   contains(target, ".attn_q_norm.") || contains(target, ".attn_k_norm.");
+    int64_t rows = tensor->dims[tensor->n_dims == 1 ? 0 : 1];
+    if (!rotated || !hf->interleaves) return OK;
+    if (hf->head_dim < 2 || hf->head_dim % 2 != 0 || rows % hf->head_dim != 0)
+        return fail(FORMAT, "%s: tensor '%.*s' has %" PRId64 " rows, heads have %" PRId64,
+                    file_of(hf, tensor), (int)tensor->name.length, tensor->name.data, rows,
+                    hf->head_dim);
+    tensor->head_rows = hf->head_dim;
+    return OK;
+}
+
+/* false: it is of images. */
+static bool strip_model(const struct hf_family *family, struct text *name) {
+    if (!family->nested) {
+        *name = strip_all(*name, family->prefixes ? family->prefixes : "model.");
+        return true;
+    }
+    *name = strip(*name, "language_model.");
+    *name = strip(*name, "model.");
+    *name = strip(*name, "language_model.");
+    return !starts_with(*name, "vision_tower.") && !starts_with(*name, "multi_modal_projector.");
+}
+
+bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
+                       char *target, size_t size) {
+    struct text own = {name, strlen(name)};
+    if (!strip_model(family, &own)) return false;
+    for (const struct hf_tensor *row = family->tensors; row->name; row++) {
+        int64_t layer, expert;
+        bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED;
+        if (!row->target || !plain || strchr(row->target, '|') ||
+            !matches(own, row->name, &layer, &expert) || layer >= n_layers || expert >= 0)
+            continue;
+        write_name(target, size, row->target, layer);
+        return true;
+    }
+    return false;
+}
+
+bool hf_tensors_has(const struct hf *hf, struct text name) {
+    if (!strip_model(hf->family, &name)) return false;
+    for (const struct hf_tensor *row = hf->family->tensors; row->name; row++) {
+        int64_t layer, expert;
+        if (matches(name, row->name, &layer, &expert) && hf_applies(hf, row->when)) return true;
+    }
+    return false;
 }
 
 /* Which rows the family's table has for this folder, as it is before any tensor is renamed. */
@@ -175,8 +245,8 @@ static void find_rows(const struct hf *hf, bool *applies) {
         const char *when = hf->family->tensors[i].when;
         applies[i] = when && when[0] == '-' ? true : hf_applies(hf, when);
         for (size_t k = 0; when && when[0] == '-' && k < table->count; k++) {
-            struct text name = strip_prefixes(hf, table->items[k].name);
-            if (name.length == strlen(when + 1) && memcmp(name.data, when + 1, name.length) == 0)
+            struct text name = table->items[k].name;
+            if (strip_model(hf->family, &name) && name.length == strlen(when + 1) && memcmp(name.data, when + 1, name.length) == 0)
                 applies[i] = false;
         }
     }
@@ -187,6 +257,11 @@ static bool is_later(const struct hf *hf, int64_t layer) {
     bool found;
     if (hf_config_integer(&hf->config, "num_nextn_predict_layers", &found, &n) != OK) return false;
     return layer >= hf->n_layers && layer - hf->n_layers < n;
+}
+
+status hf_tensors_convert(struct tensor *tensor) {
+    convert(tensor, false);
+    return OK;
 }
 
 static bool of_layer(const struct hf *hf, const struct hf_tensor *row, int64_t layer) {
@@ -204,15 +279,7 @@ static status rename_one(struct hf *hf, const bool *applies, size_t index, int64
     struct text full = tensor->name, name = full;
     int length = full.length < 200 ? (int)full.length : 200;
     *keep = false;
-    if (hf->family->nested) {
-        name = strip(name, "language_model.");
-        name = strip(name, "model.");
-        name = strip(name, "language_model.");
-        if (starts_with(name, "vision_tower.") || starts_with(name, "multi_modal_projector."))
-            return OK;
-    } else {
-        name = strip_prefixes(hf, name);
-    }
+    if (!strip_model(hf->family, &name)) return OK;
     for (int i = 0; hf->family->tensors[i].name; i++) {
         const struct hf_tensor *row = &hf->family->tensors[i];
         int64_t layer, expert;
@@ -227,10 +294,15 @@ static status rename_one(struct hf *hf, const bool *applies, size_t index, int64
         convert(tensor, row->values == HF_ADD_ONE);
         TRY(lay_out(hf, row->values, tensor));
         struct text target;
+        const char *second = strchr(row->target, '|');
+        if (second) {
+            TRY(make_name(hf, second + 1, layer, &target));
+            TRY(hf_gather_halve(hf, tensor, target));
+        }
         TRY(make_name(hf, row->target, layer, &target));
         if (expert >= 0) return hf_gather_add(hf, tensor, target, expert);
         tensor->name = target;
-        return OK;
+        return pair_rows(hf, row->target, tensor);
     }
     return fail(
         UNSUPPORTED,

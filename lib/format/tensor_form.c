@@ -3,16 +3,20 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/parallel.h"
+
 size_t tensor_form_bytes(enum tensor_form form) {
     static const uint8_t bytes[] = {
         [TENSOR_AS_IS] = 0, [TENSOR_F64] = 8,  [TENSOR_F32] = 4,
         [TENSOR_F16] = 2,   [TENSOR_BF16] = 2, [TENSOR_SINUSOID_ENDS] = 0,
+        [TENSOR_CODES] = 0,
     };
     return bytes[form];
 }
 
 bool tensor_form_is_plain(const struct tensor *tensor) {
-    return tensor->form == TENSOR_AS_IS && !tensor->layout.stored_rows && !tensor->layout.n_groups;
+    return tensor->form == TENSOR_AS_IS && !tensor->layout.stored_rows &&
+           !tensor->layout.n_groups && !tensor->head_rows && !tensor->quantized;
 }
 
 static void convert(enum tensor_form form, const uint8_t *from, size_t n, float *values) {
@@ -30,7 +34,7 @@ static void convert(enum tensor_form form, const uint8_t *from, size_t n, float 
     case TENSOR_BF16:
         weight_type_traits[WEIGHT_BF16].dequantize(from, values, n);
         return;
-    default: /* as it is */
+    default:
         memcpy(values, from, n * sizeof *values);
     }
 }
@@ -46,14 +50,9 @@ static size_t stored_bytes(const struct tensor *tensor) {
     return bytes ? bytes : weight_type_row_bytes(tensor->type, 1);
 }
 
-/* Where rows are stored: n of them from row `at` on, each `step` rows after the one before. */
-struct run {
-    int64_t at, n, step;
-};
-
-static struct run run_of(const struct tensor_layout *layout, int64_t row) {
+struct tensor_run tensor_form_run(const struct tensor_layout *layout, int64_t row) {
     row += layout->first_row;
-    if (!layout->n_groups) return (struct run){row, INT64_MAX, 1};
+    if (!layout->n_groups) return (struct tensor_run){row, INT64_MAX, 1};
     const int64_t *parts = layout->parts, all = parts[0] + parts[1] + parts[2];
     int64_t before = 0;
     int part = 0;
@@ -61,9 +60,10 @@ static struct run run_of(const struct tensor_layout *layout, int64_t row) {
         row -= layout->n_groups * parts[part];
         before += parts[part];
     }
-    if (parts[part] == 1) return (struct run){row * all + before, layout->n_groups - row, all};
+    if (parts[part] == 1)
+        return (struct tensor_run){row * all + before, layout->n_groups - row, all};
     int64_t within = row % parts[part];
-    return (struct run){row / parts[part] * all + before + within, parts[part] - within, 1};
+    return (struct tensor_run){row / parts[part] * all + before + within, parts[part] - within, 1};
 }
 
 enum { PIECE = 512 }; /* elements */
@@ -103,7 +103,7 @@ static status read_transposed(const struct file *file, const struct tensor *tens
                               int64_t n_rows, int64_t col, int64_t n, uint8_t *values) {
     size_t size = tensor->form == TENSOR_AS_IS ? stored_bytes(tensor) : 4;
     for (int64_t done = 0; done < n_rows;) {
-        struct run run = run_of(&tensor->layout, row + done);
+        struct tensor_run run = tensor_form_run(&tensor->layout, row + done);
         if (run.n > n_rows - done) run.n = n_rows - done;
         uint8_t *to = values + (size_t)(done * n) * size;
         for (int64_t i = 0; i < n; i++)
@@ -158,7 +158,7 @@ status tensor_form_read(const struct file *file, const struct tensor *tensor, ui
             TRY(read_transposed(file, tensor, row, n_rows, col, width, to));
             now = n_rows * width;
         } else {
-            struct run run = run_of(&tensor->layout, row);
+            struct tensor_run run = tensor_form_run(&tensor->layout, row);
             int64_t together = run.step > 1 && cols > 1 ? 1 : run.n;
             now = together < n_rows ? together * cols : n_rows * cols;
             if (now > cols - col && col) now = cols - col;
@@ -196,4 +196,46 @@ void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, str
         view->offset += (uint64_t)first * row_bytes;
     else
         view->layout.first_row += first;
+}
+
+/* ---- quantizing ---- */
+
+struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type) {
+    struct tensor quantized = *tensor;
+    int64_t rows = tensor->dims[1] * tensor->dims[2] * tensor->dims[3];
+    if (!tensor->quantized) quantized.natural = tensor->type;
+    quantized.quantized = true;
+    quantized.type = type;
+    quantized.bytes = (uint64_t)rows * weight_type_row_bytes(type, (size_t)tensor->dims[0]);
+    return quantized;
+}
+
+struct rows {
+    const struct tensor *tensor;
+    const uint8_t *from;
+    uint8_t *to;
+};
+
+static void quantize_rows(void *argument, size_t begin, size_t end) {
+    const struct rows *rows = argument;
+    const struct tensor *tensor = rows->tensor;
+    size_t n_cols = (size_t)tensor->dims[0];
+    size_t from_bytes = weight_type_row_bytes(tensor->natural, n_cols);
+    size_t to_bytes = weight_type_row_bytes(tensor->type, n_cols);
+    for (size_t row = begin; row < end; row++)
+        for (size_t k = 0; k < n_cols; k += PIECE) { /* a multiple of every block */
+            size_t n = n_cols - k < PIECE ? n_cols - k : PIECE;
+            float values[PIECE];
+            weight_type_traits[tensor->natural].dequantize(
+                rows->from + row * from_bytes + weight_type_row_bytes(tensor->natural, k), values,
+                n);
+            weight_type_traits[tensor->type].quantize(
+                values, rows->to + row * to_bytes + weight_type_row_bytes(tensor->type, k), n);
+        }
+}
+
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to) {
+    enum { GRAIN = 16384 }; /* elements of a thread */
+    struct rows rows = {tensor, from, to};
+    parallel_run(n, GRAIN / ((size_t)tensor->dims[0] + 1) + 1, quantize_rows, &rows);
 }

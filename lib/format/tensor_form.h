@@ -16,11 +16,21 @@ status tensor_form_read(const struct file *file, const struct tensor *tensor, ui
  * other; of another, all of it once its last element is among them, else nothing. */
 void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, uint64_t *offset,
                        uint64_t *bytes);
+/* Where rows are stored: n of them from row `at` on, each `step` rows after the one before. */
+struct tensor_run {
+    int64_t at, n, step;
+};
+struct tensor_run tensor_form_run(const struct tensor_layout *layout, int64_t row);
+/* The same tensor as one of `type`, to which its values are quantized when they are asked for;
+ * dims[0] is a multiple of the type's block. */
+struct tensor tensor_form_quantized(const struct tensor *tensor, enum weight_type type);
+/* n rows of blocks from `from` on, quantized to the tensor's type; divided among threads. */
+void tensor_form_quantize(const struct tensor *tensor, const void *from, size_t n, void *to);
 /* A view of n rows from `first` on, of a matrix or vector of any form. */
 void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view);
 
 /* tensor_blocks.c: rows [first, first + n) of a tensor with blocks, counted through its stack. */
-status tensor_blocks_read(const struct file *file, const struct tensor *tensor, uint64_t first,
-                          uint64_t n, void *rows);
+status tensor_blocks_read(struct checkpoint *checkpoint, struct memory *memory,
+                          const struct tensor *tensor, uint64_t first, uint64_t n, void *rows);
 
 #endif

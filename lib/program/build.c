@@ -373,27 +373,57 @@ static void build_pooling(struct builder *b, const struct spec *spec,
     touch(b, program->score);
 }
 
-static void build_model(struct builder *b, const struct spec *spec,
-                        const struct pooling_spec *pooling) {
-    b->residual = new_reg(b, spec->n_embd);
-    struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
+/* The residual: embeddings of tokens, and of positions; those of another width are projected first.
+ */
+static void build_embedding(struct builder *b, const struct spec *spec) {
+    bool projected = spec->embedding_in.weight.tensor != NULL;
+    reg tokens = new_reg(b, projected ? spec->embedding.weight.tensor->dims[0] : spec->n_embd);
+    struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, tokens, REG_NONE, REG_NONE);
     embed->embed.table = &spec->embedding.weight;
-    embed->embed.positions = &spec->positions;
-    embed->embed.position_offset = spec->position_offset;
     embed->embed.token_types = &spec->token_types;
     embed->embed.scale = spec->embedding_scale;
+    b->residual = tokens;
+    if (projected) {
+        b->residual = new_reg(b, spec->n_embd);
+        embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
+    }
+    embed->embed.positions = &spec->positions;
+    embed->embed.position_offset = spec->position_offset;
+    if (projected)
+        emit_linear(b, -1, NULL, tokens, &spec->embedding_in, COMBINE_ADD, b->residual);
+}
+
+/* Logits of what the output norm gives, or of a projection of that. */
+static void build_head(struct builder *b, const struct spec *spec,
+                       const struct pooling_spec *pooling) {
+    bool pools = pooling->kind != POOLING_NONE;
+    if (pools) build_final_norm(b, spec);
+    const struct norm_spec *norm = pools ? NULL : norm_or_null(&spec->output_norm);
+    reg in = b->residual;
+    if (spec->head_in.weight.tensor) {
+        reg narrow = new_reg(b, spec->head_in.weight.tensor->dims[1]);
+        emit_linear(b, -1, norm, in, &spec->head_in, COMBINE_STORE, narrow);
+        take_pending(b, &b->program->ops[b->program->n_ops - 1], true);
+        norm = NULL;
+        in = narrow;
+    }
+    struct op *head = emit(b, OP_HEAD, -1, in, REG_NONE, REG_NONE, REG_NONE);
+    head->boundary = true;
+    take_pending(b, head, false);
+    head->norm = norm;
+    head->linear.n_weights = b->program->n_logits ? 1 : 0;
+    head->linear.weights[0] = &spec->head;
+    if (b->program->n_hidden > b->program->max_in) b->program->max_in = b->program->n_hidden;
+    if (pools) build_pooling(b, spec, pooling);
+}
+
+static void build_model(struct builder *b, const struct spec *spec,
+                        const struct pooling_spec *pooling) {
+    build_embedding(b, spec);
     emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
     for (int layer = 0; layer < spec->n_layers; layer++)
         build_layer(b, &spec->layers[layer], layer);
-    if (pooling->kind != POOLING_NONE) build_final_norm(b, spec);
-    struct op *head = emit(b, OP_HEAD, -1, b->residual, REG_NONE, REG_NONE, REG_NONE);
-    head->boundary = true;
-    take_pending(b, head, false);
-    head->norm = pooling->kind == POOLING_NONE ? norm_or_null(&spec->output_norm) : NULL;
-    head->linear.n_weights = b->program->n_logits ? 1 : 0;
-    head->linear.weights[0] = &spec->head;
-    if (spec->n_embd > b->program->max_in) b->program->max_in = spec->n_embd;
-    if (pooling->kind != POOLING_NONE) build_pooling(b, spec, pooling);
+    build_head(b, spec, pooling);
 }
 
 /* ---- what the ops can't do is refused, never left out ---- */
@@ -540,6 +570,8 @@ static status check_spec(const struct spec *spec) {
     struct place place = {.spec = spec, .layer = -1};
     if (spec->source.n_layers) TRY(check_source(spec));
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
+    if (spec->embedding_in.weight.tensor && (!spec->positions.tensor || spec->token_types.tensor))
+        return refuse(&place, "a projection of embeddings without learned positions");
     TRY(check_norm(&place, &spec->output_norm));
     TRY(check_norm(&place, &spec->embedding_norm));
     TRY(check_norm(&place, &spec->score.norm));
@@ -602,6 +634,8 @@ static status fill(struct program *program, const struct rope_factors *factors, 
                           n_layers * LAYER_REGS + n_cross * CROSS_REGS + OTHER_REGS + SOURCE_REGS,
                           "the program's registers", &program->regs));
     program->n_logits = spec->head.weight.tensor ? spec->n_vocab : 0;
+    program->n_hidden =
+        spec->head_in.weight.tensor ? spec->head_in.weight.tensor->dims[1] : spec->n_embd;
     program->whole = program_is_whole(spec, pooling);
     struct builder b = {.program = program, .pending = REG_NONE};
     if (source) build_source(&b, spec);

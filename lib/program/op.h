@@ -34,10 +34,10 @@ enum op_kind {
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_POOL,       /* out = the pooled vector of each sequence that the step pools */
     OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
-                   choices by expert: place p of an expert's first ... last */
+                    choices by expert: place p of an expert's first ... last */
     OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
     OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
-                   the shared expert gives */
+                    the shared expert gives */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
              * kept by the backend */
 };
@@ -74,7 +74,8 @@ struct op {
         const struct attention_spec
             *attention; /* ROPE_STORE: in q or none, out k, v, q before. ATTENTION: in q, out[0] */
         struct {
-            const struct weight_ref *table, *positions, *token_types;
+            const struct weight_ref *table, *positions, *token_types; /* each NULL: without it;
+                positions alone: their rows are all that `out` gets */
             int64_t position_offset;
             float scale;
         } embed;
@@ -112,6 +113,7 @@ struct program {
     int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
     float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
+    int64_t n_hidden;  /* of a row that the head takes */
     int64_t n_logits;  /* n_vocab, or 0: the model gives none */
     reg pooled, score; /* [pooled vectors][n_embd], [..][n_labels] once all ops ran; or none */
     int64_t n_labels;

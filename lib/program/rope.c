@@ -27,7 +27,7 @@ void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *f
     if (rope->scaling == ROPE_SCALING_YARN) {
         low = correction_dim(rope, (double)rope->beta_fast);
         high = correction_dim(rope, (double)rope->beta_slow);
-        if (!rope->exact_range) {
+        if (!rope->yarn_exact) {
             low = floor(low);
             high = ceil(high);
         }

@@ -37,7 +37,7 @@ PIN(transformer_executor, user, 8, 8);
 PIN(transformer_executor, n_concurrent, 16, 4);
 PIN(transformer_executor, reserved, 20, 4);
 
-PIN_SIZE(transformer_model_options, 96);
+PIN_SIZE(transformer_model_options, 104);
 PIN(transformer_model_options, struct_size, 0, 8);
 PIN(transformer_model_options, path, 8, 8);
 PIN(transformer_model_options, data, 16, 8);
@@ -52,6 +52,14 @@ PIN(transformer_model_options, device, 80, 4);
 PIN(transformer_model_options, load_mode, 84, 4);
 PIN(transformer_model_options, copy, 88, 4);
 PIN(transformer_model_options, cpu_amx, 92, 4);
+PIN(transformer_model_options, weight_type, 96, 4);
+PIN(transformer_model_options, reserved, 100, 4);
+
+PIN_SIZE(transformer_convert_options, 32);
+PIN(transformer_convert_options, struct_size, 0, 8);
+PIN(transformer_convert_options, model, 8, 8);
+PIN(transformer_convert_options, write, 16, 8);
+PIN(transformer_convert_options, write_user, 24, 8);
 
 PIN_SIZE(transformer_model_details, 216);
 PIN(transformer_model_details, struct_size, 0, 8);
@@ -169,10 +177,18 @@ PIN(transformer_sample_options, struct_size, 0, 8);
 PIN(transformer_sample_options, append, 8, 4);
 PIN(transformer_sample_options, reserved, 12, 4);
 
-PIN_SIZE(transformer_sequence_options, 24);
+PIN_SIZE(transformer_adapter_options, 24);
+PIN(transformer_adapter_options, struct_size, 0, 8);
+PIN(transformer_adapter_options, path, 8, 8);
+PIN(transformer_adapter_options, reader, 16, 8);
+
+PIN_SIZE(transformer_sequence_options, 40);
 PIN(transformer_sequence_options, struct_size, 0, 8);
 PIN(transformer_sequence_options, sampler, 8, 8);
 PIN(transformer_sequence_options, stream, 16, 8);
+PIN(transformer_sequence_options, adapter, 24, 8);
+PIN(transformer_sequence_options, adapter_scale, 32, 4);
+PIN(transformer_sequence_options, reserved, 36, 4);
 
 PIN_SIZE(transformer_append_options, 24);
 PIN(transformer_append_options, struct_size, 0, 8);
@@ -263,6 +279,20 @@ PIN_VALUE(TRANSFORMER_LOG_WARNING, 2);
 PIN_VALUE(TRANSFORMER_LOG_INFO, 3);
 PIN_VALUE(TRANSFORMER_LOAD_MAP, 0);
 PIN_VALUE(TRANSFORMER_LOAD_READ, 1);
+PIN_VALUE(TRANSFORMER_WEIGHTS_AS_IS, 0);
+PIN_VALUE(TRANSFORMER_WEIGHTS_F32, 1);
+PIN_VALUE(TRANSFORMER_WEIGHTS_F16, 2);
+PIN_VALUE(TRANSFORMER_WEIGHTS_BF16, 3);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q4_0, 4);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q4_1, 5);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q5_0, 6);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q5_1, 7);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q8_0, 8);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q2_K, 9);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q3_K, 10);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q4_K, 11);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q5_K, 12);
+PIN_VALUE(TRANSFORMER_WEIGHTS_Q6_K, 13);
 PIN_VALUE(TRANSFORMER_TOKEN_BEGIN, 1);
 PIN_VALUE(TRANSFORMER_TOKEN_END, 2);
 PIN_VALUE(TRANSFORMER_TOKEN_END_OF_TURN, 3);

@@ -13,6 +13,7 @@
 #define MODEL_ENCODER SOURCE_ROOT "/tests/goldens/data/encoders/bert-sentence"
 #define MODEL_ENCODER_DECODER SOURCE_ROOT "/tests/goldens/data/encoder_decoders/m2m_100"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
+#define MODEL_QUANTIZED SOURCE_ROOT "/tests/goldens/data/hf_quantized/gptq-order"
 #define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
 #define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
 #define MODEL_WITH_LATENTS SOURCE_ROOT "/tests/goldens/data/hf/deepseek_v3-experts"
@@ -139,11 +140,60 @@ static transformer_status try_open_parts(struct world *world) {
     return status;
 }
 
+/* Weights of codes with scales that are quantized once more. */
+static transformer_status try_open_quantized(struct world *world) {
+    transformer_model_options options = {.struct_size = sizeof options,
+                                         .path = MODEL_QUANTIZED,
+                                         .load_mode = TRANSFORMER_LOAD_READ,
+                                         .weight_type = TRANSFORMER_WEIGHTS_Q8_0,
+                                         .allocator = &world->allocator};
+    transformer_status status = transformer_model_open(&options, &world->model);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
 static transformer_status try_open_latents(struct world *world) {
     transformer_status status = open_model(world, MODEL_WITH_LATENTS);
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
     world->model = NULL;
     return status;
+}
+
+#define ADAPTED_MODEL SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3"
+#define ADAPTER SOURCE_ROOT "/tests/goldens/data/adapters/llama-all"
+
+/* Opened and attached. */
+static transformer_status try_adapter(struct world *world) {
+    const transformer_adapter_options file = {.struct_size = sizeof file, .path = ADAPTER};
+    transformer_sequence_options options = {.struct_size = sizeof options};
+    transformer_status status = open_model(world, ADAPTED_MODEL);
+    if (status == TRANSFORMER_OK)
+        status = transformer_adapter_open(world->model, &file, &options.adapter);
+    if (status == TRANSFORMER_OK) status = create_context(world);
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_create(world->context, &options, &world->sequence);
+    transformer_adapter_close(options.adapter);
+    close_all(world);
+    return status;
+}
+
+static int32_t count_bytes(void *user, const void *bytes, uint64_t n) {
+    *(uint64_t *)user += n;
+    return bytes == NULL;
+}
+
+static transformer_status try_convert(struct world *world) {
+    uint64_t n_bytes = 0;
+    const transformer_model_options model = {.struct_size = sizeof model,
+                                             .path = MODEL_FOLDER,
+                                             .weight_type = TRANSFORMER_WEIGHTS_F16,
+                                             .allocator = &world->allocator};
+    const transformer_convert_options options = {.struct_size = sizeof options,
+                                                 .model = &model,
+                                                 .write = count_bytes,
+                                                 .write_user = &n_bytes};
+    return transformer_model_convert(&options);
 }
 
 static transformer_status try_create_context(struct world *world) {
@@ -301,12 +351,15 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
+enum { N_OPENS = 11 };
+
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {
-        try_open,       try_open_window,  try_open_folder,     try_open_experts,
-        try_open_parts, try_open_encoder, try_encoder_decoder, try_open_latents};
+    transformer_status (*const opens[N_OPENS])(struct world *) = {
+        try_open,         try_open_window,     try_open_folder,  try_open_experts,   try_open_parts,
+        try_open_encoder, try_encoder_decoder, try_open_latents, try_open_quantized, try_convert,
+        try_adapter};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -371,7 +424,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 16);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 2 * N_OPENS);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_allocation_of_a_context_with_experts, 0, 4);

@@ -1,6 +1,7 @@
 /* libFuzzer target: the bytes are the files of a Hugging Face folder, one after the other, each
  * after a line with its name and one with its size ("config.json\n123\n"). It is opened through a
- * reader, its metadata and tensors are read, and a spec is made of it. */
+ * reader, its metadata and tensors are read, an adapter that lies in it too, and a spec is made of
+ * it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,15 +63,17 @@ static void divide(const uint8_t *data, size_t size, struct folder *folder) {
     }
 }
 
+/* A row at a time. */
 static void touch_tensors(struct checkpoint *checkpoint) {
     const struct tensor *tensor;
     for (size_t i = 0; (tensor = checkpoint_tensor_at(checkpoint, i)); i++) {
-        const struct weight_type_traits *traits = &weight_type_traits[tensor->type];
-        _Alignas(64) uint8_t scratch[512];
-        const void *block;
-        for (uint64_t at = 0; at < tensor->bytes; at += traits->block_bytes)
-            if (checkpoint_data(checkpoint, tensor, at, traits->block_bytes, scratch, &block) != OK)
-                abort();
+        const void *row;
+        if (tensor->dims[0] % weight_type_traits[tensor->type].block != 0) continue;
+        size_t n = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        void *scratch = malloc(n + 1);
+        for (uint64_t at = 0; n > 0 && at < tensor->bytes; at += n)
+            if (checkpoint_data(checkpoint, tensor, at, n, scratch, &row) != OK) abort();
+        free(scratch);
     }
 }
 
@@ -87,6 +90,17 @@ static void touch_blocks(struct checkpoint *checkpoint, const struct spec *spec)
     }
 }
 
+/* What else the folder may have: an adapter of its model. */
+static void open_adapter(struct memory *memory, const struct checkpoint_options *model,
+                         const struct checkpoint *checkpoint) {
+    struct checkpoint_options options = *model;
+    struct checkpoint *adapter;
+    options.adapter_of = checkpoint;
+    if (checkpoint_open(memory, &options, &adapter) != OK) return;
+    touch_tensors(adapter);
+    checkpoint_close(adapter);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -100,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (checkpoint_open(&memory, &options, &checkpoint) == OK) {
         struct spec *spec;
         touch_tensors(checkpoint);
+        open_adapter(&memory, &options, checkpoint);
         if (spec_read(&memory, checkpoint, &spec) == OK) {
             touch_blocks(checkpoint, spec);
             spec_free(spec);

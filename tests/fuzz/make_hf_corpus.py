@@ -109,6 +109,35 @@ def bart_shapes(kind):
         if "bart" in kind:
             names[f"model.{side}.embed_positions.weight"] = [4, 4]
     return names
+SIZE = 32
+WIDE = dict(BASE, hidden_size=SIZE, intermediate_size=SIZE, head_dim=SIZE)
+
+
+def quantized(parts):
+    """A llama of SIZE, its projections as parts: {suffix: (dtype, bytes of an element, shape, contents)}."""
+    own = {}
+    for name, shape in shapes(LAYER).items():
+        stem = name.removesuffix(".weight")
+        if "_proj" in name:
+            own.update({f"{stem}.{suffix}": part for suffix, part in parts.items()})
+        else:
+            shape = [SIZE if i == len(shape) - 1 else n for i, n in enumerate(shape)]
+            count = shape[0] * (shape[1] if len(shape) > 1 else 1)
+            own[name] = ("F32", 4, shape, bytes(4 * count))
+    header, data = {}, b""
+    for name, (dtype, element, shape, content) in own.items():
+        size = element
+        for n in shape:
+            size *= n
+        content = (content * size)[:size]
+        header[name] = dict(dtype=dtype, shape=shape, data_offsets=[len(data), len(data) + size])
+        data += content
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + data
+
+
+def words(shape, content=b"\x12\x89\xfe\x37"):
+    return ("I32", 4, shape, content)
 
 
 def write(name, config, **files):
@@ -160,6 +189,32 @@ if __name__ == "__main__":
     write("positions_many", dict(BART, model_type="marian", max_position_embeddings=1 << 40),
           model__safetensors=safetensors(bart_shapes("marian")))
     write("pickle", BASE, pytorch_model__bin=b"PK")
+
+    half = ("F16", 2, [1, SIZE], b"\x00\x3c")
+    transposed = dict(qzeros=words([1, SIZE // 8]), scales=half)
+    write("ok_awq", dict(WIDE, quantization_config=dict(quant_method="awq", bits=4, group_size=32, version="gemm")),
+          model__safetensors=quantized(dict(transposed, qweight=words([SIZE, SIZE // 8]))))
+    gptq = dict(quant_method="gptq", bits=4, group_size=32)
+    write("ok_gptq", dict(WIDE, quantization_config=gptq),
+          model__safetensors=quantized(dict(transposed, qweight=words([SIZE // 8, SIZE]), g_idx=words([SIZE], bytes(4)))))
+    order = b"".join(struct.pack("<i", i % 2) for i in range(SIZE))
+    two = dict(qweight=words([SIZE // 8, SIZE]), qzeros=words([2, SIZE // 8]), scales=("F16", 2, [2, SIZE], b"\x00\x3c"))
+    write("ok_gptq_order", dict(WIDE, quantization_config=dict(gptq, group_size=16, desc_act=True)),
+          model__safetensors=quantized(dict(two, g_idx=words([SIZE], order))))
+    write("gptq_order_beyond", dict(WIDE, quantization_config=dict(gptq, group_size=16)),
+          model__safetensors=quantized(dict(two, g_idx=words([SIZE], b"\x02\x00\x00\x00"))))
+    blocks = dict(quant_method="fp8", weight_block_size=[16, 24])
+    write("ok_fp8_blocks", dict(WIDE, quantization_config=blocks), model__safetensors=quantized(
+        dict(weight=("F8_E4M3", 1, [SIZE, SIZE], b"\x38\x7f\x81\xc4"), weight_scale_inv=("F32", 4, [2, 2], b"\x00\x00\x80\x3f"))))
+    compressed = dict(quant_method="compressed-tensors", format="pack-quantized",
+                      config_groups=dict(group_0=dict(weights=dict(num_bits=4, block_structure=None))))
+    packed = dict(weight_packed=words([SIZE, SIZE // 8]), weight_scale=("BF16", 2, [SIZE, 1], b"\x80\x3f"),
+                  weight_shape=("I64", 8, [2], struct.pack("<qq", SIZE, SIZE)))
+    write("ok_packed", dict(WIDE, quantization_config=compressed), model__safetensors=quantized(packed))
+    write("packed_zeros", dict(WIDE, quantization_config=compressed),
+          model__safetensors=quantized(dict(packed, weight_zero_point=words([SIZE // 8, 1]))))
+    write("packed_shape", dict(WIDE, quantization_config=compressed), model__safetensors=quantized(
+        dict(packed, weight_shape=("I64", 8, [2], struct.pack("<qq", 1 << 30, 1 << 31)))))
     mixtral = shapes(MIXTRAL_LAYER)
     write("ok_experts", MIXTRAL, model__safetensors=safetensors(mixtral))
     write("ok_experts_fused", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(), "BF16", 2))
@@ -177,3 +232,18 @@ if __name__ == "__main__":
     write("experts_dims", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[2, 2, 3]), "BF16", 2))
     write("experts_flat", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(gate_up_proj=[4]), "BF16", 2))
     write("experts_none", GPT_OSS, model__safetensors=safetensors(gpt_oss_shapes(down_proj=[0, 2, 2]), "BF16", 2))
+
+    lora = {f"base_model.model.model.layers.0.{name}.lora_{part}.weight": [2, 2]
+            for name in LAYER if LAYER[name] == 2 for part in "AB"}
+    config = dict(peft_type="LORA", r=2, lora_alpha=4, bias="none", use_rslora=True, target_modules=["q_proj"])
+    own = dict(model__safetensors=safetensors(llama))
+
+    def adapter(name, config, tensors):
+        write(name, BASE, **own, adapter_config__json=json.dumps(config).encode(), adapter_model__safetensors=tensors)
+
+    adapter("ok_adapter", config, safetensors(lora, "BF16", 2))
+    adapter("adapter_dora", dict(config, use_dora=True), safetensors(lora))
+    adapter("adapter_alpha", dict(config, lora_alpha="4"), safetensors(lora))
+    adapter("adapter_name", config, safetensors({"base_model.model.lora_A.weight": [2, 2]}))
+    adapter("adapter_layer", config, safetensors({"base_model.model.model.layers.7.mlp.up_proj.lora_A.weight": [2, 2]}))
+    adapter("adapter_heads", config, safetensors({"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight": [2]}))

@@ -271,26 +271,36 @@ static int ends_in_logits(const struct dirent *entry) {
     return dot && strcmp(dot, ".logits") == 0;
 }
 
-static int is_name(const struct dirent *entry) {
-    return entry->d_name[0] != '.';
+static int is_folder(const struct dirent *entry) {
+    return !strchr(entry->d_name, '.');
 }
 
-/* Models of data/small as Hugging Face folders. */
+/* Models of data/small and data/families as Hugging Face folders; and quantized ones, which have
+ * their own logits. */
 static int run_hf(void) {
-    char models[1024], logits[1024], file[300], path[2048];
-    struct dirent **entries = NULL;
-    snprintf(models, sizeof models, "%s/hf", data());
-    int n = scandir(models, &entries, is_name, alphasort);
-    if (n != 18) golden_failed("number of folders", models);
-    for (int i = 0; i < n; i++) {
-        snprintf(file, sizeof file, "%s.logits", entries[i]->d_name);
-        snprintf(logits, sizeof logits, "%s/small", data());
-        snprintf(path, sizeof path, "%s/%s", logits, file);
-        if (access(path, R_OK) != 0) snprintf(logits, sizeof logits, "%s/families", data());
-        check_small(logits, models, file, UNQUANTIZED_TOLERANCE);
-        free(entries[i]);
+    static const struct {
+        const char *models, *logits, *others; /* where the logits are, or else */
+        int n_models;
+        double divergence_tolerance;
+    } folders[] = {{"hf", "small", "families", 18, UNQUANTIZED_TOLERANCE},
+                   {"hf_quantized", "hf_quantized", "quantized", 16, DIVERGENCE_TOLERANCE}};
+    for (size_t f = 0; f < sizeof folders / sizeof *folders; f++) {
+        char models[1024], logits[1024], file[300], path[2048];
+        struct dirent **entries = NULL;
+        snprintf(models, sizeof models, "%s/%s", data(), folders[f].models);
+        int n = scandir(models, &entries, is_folder, alphasort);
+        if (n != folders[f].n_models) golden_failed("number of folders", models);
+        for (int i = 0; i < n; i++) {
+            snprintf(file, sizeof file, "%s.logits", entries[i]->d_name);
+            snprintf(logits, sizeof logits, "%s/%s", data(), folders[f].logits);
+            snprintf(path, sizeof path, "%s/%s", logits, file);
+            if (access(path, R_OK) != 0)
+                snprintf(logits, sizeof logits, "%s/%s", data(), folders[f].others);
+            check_small(logits, models, file, folders[f].divergence_tolerance);
+            free(entries[i]);
+        }
+        free(entries);
     }
-    free(entries);
     return 0;
 }
 

@@ -2,6 +2,7 @@
 those whose experts are quantized, with the logits of the dequantized weights.
 Run: python3 make_families.py [NAME ...]"""
 
+import json
 import os
 import shutil
 import sys
@@ -10,6 +11,7 @@ import gguf
 import numpy as np
 import torch
 import transformers
+from safetensors.numpy import save_file
 
 import golden_file
 import random_model
@@ -203,6 +205,36 @@ def save_folder(name, model):
     os.remove(os.path.join(folder, "generation_config.json"))
 
 
+def hugging_face_blocks(blocks):
+    """MXFP4 blocks of a GGUF file [..., n * 17] as transformers has them: nibbles by column, scales apart."""
+    blocks = blocks.reshape(*blocks.shape[:-1], -1, 17)
+    low, high = blocks[..., 1:] & 15, blocks[..., 1:] >> 4
+    columns = np.concatenate([low, high], axis=-1)
+    return columns[..., 0::2] | columns[..., 1::2] << 4, blocks[..., 0]
+
+
+def save_mxfp4_folder(name, model, encoded):
+    """gpt-oss as it is published: experts' weights [rows][inputs] as blocks, gate and up in turns."""
+    folder = os.path.join(DATA, "hf_quantized", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    os.makedirs(folder)
+    tensors = {key: np.ascontiguousarray(tensor.numpy()) for key, tensor in model.state_dict().items()
+               if not key.endswith(("gate_up_proj", "down_proj"))}
+    for i in range(model.config.num_hidden_layers):
+        gate, up, down = (encoded[f"blk.{i}.ffn_{x}_exps.weight"][1] for x in ("gate", "up", "down"))
+        both = np.stack([gate, up], axis=2).reshape(gate.shape[0], -1, gate.shape[2])
+        for x, blocks in (("gate_up", both), ("down", down)):
+            stem = f"model.layers.{i}.mlp.experts.{x}_proj"
+            codes, scales = hugging_face_blocks(blocks)
+            tensors[stem + "_blocks"], tensors[stem + "_scales"] = map(np.ascontiguousarray, (codes, scales))
+    save_file(tensors, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+    members = json.loads(model.config.to_json_string())
+    members["quantization_config"] = {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}
+    with open(os.path.join(folder, "config.json"), "w") as to:
+        json.dump(members, to, indent=1)
+        to.write("\n")
+
+
 def make(name):
     base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
     family = FAMILIES[base]
@@ -245,6 +277,8 @@ def make(name):
 
     if name in FOLDERS:
         save_folder(name, model)
+    if name == "gpt-oss-mxfp4":
+        save_mxfp4_folder(name, model, encoded)
     tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
     rows = random_model.logits(model, tokens, list(range(LENGTH)))
     golden_file.write_logits(os.path.join(folder, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])

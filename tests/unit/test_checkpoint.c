@@ -343,7 +343,7 @@ START_TEST(large_heads_and_data) {
             ck_assert(memcmp(data, whole + whole_bytes - data_bytes + 1, data_bytes - 1) == 0);
             checkpoint_drop(c, tensor, 1, data_bytes - 1);
         }
-        if (mode == MODE_READ) ck_assert_uint_lt(memory.bytes, head + 120000);
+        if (mode == MODE_READ) ck_assert_uint_lt(memory.bytes, head + 160000);
         checkpoint_finish_loading(c);
         ck_assert_uint_le(checkpoint_mapped_bytes(c), head + 65536);
         struct text text;

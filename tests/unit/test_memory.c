@@ -211,6 +211,39 @@ START_TEST(estimates) {
 }
 END_TEST
 
+/* Quantized while loading, and of codes with scales. */
+START_TEST(estimates_of_weight_types) {
+    static const uint32_t types[] = {TRANSFORMER_WEIGHTS_AS_IS, TRANSFORMER_WEIGHTS_F16,
+                                     TRANSFORMER_WEIGHTS_Q8_0, TRANSFORMER_WEIGHTS_Q4_1,
+                                     TRANSFORMER_WEIGHTS_Q4_K};
+    static const char *const paths[] = {
+        SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf",
+        SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3",
+        SOURCE_ROOT "/tests/goldens/data/hf/granitemoe",
+        SOURCE_ROOT "/tests/goldens/data/hf_quantized/gptq-order",
+        SOURCE_ROOT "/tests/goldens/data/hf_quantized/fp8-blocks",
+        SOURCE_ROOT "/tests/goldens/data/hf_quantized/mxfp4",
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++)
+        for (size_t j = 0; j < sizeof types / sizeof *types; j++) {
+            struct counting counting;
+            counting_init(&counting);
+            transformer_model_options options = {.struct_size = sizeof options,
+                                                 .path = paths[i],
+                                                 .load_mode = j % 2,
+                                                 .weight_type = types[j]};
+            transformer_memory_estimate estimate = {.struct_size = sizeof estimate};
+            ok(transformer_model_estimate(&options, NULL, &estimate));
+            options.allocator = &counting.allocator;
+            transformer_model *model = NULL;
+            ok(transformer_model_open(&options, &model));
+            within(paths[i], estimate.model_host_bytes, counting.bytes);
+            transformer_model_close(model);
+            ck_assert_uint_eq(counting.bytes, 0);
+        }
+}
+END_TEST
+
 static void never_run(void *user, int32_t n, void (*task)(void *, int32_t), void *argument) {
     (void)user, (void)n, (void)task, (void)argument;
 }
@@ -270,4 +303,5 @@ START_TEST(estimate_of_bad_input) {
 END_TEST
 
 FIXTURE_MAIN("memory", 300, CASE(steps_allocate_nothing), CASE(estimates),
-             CASE(estimates_with_an_executor), CASE(estimate_of_bad_input))
+             CASE(estimates_of_weight_types), CASE(estimates_with_an_executor),
+             CASE(estimate_of_bad_input))

@@ -33,6 +33,23 @@ static transformer_status call_open(const void *options) {
     return status;
 }
 
+static int32_t write_nothing(void *user, const void *bytes, uint64_t n) {
+    *(uint64_t *)user += bytes ? n : 0;
+    return 0;
+}
+
+static transformer_status call_convert(const void *options) {
+    return transformer_model_convert(options);
+}
+
+static transformer_status call_adapter(const void *options) {
+    transformer_adapter *adapter = NULL;
+    transformer_status status = transformer_adapter_open(model, options, &adapter);
+    ck_assert((status == TRANSFORMER_OK) == (adapter != NULL));
+    transformer_adapter_close(adapter);
+    return status;
+}
+
 static transformer_status call_estimate(const void *options) {
     transformer_memory_estimate estimate = {.struct_size = sizeof estimate};
     return transformer_model_estimate(options, NULL, &estimate);
@@ -124,6 +141,16 @@ static void fill_model(void *options) {
     ((transformer_model_options *)options)->path = fixture_path("small/llama-gqa");
 }
 
+static void fill_convert(void *options) {
+    static transformer_model_options from = {.struct_size = sizeof from};
+    static uint64_t n_bytes;
+    transformer_convert_options *convert = options;
+    from.path = fixture_path("small/llama-gqa");
+    convert->model = &from;
+    convert->write = write_nothing;
+    convert->write_user = &n_bytes;
+}
+
 static void fill_generate(void *options) {
     transformer_generate_options *generate = options;
     generate->tokens = &token;
@@ -136,6 +163,8 @@ static const struct options_case options_cases[] = {
     {"model_options", 96, TYPE(model_options), call_open, TRANSFORMER_INVALID_ARGUMENT, fill_model},
     {"model_options, estimate", 96, TYPE(model_options), call_estimate,
      TRANSFORMER_INVALID_ARGUMENT, fill_model},
+    {"convert_options", 32, TYPE(convert_options), call_convert, TRANSFORMER_INVALID_ARGUMENT,
+     fill_convert},
     {"context_options, estimate", 88, TYPE(context_options), call_estimate_context, 0, NULL},
     {"tokenize_options", 16, TYPE(tokenize_options), call_tokenize, 0, NULL},
     {"detokenize_options", 16, TYPE(detokenize_options), call_detokenize, 0, NULL},
@@ -331,6 +360,9 @@ START_TEST(reserved_and_unknown_values) {
     unsupported(call_sample(STRUCT(sample_options, .reserved = 1)));
     unsupported(call_append(STRUCT(append_options, .logits = 3)));
     unsupported(call_open(STRUCT(model_options, LLAMA, .load_mode = 2)));
+    unsupported(call_open(STRUCT(model_options, LLAMA, .weight_type = 14)));
+    unsupported(call_open(STRUCT(model_options, LLAMA, .reserved = 1)));
+    unsupported(call_sequence(STRUCT(sequence_options, .reserved = 1)));
     unsupported(call_context(STRUCT(context_options, .kv_type = 5)));
     unsupported(call_context(STRUCT(context_options, .pooling = 5)));
     unsupported(call_estimate_context(STRUCT(context_options, .kv_type = 5)));
@@ -372,6 +404,32 @@ START_TEST(context_options_out_of_range) {
     invalid(call_generate(STRUCT(generate_options, PROMPT, .prompt = "a")));
     invalid(
         call_generate(STRUCT(generate_options, .tokens = &token, .n_tokens = 1, .max_tokens = -1)));
+    tear_down();
+}
+END_TEST
+
+/* Every type can be asked for, and is what the model says it has. */
+START_TEST(weight_types) {
+    for (uint32_t type = 0; type <= TRANSFORMER_WEIGHTS_Q6_K; type++)
+        ok(call_open(STRUCT(model_options, LLAMA, .weight_type = type)));
+}
+END_TEST
+
+START_TEST(convert_and_adapter_options) {
+    set_up();
+    transformer_model_options from = {.struct_size = sizeof from,
+                                      .path = fixture_path("small/llama-gqa")};
+    uint64_t n_bytes = 0;
+    invalid(call_convert(STRUCT(convert_options, .model = &from)));
+    invalid(call_convert(STRUCT(convert_options, .write = write_nothing, .write_user = &n_bytes)));
+    from.load_mode = 2;
+    expect(TRANSFORMER_UNSUPPORTED,
+           call_convert(STRUCT(convert_options, .model = &from, .write = write_nothing,
+                               .write_user = &n_bytes)));
+    ck_assert_uint_eq(n_bytes, 0);
+    invalid(call_adapter(STRUCT(adapter_options, .path = NULL)));
+    const transformer_reader reader = {0};
+    invalid(call_adapter(STRUCT(adapter_options, .path = "", .reader = &reader)));
     tear_down();
 }
 END_TEST
@@ -583,5 +641,6 @@ END_TEST
 
 FIXTURE_MAIN("options", 120, CASE(options_structs), CASE(output_structs), CASE(modes),
              CASE(reserved_and_unknown_values), CASE(context_options_out_of_range),
+             CASE(weight_types), CASE(convert_and_adapter_options),
              CASE(model_options_out_of_range), CASE(null_handles), CASE(null_arguments),
              CASE(failures_leave_outputs_alone), CASE(last_error))

@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cpu/processors.h"
+#include "base/processors.h"
 #include "cpu/team.h"
 
 #include <check.h> /* its macro `fail` must come after our function */

@@ -183,6 +183,36 @@ static void format_chat(const transformer_model *model) {
            "chat_format");
 }
 
+static int32_t count_bytes(void *user, const void *bytes, uint64_t n) {
+    *(uint64_t *)user += n;
+    return bytes == NULL;
+}
+
+static void convert(const char *path) {
+    transformer_model_options file = {0};
+    transformer_convert_options options = {0};
+    uint64_t n_bytes = 0;
+    file.struct_size = sizeof file;
+    file.path = path;
+    file.weight_type = TRANSFORMER_WEIGHTS_Q8_0;
+    options.struct_size = sizeof options;
+    options.model = &file;
+    options.write = count_bytes;
+    options.write_user = &n_bytes;
+    OK(transformer_model_convert(&options));
+    expect(n_bytes > 1000, "bytes of a converted model");
+}
+
+static void ask_for_adapter(transformer_model *model) {
+    transformer_adapter *adapter = NULL;
+    transformer_adapter_options options = {0};
+    options.struct_size = sizeof options;
+    options.path = "no such adapter";
+    expect(transformer_adapter_open(model, &options, &adapter) == TRANSFORMER_NOT_FOUND,
+           "an adapter that isn't there");
+    transformer_adapter_close(adapter);
+}
+
 int main(int argc, char **argv) {
     transformer_model *model;
     transformer_context *context = NULL;
@@ -201,6 +231,8 @@ int main(int argc, char **argv) {
     OK(transformer_model_info(model, &details));
     count = ask_tokenizer(model, tokens, 60);
     format_chat(model);
+    convert(argv[1]);
+    ask_for_adapter(model);
     options.struct_size = sizeof options;
     options.max_sequence_tokens = 128;
     options.n_threads = 1;

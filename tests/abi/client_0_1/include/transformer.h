@@ -10,6 +10,7 @@
  * - transformer_sequence: tokens and their KV pages in a context; its calls are calls on that
  *   context.
  * - transformer_sampler: turns logits into a token; one call at a time.
+ * - transformer_adapter: a LoRA adapter of a model, immutable; any number of threads and sequences.
  * - transformer_text_stream: turns tokens into UTF-8 that never splits a character; one call at a
  *   time.
  *
@@ -68,6 +69,7 @@ typedef struct transformer_context transformer_context;
 typedef struct transformer_sequence transformer_sequence;
 typedef struct transformer_sampler transformer_sampler;
 typedef struct transformer_text_stream transformer_text_stream;
+typedef struct transformer_adapter transformer_adapter;
 
 /* ---- status ---- */
 
@@ -180,6 +182,24 @@ typedef int32_t (*transformer_text_function)(void *user, const char *text, uint6
 
 enum { TRANSFORMER_LOAD_MAP = 0, TRANSFORMER_LOAD_READ = 1 };
 
+/* Types that weights can be quantized to. */
+enum {
+    TRANSFORMER_WEIGHTS_AS_IS = 0,
+    TRANSFORMER_WEIGHTS_F32 = 1,
+    TRANSFORMER_WEIGHTS_F16 = 2,
+    TRANSFORMER_WEIGHTS_BF16 = 3,
+    TRANSFORMER_WEIGHTS_Q4_0 = 4,
+    TRANSFORMER_WEIGHTS_Q4_1 = 5,
+    TRANSFORMER_WEIGHTS_Q5_0 = 6,
+    TRANSFORMER_WEIGHTS_Q5_1 = 7,
+    TRANSFORMER_WEIGHTS_Q8_0 = 8,
+    TRANSFORMER_WEIGHTS_Q2_K = 9,
+    TRANSFORMER_WEIGHTS_Q3_K = 10,
+    TRANSFORMER_WEIGHTS_Q4_K = 11,
+    TRANSFORMER_WEIGHTS_Q5_K = 12,
+    TRANSFORMER_WEIGHTS_Q6_K = 13
+};
+
 typedef struct transformer_model_options {
     uint64_t struct_size;
     const char *path; /* a GGUF file, or the first part of a split one; or a Hugging Face folder (or
@@ -201,6 +221,9 @@ typedef struct transformer_model_options {
     uint32_t copy;      /* mode, default OFF: copy what is still needed of data after open */
     uint32_t cpu_amx;   /* mode, default OFF: the CPU's kernels may use AMX; see
                            transformer_model_open */
+    uint32_t weight_type; /* TRANSFORMER_WEIGHTS_...: AS_IS: as the file has them; else matrices
+                             become this type while they are loaded; see transformer_model_open */
+    uint32_t reserved;
 } transformer_model_options;
 
 /* Loads a model. One of path, data, or reader with path must be given.
@@ -211,12 +234,39 @@ typedef struct transformer_model_options {
  * stack that couldn't hold one is refused by sigaltstack. UNSUPPORTED where the processor or the
  * kernel has none, with which of the two. transformer_model_estimate asks for nothing.
  *
+ * With weight_type every matrix is rounded to that type, whatever the file has it in, and what has
+ * no whole blocks in a row to a similar type of smaller ones: Q4_K to Q5_0, Q5_K to Q5_1, Q6_K to
+ * Q8_0, Q2_K and Q3_K to Q4_0; all to F16 where rows are no multiple of 32. The head (or the
+ * embedding, where they are one) becomes Q6_K instead of a type with fewer bits than Q8_0. Norms,
+ * biases, other vectors, routers of experts and tables of positions stay. Quantizing runs in
+ * threads of its own, one a processor, which end before the call returns. The same as opening the
+ * file that transformer_model_convert writes with this type, bit for bit.
+ *
  * IO           the file can't be opened or read.      FORMAT       it breaks its format.
  * UNSUPPORTED  a format, architecture, weight type or option this library doesn't have; the message
  * names it. CANCELLED    progress said so.                      OUT_OF_MEMORY, NOT_FOUND (no such
  * file or device). */
 TRANSFORMER_API transformer_status transformer_model_open(const transformer_model_options *options,
                                                           transformer_model **model);
+
+typedef struct transformer_convert_options {
+    uint64_t struct_size;
+    const transformer_model_options *model; /* what is read; its weight_type is what is written, its
+                                               device is not looked at */
+    /* n more bytes of the file. Nonzero stops: CANCELLED. */
+    int32_t (*write)(void *user, const void *bytes, uint64_t n);
+    void *write_user;
+} transformer_convert_options;
+
+/* Writes a model as a GGUF file (v3), front to back, with the metadata that the library has of it.
+ * The file opens as the same model, and where llama.cpp knows the family there too: queries and
+ * keys have their rows in that format's order. What is written before a failure is no whole file:
+ * write to a name of its own and rename it then.
+ *
+ * As transformer_model_open for what is wrong with the model; progress of the model's options
+ * counts bytes of tensors. CANCELLED  write or progress said so. */
+TRANSFORMER_API transformer_status
+transformer_model_convert(const transformer_convert_options *options);
 
 typedef struct transformer_model_details {
     uint64_t struct_size;
@@ -488,6 +538,32 @@ TRANSFORMER_API transformer_status
 transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *sequence,
                            const transformer_sample_options *options, int32_t *token);
 
+/* ---- adapter ---- */
+
+typedef struct transformer_adapter_options {
+    uint64_t struct_size;
+    const char
+        *path;                        /* a folder as PEFT writes it (adapter_config.json,
+                                         adapter_model.safetensors),                 or a file in it; or a GGUF adapter;
+                                         with                        reader: its name, a folder's ends                 in '/' or is "" */
+    const transformer_reader *reader; /* NULL: the file system; only used by this call */
+} transformer_adapter_options;
+
+/* Loads a LoRA adapter of a model: y = W x + b becomes y + scale B (A x) in the layers that it has
+ * matrices for, scale being alpha / rank, with use_rslora alpha / sqrt(rank). It is attached to
+ * sequences (transformer_sequence_options); sequences of one step may have different ones, or none,
+ * whose bits are as if there were no adapters. What it takes comes from the model's allocator; the
+ * adapter keeps the model alive.
+ *
+ * FORMAT, IO, NOT_FOUND, OUT_OF_MEMORY.
+ * UNSUPPORTED  another method than LoRA on linear layers (DoRA, biases, modules_to_save,
+ * embeddings), or a layer that the model doesn't have; the message names it. */
+TRANSFORMER_API transformer_status
+transformer_adapter_open(transformer_model *model, const transformer_adapter_options *options,
+                         transformer_adapter **adapter);
+/* It goes once no sequence uses it. NULL does nothing. */
+TRANSFORMER_API void transformer_adapter_close(transformer_adapter *adapter);
+
 /* ---- sequence ---- */
 
 typedef struct transformer_sequence_options {
@@ -497,9 +573,15 @@ typedef struct transformer_sequence_options {
                                      by transformer_sequence_tokens; kept alive by the sequence,
                                      which must be the only one to use it while decoding */
     uint64_t stream;              /* names this sequence's random numbers */
+    transformer_adapter *adapter; /* NULL, or: of this model, applied to all that is computed for
+                                     the sequence and its forks; kept alive by them */
+    float adapter_scale;          /* times the adapter's own scale; 0: 1 */
+    uint32_t reserved;
 } transformer_sequence_options;
 
-/* LIMIT  max_sequences are alive. */
+/* LIMIT  max_sequences are alive.
+ * UNSUPPORTED  the device has no adapters, or this one changes what no linear layer alone uses (the
+ * embedding, say); the message names it. */
 TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);

@@ -1,5 +1,5 @@
 #define _GNU_SOURCE
-#include "cpu/processors.h"
+#include "base/processors.h"
 
 #include <sched.h>
 

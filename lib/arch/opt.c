@@ -1,0 +1,33 @@
+/* OPT (arXiv:2205.01068): learned positions that begin at row 2, an FFN of ReLU; the 350M model
+ * norms behind attention and FFN, and its embeddings are narrower than its layers. */
+#include "arch/family.h"
+
+/* Some models' norms have no weights. */
+static status bind_norm(struct binder *binder, const char *stem, int64_t layer, float eps,
+                        struct norm_spec *norm) {
+    *norm = (struct norm_spec){.kind = NORM_LAYER, .eps = eps, .weight.id = -1, .bias.id = -1};
+    if (!bind_has(binder, stem, layer)) return OK;
+    return bind_norm_layer(binder, stem, layer, binder->spec->n_embd, eps, norm);
+}
+
+status opt_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    float eps;
+    bool before = true, unnormed = false;
+    TRY(decoder_read_model(keys, binder, 0, spec));
+    TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &eps));
+    TRY(keys_bool_or(keys, "norm_before", &before));
+    TRY(keys_bool_or(keys, "no_output_norm", &unnormed));
+    TRY(decoder_bind_positions(binder, spec, 2));
+    for (int64_t i = 0; i < spec->n_layers; i++) {
+        struct layer_spec *layer = &spec->layers[i];
+        TRY(decoder_read_attention(keys, binder, spec, i));
+        layer->attention.rope = -1;
+        layer->residual = before ? RESIDUAL_SEQUENTIAL : RESIDUAL_POST_NORM;
+        TRY(decoder_bind_plain_ffn(keys, binder, spec, i, ACTIVATION_RELU, &layer->ffn));
+        TRY(bind_norm(binder, "blk.%d.attn_norm", i, eps,
+                      before ? &layer->attention_norm : &layer->post_attention_norm));
+        TRY(bind_norm(binder, "blk.%d.ffn_norm", i, eps,
+                      before ? &layer->ffn_norm : &layer->post_ffn_norm));
+    }
+    return before && !unnormed ? bind_norm(binder, "output_norm", 0, eps, &spec->output_norm) : OK;
+}
