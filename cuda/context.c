@@ -181,7 +181,8 @@ static size_t prepared_cols(const struct op *op) {
 }
 
 static bool is_linear(const struct op *op) {
-    return op->kind == OP_LINEAR || op->kind == OP_EXPERTS || op->kind == OP_HEAD;
+    if (op->kind == OP_HEAD) return op->linear.n_weights > 0; /* else it norms alone */
+    return op->kind == OP_LINEAR || op->kind == OP_EXPERTS;
 }
 
 static void place_linear(const struct cuda_properties *device, const struct program *program,
