@@ -38,16 +38,17 @@ static status read_routing(const struct keys *keys, struct experts_spec *experts
     return keys_must_be(keys, "expert_latent_length", 0);
 }
 
-/* Keys that say which layers have experts, where files have them, must agree with the tensors. */
+/* The tensors tell which layers have experts; keys that say so too, where files have them, must not
+ * contradict. */
 static status check_place(const struct keys *keys, int64_t layer, bool sparse) {
-    int64_t first = -1, step = 1;
+    int64_t first = 0, step = 1;
     TRY(keys_i64_or(keys, "leading_dense_block_count", 0, INT32_MAX, &first));
     TRY(keys_i64_or(keys, "interleave_moe_layer_step", 1, INT32_MAX, &step));
-    if (first < 0 || sparse == (layer >= first && (layer + 1) % step == 0)) return OK;
+    if (!sparse || (layer >= first && (layer + 1) % step == 0)) return OK;
     return fail(FORMAT,
                 "%s: '%s.leading_dense_block_count' is %" PRId64
-                " and interleave_moe_layer_step %" PRId64 ", but layer %" PRId64 " has %s experts",
-                checkpoint_name(keys->file), keys->prefix, first, step, layer, sparse ? "" : "no");
+                " and interleave_moe_layer_step %" PRId64 ", but layer %" PRId64 " has experts",
+                checkpoint_name(keys->file), keys->prefix, first, step, layer);
 }
 
 static status bind_chosen(struct binder *binder, const struct spec *spec, int64_t layer,

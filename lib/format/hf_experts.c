@@ -44,7 +44,7 @@ static const struct hf_tensor mixtral_tensors[] = {
 static const struct hf_key qwen2_moe_keys[] = {
     SIZES HEADS("16") HEAD_DIM(NULL) CONTEXT("32768") ACT TIED("false") QWEN_LAYERS EXPERTS(
         "60", "4"){"moe_intermediate_size", HF_INTEGER, "expert_feed_forward_length", "1408"},
-    {"shared_expert_intermediate_size", HF_NO_EFFECT}, /* the tensors have it */
+    {"shared_expert_intermediate_size", HF_COUNT, "expert_shared_feed_forward_length", "5632"},
     {"qkv_bias", HF_FLAG, NULL, "true"},
     {"layer_types", HF_LAYERS, "attention.sliding_window_pattern", NULL, false,
      "use_sliding_window"},
@@ -78,8 +78,8 @@ static const struct hf_key ernie4_5_moe_keys[] = {
     {"moe_k", HF_INTEGER, "expert_used_count", "6"},
     {"moe_intermediate_size", HF_INTEGER, "expert_feed_forward_length", "1536"},
     {"moe_num_shared_experts", HF_NO_EFFECT}, /* the tensors have them */
-    {"moe_layer_interval", HF_SPARSE_STEP, NULL, "1"},
-    {"moe_layer_start_index", HF_SPARSE_FIRST, NULL, "1"},
+    {"moe_layer_interval", HF_SPARSE_STEP, "interleave_moe_layer_step", "1"},
+    {"moe_layer_start_index", HF_SPARSE_FIRST, "leading_dense_block_count", "1"},
     {"moe_layer_end_index", HF_SPARSE_LAST, NULL, "-1"},
     {"moe_norm_min", HF_MUST_BE, "1e-12"},
     {"moe_capacity", HF_NO_EFFECT},
@@ -112,6 +112,7 @@ static const struct hf_tensor ernie4_5_moe_tensors[] = {
 static const struct hf_key gpt_oss_keys[] = {
     EPS("1e-5") SIZES HEADS("8") HEAD_DIM("64") CONTEXT("131072") TIED("false")
         ATTENTION_BIAS("true") EXPERTS("128", "4"){"hidden_act", HF_MUST_BE, "silu|swish"},
+    {"intermediate_size", HF_INTEGER, "expert_feed_forward_length"},
     {"swiglu_alpha", HF_MUST_BE, "1.702"},
     {"swiglu_limit", HF_MUST_BE, "7.0|7"},
     {"sliding_window", HF_INTEGER, "attention.sliding_window", "128"},
@@ -155,7 +156,7 @@ static const struct hf_key granitemoe_keys[] = {
     {"embedding_multiplier", HF_NUMBER, "embedding_scale"},
     {"residual_multiplier", HF_NUMBER, "residual_scale"},
     {"logits_scaling", HF_NUMBER, "logit_scale"},
-    {"shared_intermediate_size", HF_NO_EFFECT}, /* the tensors have it */
+    {"shared_intermediate_size", HF_COUNT, "expert_shared_feed_forward_length"},
     END};
 
 static const struct hf_tensor granitemoe_tensors[] = {

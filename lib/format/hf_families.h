@@ -8,6 +8,7 @@
 
 enum hf_use {
     HF_INTEGER, /* of at least 1: becomes the metadata key `target`, unless one before it did */
+    HF_COUNT,   /* likewise, and none if it is 0 */
     HF_NUMBER,  /* likewise, as F32 */
     HF_INVERSE_ROOT,     /* likewise, 1 / sqrt of it */
     HF_WIDTHS,           /* likewise, an integer, times embedding_length */
@@ -28,8 +29,8 @@ enum hf_use {
     HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
     HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */
     HF_INTEGERS,     /* an integer for each layer, an array in `target` */
-    HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers */
-    HF_SPARSE_FIRST, /* only layers from this one on */
+    HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers; and the key `target` */
+    HF_SPARSE_FIRST, /* only layers from this one on; likewise */
     HF_SPARSE_LAST,  /* only layers up to this one, -1: the last */
     HF_DENSE_LIST,   /* an array of layers that have none */
     HF_MLP_TYPES,    /* an array of "dense" and "sparse" */

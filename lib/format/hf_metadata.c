@@ -182,7 +182,9 @@ static status read_number(struct hf *hf, const struct hf_key *key) {
         return fail(FORMAT, "%s: key '%s%s' is missing", hf->config.file, hf->config.prefix,
                     key->name);
     if (!value) return OK;
-    if (key->use == HF_INTEGER || key->use == HF_WIDTHS || key->use == HF_ADD) {
+    if (key->use == HF_COUNT && json_to_i64(value, &integer) && integer == 0) return OK;
+    if (key->use == HF_INTEGER || key->use == HF_COUNT || key->use == HF_WIDTHS ||
+        key->use == HF_ADD) {
         if (!json_to_i64(value, &integer) || integer < 1 || integer > INT32_MAX)
             return fail_value(hf, key, "an integer of 32 bits above 0");
         if (key->use == HF_WIDTHS) integer *= hf_metadata_i64(hf, "embedding_length", 0);
@@ -425,6 +427,7 @@ static status read_sparse(struct hf *hf, const struct hf_key *key) {
     if (!json_to_i64(value, &n) || n < (key->use == HF_SPARSE_STEP ? 1 : -1))
         return fail_value(hf, key, "an integer");
     if (key->use == HF_SPARSE_LAST && n < 0) return OK;
+    if (key->target) TRY(hf_metadata_integer(hf, key->target, n));
     for (int64_t i = 0; i < hf->n_layers && i < MOST_LAYERS; i++)
         hf->dense[i] = hf->dense[i] || (key->use == HF_SPARSE_STEP    ? (i + 1) % n != 0
                                         : key->use == HF_SPARSE_FIRST ? i < n
@@ -481,6 +484,7 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
     if (!hf_applies(hf, key->when)) return OK;
     switch (key->use) {
     case HF_INTEGER:
+    case HF_COUNT:
     case HF_NUMBER:
     case HF_INVERSE_ROOT:
     case HF_WIDTHS:
