@@ -34,9 +34,8 @@ static bool walk_next(struct walk *walk, struct tile *tile) {
         .first_row = sequence->first_row + walk->row,
         .n_rows = n_rows,
         .first_split = first_key / ATTENTION_SPLIT_KEYS,
-        .end_split = last_key(walk->geometry, sequence, position + n_rows - 1) /
-                         ATTENTION_SPLIT_KEYS +
-                     1,
+        .end_split =
+            last_key(walk->geometry, sequence, position + n_rows - 1) / ATTENTION_SPLIT_KEYS + 1,
     };
     walk->row += n_rows;
     if (walk->row == sequence->n_rows) {

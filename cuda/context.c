@@ -56,15 +56,15 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
     return a->window == b->window && a->bidirectional == b->bidirectional &&
-           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
-           a->key_dim == b->key_dim && a->value_dim == b->value_dim;
+           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->key_dim == b->key_dim &&
+           a->value_dim == b->value_dim && a->values_in_keys == b->values_in_keys;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
                             const struct backend_limits *limits) {
     int64_t seen = geometry->window && !geometry->bidirectional
                        ? smaller(geometry->window, limits->max_sequence_tokens)
-                                    : limits->max_sequence_tokens;
+                       : limits->max_sequence_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
     return larger(of_one, smaller(of_one * limits->max_sequences,
@@ -87,11 +87,13 @@ static status add_geometry(const struct cuda_properties *device,
                                         .key_dim = (uint32_t)geometry->key_dim,
                                         .value_dim = (uint32_t)geometry->value_dim,
                                         .n_heads = (uint32_t)geometry->n_heads,
-                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads};
+                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads,
+                                        .values_in_keys = geometry->values_in_keys};
     struct attention_choice choice = select_attention(device, &problem);
     if (!choice.launch.kernel)
-        return fail(UNSUPPORTED, "no attention kernel has heads of %" PRId64 " dims",
-                    geometry->key_dim);
+        return fail(UNSUPPORTED,
+                    "no attention kernel has heads of %" PRId64 " dims with values of %" PRId64,
+                    geometry->key_dim, geometry->value_dim);
     struct step_attention *attention = &attentions->of[attentions->n];
     attention->geometry = *geometry;
     attention->limits = (struct attention_limits){
@@ -115,13 +117,19 @@ static status find_attentions(const struct cuda_properties *device, const struct
                               const struct backend_limits *limits, struct attentions *attentions) {
     for (int64_t layer = 0; layer < spec->n_layers; layer++) {
         const struct attention_spec *a = &spec->layers[layer].attention;
-        const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+        /* Rows of floats that a kernel reads in fours begin at heads. */
+        if (a->latent.q_head_dim % 4)
+            return fail(UNSUPPORTED,
+                        "no kernel has latent attention with queries of %" PRId64
+                        " dims: no multiple of 4",
+                        a->latent.q_head_dim);
         struct attention_geometry geometry = {.window = a->window,
                                               .bidirectional = a->bidirectional,
                                               .n_heads = a->n_heads,
                                               .n_kv_heads = a->n_kv_heads,
-                                              .key_dim = stream->key_dim,
-                                              .value_dim = stream->value_dim};
+                                              .key_dim = a->head_dim,
+                                              .value_dim = attention_value_dim(a),
+                                              .values_in_keys = a->latent.rank != 0};
         int i = 0;
         while (i < attentions->n && !same_geometry(&attentions->of[i].geometry, &geometry)) i++;
         if (i == attentions->n) TRY(add_geometry(device, limits, &geometry, attentions));
@@ -149,8 +157,16 @@ static void give_attentions(struct memory *memory, struct attentions *attentions
 /* Most rows that an op prepares. */
 static uint64_t prepared_rows(const struct op *op, const struct backend_limits *limits) {
     if (op->kind == OP_HEAD) return (uint64_t)limits->max_logit_rows;
-    uint64_t n_used = op->kind == OP_EXPERTS ? (uint64_t)op->experts->n_used : 1;
-    return mul_saturating((uint64_t)limits->max_rows, n_used);
+    uint64_t of_row = 1;
+    if (op->kind == OP_EXPERTS) of_row = (uint64_t)op->experts->n_used;
+    if (op->kind == OP_HEADS) of_row = (uint64_t)op->heads.weight->weight.tensor->dims[2];
+    return mul_saturating((uint64_t)limits->max_rows, of_row);
+}
+
+static size_t prepared_cols(const struct op *op) {
+    const struct linear_spec *weight =
+        op->kind == OP_HEADS ? op->heads.weight : op->linear.weights[0];
+    return weight_layout_padded_cols((size_t)weight->weight.tensor->dims[0]);
 }
 
 static bool is_linear(const struct op *op) {
@@ -163,13 +179,13 @@ static void place_linear(const struct cuda_properties *device, const struct prog
     uint64_t most_rows = 0, elements = 0; /* of prepared rows */
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
-        if (!is_linear(op)) continue;
+        if (!is_linear(op) && op->kind != OP_HEADS) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
-        for (int64_t n = 1; n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
+        for (int64_t n = 1; is_linear(op) && n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, &needs);
+        if (op->kind == OP_HEADS) heads_measure(op, &needs);
         uint64_t rows = prepared_rows(op, limits);
-        size_t n_cols = (size_t)op->linear.weights[0]->weight.tensor->dims[0];
-        uint64_t n = mul_saturating(rows, weight_layout_padded_cols(n_cols));
+        uint64_t n = mul_saturating(rows, prepared_cols(op));
         if (rows > most_rows) most_rows = rows;
         if (n > elements) elements = n;
     }

@@ -108,7 +108,7 @@ static struct kv_stream_args stream_of(const struct backend_context *context,
         .head_bytes = place->head_bytes,
         .type = context->kv_type,
         .key_dim = (uint32_t)stream->key_dim,
-        .value_dim = (uint32_t)stream->value_dim,
+        .value_dim = (uint32_t)attention_value_dim(a),
         .n_kv_heads = (uint32_t)stream->n_heads,
         .pages = (const int32_t *)(const void *)(block + context->data.pages),
         .pages_at = pages_at + place->group * context->data.max_sequences,
@@ -123,15 +123,16 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct norm_spec none = {.kind = NORM_NONE};
     const struct norm_spec *q_norm = a->norm_whole ? &none : &a->q_norm;
     const struct norm_spec *k_norm = a->norm_whole ? &none : &a->k_norm;
+    const reg v = op->out[1], q_rest = op->out[2];
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
         .q = launcher_reg(context, op->in),
         .k = launcher_reg(context, op->out[0]),
-        .v = launcher_reg(context, op->out[1]),
+        .v = v == REG_NONE ? NULL : launcher_reg(context, v),
         .q_stride = width_of(context, op->in),
         .k_stride = width_of(context, op->out[0]),
-        .v_stride = width_of(context, op->out[1]),
+        .v_stride = v == REG_NONE ? 0 : width_of(context, v),
         .n_rows = (uint32_t)launcher->n_rows,
         .n_heads = (uint32_t)a->n_heads,
         .head_dim = (uint32_t)a->head_dim,
@@ -147,6 +148,10 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .rope_halves = rope && rope->pairing == ROPE_HALVES,
         .rope_table = rope ? context->rope_tables[a->rope] : NULL,
         .clamp = a->clamp,
+        .rope_first = (uint32_t)a->rope_first,
+        .q_rest = q_rest == REG_NONE ? NULL : launcher_reg(context, q_rest),
+        .q_rest_stride = q_rest == REG_NONE ? 0 : width_of(context, q_rest),
+        .q_rest_dim = (uint32_t)a->latent.q_head_dim,
     };
     struct launch_shape shape = {
         .kernel = "rope_store",
@@ -198,6 +203,8 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_EXPERTS:
     case OP_HEAD:
         return linear_launch(launcher, op);
+    case OP_HEADS:
+        return heads_launch(launcher, op);
     case OP_NORM:
         return launch_norm(launcher, op);
     case OP_ROPE_STORE:

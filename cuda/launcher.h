@@ -101,6 +101,11 @@ struct linear_needs {
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs);
 
+/* heads.c: OP_HEADS. */
+status heads_launch(struct launcher *launcher, const struct op *op);
+/* As linear_measure, for any number of rows. */
+void heads_measure(const struct op *op, struct linear_needs *needs);
+
 /* experts.c */
 status experts_launch_route(struct launcher *launcher, const struct op *op);
 /* The choices of the layer's rows as groups of at most group_rows of an expert. */

@@ -76,9 +76,8 @@ static status find(struct binder *binder, enum bind_need need, const char *name,
 /* Shape [n][rows][cols] of matrices; rows 0: any number. */
 static status check_matrices(const struct binder *binder, const struct tensor *tensor, int64_t n,
                              int64_t rows, int64_t cols) {
-    int most_dims = n == 1 ? 2 : 3;
-    if (tensor->n_dims <= most_dims && tensor->dims[0] == cols &&
-        (!rows || tensor->dims[1] == rows) && tensor->dims[2] == n)
+    if (tensor->n_dims <= 3 && tensor->dims[0] == cols && (!rows || tensor->dims[1] == rows) &&
+        tensor->dims[2] == n)
         return OK;
     return fail(FORMAT,
                 "%s: tensor '%.*s' is [%" PRId64 "][%" PRId64 "][%" PRId64
@@ -182,10 +181,9 @@ int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer) 
 }
 
 /* n rows of a matrix, or elements of a vector, from `first` on. */
-static struct tensor part_of(const struct tensor *tensor, bool vector, int64_t first, int64_t n) {
-    struct tensor whole = *tensor, part;
-    if (vector) whole.n_dims = 1;
-    tensor_form_view(&whole, first, n, &part);
+static struct tensor part_of(const struct tensor *tensor, int64_t first, int64_t n) {
+    struct tensor part;
+    tensor_form_view(tensor, first, n, &part);
     return part;
 }
 
@@ -216,7 +214,7 @@ static status view(struct binder *binder, const struct tensor *tensor, bool vect
                    int64_t n, struct weight_ref *ref) {
     struct tensor *part;
     TRY(take_view(binder, tensor, &part));
-    *part = part_of(tensor, vector, first, n);
+    *part = part_of(tensor, first, n);
     bind_slot(binder, part, vector, ref);
     return OK;
 }
@@ -241,7 +239,7 @@ static status view_slices(struct binder *binder, const struct tensor *tensor, bo
     part->bytes = 0;
     for (int64_t i = 0; i < n_slices; i++) {
         struct tensor slice = slice_of(tensor, vector, i);
-        slices[i] = part_of(&slice, vector, first, n);
+        slices[i] = part_of(&slice, first, n);
         part->bytes += slices[i].bytes;
     }
     part->dims[vector ? 0 : 1] = n;
@@ -270,6 +268,42 @@ status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer,
     return OK;
 }
 
+static status bind_part_of_blocks(struct binder *binder, const struct tensor *tensor,
+                                  const struct tensor_blocks *blocks, const int64_t dims[3],
+                                  struct linear_spec *linear) {
+    struct tensor *part;
+    TRY(take_view(binder, tensor, &part));
+    part->blocks = *blocks;
+    part->blocks.stored = tensor->type;
+    if (blocks->transposed && !checkpoint_transposes(tensor->type)) part->type = WEIGHT_F32;
+    part->n_dims = 3;
+    for (int i = 0; i < 3; i++) part->dims[i] = dims[i];
+    part->bytes =
+        (uint64_t)(dims[1] * dims[2]) * weight_type_row_bytes(part->type, (size_t)dims[0]);
+    linear->bias = (struct weight_ref){.id = -1};
+    bind_slot(binder, part, false, &linear->weight);
+    return OK;
+}
+
+status bind_blocks(struct binder *binder, const char *stem, int64_t layer, int64_t n_blocks,
+                   int64_t n_columns, int64_t n_rows, int64_t cols, struct linear_spec *transposed,
+                   struct linear_spec *rows) {
+    struct linear_spec whole;
+    int n_weights = binder->spec->n_weights;
+    int64_t of_block = n_columns + n_rows;
+    TRY(bind_linear(binder, BIND_REQUIRED, stem, layer, n_blocks * of_block, cols, &whole));
+    binder->spec->n_weights = n_weights; /* it is its parts that are loaded */
+    if (whole.bias.tensor)
+        return fail(UNSUPPORTED, "%s: tensor '%s' has a bias", checkpoint_name(binder->file),
+                    name_of(stem, ".weight", layer).text);
+    TRY(bind_part_of_blocks(binder, whole.weight.tensor,
+                            &(struct tensor_blocks){.rows = of_block, .transposed = true},
+                            (const int64_t[]){n_columns, cols, n_blocks}, transposed));
+    return bind_part_of_blocks(binder, whole.weight.tensor,
+                               &(struct tensor_blocks){.rows = of_block, .first = n_columns},
+                               (const int64_t[]){cols, n_rows, n_blocks}, rows);
+}
+
 status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer, int64_t n_experts,
                           int n_parts, const int64_t *rows, int64_t cols,
                           struct linear_spec *const *linears) {
@@ -286,6 +320,26 @@ status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer
             TRY(view_slices(binder, whole.bias.tensor, true, first, rows[i], &linears[i]->bias));
     }
     return OK;
+}
+
+bool bind_has_layer(const struct binder *binder, const char *end) {
+    size_t n = strlen(end);
+    for (size_t i = 0; i < checkpoint_tensor_count(binder->file); i++) {
+        struct text name = checkpoint_tensor_at(binder->file, i)->name;
+        if (name.length > n + 4 && memcmp(name.data, "blk.", 4) == 0 &&
+            memcmp(name.data + name.length - n, end, n) == 0)
+            return true;
+    }
+    return false;
+}
+
+void bind_ignore_layer(struct binder *binder, int64_t layer) {
+    struct name begin = name_of("blk.%d.", "", layer);
+    size_t n = strlen(begin.text);
+    for (size_t i = 0; i < checkpoint_tensor_count(binder->file); i++) {
+        struct text name = checkpoint_tensor_at(binder->file, i)->name;
+        if (name.length > n && memcmp(name.data, begin.text, n) == 0) binder->bound[i] = true;
+    }
 }
 
 void bind_ignore(struct binder *binder, const char *name, int64_t layer) {

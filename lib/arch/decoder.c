@@ -62,7 +62,7 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
                    {"attention.sliding_window", 0, READS_WINDOW},
                    {"attn_logit_softcapping", 0, READS_SOFTCAPS},
                    {"final_logit_softcapping", 0, READS_SOFTCAPS},
-                   {"rope.scaling.yarn_log_multiplier", 0, 0}};
+                   {"rope.scaling.yarn_log_multiplier", 0, READS_YARN_LOG}};
     for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
         if (!(keys->switches & must_be[i].unless))
             TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
@@ -109,21 +109,19 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
                     file, keys->prefix, spec->n_embd, a->n_heads);
     int64_t value_length = a->head_dim;
     TRY(keys_i64_or(keys, "attention.value_length", 1, MAX_WIDTH, &value_length));
-    if (value_length != a->head_dim)
-        return fail(UNSUPPORTED,
-                    "%s: '%s.attention.value_length' is %" PRId64 ", keys have %" PRId64, file,
-                    keys->prefix, value_length, a->head_dim);
-    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM)
+    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM || value_length > MAX_HEAD_DIM)
         return fail(FORMAT,
-                    "%s: '%s.attention.key_length': a head has %" PRId64 " dims, must be 1 to %d",
-                    file, keys->prefix, a->head_dim, MAX_HEAD_DIM);
+                    "%s: '%s.attention.key_length', value_length: a head has %" PRId64
+                    " and %" PRId64 " dims, must be 1 to %d",
+                    file, keys->prefix, a->head_dim, value_length, MAX_HEAD_DIM);
+    a->value_dim = value_length;
 
     a->scale = 1.0f / sqrtf((float)a->head_dim);
     TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &a->scale));
     a->rope = 0;
     a->kv_stream = (int)layer;
     spec->kv_streams[layer] = (struct kv_stream_spec){
-        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim};
+        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = value_length};
     return OK;
 }
 
@@ -144,7 +142,9 @@ status decoder_check_window(const struct keys *keys) {
 
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec,
                                    int64_t layer) {
-    if (spec->layers[layer].attention.head_dim == spec->layers[0].attention.head_dim) return OK;
+    const struct attention_spec *a = &spec->layers[layer].attention,
+                                *first = &spec->layers[0].attention;
+    if (a->head_dim == first->head_dim && a->value_dim == first->value_dim) return OK;
     return fail(UNSUPPORTED, "%s: '%s.attention.head_count' gives layers different head sizes",
                 checkpoint_name(keys->file), keys->prefix);
 }
@@ -183,7 +183,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    bool truncate = !rope->yarn_exact;
+    bool truncate = !rope->exact_range; /* as the family has it */
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
@@ -192,7 +192,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    rope->yarn_exact = !truncate;
+    rope->exact_range = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;
@@ -249,16 +249,18 @@ status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention) {
     struct attention_spec *a = attention;
-    int64_t q = a->n_heads * a->head_dim, kv = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t q = a->n_heads * a->head_dim, k = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t value_dim = attention_value_dim(a), v = a->n_kv_heads * value_dim;
     if (bind_has(binder, "blk.%d.attn_qkv", layer)) {
-        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, kv, kv}, n,
+        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, k, v}, n,
                               (struct linear_spec *[]){&a->q, &a->k, &a->v}));
     } else {
         TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, k, n, &a->k));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, v, n, &a->v));
     }
-    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n, q, &a->out);
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n,
+                       a->n_heads * value_dim, &a->out);
 }
 
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
@@ -280,7 +282,7 @@ status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const cha
 }
 
 /* The family's own, unless the file says otherwise. */
-static status read_activation(const struct keys *keys, enum activation *activation) {
+status decoder_read_activation(const struct keys *keys, enum activation *activation) {
     static const char *const names[] = {[ACTIVATION_SILU] = "silu",
                                         [ACTIVATION_GELU_TANH] = "gelu_tanh",
                                         [ACTIVATION_GELU] = "gelu",
@@ -303,7 +305,7 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
-    TRY(read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
@@ -314,7 +316,7 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
     int64_t n = spec->n_embd;
     TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
-    TRY(read_activation(keys, &ffn->activation));
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gated = true;
     if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
         TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},

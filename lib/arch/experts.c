@@ -106,6 +106,7 @@ status experts_bind(const struct keys *keys, struct binder *binder, const struct
     }
     TRY(read_routing(keys, experts));
     experts->ffn.activation = activation;
+    TRY(decoder_read_activation(keys, &experts->ffn.activation));
     experts->ffn.gated = true;
     TRY(decoder_read_ffn_length(keys, layer, "expert_feed_forward_length", &experts->ffn.n_ff));
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_gate_inp", layer, experts->n_experts,

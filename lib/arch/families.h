@@ -26,16 +26,19 @@ FAMILY("smollm3", smollm3_read, READS_WINDOW)
 FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
 FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
+FAMILY("deepseek2", deepseek2_read, READS_YARN_LOG | READS_EXPERTS)
 FAMILY("chatglm", chatglm_read, 0)
 FAMILY("opt", opt_read, 0)
 FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
 FAMILY("hyperclovax", hyperclovax_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)
 FAMILY("bert", bert_read, READS_CAUSAL)
-FAMILY("qwen2moe", qwen2moe_read, READS_EXPERTS)
-FAMILY("qwen3moe", qwen3_read, READS_EXPERTS)
+FAMILY("qwen2moe", qwen2moe_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("qwen3moe", qwen3_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("ernie4_5-moe", llama_read, READS_EXPERTS)
 FAMILY("gpt-oss", gpt_oss_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("olmoe", olmoe_read, READS_EXPERTS)
 FAMILY("granitemoe", granite_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_EXPERTS)
+FAMILY("minicpm3", minicpm3_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_YARN_LOG)

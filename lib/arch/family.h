@@ -17,7 +17,8 @@ enum family_switch {
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
     READS_CAUSAL = 1 << 7,
-    READS_EXPERTS = 1 << 12,
+    READS_EXPERTS = 1 << 8,
+    READS_YARN_LOG = 1 << 16,
 };
 
 struct family {
@@ -67,6 +68,8 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* `activation`, a name: *activation keeps its default where the key isn't there. */
+status decoder_read_activation(const struct keys *keys, enum activation *activation);
 /* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
 status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
                                int64_t *n_ff);
@@ -78,6 +81,21 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn);
+
+/* ---- latent.c ---- */
+
+/* Latent attention: kv_lora_rank, rope.dimension_count, key_length and value_length (those with
+ * _mla, where the others are of the latent vectors) set heads, scale and the layer's KV stream. */
+status latent_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                         struct attention_spec *attention);
+/* attn_q or attn_q_a, attn_q_a_norm and attn_q_b; attn_kv_a_mqa, attn_kv_a_norm; attn_k_b and
+ * attn_v_b or attn_kv_b, which has both; attn_output of a layer. */
+status latent_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
+                             float eps, struct attention_spec *attention);
+/* The rope of layers whose heads have been read. yarn_log_multiplier makes the scaling's factor one
+ * of the scores, of all layers. */
+status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pairing pairing,
+                        struct rope_spec *rope);
 
 /* ---- experts.c ---- */
 

@@ -2,27 +2,12 @@
  * with sinks whose windows alternate, yarn of untruncated bounds. */
 #include "arch/family.h"
 
-/* One layer in `pattern`, the last of them, sees all; or an array tells for each whether it slides.
- */
-static status layer_slides(const struct keys *keys, int64_t layer, bool *slides) {
-    static const char *const suffix = "attention.sliding_window_pattern";
-    int64_t value = 2;
-    TRY(keys_i64_of_layer(keys, suffix, layer, 0, INT32_MAX, &value));
-    if (keys_is_array(keys, suffix))
-        *slides = value != 0;
-    else
-        *slides = value == 0 || (layer + 1) % value != 0;
-    return OK;
-}
-
 static status read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
                          int64_t i, float eps, int64_t window) {
     struct layer_spec *layer = &spec->layers[i];
     struct attention_spec *attention = &layer->attention;
-    bool slides = false;
     TRY(decoder_read_attention(keys, binder, spec, i));
-    if (window) TRY(layer_slides(keys, i, &slides));
-    if (slides) attention->window = spec->kv_streams[i].window = window;
+    TRY(decoder_read_window(keys, i, 2, window, spec));
     TRY(bind_vector(binder, BIND_REQUIRED, "blk.%d.attn_sinks.weight", i, attention->n_heads,
                     &attention->sinks));
     layer->experts.normalize = true; /* the softmax is of the chosen */
@@ -41,7 +26,7 @@ status gpt_oss_read(const struct keys *keys, struct binder *binder, struct spec 
     for (int64_t i = 0; i < spec->n_layers; i++)
         TRY(read_layer(keys, binder, spec, i, eps, window));
     struct rope_spec *rope = &spec->ropes[0];
-    rope->yarn_exact = true;
+    rope->exact_range = true;
     TRY(decoder_read_rope(keys, spec, spec->layers[0].attention.head_dim, ROPE_HALVES, 150000.0f,
                           rope));
     return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);

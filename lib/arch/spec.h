@@ -58,25 +58,42 @@ struct linear_spec {
 };
 
 struct rope_spec {
-    int64_t n_dims; /* leading dims of a head that are rotated */
+    int64_t n_dims; /* of a head that are rotated */
     float theta;
     enum rope_pairing pairing;
     enum rope_scaling scaling;
     float factor;                   /* linear, yarn: positions divided by it; dynamic */
     float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
-    bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
+    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
     struct weight_ref long_factors; /* likewise, longrope */
 };
 
+/* Multi-head latent attention (arXiv:2405.04434, section 2.1) in absorbed form: what the keys and
+ * values of all heads are made of is kept instead of them, one head that all queries share. Its key
+ * is a latent vector, normed, and the rotated dims after that; its value is the latent vector. A
+ * query's dims without rope are taken there by k_b, what attention gives comes back by v_b. */
+struct latent_spec {
+    int64_t rank;       /* of the latent vector; 0: attention is as usual */
+    int64_t q_head_dim; /* of a query as attention.q gives it: dims without rope, then rotated */
+    int64_t v_head_dim; /* of what attention.out takes */
+    struct linear_spec q_a;  /* attention.q is of q_a_norm(q_a x) where it is there, else of x */
+    struct linear_spec kv_a; /* [rank + rotated dims][n_embd] */
+    struct norm_spec q_a_norm, kv_a_norm;
+    struct linear_spec k_b; /* [n_heads][rank][q_head_dim - rotated dims] */
+    struct linear_spec v_b; /* [n_heads][v_head_dim][rank] */
+};
+
 struct attention_spec {
-    int64_t n_heads, n_kv_heads, head_dim; /* head_dim also of the values */
-    float scale;                           /* of q·k */
-    float softcap;                         /* 0: none */
-    float clamp;    /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
+    int64_t n_heads, n_kv_heads, head_dim;
+    int64_t value_dim;  /* of a value; 0: head_dim */
+    int64_t rope_first; /* dims of a head before those that are rotated */
+    float scale;        /* of q·k */
+    float softcap;      /* 0: none */
+    float clamp;        /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
     bool
@@ -89,9 +106,15 @@ struct attention_spec {
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
-    struct weight_ref sinks; /* [n_heads]: one more score of each query in its softmax, without a
-                                value (arXiv:2309.17453) */
+    struct latent_spec latent; /* of rank: n_kv_heads is 1, head_dim rank + rotated dims, value_dim
+                                  rank; k and v are not there */
+    struct weight_ref sinks;   /* [n_heads]: one more score of each query in its softmax, without a
+                                  value (arXiv:2309.17453) */
 };
+
+static inline int64_t attention_value_dim(const struct attention_spec *attention) {
+    return attention->value_dim ? attention->value_dim : attention->head_dim;
+}
 
 struct ffn_spec {
     int64_t n_ff; /* 0: none, of a layer that has experts alone */

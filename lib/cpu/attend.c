@@ -27,38 +27,61 @@ static void rotate(const struct worker *worker, const struct attention_spec *att
     if (norm->kind != NORM_NONE && !attention->norm_whole)
         linear_norm(worker, norm, x, (size_t)attention->head_dim, x);
     if (attention->rope < 0) return;
+    x += attention->rope_first;
     const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
     const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
     worker->kernels->rope(x, table, (size_t)rope->n_dims, rope->pairing);
 }
 
-void attend_store(const struct worker *worker, const struct op *op) {
+/* What a query has beside the latent dims, which are there already. */
+static void take_rotated_dims(const struct worker *worker, const struct op *op, int64_t row,
+                              int64_t head, float *q) {
+    const struct backend_context *context = worker->context;
+    const struct attention_spec *a = op->attention;
+    if (op->out[2] == REG_NONE) return;
+    int64_t n = a->head_dim - a->rope_first, from_head = a->latent.q_head_dim;
+    const float *from = execution_reg(context, op->out[2]) +
+                        row * context->program->regs[op->out[2]].width + head * from_head;
+    memcpy(q + a->rope_first, from + from_head - n, (size_t)n * sizeof *q);
+}
+
+/* A head's key and value of a row into its page. */
+static void store_head(const struct worker *worker, const struct op *op, int64_t row, int64_t head,
+                       const float *k) {
     const struct backend_context *context = worker->context;
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
-    size_t dim = (size_t)a->head_dim;
+    uint8_t *page = page_of(context, place->group, row) + (size_t)head * place->head_bytes;
+    size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
+    size_t value_dim = (size_t)attention_value_dim(a);
+    worker->kernels->kv_store_key(context->kv_type, k, (size_t)a->head_dim, slot,
+                                  page + place->k_offset);
+    if (op->out[1] == REG_NONE) return;
+    float *v = execution_reg(context, op->out[1]) + row * context->program->regs[op->out[1]].width +
+               head * (int64_t)value_dim;
+    if (a->clamp != 0.0f) clamp(a->clamp, value_dim, v);
+    worker->kernels->kv_store(context->kv_type, v, value_dim, slot, page + place->v_offset);
+}
+
+void attend_store(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct attention_spec *a = op->attention;
     int64_t heads = a->n_heads + a->n_kv_heads;
     int64_t q_width = context->program->regs[op->in].width;
-    int64_t kv_width = context->program->regs[op->out[0]].width;
+    int64_t k_width = context->program->regs[op->out[0]].width;
     struct range share = execution_share(worker, context->step->n_rows * heads);
     for (int64_t unit = share.begin; unit < share.end; unit++) {
         int64_t row = unit / heads, head = unit % heads;
         if (head < a->n_heads) {
             float *q = execution_reg(context, op->in) + row * q_width + head * a->head_dim;
+            take_rotated_dims(worker, op, row, head, q);
             rotate(worker, a, &a->q_norm, row, q);
             continue;
         }
         head -= a->n_heads;
-        float *k = execution_reg(context, op->out[0]) + row * kv_width + head * a->head_dim;
-        float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
+        float *k = execution_reg(context, op->out[0]) + row * k_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
-        if (a->clamp != 0.0f) clamp(a->clamp, dim, v);
-        uint8_t *page = page_of(context, place->group, row);
-        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
-        uint8_t *k_head = page + place->k_offset + (size_t)head * place->head_bytes;
-        uint8_t *v_head = page + place->v_offset + (size_t)head * place->head_bytes;
-        worker->kernels->kv_store_key(context->kv_type, k, dim, slot, k_head);
-        worker->kernels->kv_store(context->kv_type, v, dim, slot, v_head);
+        store_head(worker, op, row, head, k);
     }
 }
 
@@ -141,6 +164,8 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .n_rows = (size_t)unit->n_rows,
         .n_heads = (size_t)unit->n_heads,
         .head_dim = dim,
+        .value_dim = (size_t)attention_value_dim(a),
+        .values_in_keys = a->latent.rank != 0,
         .position = context->position[unit->first_row],
         .n_keys = keys_behind(a, unit->sequence),
         .window = a->window,
@@ -162,7 +187,7 @@ static void add_sinks(const struct worker *worker, const struct op *op, const st
                       float *total) {
     const float *sinks = weights_vector(worker->context->model, &op->attention->sinks);
     if (!sinks) return;
-    size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
+    size_t dim = (size_t)attention_value_dim(op->attention), n_heads = (size_t)unit->n_heads;
     size_t n_floats = ATTENTION_PART_FLOATS(dim);
     float *part = worker->scratch->part;
     memset(part, 0, n_floats * sizeof *part);
@@ -176,7 +201,7 @@ static void add_sinks(const struct worker *worker, const struct op *op, const st
 static void finish(const struct worker *worker, const struct op *op, const struct unit *unit,
                    float *total) {
     const struct backend_context *context = worker->context;
-    size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
+    size_t dim = (size_t)attention_value_dim(op->attention), n_heads = (size_t)unit->n_heads;
     size_t stride = (size_t)context->program->regs[op->out[0]].width;
     float *out = execution_reg(context, op->out[0]) + (size_t)unit->first_row * stride +
                  (size_t)unit->first_head * dim;
@@ -193,7 +218,7 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
     worker->kernels->attention_split(&task, unit->first_split, total);
     for (int64_t split = unit->first_split + 1; split < unit->end_split; split++) {
         worker->kernels->attention_split(&task, split, part);
-        worker->kernels->attention_merge(n_queries, task.head_dim, part, total);
+        worker->kernels->attention_merge(n_queries, task.value_dim, part, total);
     }
     finish(worker, op, unit, total);
 }
@@ -212,7 +237,7 @@ struct extent {
 static void attend_by_splits(const struct worker *worker, const struct op *op, int64_t heads,
                              const struct extent *extent) {
     const struct backend_context *context = worker->context;
-    size_t dim = (size_t)op->attention->head_dim, floats = context->shared_part_floats;
+    size_t dim = (size_t)attention_value_dim(op->attention), floats = context->shared_part_floats;
     int64_t at_once = SHARED_PARTS / extent->n_units - 1;
     for (int64_t begin = extent->first_split; begin < extent->end_split; begin += at_once) {
         struct walk walk = walk_begin(worker, op->attention, heads);
@@ -287,7 +312,7 @@ static bool measure(const struct worker *worker, const struct attention_spec *a,
 void attend_run(const struct worker *worker, const struct op *op) {
     const struct attention_spec *a = op->attention;
     int64_t group = a->n_heads / a->n_kv_heads;
-    size_t query_floats = ATTENTION_PART_FLOATS((size_t)a->head_dim);
+    size_t query_floats = ATTENTION_PART_FLOATS((size_t)attention_value_dim(a));
     struct extent extent;
     if (measure(worker, a, group, &extent) &&
         (size_t)extent.most_queries * query_floats <= worker->context->shared_part_floats &&

@@ -39,8 +39,9 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
     }
     for (int64_t i = 0; i < spec->n_layers; i++) {
         const struct attention_spec *a = &spec->layers[i].attention;
-        size_t dim = (size_t)a->head_dim, queries = sizes->attention_queries;
-        sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
+        size_t dim = (size_t)attention_value_dim(a), queries = sizes->attention_queries;
+        sizes->attention = larger(
+            sizes->attention, kernels->attention_scratch_bytes(queries, (size_t)a->head_dim, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
         sizes->shared_part =
             larger(sizes->shared_part, (size_t)(a->n_heads / a->n_kv_heads) *

@@ -138,6 +138,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
     case OP_LINEAR:
         run_linear(worker, op);
         break;
+    case OP_HEADS:
+        heads_run(worker, op);
+        break;
     case OP_NORM:
         run_norm(worker, op);
         break;

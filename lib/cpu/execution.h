@@ -32,7 +32,7 @@ struct thread_scratch {
     float *row, *sum;                      /* [max_in] */
     float *outputs;                        /* [LINEAR_SCRATCH_FLOATS] */
     void *attention;
-    float *part, *total; /* [queries of a unit][ATTENTION_PART_FLOATS(head_dim)], the widest */
+    float *part, *total; /* [queries of a unit][ATTENTION_PART_FLOATS(value_dim)], the widest */
 };
 
 struct backend_context {
@@ -124,6 +124,9 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
 /* to = x + add_scale * add_norm(add) of an op, one row. */
 void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to);
+
+/* heads.c: OP_HEADS */
+void heads_run(const struct worker *worker, const struct op *op);
 
 /* experts.c */
 /* Experts and weights [n_used] of a row by its scores [n_experts] and, NULL: none, the bias of the

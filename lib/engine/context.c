@@ -43,7 +43,8 @@ status context_limits_read(const transformer_model *model,
                    &limits->max_sequence_tokens));
     TRY(read_limit("max_sequences", options->max_sequences, DEFAULT_SEQUENCES, 1 << 20,
                    &limits->max_sequences));
-    if (whole && limits->max_sequence_tokens > step_tokens && limits->max_sequence_tokens <= 1 << 20)
+    if (whole && limits->max_sequence_tokens > step_tokens &&
+        limits->max_sequence_tokens <= 1 << 20)
         step_tokens = limits->max_sequence_tokens;
     TRY(read_limit("max_step_tokens", options->max_step_tokens, step_tokens, 1 << 20,
                    &limits->max_step_tokens));
@@ -112,8 +113,7 @@ static status take_step_buffers(transformer_context *context) {
     const char *purpose = "a step's plan";
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, "sequences", &context->sequences));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->tokens));
-    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose,
-                          &context->token_types));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->token_types));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned_sequences));
     /* Page tables of the step's sequences by group, as the backend reads them. */

@@ -359,6 +359,10 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+bool checkpoint_transposes(enum weight_type type) {
+    return type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16;
+}
+
 /* Bytes that lie in several slices are put together in scratch. */
 static status data_of_slices(struct checkpoint *checkpoint, const struct tensor *tensor,
                              uint64_t offset, size_t n, void *scratch, const void **data) {
@@ -383,6 +387,11 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
+    if (tensor->blocks.rows) {
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
+        *data = scratch;
+        return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
+    }
     if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
     if (!tensor_form_is_plain(tensor)) {
         size_t size = weight_type_row_bytes(tensor->type, 1);
@@ -401,7 +410,7 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
-    if (checkpoint->finished) return;
+    if (checkpoint->finished || tensor->blocks.rows) return; /* another may be of the same bytes */
     while (tensor->slices && n) {
         uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
         size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);

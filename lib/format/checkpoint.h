@@ -104,6 +104,14 @@ struct text checkpoint_next_string(const uint8_t **cursor);
  * checkpoint_data converts. */
 enum tensor_form { TENSOR_AS_IS, TENSOR_F64, TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
 
+/* A stack of matrices that are parts of the blocks of rows of one matrix: of block i the rows from
+ * `first` on. Such a tensor is read by whole rows. */
+struct tensor_blocks {
+    int64_t rows, first; /* rows of a block; 0: the tensor is as it lies in the file */
+    bool transposed;     /* each part, whose rows then are columns of the file's */
+    enum weight_type stored;
+};
+
 /* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
  * element each. All zero: they are. Types of single elements only. */
 struct tensor_layout {
@@ -126,6 +134,7 @@ struct tensor {
     uint64_t offset; /* in its part's file */
     uint64_t bytes;  /* of its type */
     int part;
+    struct tensor_blocks blocks;
     /* Of a tensor whose matrices (or vectors) [n_slices] don't lie one after the other: each as a
      * tensor of its own, all of one shape and type. Offset and part are then the first one's. NULL:
      * they do. */
@@ -137,6 +146,9 @@ size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);
 const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index);
 /* NULL: no such tensor. */
 const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name);
+/* Whether a stack that is transposed keeps the type, because each element stands alone; else its
+ * elements are F32. */
+bool checkpoint_transposes(enum weight_type type);
 /* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
  * scratch [n] after reading or converting into it; whole elements of a tensor that is converted. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,

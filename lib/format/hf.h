@@ -7,6 +7,8 @@
 #include "format/hf_families.h"
 #include "format/safetensors.h"
 
+enum { HF_MOST_LAYERS = 1024 };
+
 struct hf {
     struct memory *memory;
     const struct checkpoint_options *options; /* the opener's, must outlive this */
@@ -17,6 +19,8 @@ struct hf {
     struct hf_config config;
     const struct hf_family *family;
     int64_t n_layers;
+    bool dense[HF_MOST_LAYERS]; /* layers without experts, of a family that has them */
+    struct hf_gathered *gathered;
     struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
@@ -63,5 +67,17 @@ bool hf_applies(const struct hf *hf, const char *when);
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
 status hf_tensors_rename(struct hf *hf);
+
+/* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
+ * one of them where it belongs, under `name` with the layer in it. */
+status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
+/* Adds the tensors they are to the table, which has room for them. FORMAT  one is missing or unlike
+ * the others. */
+status hf_gather_finish(struct hf *hf);
+/* A tensor [n_slices][rows][cols], or vectors [n_slices][n], as slices that lie one after the
+ * other. */
+status hf_gather_split(struct hf *hf, struct tensor *tensor);
+/* What a tensor is once its slices have their shape. */
+void hf_gather_join(struct tensor *tensor);
 
 #endif

@@ -4,10 +4,7 @@
 
 /* The families' files, a line each. */
 static const struct hf_family *const tables[] = {
-    hf_llama_families,
-    hf_gemma_families,
-    hf_gpt_families,
-    hf_decoder_families,
+    hf_llama_families, hf_gemma_families, hf_gpt_families, hf_decoder_families, hf_expert_families,
 };
 
 const struct hf_family *hf_families_find(const char *model_type, size_t length) {

@@ -20,6 +20,10 @@ enum hf_use {
     HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
     HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */
     HF_INTEGERS,     /* an integer for each layer, an array in `target` */
+    HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers */
+    HF_SPARSE_FIRST, /* only layers from this one on */
+    HF_SPARSE_LAST,  /* only layers up to this one, -1: the last */
+    HF_DENSE_LIST,   /* an array of layers that have none */
     HF_NO_EFFECT     /* on the forward pass; or it is read elsewhere (rope) */
 };
 
@@ -38,16 +42,23 @@ struct hf_key {
 enum hf_values {
     HF_AS_THEY_ARE,
     HF_ADD_ONE,    /* the file has a norm's weights less 1 */
-    HF_TRANSPOSED, /* the file has [inputs][outputs] */
+    HF_TRANSPOSED, /* the file has [inputs][outputs], of each expert if there are three dims */
+    HF_IN_TURNS,   /* the same, and rows of two weights in turns; wanted: all of the first, then all
+                      of the second. Of vectors [n_experts][rows] the latter alone */
     HF_BY_GROUPS   /* rows by KV head: its queries, its key, its value; wanted: all queries, all
                       keys, all values */
 };
 
+enum hf_layers { HF_EVERY_LAYER, HF_SPARSE_LAYERS, HF_DENSE_LAYERS };
+
 struct hf_tensor {
-    const char *name;   /* one %d at most, for the layer; without prefix; NULL: the table's end */
+    /* A %d for the layer; a second one for the expert: the matrices of all become one tensor.
+     * "name*": whatever begins so. Without prefix; NULL: the table's end. */
+    const char *name;
     const char *target; /* NULL: passed over */
     const char *when;   /* then it is required, or another row with this target; "?": it never is */
     enum hf_values values;
+    enum hf_layers layers; /* that have it */
 };
 
 struct hf_family {
@@ -64,7 +75,7 @@ struct hf_family {
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */
 extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_families[],
-    hf_decoder_families[];
+    hf_decoder_families[], hf_expert_families[];
 
 /* NULL: none of this model_type. */
 const struct hf_family *hf_families_find(const char *model_type, size_t length);

@@ -194,7 +194,7 @@ static status read_activation(struct hf *hf, const struct hf_key *key) {
     return hf_config_refuse(&hf->config, key->name, value);
 }
 
-enum { MOST_LAYERS = 1024 };
+enum { MOST_LAYERS = HF_MOST_LAYERS };
 
 static status read_integers(struct hf *hf, const struct hf_key *key) {
     const struct json_value *value = hf_config_value(&hf->config, key->name);
@@ -333,6 +333,42 @@ static status read_layers(struct hf *hf, const struct hf_key *key) {
     return put(hf, key_of(hf, key->target).text, array, layers.slides, (size_t)hf->n_layers);
 }
 
+/* Which layers have experts. */
+static status read_sparse(struct hf *hf, const struct hf_key *key) {
+    struct json_value fallback;
+    const struct json_value *value = value_or_default(hf, key, &fallback);
+    int64_t n;
+    if (!value) return OK;
+    if (!json_to_i64(value, &n) || n < (key->use == HF_SPARSE_STEP ? 1 : -1))
+        return fail_value(hf, key, "an integer");
+    if (key->use == HF_SPARSE_LAST && n < 0) return OK;
+    for (int64_t i = 0; i < hf->n_layers && i < MOST_LAYERS; i++)
+        hf->dense[i] = hf->dense[i] || (key->use == HF_SPARSE_STEP    ? (i + 1) % n != 0
+                                        : key->use == HF_SPARSE_FIRST ? i < n
+                                                                      : i > n);
+    return OK;
+}
+
+static status read_dense_list(struct hf *hf, const struct hf_key *key) {
+    const struct json_value *value = hf_config_value(&hf->config, key->name);
+    struct json_value part;
+    int64_t layer;
+    bool first = true, more;
+    if (!value) return OK;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
+    struct json json = {.file = hf->config.file,
+                        .bytes = (const uint8_t *)value->text.data,
+                        .size = value->text.length};
+    TRY(json_read(&json, &part));
+    for (;;) {
+        TRY(json_element(&json, &first, &more));
+        if (!more) return OK;
+        TRY(json_read(&json, &part));
+        if (!json_to_i64(&part, &layer)) return fail_value(hf, key, "an array of integers");
+        if (layer >= 0 && layer < MOST_LAYERS) hf->dense[layer] = true;
+    }
+}
+
 static status read_key(struct hf *hf, const struct hf_key *key) {
     if (!hf_applies(hf, key->when)) return OK;
     switch (key->use) {
@@ -355,6 +391,12 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
         return read_layers(hf, key);
     case HF_INTEGERS:
         return read_integers(hf, key);
+    case HF_SPARSE_STEP:
+    case HF_SPARSE_FIRST:
+    case HF_SPARSE_LAST:
+        return read_sparse(hf, key);
+    case HF_DENSE_LIST:
+        return read_dense_list(hf, key);
     case HF_NO_EFFECT:
         break;
     }

@@ -144,8 +144,8 @@ static status make_yarn(const struct rope *rope) {
                         (float)(attention / yarn_magnitude(factor, 1.0))));
     TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_fast", (float)beta_fast));
     TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_slow", (float)beta_slow));
-    if (!truncate || truncate->kind == JSON_TRUE) return OK;
-    return hf_metadata_bool(hf, "rope.scaling.yarn_truncate", false);
+    return hf_metadata_bool(hf, "rope.scaling.yarn_truncate",
+                            !truncate || truncate->kind == JSON_TRUE);
 }
 
 /* A vector of n_dims / 2 numbers that the frequencies are divided by. */

@@ -45,11 +45,14 @@ static size_t stored_bytes(const struct tensor *tensor) {
     return bytes ? bytes : weight_type_row_bytes(tensor->type, 1);
 }
 
-/* The stored row of a row, and how many follow it in both. */
-static int64_t stored_row(const struct tensor_layout *layout, int64_t row, int64_t *run) {
+/* Where rows are stored: n of them from row `at` on, each `step` rows after the one before. */
+struct run {
+    int64_t at, n, step;
+};
+
+static struct run run_of(const struct tensor_layout *layout, int64_t row) {
     row += layout->first_row;
-    *run = INT64_MAX;
-    if (!layout->n_groups) return row;
+    if (!layout->n_groups) return (struct run){row, INT64_MAX, 1};
     const int64_t *parts = layout->parts, all = parts[0] + parts[1] + parts[2];
     int64_t before = 0;
     int part = 0;
@@ -57,21 +60,28 @@ static int64_t stored_row(const struct tensor_layout *layout, int64_t row, int64
         row -= layout->n_groups * parts[part];
         before += parts[part];
     }
-    *run = parts[part] - row % parts[part];
-    return row / parts[part] * all + before + row % parts[part];
+    if (parts[part] == 1) return (struct run){row * all + before, layout->n_groups - row, all};
+    int64_t within = row % parts[part];
+    return (struct run){row / parts[part] * all + before + within, parts[part] - within, 1};
 }
 
 enum { PIECE = 512 }; /* elements */
 
-/* n stored elements from `at` on, to every `stride`-th of values. */
-static status read_run(const struct file *file, const struct tensor *tensor, int64_t at, size_t n,
-                       size_t stride, uint8_t *values) {
+/* n stored elements from `at` on, each `step` after the one before, to every `stride`-th of values.
+ */
+static status read_run(const struct file *file, const struct tensor *tensor, int64_t at,
+                       int64_t step, size_t n, size_t stride, uint8_t *values) {
     uint8_t piece[PIECE * 8];
     float converted[PIECE];
     size_t stored = stored_bytes(tensor), size = tensor->form == TENSOR_AS_IS ? stored : 4;
     for (size_t done = 0; done < n;) {
-        size_t now = n - done < PIECE ? n - done : PIECE;
-        TRY(file_read(file, tensor->offset + ((uint64_t)at + done) * stored, now * stored, piece));
+        size_t apart = step < PIECE ? (size_t)step : PIECE, most = PIECE / apart;
+        size_t now = n - done < most ? n - done : most;
+        uint64_t first = (uint64_t)at + done * (uint64_t)step;
+        TRY(file_read(file, tensor->offset + first * stored, ((now - 1) * apart + 1) * stored,
+                      piece));
+        for (size_t i = 1; apart > 1 && i < now; i++)
+            memcpy(piece + i * stored, piece + i * apart * stored, stored);
         const uint8_t *from = piece;
         if (tensor->form != TENSOR_AS_IS) {
             convert(tensor->form, piece, now, converted);
@@ -91,10 +101,15 @@ static status read_run(const struct file *file, const struct tensor *tensor, int
 static status read_transposed(const struct file *file, const struct tensor *tensor, int64_t row,
                               int64_t n_rows, int64_t col, int64_t n, uint8_t *values) {
     size_t size = tensor->form == TENSOR_AS_IS ? stored_bytes(tensor) : 4;
-    for (int64_t i = 0; i < n; i++)
-        TRY(read_run(file, tensor,
-                     (col + i) * tensor->layout.stored_rows + tensor->layout.first_row + row,
-                     (size_t)n_rows, (size_t)n, values + (size_t)i * size));
+    for (int64_t done = 0; done < n_rows;) {
+        struct run run = run_of(&tensor->layout, row + done);
+        if (run.n > n_rows - done) run.n = n_rows - done;
+        uint8_t *to = values + (size_t)(done * n) * size;
+        for (int64_t i = 0; i < n; i++)
+            TRY(read_run(file, tensor, (col + i) * tensor->layout.stored_rows + run.at, run.step,
+                         (size_t)run.n, (size_t)n, to + (size_t)i * size));
+        done += run.n;
+    }
     return OK;
 }
 
@@ -104,18 +119,20 @@ status tensor_form_read(const struct file *file, const struct tensor *tensor, ui
     int64_t cols = cols_of(tensor);
     uint8_t *to = values;
     for (int64_t at = (int64_t)first, left = (int64_t)n; left > 0;) {
-        int64_t row = at / cols, col = at % cols, n_rows = col ? 1 : left / cols, run, now;
+        int64_t row = at / cols, col = at % cols, n_rows = col ? 1 : left / cols, now;
         if (n_rows < 1) n_rows = 1;
         if (tensor->layout.stored_rows) {
             int64_t width = col + left < cols ? left : cols - col;
             TRY(read_transposed(file, tensor, row, n_rows, col, width, to));
             now = n_rows * width;
         } else {
-            int64_t stored = stored_row(&tensor->layout, row, &run) * cols + col;
-            now = run < n_rows ? run * cols : n_rows * cols;
+            struct run run = run_of(&tensor->layout, row);
+            int64_t together = run.step > 1 && cols > 1 ? 1 : run.n;
+            now = together < n_rows ? together * cols : n_rows * cols;
             if (now > cols - col && col) now = cols - col;
             if (now > left) now = left;
-            TRY(read_run(file, tensor, stored, (size_t)now, 1, to));
+            TRY(read_run(file, tensor, run.at * cols + col, cols > 1 ? 1 : run.step, (size_t)now, 1,
+                         to));
         }
         at += now;
         left -= now;

@@ -19,4 +19,8 @@ void tensor_form_range(const struct tensor *tensor, uint64_t first, uint64_t n, 
 /* A view of n rows from `first` on, of a matrix or vector of any form. */
 void tensor_form_view(const struct tensor *tensor, int64_t first, int64_t n, struct tensor *view);
 
+/* tensor_blocks.c: rows [first, first + n) of a tensor with blocks, counted through its stack. */
+status tensor_blocks_read(const struct file *file, const struct tensor *tensor, uint64_t first,
+                          uint64_t n, void *rows);
+
 #endif

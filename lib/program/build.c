@@ -13,7 +13,7 @@ struct builder {
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 14, LAYER_REGS = 16, OTHER_OPS = 8, OTHER_REGS = 4 };
+enum { LAYER_OPS = 18, LAYER_REGS = 22, OTHER_OPS = 8, OTHER_REGS = 4 };
 
 static reg new_reg(struct builder *b, int64_t width) {
     struct program *program = b->program;
@@ -104,30 +104,71 @@ static void emit_linear_residual(struct builder *b, int layer, const struct line
     b->pending_norm = norm_or_null(post_norm);
 }
 
+/* The op that a layer begins with: n weights of the normed residual. */
+static void emit_projections(struct builder *b, const struct layer_spec *spec, int layer, int n,
+                             const struct linear_spec *const *weights, const reg *out) {
+    struct op *op = emit(b, OP_LINEAR, layer, b->residual, out[0], out[1], out[2]);
+    op->boundary = true;
+    take_pending(b, op, true);
+    op->norm = norm_or_null(&spec->attention_norm);
+    op->linear.n_weights = n;
+    op->linear.combine = COMBINE_STORE;
+    for (int i = 0; i < n; i++) {
+        op->linear.weights[i] = weights[i];
+        note_linear(b, weights[i]);
+    }
+}
+
+/* A matrix for every head. */
+static void emit_heads(struct builder *b, int layer, const struct linear_spec *weight, reg in,
+                       int64_t in_head, reg out, int64_t out_head) {
+    struct op *op = emit(b, OP_HEADS, layer, in, out, REG_NONE, REG_NONE);
+    op->heads.weight = weight;
+    op->heads.in_head = in_head;
+    op->heads.out_head = out_head;
+    int64_t cols = weight->weight.tensor->dims[0];
+    if (cols > b->program->max_in) b->program->max_in = cols;
+}
+
+static reg build_latent_attention(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct attention_spec *a = &spec->attention;
+    const struct latent_spec *l = &a->latent;
+    bool compressed = l->q_a.weight.tensor != NULL;
+    const struct linear_spec *first = compressed ? &l->q_a : &a->q;
+    reg q = new_reg(b, first->weight.tensor->dims[1]), kv = new_reg(b, a->head_dim);
+    emit_projections(b, spec, layer, 2, (const struct linear_spec *[]){first, &l->kv_a},
+                     (reg[]){q, kv, REG_NONE});
+    if (compressed) {
+        reg narrow = q;
+        q = new_reg(b, a->n_heads * l->q_head_dim);
+        emit_linear(b, layer, norm_or_null(&l->q_a_norm), narrow, &a->q, COMBINE_STORE, q);
+    }
+    emit_norm(b, layer, &l->kv_a_norm, l->rank, kv);
+    reg absorbed = new_reg(b, a->n_heads * a->head_dim);
+    emit_heads(b, layer, &l->k_b, q, l->q_head_dim, absorbed, a->head_dim);
+    emit(b, OP_ROPE_STORE, layer, absorbed, kv, REG_NONE, q)->attention = a;
+    reg latent = new_reg(b, a->n_heads * l->rank);
+    emit(b, OP_ATTENTION, layer, absorbed, latent, REG_NONE, REG_NONE)->attention = a;
+    reg out = new_reg(b, a->n_heads * l->v_head_dim);
+    emit_heads(b, layer, &l->v_b, latent, l->rank, out, l->v_head_dim);
+    return out;
+}
+
 /* Returns what attention gives, for its output projection. */
 static reg build_attention(struct builder *b, const struct layer_spec *spec, int layer) {
     const struct attention_spec *a = &spec->attention;
-    int64_t q_width = a->n_heads * a->head_dim, kv_width = a->n_kv_heads * a->head_dim;
-    reg q = new_reg(b, q_width), k = new_reg(b, kv_width), v = new_reg(b, kv_width);
-
-    struct op *qkv = emit(b, OP_LINEAR, layer, b->residual, q, k, v);
-    qkv->boundary = true;
-    take_pending(b, qkv, true);
-    qkv->norm = norm_or_null(&spec->attention_norm);
-    qkv->linear.n_weights = 3;
-    qkv->linear.combine = COMBINE_STORE;
-    const struct linear_spec *weights[] = {&a->q, &a->k, &a->v};
-    for (int i = 0; i < 3; i++) {
-        qkv->linear.weights[i] = weights[i];
-        note_linear(b, weights[i]);
-    }
-
+    if (a->latent.rank) return build_latent_attention(b, spec, layer);
+    int64_t q_width = a->n_heads * a->head_dim, k_width = a->n_kv_heads * a->head_dim;
+    int64_t value_dim = attention_value_dim(a);
+    reg q = new_reg(b, q_width), k = new_reg(b, k_width), v = new_reg(b, a->n_kv_heads * value_dim);
+    emit_projections(b, spec, layer, 3, (const struct linear_spec *[]){&a->q, &a->k, &a->v},
+                     (reg[]){q, k, v});
     if (a->norm_whole) {
         emit_norm(b, layer, &a->q_norm, q_width, q);
-        emit_norm(b, layer, &a->k_norm, kv_width, k);
+        emit_norm(b, layer, &a->k_norm, k_width, k);
     }
     emit(b, OP_ROPE_STORE, layer, q, k, v, REG_NONE)->attention = a;
-    reg out = new_reg(b, q_width);
+    reg out = new_reg(b, a->n_heads * value_dim);
     emit(b, OP_ATTENTION, layer, q, out, REG_NONE, REG_NONE)->attention = a;
     return out;
 }
@@ -317,11 +358,24 @@ static status check_kv_stream(const struct place *place, const struct attention_
     for (int64_t i = 0; i < place->layer; i++)
         if (spec->layers[i].attention.kv_stream == a->kv_stream)
             return refuse(place, "a KV stream that an earlier layer has too");
-    if (stream->value_dim != a->head_dim)
-        return refuse(place, "values of another size than the heads");
+    if (stream->value_dim != (a->latent.rank ? 0 : attention_value_dim(a)))
+        return refuse(place, "a KV stream whose values aren't its attention's");
     if (stream->n_heads != a->n_kv_heads || stream->key_dim != a->head_dim ||
         stream->window != (a->bidirectional ? 0 : a->window))
         return refuse(place, "a KV stream of another shape or window than its attention");
+    return OK;
+}
+
+static status check_latent(const struct place *place, const struct attention_spec *a) {
+    const struct latent_spec *l = &a->latent;
+    if (!l->rank) return OK;
+    if (a->n_kv_heads != 1 || attention_value_dim(a) != l->rank || a->rope_first != l->rank ||
+        a->head_dim < l->rank)
+        return refuse(place, "latent attention whose heads aren't its latent vectors");
+    if (a->rope >= 0 && place->spec->ropes[a->rope].n_dims != a->head_dim - l->rank)
+        return refuse(place, "latent attention that rotates a part of what isn't latent");
+    if (a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE || a->clamp != 0.0f)
+        return refuse(place, "latent attention with a norm or clamp of its heads");
     return OK;
 }
 
@@ -362,9 +416,14 @@ static status check_experts(const struct place *place, const struct layer_spec *
 
 static status check_layer(const struct place *place) {
     const struct layer_spec *layer = &place->spec->layers[place->layer];
-    const struct norm_spec *norms[] = {&layer->attention_norm,   &layer->post_attention_norm,
-                                       &layer->ffn_norm,         &layer->post_ffn_norm,
-                                       &layer->attention.q_norm, &layer->attention.k_norm};
+    const struct norm_spec *norms[] = {&layer->attention_norm,
+                                       &layer->post_attention_norm,
+                                       &layer->ffn_norm,
+                                       &layer->post_ffn_norm,
+                                       &layer->attention.q_norm,
+                                       &layer->attention.k_norm,
+                                       &layer->attention.latent.q_a_norm,
+                                       &layer->attention.latent.kv_a_norm};
     if (layer->residual == RESIDUAL_PARALLEL &&
         (layer->post_attention_norm.kind != NORM_NONE || layer->post_ffn_norm.kind != NORM_NONE ||
          place->spec->residual_scale != 1.0f))
@@ -375,6 +434,7 @@ static status check_layer(const struct place *place) {
         return refuse(place, "ALiBi of keys behind a query");
     if (layer->attention.norm_whole && layer->attention.clamp != 0.0f)
         return refuse(place, "a norm of whole projections after a clamp");
+    TRY(check_latent(place, &layer->attention));
     TRY(check_experts(place, layer));
     TRY(check_slopes(place, &layer->attention));
     for (size_t i = 0; i < sizeof norms / sizeof *norms; i++) TRY(check_norm(place, norms[i]));

@@ -27,14 +27,16 @@ enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
                   too */
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
+    OP_HEADS,  /* of every head h: out's floats h * out_head on = W[h] times in's h * in_head on */
     OP_NORM,   /* out = n(in), which may be one register */
-    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
+    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages. Latent attention: v is
+                      none, the dims of q that are rotated come from the register after it */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
     OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
                     choices by expert: place p of an expert's first ... last */
     OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
     OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
-                    the shared expert gives */
+                   the shared expert gives */
     OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
              * kept by the backend */
 };
@@ -70,7 +72,11 @@ struct op {
             enum activation activation;
         } linear;
         const struct attention_spec
-            *attention;  /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
+            *attention; /* ROPE_STORE: in q, out k, v, q before. ATTENTION: in q, out[0] */
+        struct {
+            const struct linear_spec *weight; /* [n_heads][rows][cols] */
+            int64_t in_head, out_head;        /* floats from head to head */
+        } heads;
         struct {         /* EMBED */
             float scale; /* of the tokens' rows */
             enum embed_part part;
@@ -103,7 +109,7 @@ struct program {
     int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
     float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
-    int64_t n_hidden; /* of a row that the head takes */
+    int64_t n_hidden;    /* of a row that the head takes */
     int64_t n_logits;    /* n_vocab, or 0: the model gives none */
     bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */

@@ -3,9 +3,8 @@
 
 #include "transformer.h"
 
-#define PIN(type, member, offset, size)                    \
-    _Static_assert(offsetof(type, member) == (offset) &&   \
-                       sizeof(((type *)0)->member) == (size), \
+#define PIN(type, member, offset, size)                                                         \
+    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size), \
                    #type "." #member)
 /* Members are appended, so a later release's struct may be larger. */
 #define PIN_SIZE(type, size) _Static_assert(sizeof(type) >= (size), #type)

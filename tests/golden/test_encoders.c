@@ -17,14 +17,14 @@ enum { MAX_SEQUENCES = 4, MAX_TOKENS = 256, PATH = 4096 };
 
 static int n_failed;
 
-#define CHECK(condition, ...)                               \
-    do {                                                    \
-        if (!(condition)) {                                 \
-            printf("FAIL %s:%d: ", __FILE__, __LINE__);     \
-            printf(__VA_ARGS__);                            \
-            printf(" (%s)\n", transformer_last_error());    \
-            n_failed++;                                     \
-        }                                                   \
+#define CHECK(condition, ...)                            \
+    do {                                                 \
+        if (!(condition)) {                              \
+            printf("FAIL %s:%d: ", __FILE__, __LINE__);  \
+            printf(__VA_ARGS__);                         \
+            printf(" (%s)\n", transformer_last_error()); \
+            n_failed++;                                  \
+        }                                                \
     } while (0)
 
 struct subject {
@@ -78,8 +78,8 @@ static float *rows_of(const struct subject *subject, int32_t index) {
                   sizeof(float));
 }
 
-static bool takes_same(const struct subject *subject, transformer_sequence *sequence,
-                       int32_t index, const float *expected) {
+static bool takes_same(const struct subject *subject, transformer_sequence *sequence, int32_t index,
+                       const float *expected) {
     float *rows = rows_of(subject, index);
     int64_t n = subject->golden.sequences[index].n_tokens * subject->details.n_embd;
     bool same = take(subject, sequence, index, rows) &&
@@ -97,7 +97,8 @@ static void replay(const struct subject *subject, double tolerance) {
         transformer_sequence *sequence = NULL;
         alone[i] = rows_of(subject, i);
         CHECK(!transformer_sequence_create(subject->context, NULL, &sequence) &&
-                  append(subject, sequence, i) && !transformer_decode(subject->context, NULL, NULL) &&
+                  append(subject, sequence, i) &&
+                  !transformer_decode(subject->context, NULL, NULL) &&
                   take(subject, sequence, i, alone[i]),
               "%s, sequence %d", subject->name, i);
         compare(subject, i, alone[i], tolerance);

@@ -233,6 +233,42 @@ def cohere2(r):
     return c
 
 
+def experts(r, count="num_experts", used="num_experts_per_tok", most=9, **more):
+    n = r.choice([1, 2, 3, 5, most])
+    return {count: n, used: r.randint(1, n), **more}
+
+
+def qwen_moe(r, free_head_dim=True, **more):
+    c = llama_like(r, free_head_dim, rms_norm_eps=eps(r), hidden_act=act(r), moe_intermediate_size=r.choice([12, 20, 33]),
+                   norm_topk_prob=flag(r), decoder_sparse_step=r.choice([1, 1, 2]), **experts(r), **more)
+    c["mlp_only_layers"] = [i for i in range(c["num_hidden_layers"]) if r.random() < 0.2]
+    if flag(r):
+        c.update(use_sliding_window=True, sliding_window=r.choice([7, 20]))
+    return c
+
+
+def ernie_moe(r):
+    c = llama_like(r, False, rms_norm_eps=eps(r), hidden_act=act(r), use_bias=flag(r), num_hidden_layers=r.choice([2, 4]),
+                   moe_intermediate_size=r.choice([12, 20]), moe_num_shared_experts=r.choice([0, 1, 2]),
+                   moe_layer_start_index=r.choice([0, 1]), moe_layer_end_index=r.choice([-1, 1, 2]),
+                   moe_layer_interval=r.choice([1, 2]), **experts(r, "moe_num_experts", "moe_k"))
+    return c
+
+
+def gpt_oss(r):
+    c = llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r), sliding_window=r.choice([5, 16, 100]),
+                   num_hidden_layers=r.choice([1, 2, 3]), **experts(r, "num_local_experts"))
+    if flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    return c
+
+
+def granite_moe(r, **more):
+    c = granite(r, free_head_dim=False, **experts(r, "num_local_experts"), **more)
+    c.pop("mlp_bias")
+    return c
+
+
 # model_type: class without Config, configs
 FAMILIES = {
     "llama": ("Llama", lambda r: llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r),
@@ -283,6 +319,17 @@ FAMILIES = {
                                   attn_config=dict(clip_qkv=r.choice([None, 0.9]), softmax_scale=r.choice([None, 0.3])),
                                   layer_norm_epsilon=eps(r), tie_word_embeddings=flag(r))),
     "opt": ("OPT", opt),
+    "mixtral": ("Mixtral", lambda r: llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), **experts(
+        r, "num_local_experts"), sliding_window=r.choice([None, 9]))),
+    "qwen2_moe": ("Qwen2Moe", lambda r: qwen_moe(r, False, qkv_bias=flag(r),
+                                                 shared_expert_intermediate_size=r.choice([16, 40]))),
+    "qwen3_moe": ("Qwen3Moe", lambda r: qwen_moe(r, attention_bias=flag(r))),
+    "ernie4_5_moe": ("Ernie4_5_Moe", ernie_moe),
+    "gpt_oss": ("GptOss", gpt_oss),
+    "olmoe": ("Olmoe", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
+                                            norm_topk_prob=flag(r), eos_token_id=1, **experts(r))),
+    "granitemoe": ("GraniteMoe", granite_moe),
+    "granitemoeshared": ("GraniteMoeShared", lambda r: granite_moe(r, shared_intermediate_size=r.choice([0, 24]))),
 }
 CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
 
@@ -307,7 +354,7 @@ def draw(family, seed):
     r = random.Random(f"{family} {seed}")
     stem, configs = FAMILIES[family]
     members = configs(r)
-    config = getattr(transformers, stem + "Config")(attn_implementation="eager", **members)
+    config = getattr(transformers, stem + "Config")(attn_implementation="eager", experts_implementation="eager", **members)
     model = getattr(transformers, CLASSES.get(stem, stem + "ForCausalLM"))(config).eval().float()
     return r, members, model
 

@@ -1,7 +1,9 @@
-"""Writes data/families: small random models of the families in families.py and their logits.
+"""Writes data/families: small random models of the families in families.py and their logits; and into data/quantized
+those whose experts are quantized, with the logits of the dequantized weights.
 Run: python3 make_families.py [NAME ...]"""
 
 import os
+import shutil
 import sys
 
 import gguf
@@ -11,9 +13,10 @@ import transformers
 
 import golden_file
 import random_model
-from families import FAMILIES, head_dim
+import make_quantized
+from families import FAMILIES, ROPE, head_dim, joined
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "families")
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 LENGTH = 80  # crosses a page of 64 positions, and every window
 
 # name: what differs from the base of the family that it begins with; a family's own name is its base
@@ -38,6 +41,20 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "deepseek_v2-lite": dict(q_lora_rank=None, attention_bias=True, mlp_bias=True, v_head_dim=20),
+    "deepseek_v2-yarn": dict(kv_lora_rank=40, qk_rope_head_dim=16, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+        "mscale": 0.707, "mscale_all_dim": 0.707}),
+    "deepseek_v2-experts": dict(first_k_dense_replace=1, routed_scaling_factor=2.5,
+                                topk_method="group_limited_greedy"),
+    "deepseek_v2-greedy": dict(first_k_dense_replace=0, q_lora_rank=None, n_shared_experts=2, num_experts_per_tok=2,
+                               tie_word_embeddings=True),
+    "deepseek_v3-experts": dict(first_k_dense_replace=1, n_shared_experts=2, n_routed_experts=12),
+    "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
+                                 routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
+    "minicpm3-4b": dict(hidden_size=64, v_head_dim=None, scale_emb=12, scale_depth=1.4, dim_model_base=256,
+                        tie_word_embeddings=True),
+    "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
     "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
                              num_local_experts=3, num_experts_per_tok=3),
     "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
@@ -57,8 +74,24 @@ MODELS = {
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
+# Those that data/hf has too, as transformers saves them.
+FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe")
+
+# Those with quantized experts: the types of gate and up, and of down.
+QUANTIZED = {
+    "qwen3moe-q8_0": ("Q8_0", "Q8_0", dict(moe_intermediate_size=32)),
+    "qwen3moe-q4_k": ("Q4_K", "Q5_0", dict(hidden_size=256, moe_intermediate_size=32, num_experts=4,
+                                           num_attention_heads=1, num_key_value_heads=1, vocab_size=61,
+                                           num_hidden_layers=1, tie_word_embeddings=True)),
+    "gpt-oss-mxfp4": ("MXFP4", "MXFP4", dict(hidden_size=64, intermediate_size=32, num_local_experts=4)),
+}
+
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
-SHARP = ("attn_q.", "attn_k.", "attn_qkv.", "output.weight")
+SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_k_b.", "attn_qkv.", "output.weight")
+
+
+def is_f16(family, target):
+    return any(part in target for part in family.get("f16", ()))
 
 
 def fill(name, family, model, names):
@@ -87,7 +120,12 @@ def fill(name, family, model, names):
                 inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
+            if is_f16(family, target):
+                values = values.astype(np.float16)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+        for key, buffer in model.named_buffers():
+            if "exp_probs_b" in names.get(key, ""):
+                buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(buffer.shape)))
 
 
 def tensor_names(family, n_layers):
@@ -123,7 +161,7 @@ def metadata(config, family):
     if head_dim(config) != config.hidden_size // n_heads:
         keys["attention.key_length"] = keys["attention.value_length"] = head_dim(config)
     keys.update(family["keys"](config) if "keys" in family else {})
-    return keys
+    return {suffix: value for suffix, value in keys.items() if value is not None}
 
 
 def write_key(writer, name, value):
@@ -137,17 +175,48 @@ def write_key(writer, name, value):
         writer.add_string(name, value)
 
 
+def quantize(name, family, model, names):
+    """The encoded experts of the file, {GGUF name: (type, blocks)}; the model has their values then."""
+    encoded, random = {}, random_model.generator(name + " blocks")
+    for key, parameter in model.named_parameters():
+        targets = names.get(key, key).split("|")
+        if not targets[0].endswith("_exps.weight"):
+            continue
+        values = family["values"](names[key], model.config, parameter.detach().numpy())
+        plain = []
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
+            kind = gguf.GGMLQuantizationType[QUANTIZED[name][1 if "down" in target else 0]]
+            rows = np.ascontiguousarray(part).reshape(-1, part.shape[-1])
+            blocks = make_quantized.encode(kind, rows, random)
+            encoded[target] = (kind, blocks.reshape(*part.shape[:-1], -1))
+            plain.append(np.asarray(make_quantized.dequantize(blocks, kind), np.float32).reshape(part.shape))
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(family.get("joined", joined)(plain))))
+    return encoded
+
+
+def save_folder(name, model):
+    folder = os.path.join(DATA, "hf", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "generation_config.json"))
+
+
 def make(name):
     base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
     family = FAMILIES[base]
     architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
-        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
+        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {}), **QUANTIZED.get(name, ("", "", {}))[2]})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
+    encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
-    path = os.path.join(FOLDER, name + ".gguf")
+    folder = os.path.join(DATA, "quantized" if encoded else "families")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name + ".gguf")
+    architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     for suffix, value in metadata(config, family).items():
@@ -163,20 +232,24 @@ def make(name):
         values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
         targets = names[key].split("|")
         for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
-            writer.add_tensor(target, np.ascontiguousarray(part))
+            if target in encoded:
+                writer.add_tensor(target, encoded[target][1], raw_dtype=encoded[target][0])
+            else:
+                writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
+    if name in FOLDERS:
+        save_folder(name, model)
     tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
     rows = random_model.logits(model, tokens, list(range(LENGTH)))
-    golden_file.write_logits(os.path.join(FOLDER, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
+    golden_file.write_logits(os.path.join(folder, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
     print(f"{name}: logits deviate by {rows.std():.2f}, highest {abs(rows).max():.2f}")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    os.makedirs(FOLDER, exist_ok=True)
-    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS]:
+    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS, *QUANTIZED]:
         make(model_name)

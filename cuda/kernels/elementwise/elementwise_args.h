@@ -44,8 +44,8 @@ enum cuda_activation {
     CUDA_ACTIVATIONS
 };
 
-/* out[row] = scale * W[token[row]] (+ P[position[row]]) (+ T[token_type[row]]), of a weight in GEMM layout, any type. One
- * block for a row. A row of no sequence becomes zeros. */
+/* out[row] = scale * W[token[row]] (+ P[position[row]]) (+ T[token_type[row]]), of a weight in GEMM
+ * layout, any type. One block for a row. A row of no sequence becomes zeros. */
 struct embed_args {
     struct step_rows rows;
     const void *tiles;
@@ -56,7 +56,7 @@ struct embed_args {
     /* Row position[row] + position_offset of a weight of the same columns is added; NULL: none. */
     const void *position_tiles;
     uint32_t position_type, position_offset;
-    const uint8_t *token_type; /* [n_rows] */
+    const uint8_t *token_type;    /* [n_rows] */
     const void *token_type_tiles; /* NULL: none */
     uint32_t token_type_type, padding;
 };
@@ -93,7 +93,9 @@ struct norm_args {
     uint32_t n_rows, n_cols, n_padded;
     float *scale;    /* [n_rows] of ACTIVATION_F16 */
     float add_scale; /* what is added is multiplied by it; 0: as it is */
-    uint32_t padding;
+    /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.
+     * 0: none. Without `add`. */
+    uint32_t head_rows, in_head, padding;
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
