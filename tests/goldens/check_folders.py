@@ -354,7 +354,9 @@ def draw(family, seed):
     r = random.Random(f"{family} {seed}")
     stem, configs = FAMILIES[family]
     members = configs(r)
-    config = getattr(transformers, stem + "Config")(attn_implementation="eager", experts_implementation="eager", **members)
+    # Falcon's eager attention adds ALiBi twice, in the mask and beside it
+    attention = "sdpa" if members.get("alibi") else "eager"
+    config = getattr(transformers, stem + "Config")(attn_implementation=attention, experts_implementation="eager", **members)
     model = getattr(transformers, CLASSES.get(stem, stem + "ForCausalLM"))(config).eval().float()
     return r, members, model
 
