@@ -183,7 +183,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    bool truncate = !rope->yarn_exact;
+    bool truncate = !rope->exact_range; /* as the family has it */
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
@@ -192,7 +192,7 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
     TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    rope->yarn_exact = !truncate;
+    rope->exact_range = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;

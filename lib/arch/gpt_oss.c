@@ -26,7 +26,7 @@ status gpt_oss_read(const struct keys *keys, struct binder *binder, struct spec 
     for (int64_t i = 0; i < spec->n_layers; i++)
         TRY(read_layer(keys, binder, spec, i, eps, window));
     struct rope_spec *rope = &spec->ropes[0];
-    rope->yarn_exact = true;
+    rope->exact_range = true;
     TRY(decoder_read_rope(keys, spec, spec->layers[0].attention.head_dim, ROPE_HALVES, 150000.0f,
                           rope));
     return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);

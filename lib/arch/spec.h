@@ -67,7 +67,7 @@ struct rope_spec {
     float factor;                   /* linear, yarn: positions divided by it; dynamic */
     float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
-    bool yarn_exact;                /* the dims where its ramp begins and ends aren't rounded */
+    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
@@ -98,7 +98,9 @@ struct attention_spec {
     float clamp;        /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
-    int64_t window; /* keys a query sees, itself included; 0: all before it */
+    bool
+        bias_scaled; /* ALiBi's slopes are rounded to BF16 and multiplied by `scale`, as Falcon's */
+    int64_t window;  /* keys a query sees, itself included; 0: all before it */
     bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
                            than `window` positions away on either side. The KV stream has none. */
     int rope;           /* index of spec.ropes, -1 none */
@@ -227,10 +229,11 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
-    struct linear_spec embedding_in; /* weight [n_embd][width of the embedding], of embeddings before
-                                        positions are added; none where the widths are the same */
-    struct linear_spec head_in; /* weight [width of the head][n_embd], of what the output norm gives;
-                                   likewise */
+    struct linear_spec
+        embedding_in;           /* weight [n_embd][width of the embedding], of embeddings before
+                                   positions are added; none where the widths are the same */
+    struct linear_spec head_in; /* weight [width of the head][n_embd], of what the output norm
+                                   gives; likewise */
     struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
                                 none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the

@@ -2,6 +2,7 @@
 #include "program/op.h"
 
 #include <math.h>
+#include <string.h>
 
 struct builder {
     struct program *program;
@@ -481,7 +482,8 @@ static status check_slopes(const struct place *place, const struct attention_spe
     for (int64_t i = 0; i < place->layer; i++) {
         const struct attention_spec *other = &place->spec->layers[i].attention;
         if (other->max_bias != 0.0f &&
-            (other->max_bias != a->max_bias || other->n_heads != a->n_heads))
+            (other->max_bias != a->max_bias || other->n_heads != a->n_heads ||
+             other->bias_scaled != a->bias_scaled || other->scale != a->scale))
             return refuse(place, "ALiBi with other slopes than an earlier layer's");
     }
     return OK;
@@ -602,6 +604,15 @@ static status make_frequencies(struct program *program, const struct rope_factor
     return OK;
 }
 
+/* To the nearest of 8 bits, ties to even. */
+static float round_to_bf16(float value) {
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000;
+    memcpy(&value, &bits, sizeof bits);
+    return value;
+}
+
 /* arXiv:2108.12409: of n heads, a power of two, head i has 2^(-max_bias (i + 1) / n); where n is
  * none, the power of two below it has these, the others every second one of twice as many. */
 static status make_slopes(struct program *program) {
@@ -617,6 +628,7 @@ static status make_slopes(struct program *program) {
     for (int64_t i = 0; i < a->n_heads; i++) {
         double turn = i < power ? (double)(i + 1) : (double)(2 * (i - power) + 1) / 2.0;
         program->slopes[i] = (float)pow(2.0, -(double)a->max_bias * turn / (double)power);
+        if (a->bias_scaled) program->slopes[i] = round_to_bf16(program->slopes[i]) * a->scale;
     }
     return OK;
 }

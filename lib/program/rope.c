@@ -27,7 +27,7 @@ void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *f
     if (rope->scaling == ROPE_SCALING_YARN) {
         low = correction_dim(rope, (double)rope->beta_fast);
         high = correction_dim(rope, (double)rope->beta_slow);
-        if (!rope->yarn_exact) {
+        if (!rope->exact_range) {
             low = floor(low);
             high = ceil(high);
         }

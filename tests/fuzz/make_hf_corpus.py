@@ -138,6 +138,27 @@ def quantized(parts):
 
 def words(shape, content=b"\x12\x89\xfe\x37"):
     return ("I32", 4, shape, content)
+NORM, SQUARE = "norm", "square"
+GPT2 = {"ln_1": NORM, "ln_2": NORM, "attn.c_attn": SQUARE, "attn.c_proj": SQUARE, "mlp.c_fc": SQUARE, "mlp.c_proj": SQUARE}
+NEOX = {"input_layernorm": NORM, "post_attention_layernorm": NORM, "attention.query_key_value": SQUARE,
+        "attention.dense": SQUARE, "mlp.dense_h_to_4h": SQUARE, "mlp.dense_4h_to_h": SQUARE}
+
+
+def fused(prefix, layer, qkv, transposed):
+    """GPT-2 of 2 dims, [inputs][outputs], or GPT-NeoX of 4; q, k and v in one tensor."""
+    n = 2 if transposed else 4
+    names = {}
+    for name, kind in layer.items():
+        rows = 3 * n if name == qkv else n
+        names[f"{prefix}{name}.weight"] = [n] if kind == NORM else [n, rows] if transposed else [rows, n]
+        names[f"{prefix}{name}.bias"] = [rows]
+    if transposed:
+        names.update({"transformer.wte.weight": [n, n], "transformer.wpe.weight": [n, n], "transformer.ln_f.weight": [n],
+                      "transformer.ln_f.bias": [n]})
+    else:
+        names.update({"gpt_neox.embed_in.weight": [n, n], "gpt_neox.final_layer_norm.weight": [n],
+                      "gpt_neox.final_layer_norm.bias": [n], "embed_out.weight": [n, n]})
+    return safetensors(names)
 
 
 def write(name, config, **files):
@@ -158,6 +179,19 @@ if __name__ == "__main__":
     write("ok_yarn", dict(BASE, rope_parameters=dict(rope_type="yarn", rope_theta=1e4, factor=4, mscale=1, mscale_all_dim=2)),
           model__safetensors=safetensors(llama))
     write("ok_gemma3", GEMMA, model__safetensors=safetensors(shapes(GEMMA_LAYER, True), "BF16", 2))
+    write("ok_dynamic", dict(BASE, rope_scaling=dict(type="dynamic", factor=2)), model__safetensors=safetensors(llama))
+    write("ok_longrope", dict(BASE, rope_parameters=dict(rope_type="longrope", long_factor=[2.5], short_factor=[1],
+                                                         original_max_position_embeddings=16)),
+          model__safetensors=safetensors(llama))
+    write("ok_gpt2", dict(model_type="gpt2", n_embd=2, n_layer=1, n_head=1, n_positions=2, n_inner=2, vocab_size=2),
+          model__safetensors=fused("transformer.h.0.", GPT2, "attn.c_attn", True))
+    write("ok_gpt_neox", dict(model_type="gpt_neox", hidden_size=4, num_hidden_layers=1, num_attention_heads=2,
+                              intermediate_size=4, vocab_size=4, rotary_pct=1.0),
+          model__safetensors=fused("gpt_neox.layers.0.", NEOX, "attention.query_key_value", False))
+    write("ok_gpt_neo_types", dict(model_type="gpt_neo", hidden_size=2, num_layers=2, num_heads=1, vocab_size=2,
+                                   attention_types=[[["global", "local"], 1]]), model__safetensors=safetensors(llama))
+    write("ok_mpt_config", dict(model_type="mpt", d_model=2, n_heads=1, n_layers=1, vocab_size=2,
+                                attn_config=dict(clip_qkv=0.5, softmax_scale=1)), model__safetensors=safetensors(llama))
     first = dict(list(llama.items())[:4])
     rest = dict(list(llama.items())[4:])
     weight_map = {**{name: "a.safetensors" for name in first}, **{name: "b.safetensors" for name in rest}}

@@ -2,6 +2,7 @@
  *   test_golden small                 random models of all families and weight types
  *   test_golden hf                    some of them as Hugging Face folders
  *   test_golden sources [NAME]        random encoder-decoders, as GGUF files and as folders
+ *   test_golden folders               random configs of decoders as Hugging Face folders
  *   test_golden real [NAME]           top logits, greedy tokens and divergence of the real models
  *   test_golden perplexity [NAME]     perplexity of the real models
  * The environment variable TRANSFORMER_CPU chooses the kernels: with the reference ones logits are
@@ -33,6 +34,7 @@ static const char *data(void) {
 #define REFERENCE_TIE 0.01
 #define FAST_TIE 0.5
 
+enum { N_FOLDERS = 99 };
 enum { CHUNK = 512, FIRST_SCORED = 256, N_CHUNKS = 8 };
 
 struct real_model {
@@ -301,6 +303,21 @@ static int run_hf(void) {
         }
         free(entries);
     }
+    return 0;
+}
+
+/* Random configs of the families of decoders, each with its logits beside the folder. */
+static int run_folders(void) {
+    char folder[1024];
+    struct dirent **entries = NULL;
+    snprintf(folder, sizeof folder, "%s/folders", data());
+    int n = scandir(folder, &entries, ends_in_logits, alphasort);
+    if (n != N_FOLDERS) golden_failed("number of folders", folder);
+    for (int i = 0; i < n; i++) {
+        check_small(folder, folder, entries[i]->d_name, UNQUANTIZED_TOLERANCE);
+        free(entries[i]);
+    }
+    free(entries);
     return 0;
 }
 
@@ -573,11 +590,12 @@ int main(int argc, char **argv) {
     int code = 2;
     if (strcmp(mode, "small") == 0) code = run_small();
     if (strcmp(mode, "hf") == 0) code = run_hf();
+    if (strcmp(mode, "folders") == 0) code = run_folders();
     if (strcmp(mode, "sources") == 0) code = run_sources(only);
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
     if (code == 2)
-        printf(
-            "usage: test_golden small | hf | sources [NAME] | real [MODEL] | perplexity [MODEL]\n");
+        printf("usage: test_golden small | hf | folders | sources [NAME] | real [MODEL] | perplexity "
+               "[MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -396,24 +396,36 @@ def fill(model, generator):
                 buffer.copy_(torch.from_numpy(0.2 * generator.standard_normal(tuple(buffer.shape))))
 
 
-def check(program, family, seed, keep):
+def draw(family, seed):
+    """The random numbers that go on, the config's members, the model."""
     r = random.Random(f"{family} {seed}")
     stem, configs = FAMILIES[family]
     members = configs(r)
-    config = getattr(transformers, stem + "Config")(attn_implementation="eager", experts_implementation="eager", **members)
+    # Falcon's eager attention adds ALiBi twice, in the mask and beside it
+    attention = "sdpa" if members.get("alibi") else "eager"
+    config = getattr(transformers, stem + "Config")(attn_implementation=attention, experts_implementation="eager", **members)
     model = getattr(transformers, CLASSES.get(stem, stem + "ForCausalLM"))(config).eval().float()
+    return r, members, model
+
+
+def write(family, seed, folder):
+    """The config's members, tokens, and their logits at every position."""
+    r, members, model = draw(family, seed)
     fill(model, np.random.Generator(np.random.PCG64(zlib.crc32(f"{family} {seed}".encode()))))
-    folder = keep or tempfile.mkdtemp()
     dtype = r.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16])
     with torch.no_grad():  # not its buffers, the frequencies of rope among them
         for parameter in [*model.parameters(), *(buffer for name, buffer in model.named_buffers()
                                                  if name.endswith("e_score_correction_bias"))]:
             parameter.copy_(parameter.to(dtype).float())
     model.save_pretrained(folder, state_dict={name: t.to(dtype) for name, t in model.state_dict().items()})
-    n = r.choice([LENGTH, LENGTH, 30])
-    tokens = [r.randrange(config.vocab_size) for _ in range(n)]
+    tokens = [r.randrange(model.config.vocab_size) for _ in range(r.choice([LENGTH, LENGTH, 30]))]
     with torch.no_grad():
-        wanted = model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].numpy()
+        return members, tokens, model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].numpy()
+
+
+def check(program, family, seed, keep):
+    folder = keep or tempfile.mkdtemp()
+    members, tokens, wanted = write(family, seed, folder)
     run = subprocess.run([program, "--model", folder, "--tokens", ",".join(map(str, tokens)), "--all"],
                          capture_output=True, text=True, timeout=120)
     if not keep:
