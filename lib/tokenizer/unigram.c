@@ -54,6 +54,8 @@ status unigram_open(struct memory *memory, const struct unigram_options *options
         .kind = options->kind,
         .unknown = options->unknown,
         .has_bytes = options->bytes != NULL,
+        .ids = options->ids,
+        .names = options->names,
     };
     if (options->bytes) memcpy(unigram->bytes, options->bytes, sizeof unigram->bytes);
     TRY(MEMORY_TAKE_ARRAY(memory, options->n, "the scores of pieces", &unigram->scores));
@@ -88,13 +90,22 @@ static bool push_bytes(const struct output *output) {
     return true;
 }
 
+static void push_piece(const struct output *output, uint32_t piece) {
+    const int32_t *ids = output->unigram->ids;
+    int32_t id = ids ? ids[piece] : (int32_t)piece;
+    if (id >= 0) encoder_push(output->encoder, id);
+}
+
 static void push_unknown(struct output *output) {
     const struct unigram *unigram = output->unigram;
-    size_t begin = output->unknown_begin, n = output->unknown_end - begin;
+    const uint8_t *text = output->text + output->unknown_begin;
+    size_t n = output->unknown_end - output->unknown_begin;
     if (n == 0) return;
     int64_t id = -1;
-    if (unigram->kind == UNIGRAM_TOKENIZERS && n <= unigram->trie.longest)
-        id = trie_find(&unigram->trie, output->text + begin, n);
+    if (unigram->names)
+        id = vocab_find_plain(unigram->names, text, n);
+    else if (unigram->kind == UNIGRAM_TOKENIZERS && n <= unigram->trie.longest)
+        id = trie_find(&unigram->trie, text, n);
     if (id >= 0)
         encoder_push(output->encoder, (int32_t)id);
     else if (!push_bytes(output) && unigram->unknown >= 0)
@@ -125,7 +136,7 @@ static void push_stretch(struct output *output, size_t begin, size_t end, uint32
             output->unknown_end = at;
         } else {
             push_unknown(output);
-            encoder_push(output->encoder, (int32_t)id);
+            push_piece(output, id);
             at += scores[id].length;
         }
     }
@@ -153,6 +164,7 @@ static void reach_from(const struct unigram *unigram, struct lattice *lattice, c
                        size_t at, size_t length) {
     const double sum = lattice->ends[at % N_ENDS];
     size_t one = at + utf8_length(text[at]);
+    if (one > length) one = length;
     uint32_t node = TRIE_ROOT;
     bool single = false; /* a piece is this one character */
     for (size_t end = at; end < length && trie_step(&unigram->trie, &node, text[end]);) {

@@ -37,6 +37,9 @@ struct vocab {
 
 /* FORMAT  the arrays of the file don't fit together; nothing is left to close. */
 status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab);
+/* The same of the keys SECTION.tokens, .token_type and .scores. */
+status vocab_open_section(struct memory *memory, const struct checkpoint *checkpoint,
+                          const char *section, struct vocab *vocab);
 void vocab_close(struct vocab *vocab);
 
 static inline struct text vocab_text(const struct vocab *vocab, uint32_t id) {
