@@ -158,6 +158,8 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
         {TRANSFORMER_TOKEN_MASK, "tokenizer.ggml.mask_token_id", NULL},
     };
     default_ids(tokenizer);
+    if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens")) /* all are named there */
+        for (int kind = 0; kind < N_KINDS; kind++) tokenizer->special_ids[kind] = -1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         TRY(read_id(checkpoint, keys[i].key, keys[i].alternative, tokenizer->vocab.n,
                     &tokenizer->special_ids[keys[i].kind]));

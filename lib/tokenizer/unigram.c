@@ -38,6 +38,7 @@ static status read_scores(const struct unigram_options *options, struct unigram 
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
         if (piece.flags & UNIGRAM_DEFINED) piece.score = (double)piece.text.length * highest - 0.1;
+        if (unigram->kind == UNIGRAM_SENTENCEPIECE) piece.score = (float)piece.score;
         unigram->scores[id] = (struct unigram_score){piece.score, (uint32_t)piece.text.length};
     }
     if (lowest == DBL_MAX) lowest = 0;
@@ -155,9 +156,10 @@ static void reach(struct lattice *lattice, size_t end, double sum, uint32_t id) 
     while (lattice->reach < end) lattice->before[++lattice->reach - lattice->begin] = NOT_REACHED;
     double *best = &lattice->ends[end % N_ENDS];
     uint32_t *before = &lattice->before[end - lattice->begin];
+    if (lattice->f32) sum = (float)sum;
     if (*before != NOT_REACHED && !(sum > *best)) return;
     *before = id;
-    *best = lattice->f32 ? (float)sum : sum;
+    *best = sum;
 }
 
 static void reach_from(const struct unigram *unigram, struct lattice *lattice, const uint8_t *text,
