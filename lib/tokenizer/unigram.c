@@ -22,8 +22,7 @@ static struct text matched_text(const void *owner, uint32_t id) {
 
 /* Scores, and what unknown characters get: less than the worst piece. */
 static status read_scores(const struct unigram_options *options, struct unigram *unigram) {
-    double lowest = DBL_MAX,
-           highest = FLT_MIN; /* where all are negative, as they are from training */
+    double lowest = DBL_MAX;
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
         if (isnan(piece.score))
@@ -33,11 +32,10 @@ static status read_scores(const struct unigram_options *options, struct unigram 
                         piece.text.length, UNIGRAM_MOST_BYTES);
         if (!(piece.flags & UNIGRAM_SCORED)) continue;
         if (piece.score < lowest) lowest = piece.score;
-        if (piece.score > highest) highest = piece.score;
     }
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
-        if (piece.flags & UNIGRAM_DEFINED) piece.score = (double)piece.text.length * highest - 0.1;
+        if (piece.flags & UNIGRAM_DEFINED) piece.score = 0.1 * (double)piece.text.length - 0.1;
         if (unigram->kind == UNIGRAM_SENTENCEPIECE) piece.score = (float)piece.score;
         unigram->scores[id] = (struct unigram_score){piece.score, (uint32_t)piece.text.length};
     }

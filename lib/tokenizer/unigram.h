@@ -20,7 +20,7 @@ enum unigram_kind {
 
 enum {
     UNIGRAM_MATCHED = 1, /* text becomes this piece */
-    UNIGRAM_SCORED = 2,  /* its score counts for the lowest and highest */
+    UNIGRAM_SCORED = 2,  /* its score counts for the lowest one */
     UNIGRAM_DEFINED = 4  /* user-defined: wins over what its text could be cut into */
 };
 
