@@ -292,6 +292,11 @@ static status open_model(const struct checkpoint *checkpoint, struct tokenizer *
     case MODEL_BPE:
         TRY(bpe_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->bpe));
         tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
+        TRY(checkpoint_read_bool(checkpoint, "tokenizer.bpe.ranks", &(bool){0},
+                                 &tokenizer->bpe.whole_words));
+        if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens"))
+            TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.add_space_prefix", &(bool){0},
+                                     &tokenizer->space_prefix));
         return OK;
     case MODEL_SENTENCEPIECE:
         tokenizer->space_prefix = true;
@@ -424,6 +429,20 @@ static size_t push_language(const struct tokenizer *tokenizer, struct encoder *e
     return 0;
 }
 
+/* Byte-level BPE of a text that gets a space before it. */
+static status encode_after_space(const struct tokenizer *tokenizer, struct encoder *encoder,
+                                 const uint8_t *text, size_t length) {
+    uint8_t *copy;
+    TRY(MEMORY_TAKE(encoder->memory, length + 1, "a text with a space", &copy));
+    copy[0] = ' ';
+    memcpy(copy + 1, text, length);
+    struct words words = {tokenizer, encoder, copy};
+    status result =
+        pretokenize_split(tokenizer->pretokenizer, copy, length + 1, encode_word, &words);
+    memory_give(encoder->memory, copy);
+    return result;
+}
+
 /* Text between special tokens. */
 static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
                            const uint8_t *text, size_t length) {
@@ -431,6 +450,8 @@ static status encode_plain(const struct tokenizer *tokenizer, struct encoder *en
     struct words words = {tokenizer, encoder, text};
     switch (tokenizer->model) {
     case MODEL_BPE:
+        if (tokenizer->space_prefix && text[0] != ' ')
+            return encode_after_space(tokenizer, encoder, text, length);
         return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
@@ -494,26 +515,30 @@ exit:
 
 /* ---- tokens to text ---- */
 
-/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number. */
-static size_t render(const struct tokenizer *tokenizer, uint8_t kind, struct text text, char *out) {
+/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number.
+ * literal: it stands for itself. */
+static size_t render(const struct tokenizer *tokenizer, uint8_t kind, bool literal, bool first,
+                     struct text text, char *out) {
     int byte;
-    switch (kind) {
-    case TOKEN_CONTROL:
-    case TOKEN_UNKNOWN:
-    case TOKEN_USER_DEFINED:
+    if (literal) {
         if (out) memcpy(out, text.data, text.length);
         return text.length;
-    case TOKEN_BYTE:
-        byte = sentencepiece_byte(text);
-        if (byte < 0) break;
+    }
+    byte = kind == TOKEN_BYTE ? sentencepiece_byte(text) : -1;
+    if (byte >= 0) {
         if (out) out[0] = (char)byte;
         return 1;
-    default:
-        break;
     }
-    if (tokenizer->model == MODEL_BPE) return bpe_decode(text, out);
-    if (tokenizer->model == MODEL_RWKV) return rwkv_decode(text, out);
-    return sentencepiece_decode(text, out);
+    switch (tokenizer->model) {
+    case MODEL_BPE:
+        return bpe_decode(text, out);
+    case MODEL_RWKV:
+        return rwkv_decode(text, out);
+    case MODEL_WORDPIECE:
+        return wordpiece_decode(&tokenizer->wordpiece, text, first, out);
+    default:
+        return sentencepiece_decode(text, out);
+    }
 }
 
 size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
@@ -524,16 +549,18 @@ size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokeniz
     bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
     if (control && !special) return 0;
     struct text text = vocab_text(vocab, (uint32_t)id);
-    bool space_added = tokenizer->model == MODEL_WORDPIECE || tokenizer->space_prefix;
-    bool literal = control || kind == TOKEN_USER_DEFINED || kind == TOKEN_BYTE;
-    if (!state->started && space_added && !literal) text = sentencepiece_without_space(text);
+    bool literal =
+        control || (kind == TOKEN_USER_DEFINED && !tokenizer->spm_options.defined_inside);
+    bool first = !state->started;
+    if (first && tokenizer->space_prefix && !literal && kind != TOKEN_BYTE)
+        text = sentencepiece_without_space(text);
     state->started = true;
-    size_t length = text.length <= capacity ? 0 : render(tokenizer, kind, text, NULL);
-    return length <= capacity ? render(tokenizer, kind, text, buffer) : length;
+    size_t length = render(tokenizer, kind, literal, first, text, NULL);
+    return length <= capacity ? render(tokenizer, kind, literal, first, text, buffer) : length;
 }
 
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
-    return tokenizer->vocab.longest;
+    return tokenizer->vocab.longest + (tokenizer->wordpiece.number_signs ? 1u : 0u);
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
