@@ -5,7 +5,24 @@
 #include "tokenizer/character.h"
 #include "tokenizer/utf8.h"
 
+void added_init(struct added *added, struct memory *memory) {
+    *added = (struct added){.memory = memory};
+    map_init(&added->map, memory);
+}
+
+static const char *content_of(const void *owner, uint32_t index, size_t *length) {
+    const struct added *added = owner;
+    *length = added->tokens[index].content.length;
+    return added->tokens[index].content.data;
+}
+
+const struct added_token *added_find(const struct added *added, struct text content) {
+    int64_t index = map_find(&added->map, added, content_of, content.data, content.length);
+    return index < 0 ? NULL : &added->tokens[index];
+}
+
 status added_put(struct added *added, const struct added_token *token) {
+    int64_t present;
     if (token->content.length > ADDED_MOST_BYTES)
         return fail(UNSUPPORTED, "an added token of %zu bytes; up to %d are possible",
                     token->content.length, ADDED_MOST_BYTES);
@@ -18,7 +35,12 @@ status added_put(struct added *added, const struct added_token *token) {
         added->tokens = tokens;
         added->capacity = capacity;
     }
-    added->tokens[added->n++] = *token;
+    added->tokens[added->n] = *token;
+    TRY(map_add(&added->map, added, content_of, added->n, &present));
+    if (present < 0)
+        added->n++;
+    else
+        added->tokens[present] = *token;
     return OK;
 }
 
@@ -52,8 +74,9 @@ void added_close(struct added *added) {
     if (!added->memory) return;
     close_set(added, &added->raw);
     close_set(added, &added->normalized);
+    map_free(&added->map);
     memory_give(added->memory, added->tokens);
-    *added = (struct added){.memory = added->memory};
+    added->memory = NULL;
 }
 
 /* Start of the character before `at`. */
@@ -101,8 +124,7 @@ static void search(struct added_walk *walk, size_t *start) {
                 begin = one;
             }
         if (token->flags & ADDED_RSTRIP)
-            while (end < walk->length &&
-                   character_class(utf8_decode(text + end, &bytes)) & SPACE)
+            while (end < walk->length && character_class(utf8_decode(text + end, &bytes)) & SPACE)
                 end += bytes;
         walk->found = token;
         walk->found_end = end;

@@ -2,6 +2,7 @@
 #ifndef TOKENIZER_ADDED_H
 #define TOKENIZER_ADDED_H
 
+#include "base/map.h"
 #include "tokenizer/trie.h"
 
 enum {
@@ -34,11 +35,15 @@ struct added {
     struct memory *memory;
     struct added_token *tokens; /* [n]; contents and forms are somebody else's */
     uint32_t n, capacity;
+    struct map map; /* from contents */
     struct added_set raw, normalized;
 };
 
-/* Zeroed but for memory before the first one. */
+void added_init(struct added *added, struct memory *memory);
+/* A token, in the place of one with the same content. */
 status added_put(struct added *added, const struct added_token *token);
+/* NULL: none has this content. Until the next one is put. */
+const struct added_token *added_find(const struct added *added, struct text content);
 /* After the last one: makes the sets. */
 status added_finish(struct added *added);
 void added_close(struct added *added);
@@ -48,9 +53,9 @@ struct added_walk {
     const struct added_set *set;
     const uint8_t *text;
     size_t length;
-    bool special; /* special ones are looked for too */
-    size_t done;  /* up to here the parts are handed out */
-    size_t at;    /* the search goes on here */
+    bool special;                    /* special ones are looked for too */
+    size_t done;                     /* up to here the parts are handed out */
+    size_t at;                       /* the search goes on here */
     const struct added_token *found; /* handed out after the part before it */
     size_t found_end;
 };

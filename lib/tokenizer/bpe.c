@@ -122,19 +122,22 @@ status bpe_join(const struct bpe *bpe, struct encoder *encoder, size_t n) {
     return OK;
 }
 
-/* The token that is the whole word; -1: none. */
-static int32_t whole_word(const struct bpe *bpe, const uint8_t *word, size_t length) {
-    char text[512];
-    size_t n = 0;
-    if (length > bpe->vocab->longest || length > sizeof text / 2) return -1;
-    for (size_t i = 0; i < length; i++) n += utf8_encode(byte_level_character(word[i]), text + n);
-    return vocab_find_plain(bpe->vocab, text, n);
+/* *id: the token that is the whole word; -1: none. */
+static status whole_word(const struct bpe *bpe, struct encoder *encoder, const uint8_t *word,
+                         size_t length, int32_t *id) {
+    *id = -1;
+    if (length > bpe->vocab->longest) return OK;
+    TRY(encoder_bytes(encoder, 2 * length));
+    *id = vocab_find_plain(bpe->vocab, encoder->bytes,
+                           byte_level_write(word, length, encoder->bytes));
+    return OK;
 }
 
 status bpe_encode_word(const struct bpe *bpe, struct encoder *encoder, const uint8_t *word,
                        size_t length) {
     if (bpe->whole_words) {
-        int32_t id = whole_word(bpe, word, length);
+        int32_t id;
+        TRY(whole_word(bpe, encoder, word, length, &id));
         if (id >= 0) {
             encoder_push(encoder, id);
             return OK;

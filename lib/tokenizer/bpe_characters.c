@@ -20,8 +20,7 @@ static void find_before_mark(struct bpe_characters *model) {
     /* the last byte of a mark is that of other characters too, which costs a few cuts; '>' ends a
      * token of a byte, and what that stands for isn't looked at */
     model->cut_at_marks = vocab_find(vocab, mark, sizeof mark) >= 0 && !model->before_mark['>'] &&
-                          !model->bpe.whole_words && !model->prefix.length &&
-                          !model->suffix.length;
+                          !model->bpe.whole_words && !model->prefix.length && !model->suffix.length;
 }
 
 void bpe_characters_prepare(struct bpe_characters *model) {
@@ -105,7 +104,7 @@ static status write_characters(const struct bpe_characters *model, struct encode
 
 static status encode(const struct bpe_characters *model, struct encoder *encoder,
                      const uint8_t *word, size_t length) {
-    size_t n;
+    size_t n = 0;
     TRY(encoder_bytes(encoder, model->prefix.length + model->suffix.length + 8));
     TRY(write_characters(model, encoder, word, length, &n));
     return bpe_join(&model->bpe, encoder, n);

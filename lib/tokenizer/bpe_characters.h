@@ -7,9 +7,9 @@
 
 struct bpe_characters {
     struct bpe bpe;
-    struct text prefix; /* of characters that don't start a word; length 0: none */
-    struct text suffix; /* of a word's last character */
-    int32_t unknown;    /* -1: none */
+    struct text prefix;   /* of characters that don't start a word; length 0: none */
+    struct text suffix;   /* of a word's last character */
+    int32_t unknown;      /* -1: none */
     bool unknown_missing; /* it is named, but isn't in the vocabulary */
     bool fuse_unknown;    /* one for a run of unknown characters */
     bool byte_fallback;

@@ -149,8 +149,7 @@ static status by_character(struct normalizer *normalizer, enum normalize_kind ki
 
 static void strip_left(struct text *text) {
     unsigned n;
-    while (text->length &&
-           character_class(utf8_decode((const uint8_t *)text->data, &n)) & SPACE) {
+    while (text->length && character_class(utf8_decode((const uint8_t *)text->data, &n)) & SPACE) {
         text->data += n;
         text->length -= n;
     }

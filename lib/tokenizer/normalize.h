@@ -44,8 +44,8 @@ struct normalizer {
     struct regex_state *regex;
 };
 
-/* text is valid UTF-8; what comes out is text itself, or lies in the normalizer until the next call.
- * LIMIT  it grew beyond all bounds. */
+/* text is valid UTF-8; what comes out is text itself, or lies in the normalizer until the next
+ * call. LIMIT  it grew beyond all bounds. */
 status normalize_run(struct normalizer *normalizer, struct text *text);
 void normalize_close(struct normalizer *normalizer);
 

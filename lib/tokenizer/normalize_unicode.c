@@ -33,7 +33,8 @@ static status sort_marks(struct normalizer *normalizer, int32_t *marks, size_t n
             int32_t mark = marks[i];
             unsigned class = combining_class(mark);
             size_t at = i;
-            for (; at > 0 && combining_class(marks[at - 1]) > class; at--) marks[at] = marks[at - 1];
+            for (; at > 0 && combining_class(marks[at - 1]) > class; at--)
+                marks[at] = marks[at - 1];
             marks[at] = mark;
         }
         return OK;
@@ -73,8 +74,8 @@ static status decompose(struct normalizer *normalizer, enum normalize_kind kind,
         int32_t c = (int32_t)utf8_decode(text + at, &bytes);
         at += bytes;
         TRY(take_points(normalizer, n + MOST_PARTS));
-        utf8proc_ssize_t parts = utf8proc_decompose_char(
-            c, normalizer->points + n, MOST_PARTS, (utf8proc_option_t)options, NULL);
+        utf8proc_ssize_t parts = utf8proc_decompose_char(c, normalizer->points + n, MOST_PARTS,
+                                                         (utf8proc_option_t)options, NULL);
         if (parts < 0 || parts > MOST_PARTS) { /* no character: it stays */
             normalizer->points[n] = c;
             parts = 1;
@@ -101,8 +102,7 @@ static status write_stretch(struct normalizer *normalizer, enum normalize_kind k
     }
     TRY(normalize_room(normalizer, *n + 4 * count));
     char *out = normalizer->bytes[normalizer->which];
-    for (size_t i = 0; i < count; i++)
-        *n += utf8_encode((uint32_t)normalizer->points[i], out + *n);
+    for (size_t i = 0; i < count; i++) *n += utf8_encode((uint32_t)normalizer->points[i], out + *n);
     return OK;
 }
 

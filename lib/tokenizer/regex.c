@@ -52,7 +52,7 @@ static const struct {
     {ANY_BEFORE CASED_UPPER "*" CASED_LOWER "+|" ANY_BEFORE CASED_UPPER "+" CASED_LOWER "*",
      match_cased},
     {ANY_BEFORE CASED_UPPER "*" CASED_LOWER "+" CONTRACTION "?|" ANY_BEFORE CASED_UPPER
-                "+" CASED_LOWER "*" CONTRACTION "?",
+                            "+" CASED_LOWER "*" CONTRACTION "?",
      match_cased_contraction},
     {"\\p{Han}+", match_han},
     {"[\\p{P}\\$\\+<=>\\^~\\|]+", match_punctuation},
@@ -68,14 +68,14 @@ static const struct {
 
 /* Length of the longest known alternative that a pattern starts with and ends, or that a bar
  * follows; 0: none. */
-static size_t find_known(const char *at, size_t left, match *match) {
+static size_t find_known(const char *at, size_t left, match *function) {
     size_t longest = 0;
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         size_t n = strlen(known[i].text);
         if (n <= longest || n > left || memcmp(at, known[i].text, n) != 0) continue;
         if (n < left && at[n] != '|') continue;
         longest = n;
-        *match = known[i].match;
+        *function = known[i].match;
     }
     return longest;
 }
@@ -138,8 +138,8 @@ void regex_close(struct regex *regex) {
 
 status regex_start(struct regex_walk *walk, const struct regex *regex, struct regex_state *state,
                    const struct piece *piece) {
-    *walk = (struct regex_walk){
-        .regex = regex, .state = state, .piece = *piece, .at = piece->begin};
+    *walk =
+        (struct regex_walk){.regex = regex, .state = state, .piece = *piece, .at = piece->begin};
     if (!regex->engine) return OK;
     if (!state->match) state->budget = budget_start;
     state->budget += budget_byte * (piece->end - piece->begin);

@@ -25,8 +25,8 @@ struct regex_state {
 
 void regex_state_close(struct regex_state *state);
 
-/* The matches in one piece, one after the other: they don't overlap, and an empty one doesn't follow
- * another match at once. */
+/* The matches in one piece, one after the other: they don't overlap, and an empty one doesn't
+ * follow another match at once. */
 struct regex_walk {
     const struct regex *regex;
     struct regex_state *state;

@@ -4,7 +4,7 @@
 #include "tokenizer/regex.h"
 
 /* For one attempt at one place; the callouts' budget bounds all of them. */
-enum { MOST_STEPS = 10000000, MOST_DEPTH = 100000, MOST_HEAP_KIB = 65536, OUT_OF_BUDGET = 1 };
+enum { MOST_STEPS = 10000000, MOST_DEPTH = 100000, MOST_HEAP_KIB = 65536 };
 
 struct regex_engine {
     struct memory *memory;
@@ -31,9 +31,8 @@ static status fail_compile(int error, size_t offset, struct text pattern) {
 
 static status compile(struct regex_engine *engine, struct text pattern) {
     /* ^ and $ are those of lines, a line ends with \n: Oniguruma's way */
-    static const uint32_t options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE |
-                                    PCRE2_DUPNAMES | PCRE2_NEVER_BACKSLASH_C |
-                                    PCRE2_MATCH_UNSET_BACKREF * 0;
+    static const uint32_t options =
+        PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_DUPNAMES | PCRE2_NEVER_BACKSLASH_C;
     char *text;
     size_t length, offset = 0;
     int error = PCRE2_ERROR_NOMEMORY;
@@ -69,13 +68,14 @@ void regex_engine_close(struct regex_engine *engine) {
     memory_give(engine->memory, engine);
 }
 
-/* Behind each repetition: what it went over since the last time is paid for. */
+/* Behind each repetition and before each alternative: what it went over since the last time is paid
+ * for. */
 static int pay(pcre2_callout_block *block, void *user) {
     struct regex_state *state = user;
     uint64_t price = 1;
     if (block->current_position > state->last) price += block->current_position - state->last;
     state->last = block->current_position;
-    if (price > state->budget) return OUT_OF_BUDGET;
+    if (price > state->budget) return PCRE2_ERROR_CALLOUT;
     state->budget -= price;
     return 0;
 }
@@ -113,15 +113,13 @@ status regex_engine_find(const struct regex_engine *engine, struct regex_state *
         const size_t *ends = pcre2_get_ovector_pointer(state->match);
         *begin = piece->begin + ends[0];
         *end = piece->begin + ends[1];
-        /* \K in a lookahead may end a match before its start; Oniguruma's expressions have none */
-        return *begin <= *end && *begin >= at ? OK : fail(UNSUPPORTED, "a match that ends before it starts");
+        return OK;
     }
     switch (n) {
     case PCRE2_ERROR_NOMATCH:
         return OK;
     case PCRE2_ERROR_NOMEMORY:
         return fail(OUT_OF_MEMORY, "no memory to match a regular expression");
-    case OUT_OF_BUDGET:
     case PCRE2_ERROR_MATCHLIMIT:
     case PCRE2_ERROR_DEPTHLIMIT:
     case PCRE2_ERROR_HEAPLIMIT:

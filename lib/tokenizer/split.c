@@ -216,8 +216,8 @@ static status write_bytes(struct split *split, size_t index, const struct piece 
     size_t length = piece->end - piece->begin;
     char *out;
     TRY(take_buffer(split, index, length, 2, &out));
-    const struct piece made = {
-        (uint8_t *)out, 0, byte_level_write(piece->text + piece->begin, length, out)};
+    const struct piece made = {(uint8_t *)out, 0,
+                               byte_level_write(piece->text + piece->begin, length, out)};
     return run(split, index + 1, made, first);
 }
 

@@ -5,13 +5,13 @@
 #include "tokenizer/regex.h"
 
 enum split_kind {
-    SPLIT_REGEX,       /* at what a regular expression matches */
-    SPLIT_CLASS,       /* at characters of a class */
-    SPLIT_WORDS,       /* words and runs of what is neither that nor space; the spaces go */
-    SPLIT_LENGTH,      /* every so many characters */
-    SPLIT_METASPACE,   /* spaces become a character that is not one, and start pieces */
+    SPLIT_REGEX,     /* at what a regular expression matches */
+    SPLIT_CLASS,     /* at characters of a class */
+    SPLIT_WORDS,     /* words and runs of what is neither that nor space; the spaces go */
+    SPLIT_LENGTH,    /* every so many characters */
+    SPLIT_METASPACE, /* spaces become a character that is not one, and start pieces */
     SPLIT_PREFIX_SPACE /* a space before the piece, unless it has one */,
-    SPLIT_BYTES        /* each byte becomes a printable character: byte_level.h */
+    SPLIT_BYTES /* each byte becomes a printable character: byte_level.h */
 };
 
 /* What becomes of a match, the delimiter. */
