@@ -37,6 +37,12 @@ void hf_close(struct hf *hf);
 status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct memory *memory,
                     void **bytes, size_t *size);
 
+/* Whether the folder has the file. What goes wrong otherwise than by its absence is an error. */
+status hf_has_file(struct hf *hf, const char *name, bool *has);
+/* hf_read_file of a file that may be missing. */
+status hf_find_file(const struct hf *hf, const char *name, uint64_t most, bool *found, void **bytes,
+                    size_t *size);
+
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
@@ -45,6 +51,16 @@ status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
+
+/* One key as it is: numbers, an array [count] of `size` bytes, text. */
+status hf_metadata_integer(struct hf *hf, const char *key, int64_t value);
+status hf_metadata_bool(struct hf *hf, const char *key, bool value);
+status hf_metadata_string(struct hf *hf, const char *key, struct text value);
+status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
+                         const void *values, size_t size);
+/* hf_tokenizer.c: the vocabulary of files other than tokenizer.json as metadata, where there is no
+ * tokenizer.json. */
+status hf_tokenizer_make(struct hf *hf);
 
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */

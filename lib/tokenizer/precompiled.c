@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "tokenizer/utf8.h"
+
 /* As many strings that a text starts with are looked at. */
 enum { MOST_MATCHES = 32 };
 
@@ -60,11 +62,16 @@ static struct text replacement_at(const struct precompiled *precompiled, uint32_
     return (struct text){text, end ? (size_t)(end - text) : most};
 }
 
+static bool is_whole(struct text text) {
+    return utf8_valid_prefix((const uint8_t *)text.data, text.length) == text.length;
+}
+
+/* What would cut a character, of the text or of what replaces it, is passed over. */
 static size_t find(const struct precompiled *precompiled, const uint8_t *text, size_t length,
                    unsigned most, struct text *replacement) {
     if (precompiled->n_units == 0) return 0;
     size_t found = 0;
-    uint32_t value = 0, at = unit_offset(unit_at(precompiled, 0));
+    uint32_t at = unit_offset(unit_at(precompiled, 0));
     unsigned n_found = 0;
     for (size_t i = 0; i < length && n_found < most; i++) {
         at ^= text[i];
@@ -74,11 +81,12 @@ static size_t find(const struct precompiled *precompiled, const uint8_t *text, s
         at ^= unit_offset(unit);
         if (!unit_has_leaf(unit)) continue;
         if (at >= precompiled->n_units) break;
-        value = unit_value(unit_at(precompiled, at));
-        found = i + 1;
         n_found++;
+        struct text becomes = replacement_at(precompiled, unit_value(unit_at(precompiled, at)));
+        if (!is_whole(becomes) || (i + 1 < length && (text[i + 1] & 0xc0) == 0x80)) continue;
+        *replacement = becomes;
+        found = i + 1;
     }
-    if (found) *replacement = replacement_at(precompiled, value);
     return found;
 }
 
@@ -90,4 +98,18 @@ size_t precompiled_longest(const struct precompiled *precompiled, const uint8_t 
 size_t precompiled_shortest(const struct precompiled *precompiled, const uint8_t *text,
                             size_t length, struct text *replacement) {
     return find(precompiled, text, length, 1, replacement);
+}
+
+bool precompiled_goes_on(const struct precompiled *precompiled, const uint8_t *text,
+                         size_t length) {
+    if (precompiled->n_units == 0) return false;
+    uint32_t at = unit_offset(unit_at(precompiled, 0));
+    for (size_t i = 0; i < length; i++) {
+        at ^= text[i];
+        if (at >= precompiled->n_units) return false;
+        uint32_t unit = unit_at(precompiled, at);
+        if (unit_label(unit) != text[i]) return false;
+        at ^= unit_offset(unit);
+    }
+    return true;
 }

@@ -18,11 +18,14 @@ status precompiled_open(const char *name, const void *blob, size_t size,
                         struct precompiled *precompiled);
 
 /* What the longest string that `text` starts with is replaced by, as SentencePiece does it.
- * Returns the string's length; 0: none. */
+ * Returns the string's length; 0: none. text is valid UTF-8; what comes of it is too. */
 size_t precompiled_longest(const struct precompiled *precompiled, const uint8_t *text,
                            size_t length, struct text *replacement);
 /* The same for the shortest one, which is how Hugging Face tokenizers look up a grapheme. */
 size_t precompiled_shortest(const struct precompiled *precompiled, const uint8_t *text,
                             size_t length, struct text *replacement);
+
+/* Whether a string of the map starts with all of these bytes. */
+bool precompiled_goes_on(const struct precompiled *precompiled, const uint8_t *text, size_t length);
 
 #endif

@@ -3,18 +3,34 @@
 #include <string.h>
 
 #include "tokenizer/bpe.h"
+#include "tokenizer/plamo.h"
 #include "tokenizer/pretokenize.h"
+#include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special.h"
+#include "tokenizer/spm.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/vocab.h"
 #include "tokenizer/wordpiece.h"
 
-enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32 };
+enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32, MOST_AROUND = 8 };
 /* Positions in a text are 32 bits wide, and a space may take three bytes. */
 static const size_t longest_text = (size_t)1 << 30;
 
-enum model { MODEL_BPE, MODEL_SENTENCEPIECE, MODEL_WORDPIECE };
+enum model {
+    MODEL_BPE,
+    MODEL_SENTENCEPIECE,
+    MODEL_WORDPIECE,
+    MODEL_SPM, /* Unigram, and what has SentencePiece's own normalizer */
+    MODEL_RWKV,
+    MODEL_PLAMO
+};
+
+/* Tokens before or behind a text. */
+struct around {
+    int32_t ids[MOST_AROUND];
+    size_t n;
+};
 
 struct tokenizer {
     struct memory *memory;
@@ -25,8 +41,13 @@ struct tokenizer {
     struct bpe bpe;
     struct sentencepiece sentencepiece;
     struct wordpiece wordpiece;
+    struct spm_options spm_options;
+    bool own_pieces, language_tokens;
+    struct spm spm;
+    struct rwkv rwkv;
+    struct plamo plamo;
     int32_t special_ids[N_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
-    int32_t before, after;        /* added around a text, -1: none */
+    struct around before, after;  /* added around a text */
     bool space_prefix;            /* SentencePiece: a space is put before a text */
     int32_t end_tokens[MOST_END_TOKENS];
     size_t n_end_tokens;
@@ -38,9 +59,8 @@ static const struct {
     const char *name;
     enum model model;
 } models[] = {
-    {"gpt2", MODEL_BPE},
-    {"llama", MODEL_SENTENCEPIECE},
-    {"bert", MODEL_WORDPIECE},
+    {"gpt2", MODEL_BPE}, {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
+    {"t5", MODEL_SPM},   {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
 };
 
 static bool text_equals(struct text text, const char *string) {
@@ -101,6 +121,15 @@ static void default_ids(struct tokenizer *tokenizer) {
         ids[TRANSFORMER_TOKEN_UNKNOWN] = 0;
         ids[TRANSFORMER_TOKEN_BEGIN] = 1;
         ids[TRANSFORMER_TOKEN_END] = 2;
+    } else if (tokenizer->model == MODEL_SPM && tokenizer->spm_options.kind == SPM_UNIGRAM) {
+        ids[TRANSFORMER_TOKEN_PADDING] = 0;
+        ids[TRANSFORMER_TOKEN_END] = 1;
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 2;
+    } else if (tokenizer->model == MODEL_PLAMO) {
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 0;
+        ids[TRANSFORMER_TOKEN_BEGIN] = 1;
+        ids[TRANSFORMER_TOKEN_END] = 2;
+        ids[TRANSFORMER_TOKEN_PADDING] = 3;
     } else if (tokenizer->model == MODEL_WORDPIECE) {
         ids[TRANSFORMER_TOKEN_PADDING] = 0;
         ids[TRANSFORMER_TOKEN_UNKNOWN] = 100;
@@ -129,6 +158,8 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
         {TRANSFORMER_TOKEN_MASK, "tokenizer.ggml.mask_token_id", NULL},
     };
     default_ids(tokenizer);
+    if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens")) /* all are named there */
+        for (int kind = 0; kind < N_KINDS; kind++) tokenizer->special_ids[kind] = -1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         TRY(read_id(checkpoint, keys[i].key, keys[i].alternative, tokenizer->vocab.n,
                     &tokenizer->special_ids[keys[i].kind]));
@@ -137,32 +168,65 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
 
 /* Whether a token is added; a file that asks for one it doesn't name is wrong. */
 static status read_added(const struct checkpoint *checkpoint, const char *key, bool by_default,
-                         int32_t candidate, int32_t *added) {
+                         int32_t candidate, struct around *around) {
     bool found, add = by_default;
     TRY(checkpoint_read_bool(checkpoint, key, &found, &add));
     if (found && add && candidate < 0)
         return fail(FORMAT, "%s: '%s' is true, but the token is not named",
                     checkpoint_name(checkpoint), key);
-    *added = add ? candidate : -1;
+    if (add && candidate >= 0) around->ids[around->n++] = candidate;
+    return OK;
+}
+
+/* All the tokens around a text, in place of one. */
+static status read_around(const struct checkpoint *checkpoint, const char *key, uint32_t n_vocab,
+                          struct around *around) {
+    const struct metadata *ids = checkpoint_metadata(checkpoint, key);
+    if (!ids) return OK;
+    if (ids->kind != METADATA_ARRAY || ids->count > MOST_AROUND)
+        return fail(FORMAT, "%s: '%s' is not an array of at most %d tokens",
+                    checkpoint_name(checkpoint), key, MOST_AROUND);
+    around->n = 0;
+    for (uint64_t i = 0; i < ids->count; i++) {
+        int64_t id;
+        TRY(checkpoint_array_i64(checkpoint, ids, i, &id));
+        if (id < 0 || id >= n_vocab)
+            return fail(FORMAT, "%s: '%s' has token %" PRId64 ", the vocabulary has %" PRIu32,
+                        checkpoint_name(checkpoint), key, id, n_vocab);
+        around->ids[around->n++] = (int32_t)id;
+    }
     return OK;
 }
 
 static status read_added_tokens(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     const int32_t *ids = tokenizer->special_ids;
-    if (tokenizer->model == MODEL_WORDPIECE) {
-        int32_t begin = ids[TRANSFORMER_TOKEN_CLASSIFY] >= 0 ? ids[TRANSFORMER_TOKEN_CLASSIFY]
-                                                             : ids[TRANSFORMER_TOKEN_BEGIN];
-        int32_t end = ids[TRANSFORMER_TOKEN_SEPARATOR] >= 0 ? ids[TRANSFORMER_TOKEN_SEPARATOR]
-                                                            : ids[TRANSFORMER_TOKEN_END];
-        TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", true, begin,
-                       &tokenizer->before));
-        return read_added(checkpoint, "tokenizer.ggml.add_eos_token", true, end, &tokenizer->after);
+    int32_t begin = ids[TRANSFORMER_TOKEN_BEGIN], end = ids[TRANSFORMER_TOKEN_END];
+    bool add_begin = false, add_end = false;
+    switch (tokenizer->model) {
+    case MODEL_WORDPIECE:
+        if (ids[TRANSFORMER_TOKEN_CLASSIFY] >= 0) begin = ids[TRANSFORMER_TOKEN_CLASSIFY];
+        if (ids[TRANSFORMER_TOKEN_SEPARATOR] >= 0) end = ids[TRANSFORMER_TOKEN_SEPARATOR];
+        add_begin = add_end = true;
+        break;
+    case MODEL_SPM:
+        add_begin = tokenizer->spm_options.kind == SPM_MERGES;
+        add_end = !add_begin;
+        break;
+    case MODEL_SENTENCEPIECE:
+        add_begin = true;
+        break;
+    case MODEL_BPE:
+        add_begin = tokenizer->pretokenizer->begin;
+        break;
+    default:
+        break;
     }
-    bool begin = tokenizer->model == MODEL_SENTENCEPIECE || tokenizer->pretokenizer->begin;
-    TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", begin, ids[TRANSFORMER_TOKEN_BEGIN],
+    TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", add_begin, begin,
                    &tokenizer->before));
-    return read_added(checkpoint, "tokenizer.ggml.add_eos_token", false, ids[TRANSFORMER_TOKEN_END],
-                      &tokenizer->after);
+    TRY(read_added(checkpoint, "tokenizer.ggml.add_eos_token", add_end, end, &tokenizer->after));
+    TRY(read_around(checkpoint, "tokenizer.prefix_tokens", tokenizer->vocab.n, &tokenizer->before));
+    return read_around(checkpoint, "tokenizer.suffix_tokens", tokenizer->vocab.n,
+                       &tokenizer->after);
 }
 
 static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
@@ -235,14 +299,53 @@ static status open_model(const struct checkpoint *checkpoint, struct tokenizer *
                                  &tokenizer->space_prefix));
         return sentencepiece_open(checkpoint, &tokenizer->vocab, unknown,
                                   &tokenizer->sentencepiece);
-    default:
+    case MODEL_WORDPIECE:
         return wordpiece_open(checkpoint, &tokenizer->vocab, unknown, &tokenizer->wordpiece);
+    case MODEL_SPM:
+        tokenizer->spm_options.unknown = unknown;
+        TRY(spm_open(tokenizer->memory, checkpoint, &tokenizer->spm_options, tokenizer->own_pieces,
+                     &tokenizer->vocab, &tokenizer->spm));
+        tokenizer->space_prefix =
+            tokenizer->spm.normalizer.space_prefix && !tokenizer->spm.normalizer.space_suffix;
+        return OK;
+    case MODEL_RWKV:
+        return rwkv_open(tokenizer->memory, &tokenizer->vocab, unknown, &tokenizer->rwkv);
+    default:
+        return plamo_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->plamo);
     }
+}
+
+/* Models whose text is normalized as SentencePiece does it, and whose pieces may be others than
+ * their tokens: by keys that only this library writes, but for Unigram. */
+static status read_spm_options(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    struct spm_options *options = &tokenizer->spm_options;
+    bool normalized = false;
+    struct text pieces;
+    options->section = "tokenizer.ggml";
+    options->kind = tokenizer->model == MODEL_SPM ? SPM_UNIGRAM : SPM_MERGES;
+    if (tokenizer->model != MODEL_SPM && tokenizer->model != MODEL_SENTENCEPIECE) return OK;
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.sentencepiece.normalized", &(bool){0},
+                             &normalized));
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.sentencepiece.language_tokens", &(bool){0},
+                             &tokenizer->language_tokens));
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.source.model", &tokenizer->own_pieces,
+                             &pieces));
+    options->defined_inside = normalized || tokenizer->own_pieces;
+    if (options->defined_inside) tokenizer->model = MODEL_SPM;
+    if (!tokenizer->own_pieces) return OK;
+    options->section = "tokenizer.source";
+    if (!text_equals(pieces, "t5") && !text_equals(pieces, "llama"))
+        return fail(UNSUPPORTED, "%s: 'tokenizer.source.model' is '%.*s'",
+                    checkpoint_name(checkpoint), (int)(pieces.length < 64 ? pieces.length : 64),
+                    pieces.data);
+    options->kind = text_equals(pieces, "t5") ? SPM_UNIGRAM : SPM_MERGES;
+    return OK;
 }
 
 static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                    struct tokenizer *tokenizer) {
     if (tokenizer->model == MODEL_BPE) TRY(read_pretokenizer(checkpoint, tokenizer));
+    TRY(read_spm_options(checkpoint, tokenizer));
     TRY(vocab_open(tokenizer->memory, checkpoint, &tokenizer->vocab));
     if (tokenizer->vocab.n > n_vocab)
         return fail(FORMAT,
@@ -252,7 +355,8 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
     TRY(read_special_ids(checkpoint, tokenizer));
     TRY(read_added_tokens(checkpoint, tokenizer));
     TRY(read_end_tokens(checkpoint, tokenizer));
-    TRY(special_open(tokenizer->memory, &tokenizer->vocab, &tokenizer->special));
+    TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
+                     &tokenizer->special));
     return open_model(checkpoint, tokenizer);
 }
 
@@ -279,6 +383,9 @@ status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint
 
 void tokenizer_close(struct tokenizer *tokenizer) {
     if (!tokenizer) return;
+    plamo_close(&tokenizer->plamo);
+    rwkv_close(&tokenizer->rwkv);
+    spm_close(&tokenizer->spm);
     bpe_close(&tokenizer->bpe);
     special_close(&tokenizer->special);
     vocab_close(&tokenizer->vocab);
@@ -299,6 +406,24 @@ static status encode_word(void *user, size_t begin, size_t end) {
                            end - begin);
 }
 
+/* ">>fra<<" at the start of a text: the language it is translated to; a token, known or not.
+ * Returns its length. */
+static size_t push_language(const struct tokenizer *tokenizer, struct encoder *encoder,
+                            const uint8_t *text, size_t length) {
+    if (length < 4 || memcmp(text, ">>", 2) != 0) return 0;
+    for (const uint8_t *end = text + 2; (end = memchr(end, '<', length - (size_t)(end - text)));
+         end++) {
+        size_t n = (size_t)(end - text) + 2;
+        if (n > length) return 0;
+        if (end[1] != '<') continue;
+        int32_t id = vocab_find(&tokenizer->vocab, text, n);
+        if (id < 0) id = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
+        if (id >= 0) encoder_push(encoder, id);
+        return n;
+    }
+    return 0;
+}
+
 /* Text between special tokens. */
 static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
                            const uint8_t *text, size_t length) {
@@ -310,9 +435,19 @@ static status encode_plain(const struct tokenizer *tokenizer, struct encoder *en
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
                                     tokenizer->space_prefix);
-    default:
+    case MODEL_WORDPIECE:
         wordpiece_encode(&tokenizer->wordpiece, encoder, text, length);
         return OK;
+    case MODEL_SPM: {
+        size_t language =
+            tokenizer->language_tokens ? push_language(tokenizer, encoder, text, length) : 0;
+        return spm_encode(&tokenizer->spm, encoder, text + language, length - language);
+    }
+    case MODEL_RWKV:
+        rwkv_encode(&tokenizer->rwkv, encoder, text, length);
+        return OK;
+    default:
+        return plamo_encode(&tokenizer->plamo, encoder, text, length);
     }
 }
 
@@ -331,6 +466,10 @@ static status encode_text(const struct tokenizer *tokenizer, struct encoder *enc
     return OK;
 }
 
+static void push_around(struct encoder *encoder, const struct around *around) {
+    for (size_t i = 0; i < around->n; i++) encoder_push(encoder, around->ids[i]);
+}
+
 status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
                         struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
     if (text.length > longest_text)
@@ -341,9 +480,9 @@ status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory
     TRY(utf8_repair(memory, text, &valid, &copy));
     struct encoder encoder = {.memory = memory, .ids = ids, .capacity = capacity};
     status result = OK;
-    if (flags.add_special && tokenizer->before >= 0) encoder_push(&encoder, tokenizer->before);
+    if (flags.add_special) push_around(&encoder, &tokenizer->before);
     TRY_OR_EXIT(encode_text(tokenizer, &encoder, valid, flags.parse_special));
-    if (flags.add_special && tokenizer->after >= 0) encoder_push(&encoder, tokenizer->after);
+    if (flags.add_special) push_around(&encoder, &tokenizer->after);
     *count = encoder.count;
     if (ids && encoder.count > capacity)
         result = fail(BUFFER_TOO_SMALL, "%zu tokens, room for %zu", encoder.count, capacity);
@@ -373,6 +512,7 @@ static size_t render(const struct tokenizer *tokenizer, uint8_t kind, struct tex
         break;
     }
     if (tokenizer->model == MODEL_BPE) return bpe_decode(text, out);
+    if (tokenizer->model == MODEL_RWKV) return rwkv_decode(text, out);
     return sentencepiece_decode(text, out);
 }
 

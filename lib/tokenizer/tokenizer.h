@@ -22,8 +22,8 @@ struct tokenize_flags {
 };
 
 /* Invalid UTF-8 becomes U+FFFD, one a maximal subpart. LIMIT: over 1 GiB of text.
- * ids [capacity], or NULL to count; *count is the number of tokens even when that is over capacity (then
- * BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
+ * ids [capacity], or NULL to count; *count is the number of tokens even when that is over capacity
+ * (then BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
  * logarithm, whatever the text. */
 status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
                         struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count);

@@ -22,8 +22,7 @@ static struct text matched_text(const void *owner, uint32_t id) {
 
 /* Scores, and what unknown characters get: less than the worst piece. */
 static status read_scores(const struct unigram_options *options, struct unigram *unigram) {
-    double lowest = DBL_MAX,
-           highest = FLT_MIN; /* where all are negative, as they are from training */
+    double lowest = DBL_MAX;
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
         if (isnan(piece.score))
@@ -33,11 +32,11 @@ static status read_scores(const struct unigram_options *options, struct unigram 
                         piece.text.length, UNIGRAM_MOST_BYTES);
         if (!(piece.flags & UNIGRAM_SCORED)) continue;
         if (piece.score < lowest) lowest = piece.score;
-        if (piece.score > highest) highest = piece.score;
     }
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
-        if (piece.flags & UNIGRAM_DEFINED) piece.score = (double)piece.text.length * highest - 0.1;
+        if (piece.flags & UNIGRAM_DEFINED) piece.score = 0.1 * (double)piece.text.length - 0.1;
+        if (unigram->kind == UNIGRAM_SENTENCEPIECE) piece.score = (float)piece.score;
         unigram->scores[id] = (struct unigram_score){piece.score, (uint32_t)piece.text.length};
     }
     if (lowest == DBL_MAX) lowest = 0;
@@ -54,6 +53,8 @@ status unigram_open(struct memory *memory, const struct unigram_options *options
         .kind = options->kind,
         .unknown = options->unknown,
         .has_bytes = options->bytes != NULL,
+        .ids = options->ids,
+        .names = options->names,
     };
     if (options->bytes) memcpy(unigram->bytes, options->bytes, sizeof unigram->bytes);
     TRY(MEMORY_TAKE_ARRAY(memory, options->n, "the scores of pieces", &unigram->scores));
@@ -88,13 +89,22 @@ static bool push_bytes(const struct output *output) {
     return true;
 }
 
+static void push_piece(const struct output *output, uint32_t piece) {
+    const int32_t *ids = output->unigram->ids;
+    int32_t id = ids ? ids[piece] : (int32_t)piece;
+    if (id >= 0) encoder_push(output->encoder, id);
+}
+
 static void push_unknown(struct output *output) {
     const struct unigram *unigram = output->unigram;
-    size_t begin = output->unknown_begin, n = output->unknown_end - begin;
+    const uint8_t *text = output->text + output->unknown_begin;
+    size_t n = output->unknown_end - output->unknown_begin;
     if (n == 0) return;
     int64_t id = -1;
-    if (unigram->kind == UNIGRAM_TOKENIZERS && n <= unigram->trie.longest)
-        id = trie_find(&unigram->trie, output->text + begin, n);
+    if (unigram->names)
+        id = vocab_find_plain(unigram->names, text, n);
+    else if (unigram->kind == UNIGRAM_TOKENIZERS && n <= unigram->trie.longest)
+        id = trie_find(&unigram->trie, text, n);
     if (id >= 0)
         encoder_push(output->encoder, (int32_t)id);
     else if (!push_bytes(output) && unigram->unknown >= 0)
@@ -125,7 +135,7 @@ static void push_stretch(struct output *output, size_t begin, size_t end, uint32
             output->unknown_end = at;
         } else {
             push_unknown(output);
-            encoder_push(output->encoder, (int32_t)id);
+            push_piece(output, id);
             at += scores[id].length;
         }
     }
@@ -144,15 +154,17 @@ static void reach(struct lattice *lattice, size_t end, double sum, uint32_t id) 
     while (lattice->reach < end) lattice->before[++lattice->reach - lattice->begin] = NOT_REACHED;
     double *best = &lattice->ends[end % N_ENDS];
     uint32_t *before = &lattice->before[end - lattice->begin];
+    if (lattice->f32) sum = (float)sum;
     if (*before != NOT_REACHED && !(sum > *best)) return;
     *before = id;
-    *best = lattice->f32 ? (float)sum : sum;
+    *best = sum;
 }
 
 static void reach_from(const struct unigram *unigram, struct lattice *lattice, const uint8_t *text,
                        size_t at, size_t length) {
     const double sum = lattice->ends[at % N_ENDS];
     size_t one = at + utf8_length(text[at]);
+    if (one > length) one = length;
     uint32_t node = TRIE_ROOT;
     bool single = false; /* a piece is this one character */
     for (size_t end = at; end < length && trie_step(&unigram->trie, &node, text[end]);) {

@@ -5,6 +5,7 @@
 
 #include "tokenizer/encoder.h"
 #include "tokenizer/trie.h"
+#include "tokenizer/vocab.h"
 
 /* Bytes of a piece: it bounds the work for each byte of a text. */
 enum { UNIGRAM_MOST_BYTES = 1024 };
@@ -19,7 +20,7 @@ enum unigram_kind {
 
 enum {
     UNIGRAM_MATCHED = 1, /* text becomes this piece */
-    UNIGRAM_SCORED = 2,  /* its score counts for the lowest and highest */
+    UNIGRAM_SCORED = 2,  /* its score counts for the lowest one */
     UNIGRAM_DEFINED = 4  /* user-defined: wins over what its text could be cut into */
 };
 
@@ -37,6 +38,10 @@ struct unigram_options {
     uint32_t n;
     int32_t unknown; /* for characters in no piece, one for a run of them; -1: these are left out */
     const int32_t *bytes; /* [256] instead of unknown, where none needed is -1; NULL: never */
+    /* NULL, or where pieces are not the tokens: the token of each [n], and all tokens: a run of
+     * unknown characters that is one's text is that one. They must outlive the unigram. */
+    const int32_t *ids;
+    const struct vocab *names;
 };
 
 struct unigram {
@@ -51,6 +56,8 @@ struct unigram {
     int32_t unknown;
     bool has_bytes;
     int32_t bytes[256];
+    const int32_t *ids;
+    const struct vocab *names;
 };
 
 /* FORMAT  a score is no number; UNSUPPORTED  a piece is too long. Nothing is left to close then. */

@@ -1,16 +1,17 @@
 #include "tokenizer/vocab.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static const char tokens_key[] = "tokenizer.ggml.tokens";
-static const char types_key[] = "tokenizer.ggml.token_type";
-static const char scores_key[] = "tokenizer.ggml.scores";
+struct vocab_keys {
+    char tokens[64], types[64], scores[64];
+};
 
-static status read_offsets(const struct checkpoint *checkpoint, const struct metadata *tokens,
-                           struct vocab *vocab) {
+static status read_offsets(const struct checkpoint *checkpoint, const char *tokens_key,
+                           const struct metadata *tokens, struct vocab *vocab) {
     const uint8_t *cursor = tokens->values;
     for (uint32_t id = 0; id < vocab->n; id++) {
         struct text text = checkpoint_next_string(&cursor);
@@ -24,7 +25,8 @@ static status read_offsets(const struct checkpoint *checkpoint, const struct met
     return OK;
 }
 
-static status read_kinds(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status read_kinds(const struct checkpoint *checkpoint, const char *types_key,
+                         struct vocab *vocab) {
     const struct metadata *types = checkpoint_metadata(checkpoint, types_key);
     if (!types) {
         memset(vocab->kinds, TOKEN_NORMAL, vocab->n);
@@ -44,7 +46,8 @@ static status read_kinds(const struct checkpoint *checkpoint, struct vocab *voca
     return OK;
 }
 
-static status read_scores(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status read_scores(const struct checkpoint *checkpoint, const char *scores_key,
+                          struct vocab *vocab) {
     const struct metadata *scores = checkpoint_metadata(checkpoint, scores_key);
     if (!scores) return OK;
     if (scores->kind != METADATA_ARRAY || scores->element != METADATA_F32 ||
@@ -83,7 +86,9 @@ static status take_slots(struct vocab *vocab) {
     return MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots);
 }
 
-static status read(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status read(const struct checkpoint *checkpoint, const struct vocab_keys *keys,
+                   struct vocab *vocab) {
+    const char *tokens_key = keys->tokens;
     const struct metadata *tokens = checkpoint_metadata(checkpoint, tokens_key);
     if (!tokens) return fail(FORMAT, "%s: no '%s'", checkpoint_name(checkpoint), tokens_key);
     if (tokens->kind != METADATA_ARRAY || tokens->element != METADATA_STRING)
@@ -97,19 +102,28 @@ static status read(const struct checkpoint *checkpoint, struct vocab *vocab) {
     TRY(MEMORY_TAKE(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
                     &vocab->offsets));
     TRY(MEMORY_TAKE(vocab->memory, vocab->n, "the vocabulary", &vocab->kinds));
-    TRY(read_offsets(checkpoint, tokens, vocab));
-    TRY(read_kinds(checkpoint, vocab));
-    TRY(read_scores(checkpoint, vocab));
+    TRY(read_offsets(checkpoint, tokens_key, tokens, vocab));
+    TRY(read_kinds(checkpoint, keys->types, vocab));
+    TRY(read_scores(checkpoint, keys->scores, vocab));
     TRY(take_slots(vocab));
     for (uint32_t id = 0; id < vocab->n; id++) vocab_add(vocab, id);
     return OK;
 }
 
-status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab) {
+status vocab_open_section(struct memory *memory, const struct checkpoint *checkpoint,
+                          const char *section, struct vocab *vocab) {
+    struct vocab_keys keys;
+    snprintf(keys.tokens, sizeof keys.tokens, "%s.tokens", section);
+    snprintf(keys.types, sizeof keys.types, "%s.token_type", section);
+    snprintf(keys.scores, sizeof keys.scores, "%s.scores", section);
     *vocab = (struct vocab){.memory = memory};
-    status result = read(checkpoint, vocab);
+    status result = read(checkpoint, &keys, vocab);
     if (result != OK) vocab_close(vocab);
     return result;
+}
+
+status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab) {
+    return vocab_open_section(memory, checkpoint, "tokenizer.ggml", vocab);
 }
 
 /* own: of the packed texts' bytes. */

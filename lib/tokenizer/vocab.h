@@ -38,6 +38,9 @@ struct vocab {
 
 /* FORMAT  the arrays of the file don't fit together; nothing is left to close. */
 status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab);
+/* The same of the keys SECTION.tokens, .token_type and .scores. */
+status vocab_open_section(struct memory *memory, const struct checkpoint *checkpoint,
+                          const char *section, struct vocab *vocab);
 /* From texts [n], which are copied; a NULL one is no token. All are normal ones, and none is found
  * by its text before vocab_add. */
 status vocab_make(struct memory *memory, const struct text *texts, uint32_t n, struct vocab *vocab);

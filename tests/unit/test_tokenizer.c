@@ -321,8 +321,8 @@ static void put_flawed(const char *model, enum flaw flaw) {
     if (flaw == MODEL_A_NUMBER)
         put_key_u32(&file, "tokenizer.ggml.model", 1);
     else
-        put_key_string(&file, "tokenizer.ggml.model", flaw == MODEL_UNKNOWN ? "rwkv" : model);
-    put_key_string(&file, "tokenizer.ggml.pre", flaw == PRE_UNKNOWN ? "gemma4" : "default");
+        put_key_string(&file, "tokenizer.ggml.model", flaw == MODEL_UNKNOWN ? "charlm" : model);
+    put_key_string(&file, "tokenizer.ggml.pre", flaw == PRE_UNKNOWN ? "klingon" : "default");
     static const char *const tokens[] = {"a", "b", "ab", "a"};
     uint64_t n = flaw == TOKENS_EMPTY ? 0 : 4;
     put_array(&file, flaw == NO_TOKENS ? "no tokens" : "tokenizer.ggml.tokens",
@@ -376,9 +376,9 @@ static const struct {
     {ID_NEGATIVE, "bert", FORMAT, "tokenizer.ggml.eos_token_id"},
     {ID_A_STRING, "llama", FORMAT, "tokenizer.ggml.eos_token_id"},
     {BOS_NOT_NAMED, "gpt2", FORMAT, "tokenizer.ggml.add_bos_token"},
-    {MODEL_UNKNOWN, "gpt2", UNSUPPORTED, "rwkv"},
+    {MODEL_UNKNOWN, "gpt2", UNSUPPORTED, "charlm"},
     {MODEL_A_NUMBER, "gpt2", FORMAT, "tokenizer.ggml.model"},
-    {PRE_UNKNOWN, "gpt2", UNSUPPORTED, "gemma4"},
+    {PRE_UNKNOWN, "gpt2", UNSUPPORTED, "klingon"},
     {NO_UNKNOWN_FOR_BYTES, "llama", FORMAT, "tokenizer.ggml.unknown_token_id"},
     {NO_FLAW, "bert", FORMAT, "tokenizer.ggml.unknown_token_id"},
 };
