@@ -67,7 +67,7 @@ static bool text_is(const struct vocab *vocab, uint32_t id, const void *data, si
     return text.length == length && memcmp(text.data, data, length) == 0;
 }
 
-static void insert(struct vocab *vocab, uint32_t id) {
+void vocab_add(struct vocab *vocab, uint32_t id) {
     struct text text = vocab_text(vocab, id);
     if (text.length == 0) return; /* stands for nothing, so no text becomes it */
     uint64_t hash = XXH3_64bits(text.data, text.length);
@@ -77,6 +77,13 @@ static void insert(struct vocab *vocab, uint32_t id) {
             text_is(vocab, vocab->slots[at].id - 1, text.data, text.length))
             return;
     vocab->slots[at] = (struct vocab_slot){tag, id + 1};
+}
+
+static status take_slots(struct vocab *vocab) {
+    uint64_t n_slots = 16;
+    while (n_slots * 3 < (uint64_t)vocab->n * 4) n_slots *= 2; /* at most three quarters full */
+    vocab->mask = (uint32_t)(n_slots - 1);
+    return MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots);
 }
 
 static status read(const struct checkpoint *checkpoint, const struct vocab_keys *keys,
@@ -98,11 +105,8 @@ static status read(const struct checkpoint *checkpoint, const struct vocab_keys 
     TRY(read_offsets(checkpoint, tokens_key, tokens, vocab));
     TRY(read_kinds(checkpoint, keys->types, vocab));
     TRY(read_scores(checkpoint, keys->scores, vocab));
-    uint64_t n_slots = 16;
-    while (n_slots * 3 < (uint64_t)vocab->n * 4) n_slots *= 2; /* at most three quarters full */
-    TRY(MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots));
-    vocab->mask = (uint32_t)(n_slots - 1);
-    for (uint32_t id = 0; id < vocab->n; id++) insert(vocab, id);
+    TRY(take_slots(vocab));
+    for (uint32_t id = 0; id < vocab->n; id++) vocab_add(vocab, id);
     return OK;
 }
 
@@ -122,7 +126,42 @@ status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, st
     return vocab_open_section(memory, checkpoint, "tokenizer.ggml", vocab);
 }
 
+/* own: of the packed texts' bytes. */
+static status pack(struct vocab *vocab, const struct text *texts, size_t bytes) {
+    TRY(MEMORY_TAKE(vocab->memory, bytes, "the vocabulary", &vocab->own));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
+                    &vocab->offsets));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n, "the vocabulary", &vocab->kinds));
+    vocab->strings = vocab->own;
+    uint32_t at = 0;
+    for (uint32_t id = 0; id < vocab->n; id++) {
+        uint64_t length = texts[id].length;
+        memcpy(vocab->own + at, &length, sizeof length);
+        at += (uint32_t)sizeof length;
+        if (length) memcpy(vocab->own + at, texts[id].data, (size_t)length);
+        vocab->offsets[id] = at;
+        vocab->kinds[id] = texts[id].data ? TOKEN_NORMAL : TOKEN_UNUSED;
+        at += (uint32_t)length;
+        if (length > vocab->longest) vocab->longest = (uint32_t)length;
+    }
+    return take_slots(vocab);
+}
+
+status vocab_make(struct memory *memory, const struct text *texts, uint32_t n,
+                  struct vocab *vocab) {
+    *vocab = (struct vocab){.memory = memory, .n = n};
+    uint64_t bytes = 0;
+    for (uint32_t id = 0; id < n; id++) {
+        bytes += sizeof(uint64_t) + texts[id].length;
+        if (bytes > UINT32_MAX) return fail(UNSUPPORTED, "the texts of tokens are over 4 GiB");
+    }
+    status result = pack(vocab, texts, (size_t)bytes);
+    if (result != OK) vocab_close(vocab);
+    return result;
+}
+
 void vocab_close(struct vocab *vocab) {
+    memory_give(vocab->memory, vocab->own);
     memory_give(vocab->memory, vocab->slots);
     memory_give(vocab->memory, vocab->kinds);
     memory_give(vocab->memory, vocab->offsets);
