@@ -175,6 +175,7 @@ static status write_bpe(struct hf_tokenizer *tokenizer) {
     if (class->pre)
         TRY(hf_metadata_string(hf, "tokenizer.ggml.pre",
                                (struct text){class->pre, strlen(class->pre)}));
+    if (class->compose) TRY(hf_metadata_bool(hf, "tokenizer.bpe.compose", true));
     if (tokenizer->config.flags.prefix_space != 1) return OK;
     return hf_metadata_bool(hf, "tokenizer.ggml.add_space_prefix", true);
 }

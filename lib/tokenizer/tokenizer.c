@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tokenizer/bpe.h"
+#include "tokenizer/normalize.h"
 #include "tokenizer/plamo.h"
 #include "tokenizer/pretokenize.h"
 #include "tokenizer/rwkv.h"
@@ -48,6 +49,7 @@ struct tokenizer {
     struct plamo plamo;
     int32_t special_ids[N_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
     struct around before, after;  /* added around a text */
+    bool compose;                 /* BPE: texts are brought into NFC */
     bool space_prefix;            /* SentencePiece: a space is put before a text */
     int32_t end_tokens[MOST_END_TOKENS];
     size_t n_end_tokens;
@@ -294,6 +296,8 @@ static status open_model(const struct checkpoint *checkpoint, struct tokenizer *
         tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
         TRY(checkpoint_read_bool(checkpoint, "tokenizer.bpe.ranks", &(bool){0},
                                  &tokenizer->bpe.whole_words));
+        TRY(checkpoint_read_bool(checkpoint, "tokenizer.bpe.compose", &(bool){0},
+                                 &tokenizer->compose));
         if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens"))
             TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.add_space_prefix", &(bool){0},
                                      &tokenizer->space_prefix));
@@ -429,17 +433,28 @@ static size_t push_language(const struct tokenizer *tokenizer, struct encoder *e
     return 0;
 }
 
-/* Byte-level BPE of a text that gets a space before it. */
-static status encode_after_space(const struct tokenizer *tokenizer, struct encoder *encoder,
-                                 const uint8_t *text, size_t length) {
-    uint8_t *copy;
-    TRY(MEMORY_TAKE(encoder->memory, length + 1, "a text with a space", &copy));
-    copy[0] = ' ';
-    memcpy(copy + 1, text, length);
-    struct words words = {tokenizer, encoder, copy};
-    status result =
-        pretokenize_split(tokenizer->pretokenizer, copy, length + 1, encode_word, &words);
+/* Byte-level BPE of a text that is changed before: composed, and a space put before it. */
+static status encode_changed(const struct tokenizer *tokenizer, struct encoder *encoder,
+                             struct text text) {
+    static const struct normalize_step steps[] = {{.kind = NORMALIZE_NFC}};
+    struct normalizer normalizer = {.memory = encoder->memory, .steps = steps, .n_steps = 1};
+    struct words words = {tokenizer, encoder, NULL};
+    uint8_t *copy = NULL;
+    status result = tokenizer->compose ? normalize_run(&normalizer, &text) : OK;
+    if (result == OK && tokenizer->space_prefix && text.length > 0 && text.data[0] != ' ') {
+        result = MEMORY_TAKE(encoder->memory, text.length + 1, "a text with a space", &copy);
+        if (result == OK) {
+            copy[0] = ' ';
+            memcpy(copy + 1, text.data, text.length);
+            text = (struct text){(const char *)copy, text.length + 1};
+        }
+    }
+    words.text = (const uint8_t *)text.data;
+    if (result == OK)
+        result = pretokenize_split(tokenizer->pretokenizer, words.text, text.length, encode_word,
+                                   &words);
     memory_give(encoder->memory, copy);
+    normalize_close(&normalizer);
     return result;
 }
 
@@ -450,8 +465,8 @@ static status encode_plain(const struct tokenizer *tokenizer, struct encoder *en
     struct words words = {tokenizer, encoder, text};
     switch (tokenizer->model) {
     case MODEL_BPE:
-        if (tokenizer->space_prefix && text[0] != ' ')
-            return encode_after_space(tokenizer, encoder, text, length);
+        if (tokenizer->space_prefix || tokenizer->compose)
+            return encode_changed(tokenizer, encoder, (struct text){(const char *)text, length});
         return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
