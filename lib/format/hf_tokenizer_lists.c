@@ -177,7 +177,7 @@ static status write_bpe(struct hf_tokenizer *tokenizer) {
                                (struct text){class->pre, strlen(class->pre)}));
     if (class->compose) TRY(hf_metadata_bool(hf, "tokenizer.bpe.compose", true));
     if (tokenizer->config.flags.prefix_space != 1) return OK;
-    return hf_metadata_bool(hf, "tokenizer.ggml.add_space_prefix", true);
+    return hf_metadata_bool(hf, "tokenizer.bpe.space_prefix", true);
 }
 
 status hf_tokenizer_byte_bpe(struct hf_tokenizer *tokenizer, bool *found) {

@@ -2,10 +2,8 @@
 
 #include <string.h>
 
-#include "tokenizer/bpe.h"
-#include "tokenizer/normalize.h"
+#include "tokenizer/bpe_text.h"
 #include "tokenizer/plamo.h"
-#include "tokenizer/pretokenize.h"
 #include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special.h"
@@ -24,7 +22,8 @@ enum model {
     MODEL_WORDPIECE,
     MODEL_SPM, /* Unigram, and what has SentencePiece's own normalizer */
     MODEL_RWKV,
-    MODEL_PLAMO
+    MODEL_PLAMO,
+    MODEL_DNA /* BPE, and DNA in it */
 };
 
 /* Tokens before or behind a text. */
@@ -38,8 +37,7 @@ struct tokenizer {
     enum model model;
     struct vocab vocab;
     struct special special;
-    const struct pretokenizer *pretokenizer; /* BPE */
-    struct bpe bpe;
+    struct bpe_text bpe;
     struct sentencepiece sentencepiece;
     struct wordpiece wordpiece;
     struct spm_options spm_options;
@@ -49,7 +47,6 @@ struct tokenizer {
     struct plamo plamo;
     int32_t special_ids[N_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
     struct around before, after;  /* added around a text */
-    bool compose;                 /* BPE: texts are brought into NFC */
     bool space_prefix;            /* SentencePiece: a space is put before a text */
     int32_t end_tokens[MOST_END_TOKENS];
     size_t n_end_tokens;
@@ -85,16 +82,6 @@ static status read_model(const struct checkpoint *checkpoint, bool *has, enum mo
         }
     }
     return fail(UNSUPPORTED, "%s: tokenizer model '%.*s' is not one this library has",
-                checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
-}
-
-static status read_pretokenizer(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
-    struct text name = {"default", 7};
-    bool found;
-    TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.pre", &found, &name));
-    tokenizer->pretokenizer = pretokenize_find(name);
-    if (tokenizer->pretokenizer) return OK;
-    return fail(UNSUPPORTED, "%s: pre-tokenizer '%.*s' is not one this library has",
                 checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
 }
 
@@ -218,7 +205,8 @@ static status read_added_tokens(const struct checkpoint *checkpoint, struct toke
         add_begin = true;
         break;
     case MODEL_BPE:
-        add_begin = tokenizer->pretokenizer->begin;
+    case MODEL_DNA:
+        add_begin = tokenizer->bpe.rules->begin;
         break;
     default:
         break;
@@ -291,16 +279,8 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
 static status open_model(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     int32_t unknown = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
     switch (tokenizer->model) {
-    case MODEL_BPE:
-        TRY(bpe_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->bpe));
-        tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
-        TRY(checkpoint_read_bool(checkpoint, "tokenizer.bpe.ranks", &(bool){0},
-                                 &tokenizer->bpe.whole_words));
-        TRY(checkpoint_read_bool(checkpoint, "tokenizer.bpe.compose", &(bool){0},
-                                 &tokenizer->compose));
-        if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens"))
-            TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.add_space_prefix", &(bool){0},
-                                     &tokenizer->space_prefix));
+    case MODEL_BPE: /* it was: read_added_tokens asks for its rules */
+    case MODEL_DNA:
         return OK;
     case MODEL_SENTENCEPIECE:
         tokenizer->space_prefix = true;
@@ -353,7 +333,6 @@ static status read_spm_options(const struct checkpoint *checkpoint, struct token
 
 static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                    struct tokenizer *tokenizer) {
-    if (tokenizer->model == MODEL_BPE) TRY(read_pretokenizer(checkpoint, tokenizer));
     TRY(read_spm_options(checkpoint, tokenizer));
     TRY(vocab_open(tokenizer->memory, checkpoint, &tokenizer->vocab));
     if (tokenizer->vocab.n > n_vocab)
@@ -362,6 +341,9 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                     " rows",
                     checkpoint_name(checkpoint), tokenizer->vocab.n, n_vocab);
     TRY(read_special_ids(checkpoint, tokenizer));
+    if (tokenizer->model == MODEL_BPE || tokenizer->model == MODEL_DNA)
+        TRY(bpe_text_open(tokenizer->memory, checkpoint, &tokenizer->vocab,
+                          tokenizer->model == MODEL_DNA, &tokenizer->bpe));
     TRY(read_added_tokens(checkpoint, tokenizer));
     TRY(read_end_tokens(checkpoint, tokenizer));
     TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
@@ -380,7 +362,7 @@ status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint
         return OK;
     }
     TRY(MEMORY_TAKE_ONE(memory, "the tokenizer", &made));
-    made->memory = made->vocab.memory = made->special.memory = made->bpe.memory = memory;
+    made->memory = made->vocab.memory = made->special.memory = memory;
     made->model = model;
     status result = read(checkpoint, n_vocab, made);
     if (result == OK)
@@ -395,25 +377,13 @@ void tokenizer_close(struct tokenizer *tokenizer) {
     plamo_close(&tokenizer->plamo);
     rwkv_close(&tokenizer->rwkv);
     spm_close(&tokenizer->spm);
-    bpe_close(&tokenizer->bpe);
+    bpe_text_close(&tokenizer->bpe);
     special_close(&tokenizer->special);
     vocab_close(&tokenizer->vocab);
     memory_give(tokenizer->memory, tokenizer);
 }
 
 /* ---- text to tokens ---- */
-
-struct words {
-    const struct tokenizer *tokenizer;
-    struct encoder *encoder;
-    const uint8_t *text;
-};
-
-static status encode_word(void *user, size_t begin, size_t end) {
-    const struct words *words = user;
-    return bpe_encode_word(&words->tokenizer->bpe, words->encoder, words->text + begin,
-                           end - begin);
-}
 
 /* ">>fra<<" at the start of a text: the language it is translated to; a token, known or not.
  * Returns its length. */
@@ -433,41 +403,14 @@ static size_t push_language(const struct tokenizer *tokenizer, struct encoder *e
     return 0;
 }
 
-/* Byte-level BPE of a text that is changed before: composed, and a space put before it. */
-static status encode_changed(const struct tokenizer *tokenizer, struct encoder *encoder,
-                             struct text text) {
-    static const struct normalize_step steps[] = {{.kind = NORMALIZE_NFC}};
-    struct normalizer normalizer = {.memory = encoder->memory, .steps = steps, .n_steps = 1};
-    struct words words = {tokenizer, encoder, NULL};
-    uint8_t *copy = NULL;
-    status result = tokenizer->compose ? normalize_run(&normalizer, &text) : OK;
-    if (result == OK && tokenizer->space_prefix && text.length > 0 && text.data[0] != ' ') {
-        result = MEMORY_TAKE(encoder->memory, text.length + 1, "a text with a space", &copy);
-        if (result == OK) {
-            copy[0] = ' ';
-            memcpy(copy + 1, text.data, text.length);
-            text = (struct text){(const char *)copy, text.length + 1};
-        }
-    }
-    words.text = (const uint8_t *)text.data;
-    if (result == OK)
-        result = pretokenize_split(tokenizer->pretokenizer, words.text, text.length, encode_word,
-                                   &words);
-    memory_give(encoder->memory, copy);
-    normalize_close(&normalizer);
-    return result;
-}
-
 /* Text between special tokens. */
 static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
                            const uint8_t *text, size_t length) {
     if (length == 0) return OK;
-    struct words words = {tokenizer, encoder, text};
     switch (tokenizer->model) {
     case MODEL_BPE:
-        if (tokenizer->space_prefix || tokenizer->compose)
-            return encode_changed(tokenizer, encoder, (struct text){(const char *)text, length});
-        return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
+    case MODEL_DNA:
+        return bpe_text_encode(&tokenizer->bpe, encoder, text, length);
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
                                     tokenizer->space_prefix);
@@ -546,7 +489,8 @@ static size_t render(const struct tokenizer *tokenizer, uint8_t kind, bool liter
     }
     switch (tokenizer->model) {
     case MODEL_BPE:
-        return bpe_decode(text, out);
+    case MODEL_DNA:
+        return bpe_text_decode(&tokenizer->bpe, text, out);
     case MODEL_RWKV:
         return rwkv_decode(text, out);
     case MODEL_WORDPIECE:
