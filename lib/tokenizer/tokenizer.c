@@ -58,8 +58,9 @@ static const struct {
     const char *name;
     enum model model;
 } models[] = {
-    {"gpt2", MODEL_BPE}, {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
-    {"t5", MODEL_SPM},   {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
+    {"gpt2", MODEL_BPE},   {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
+    {"t5", MODEL_SPM},     {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
+    {"gemma4", MODEL_BPE}, {"whitespace", MODEL_BPE},      {"hybriddna", MODEL_DNA},
 };
 
 static bool text_equals(struct text text, const char *string) {
