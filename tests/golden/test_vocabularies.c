@@ -34,9 +34,12 @@ static size_t encode(struct tokenizer_folder *opened, uint64_t index, bool speci
     return count;
 }
 
-static uint64_t block_hash(struct tokenizer_folder *opened, uint64_t begin, bool special) {
+/* skip [GENERATED_TEXTS]: texts that are left out. */
+static uint64_t block_hash(struct tokenizer_folder *opened, uint64_t begin, bool special,
+                           const uint8_t *skip) {
     uint64_t hash = GENERATED_HASH_START;
     for (uint64_t i = begin; i < begin + GENERATED_BLOCK; i++) {
+        if (skip[i]) continue;
         size_t count = encode(opened, i, special);
         hash = generated_hash(hash, (uint32_t)count);
         for (size_t k = 0; k < count; k++) hash = generated_hash(hash, (uint32_t)ids[k]);
@@ -60,7 +63,8 @@ static int same_sample(struct tokenizer_folder *opened, char *line, bool special
     return n == count;
 }
 
-/* The golden's lines: "special 0|1", "hash HEX" of each block in turn, "text INDEX IDS". */
+/* The golden's lines: "special 0|1", "skip INDEX" of texts that are left out, "hash HEX" of each
+ * block in turn, "text INDEX IDS". */
 static int check(const char *name) {
     static char path[1024], line[MOST_LINE];
     struct tokenizer_folder opened;
@@ -71,12 +75,18 @@ static int check(const char *name) {
     snprintf(path, sizeof path, FOLDER "%s.ids", name);
     FILE *file = fopen(path, "r");
     must(file != NULL, path);
-    int n_blocks = 0, n_wrong = 0, n_samples = 0, special = 0;
+    int n_blocks = 0, n_wrong = 0, n_samples = 0, n_skipped = 0, special = 0;
+    static uint8_t skip[GENERATED_TEXTS];
+    unsigned index;
+    memset(skip, 0, sizeof skip);
     while (fgets(line, sizeof line, file)) {
         if (sscanf(line, "special %d", &special) == 1) continue;
-        if (strncmp(line, "hash ", 5) == 0) {
+        if (sscanf(line, "skip %u", &index) == 1 && index < GENERATED_TEXTS) {
+            skip[index] = 1;
+            n_skipped++;
+        } else if (strncmp(line, "hash ", 5) == 0 && n_blocks < GENERATED_TEXTS / GENERATED_BLOCK) {
             uint64_t first = (uint64_t)n_blocks++ * GENERATED_BLOCK;
-            n_wrong += block_hash(&opened, first, special) != strtoull(line + 5, NULL, 16);
+            n_wrong += block_hash(&opened, first, special, skip) != strtoull(line + 5, NULL, 16);
         } else if (strncmp(line, "text ", 5) == 0) {
             n_wrong += !same_sample(&opened, line + 5, special);
             n_samples++;
@@ -84,9 +94,10 @@ static int check(const char *name) {
     }
     fclose(file);
     tokenizer_folder_close(&opened);
-    int right = n_blocks == GENERATED_TEXTS / GENERATED_BLOCK && n_samples > 0 && n_wrong == 0;
-    printf("%s %s: %d blocks, %d samples, %d wrong\n", right ? "ok  " : "FAIL", name, n_blocks,
-           n_samples, n_wrong);
+    int right = n_blocks == GENERATED_TEXTS / GENERATED_BLOCK && n_samples > 0 &&
+                n_skipped < GENERATED_TEXTS / 20 && n_wrong == 0;
+    printf("%s %s: %d blocks, %d samples, %d left out, %d wrong\n", right ? "ok  " : "FAIL", name,
+           n_blocks, n_samples, n_skipped, n_wrong);
     return right;
 }
 
