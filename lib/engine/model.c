@@ -10,6 +10,7 @@ static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
     if (model->backend) model->backend->model_destroy(model->weights);
     tokenizer_close(model->tokenizer);
+    memory_give(&model->memory, model->without_tokenizer);
     memory_give(&model->memory, model->freq_factors);
     memory_give(&model->memory, model->name);
     memory_give(&model->memory, model->weight_types);
@@ -72,6 +73,23 @@ static status describe(transformer_model *model) {
     return describe_types(model);
 }
 
+/* A tokenizer with a part that can't be done leaves a model that works by token ids: what is
+ * missing is told when text is asked of it. */
+static status read_tokenizer(transformer_model *model) {
+    char before[STATUS_TEXT_BYTES];
+    status_save(before);
+    status result =
+        tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer);
+    if (result != UNSUPPORTED) return result;
+    const char *reason = status_text();
+    size_t n = strlen(reason) + 1;
+    TRY(MEMORY_TAKE(&model->memory, n, "a message", &model->without_tokenizer));
+    memcpy(model->without_tokenizer, reason, n);
+    log_line(&model->log, TRANSFORMER_LOG_WARNING, "the tokenizer can't be used: %s", reason);
+    status_restore(before);
+    return OK;
+}
+
 /* All but the weights. */
 static status read_head(transformer_model *model, const transformer_model_options *options) {
     struct checkpoint_options file = {
@@ -85,7 +103,7 @@ static status read_head(transformer_model *model, const transformer_model_option
     };
     TRY(checkpoint_open(&model->memory, &file, &model->checkpoint));
     TRY(spec_read(&model->memory, model->checkpoint, &model->spec));
-    TRY(tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer));
+    TRY(read_tokenizer(model));
     return describe(model);
 }
 

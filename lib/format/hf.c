@@ -357,6 +357,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);
     if (result == OK) result = hf_metadata_make(hf);
     if (result == OK) result = hf_tokenizer_make(hf);
+    if (result == OK) result = hf_chat_make(hf);
     if (result == OK) result = open_parts(hf);
     if (result == OK) result = hf_tensors_rename(hf);
     if (result == OK) result = add_rope_factors(hf);

@@ -61,6 +61,8 @@ status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind elem
 /* hf_tokenizer.c: the vocabulary of files other than tokenizer.json as metadata, where there is no
  * tokenizer.json. */
 status hf_tokenizer_make(struct hf *hf);
+/* hf_chat.c: chat templates as metadata. */
+status hf_chat_make(struct hf *hf);
 
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */

@@ -117,6 +117,8 @@ static void search(struct added_walk *walk, size_t *start) {
             (word_ends_at(text, begin) || word_starts_at(text, end, walk->length)))
             continue;
         unsigned bytes;
+        /* within the white space that the one before took */
+        if (token->flags & ADDED_LSTRIP && begin < walk->done) begin = walk->done;
         if (token->flags & ADDED_LSTRIP)
             while (begin > walk->done) {
                 size_t one = before(text, begin);
@@ -126,6 +128,10 @@ static void search(struct added_walk *walk, size_t *start) {
         if (token->flags & ADDED_RSTRIP)
             while (end < walk->length && character_class(utf8_decode(text + end, &bytes)) & SPACE)
                 end += bytes;
+        if (begin >= end) { /* nothing is left of it */
+            walk->done = end;
+            continue;
+        }
         walk->found = token;
         walk->found_end = end;
         *start = begin;

@@ -120,7 +120,11 @@ static status by_character(struct normalizer *normalizer, enum normalize_kind ki
                            struct text *text) {
     const uint8_t *in = (const uint8_t *)text->data;
     uint8_t ascii[128];
+    uint32_t to[MOST_PER_CHARACTER];
+    unsigned bytes;
     fill_ascii(kind, ascii);
+    if (text->length && change(kind, utf8_decode(in, &bytes), to) == 0)
+        normalizer->from_start = false;
     size_t at = 0;
     while (at < text->length && in[at] < 0x80 && ascii[in[at]] == in[at]) at++;
     if (at == text->length) return OK;
@@ -137,8 +141,6 @@ static status by_character(struct normalizer *normalizer, enum normalize_kind ki
             finish(normalizer, n, text);
             return OK;
         }
-        unsigned bytes;
-        uint32_t to[MOST_PER_CHARACTER];
         unsigned n_to = change(kind, utf8_decode(in + at, &bytes), to);
         for (unsigned i = 0; i < n_to; i++) n += utf8_encode(to[i], (char *)out + n);
         at += bytes;
@@ -147,11 +149,12 @@ static status by_character(struct normalizer *normalizer, enum normalize_kind ki
 
 /* ---- other steps ---- */
 
-static void strip_left(struct text *text) {
+static void strip_left(struct normalizer *normalizer, struct text *text) {
     unsigned n;
     while (text->length && character_class(utf8_decode((const uint8_t *)text->data, &n)) & SPACE) {
         text->data += n;
         text->length -= n;
+        normalizer->from_start = false;
     }
 }
 
@@ -199,6 +202,10 @@ static status replace_matches(struct normalizer *normalizer, const struct normal
     for (;; any = true) {
         TRY(regex_next(walk, &found, &begin, &end));
         if (!found) break;
+        /* what is put in comes of the last character that it replaces */
+        if (begin == 0 && end > 0 &&
+            (!step->content.length || end > utf8_length((uint8_t)text->data[0])))
+            normalizer->from_start = false;
         TRY(put(normalizer, &n, text->data + done, begin - done));
         TRY(put(normalizer, &n, step->content.data, step->content.length));
         done = end;
@@ -252,6 +259,7 @@ static status precompiled(struct normalizer *normalizer, const struct precompile
                 break;
         }
         TRY(replace_grapheme(normalizer, map, data + begin, at - begin, &n));
+        if (begin == 0 && n == 0) normalizer->from_start = false;
     }
     finish(normalizer, n, text);
     return OK;
@@ -271,7 +279,7 @@ static status run(struct normalizer *normalizer, const struct normalize_step *st
         return OK;
     }
     case NORMALIZE_STRIP_LEFT:
-        strip_left(text);
+        strip_left(normalizer, text);
         return OK;
     case NORMALIZE_STRIP_RIGHT:
         strip_right(text);

@@ -42,6 +42,8 @@ struct normalizer {
     int32_t *points;
     size_t n_points;
     struct regex_state *regex;
+    bool from_start; /* set before: the text is the start of all; after: its first character comes
+                        of the first one */
 };
 
 /* text is valid UTF-8; what comes out is text itself, or lies in the normalizer until the next

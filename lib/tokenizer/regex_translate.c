@@ -14,11 +14,15 @@
 
 /* Insides of a class. */
 #define SPACES "\\x{9}-\\x{d}\\x{85}\\p{Z}"
-#define WORDS                                                                                  \
-    "\\p{L}\\p{Nl}\\p{M}\\p{Nd}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-\\x{" \
-    "1f169}\\x{1f170}-\\x{1f189}"
+#define WORDS                                                                              \
+    "\\p{L}\\p{Nl}\\p{M}\\p{Nd}\\p{Pc}\\x{24b6}-\\x{24e9}\\x{1f130}-\\x{1f149}\\x{1f150}-" \
+    "\\x{1f169}\\x{1f170}-\\x{1f189}"
+/* Outside of a class Latin-1 has a table of its own, in which superscripts and fractions are that.
+ */
+#define WORDS_ALONE WORDS "\\x{b2}\\x{b3}\\x{b9}\\x{bc}-\\x{be}"
 #define HEX "0-9A-Fa-f"
-#define WORD_EDGE "(?<=[" WORDS "])(?![" WORDS "])|(?<![" WORDS "])(?=[" WORDS "])"
+#define WORD_EDGE \
+    "(?<=[" WORDS_ALONE "])(?![" WORDS_ALONE "])|(?<![" WORDS_ALONE "])(?=[" WORDS_ALONE "])"
 
 enum { MOST_GROUPS = 100, MOST_CLASS_DEPTH = 16, NO_ATOM = -1 };
 #define MOST_BYTES ((size_t)1 << 22)
@@ -196,6 +200,7 @@ static status escape(struct translation *t) {
     int letter = peek(t, 1);
     const char *set = letter < 0 ? NULL : set_of(letter, &not );
     if (set) {
+        if ((letter | 32) == 'w') set = WORDS_ALONE;
         t->at += 2;
         TRY(puts_(t, not ? "[^" : "["));
         TRY(puts_(t, set));
@@ -242,11 +247,8 @@ static status posix(struct translation *t) {
     static const struct {
         const char *name, *set;
     } sets[] = {
-        {"[:digit:]", "\\p{Nd}"},
-        {"[:space:]", SPACES},
-        {"[:word:]", WORDS},
-        {"[:xdigit:]", HEX},
-        {"[:punct:]", "\\p{P}$+<=>\\^`|~"},
+        {"[:digit:]", "\\p{Nd}"}, {"[:space:]", SPACES},         {"[:word:]", WORDS},
+        {"[:xdigit:]", HEX},      {"[:punct:]", "\\p{P}\\p{S}"},
     };
     for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
         if (!starts(t, sets[i].name)) continue;
@@ -437,11 +439,12 @@ static status close_group(struct translation *t) {
 }
 
 /* Bytes of {n}, {n,}, {,m} or {n,m} here; 0: it is none, so the brace is a character. */
-static size_t counts(const struct translation *t, bool *low) {
+static size_t counts(const struct translation *t, bool *low, bool *fixed) {
     size_t n = 1, first, second = 0;
     while (is_digit(peek(t, n))) n++;
     first = n - 1;
     *low = first > 0;
+    *fixed = peek(t, n) == '}';
     if (peek(t, n) == ',') {
         size_t from = ++n;
         while (is_digit(peek(t, n))) n++;
@@ -450,7 +453,7 @@ static size_t counts(const struct translation *t, bool *low) {
     return peek(t, n) == '}' && (first || second) ? n + 1 : 0;
 }
 
-static status repeat(struct translation *t, size_t n, bool low) {
+static status repeat(struct translation *t, size_t n, bool low, bool fixed) {
     if (t->atom == NO_ATOM) return refuse(t, "nothing to repeat");
     size_t atom = (size_t)t->atom;
     bool braces = n > 1;
@@ -461,8 +464,8 @@ static status repeat(struct translation *t, size_t n, bool low) {
         TRY(put(t, t->pattern.data + t->at, n));
     }
     t->at += n;
-    /* +, possessive; but {n,m}+ repeats the repetition */
-    if (peek(t, 0) == '?' || (peek(t, 0) == '+' && !braces)) {
+    /* lazy and possessive; but {n,m}+ and {n}? repeat the repetition */
+    if ((peek(t, 0) == '?' && !fixed) || (peek(t, 0) == '+' && !braces)) {
         TRY(put(t, t->pattern.data + t->at, 1));
         t->at++;
     }
@@ -472,9 +475,9 @@ static status repeat(struct translation *t, size_t n, bool low) {
 
 static status step(struct translation *t) {
     int c = peek(t, 0);
-    bool low = false;
-    size_t n = c == '*' || c == '+' || c == '?' ? 1 : c == '{' ? counts(t, &low) : 0;
-    if (n) return repeat(t, n, low);
+    bool low = false, fixed = false;
+    size_t n = c == '*' || c == '+' || c == '?' ? 1 : c == '{' ? counts(t, &low, &fixed) : 0;
+    if (n) return repeat(t, n, low, fixed);
     if (c == '(') return open_group(t);
     if (c == ')') return close_group(t);
     if (c == '|') {

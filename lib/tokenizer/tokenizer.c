@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tokenizer/bpe_text.h"
+#include "tokenizer/folder.h"
 #include "tokenizer/plamo.h"
 #include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
@@ -34,6 +35,7 @@ struct around {
 
 struct tokenizer {
     struct memory *memory;
+    struct pipeline *pipeline; /* of tokenizer.json; then the members of models have no meaning */
     enum model model;
     struct vocab vocab;
     struct special special;
@@ -223,6 +225,7 @@ static status read_added_tokens(const struct checkpoint *checkpoint, struct toke
 static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
     if (id < 0) return;
     size_t at = tokenizer->n_end_tokens;
+    if (at == MOST_END_TOKENS) return;
     for (size_t i = 0; i < tokenizer->n_end_tokens; i++)
         if (tokenizer->end_tokens[i] == id) return;
     for (; at > 0 && tokenizer->end_tokens[at - 1] > id; at--)
@@ -233,6 +236,11 @@ static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
 
 /* The token of this text if it is no ordinary piece of text; -1: none. */
 static int32_t find_control(const struct tokenizer *tokenizer, const char *text) {
+    if (tokenizer->pipeline) {
+        const struct text content = {text, strlen(text)};
+        const struct added_token *added = added_find(&tokenizer->pipeline->added, content);
+        return added ? added->id : -1;
+    }
     int32_t id = vocab_find(&tokenizer->vocab, text, strlen(text));
     if (id < 0) return -1;
     uint8_t kind = tokenizer->vocab.kinds[id];
@@ -270,7 +278,7 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
     }
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         add_end_token(tokenizer, find_control(tokenizer, ends[i]));
-    for (size_t i = 0; i < tokenizer->n_end_tokens; i++) {
+    for (size_t i = 0; i < tokenizer->n_end_tokens && !tokenizer->pipeline; i++) {
         uint8_t *kind = &tokenizer->vocab.kinds[tokenizer->end_tokens[i]];
         if (*kind == TOKEN_USER_DEFINED) *kind = TOKEN_CONTROL;
     }
@@ -352,29 +360,41 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
     return open_model(checkpoint, tokenizer);
 }
 
-status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
-                      struct tokenizer **tokenizer) {
-    bool has;
-    enum model model = MODEL_BPE;
-    struct tokenizer *made;
-    TRY(read_model(checkpoint, &has, &model));
-    if (!has) {
-        *tokenizer = NULL;
-        return OK;
+/* *has: the file or folder has one. */
+static status make(struct checkpoint *checkpoint, int64_t n_vocab, struct tokenizer *tokenizer,
+                   bool *has) {
+    struct folder folder;
+    TRY(folder_open(tokenizer->memory, checkpoint, n_vocab, &folder));
+    if (!folder.pipeline) {
+        TRY(read_model(checkpoint, has, &tokenizer->model));
+        return *has ? read(checkpoint, n_vocab, tokenizer) : OK;
     }
+    *has = true;
+    tokenizer->pipeline = folder.pipeline;
+    memcpy(tokenizer->special_ids, folder.special_ids, sizeof tokenizer->special_ids);
+    for (size_t i = 0; i < folder.n_end_tokens; i++)
+        if (folder.end_tokens[i] < n_vocab) add_end_token(tokenizer, folder.end_tokens[i]);
+    return read_end_tokens(checkpoint, tokenizer);
+}
+
+status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int64_t n_vocab,
+                      struct tokenizer **tokenizer) {
+    bool has = false;
+    struct tokenizer *made;
     TRY(MEMORY_TAKE_ONE(memory, "the tokenizer", &made));
     made->memory = made->vocab.memory = made->special.memory = memory;
-    made->model = model;
-    status result = read(checkpoint, n_vocab, made);
-    if (result == OK)
-        *tokenizer = made;
-    else
+    status result = make(checkpoint, n_vocab, made, &has);
+    if (result != OK || !has) {
         tokenizer_close(made);
+        made = NULL;
+    }
+    if (result == OK) *tokenizer = made;
     return result;
 }
 
 void tokenizer_close(struct tokenizer *tokenizer) {
     if (!tokenizer) return;
+    pipeline_close(tokenizer->pipeline);
     plamo_close(&tokenizer->plamo);
     rwkv_close(&tokenizer->rwkv);
     spm_close(&tokenizer->spm);
@@ -450,26 +470,62 @@ static void push_around(struct encoder *encoder, const struct around *around) {
     for (size_t i = 0; i < around->n; i++) encoder_push(encoder, around->ids[i]);
 }
 
-status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
-                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
-    if (text.length > longest_text)
-        return fail(LIMIT, "a text of %zu bytes; up to %zu can be tokenized at once", text.length,
+/* Of models without a template: a pair is two texts with what stands around each, the second one
+ * of BERT's without the first token; elsewhere a separator begins it. */
+static status encode_around(const struct tokenizer *tokenizer, struct encoder *encoder,
+                            struct text first, const struct text *second,
+                            struct tokenize_flags flags, int32_t *types) {
+    if (flags.add_special) push_around(encoder, &tokenizer->before);
+    TRY(encode_text(tokenizer, encoder, first, flags.parse_special));
+    if (flags.add_special) push_around(encoder, &tokenizer->after);
+    size_t n_first = encoder->count;
+    if (second) {
+        int32_t separator = tokenizer->special_ids[TRANSFORMER_TOKEN_SEPARATOR];
+        if (flags.add_special && separator >= 0 && tokenizer->model != MODEL_WORDPIECE)
+            encoder_push(encoder, separator);
+        TRY(encode_text(tokenizer, encoder, *second, flags.parse_special));
+        if (flags.add_special) push_around(encoder, &tokenizer->after);
+    }
+    for (size_t i = 0; types && i < encoder->count && i < encoder->capacity; i++)
+        types[i] = i >= n_first && tokenizer->model == MODEL_WORDPIECE;
+    return OK;
+}
+
+static status encode(const struct tokenizer *tokenizer, struct encoder *encoder, struct text first,
+                     const struct text *second, struct tokenize_flags flags, int32_t *types) {
+    const struct pipeline_input input = {first, second, flags.add_special, flags.parse_special};
+    if (tokenizer->pipeline) return pipeline_encode(tokenizer->pipeline, encoder, &input, types);
+    return encode_around(tokenizer, encoder, first, second, flags, types);
+}
+
+status tokenizer_encode_pair(const struct tokenizer *tokenizer, struct memory *memory,
+                             struct text first, const struct text *second,
+                             struct tokenize_flags flags, int32_t *ids, int32_t *types,
+                             size_t capacity, size_t *count) {
+    struct text valid, valid_second = {"", 0};
+    size_t length = first.length + (second ? second->length : 0);
+    if (first.length > longest_text || length > longest_text)
+        return fail(LIMIT, "a text of %zu bytes; up to %zu can be tokenized at once", length,
                     longest_text);
-    struct text valid;
-    void *copy;
-    TRY(utf8_repair(memory, text, &valid, &copy));
+    void *copy = NULL, *copy_second = NULL;
     struct encoder encoder = {.memory = memory, .ids = ids, .capacity = capacity};
-    status result = OK;
-    if (flags.add_special) push_around(&encoder, &tokenizer->before);
-    TRY_OR_EXIT(encode_text(tokenizer, &encoder, valid, flags.parse_special));
-    if (flags.add_special) push_around(&encoder, &tokenizer->after);
+    status result;
+    TRY_OR_EXIT(utf8_repair(memory, first, &valid, &copy));
+    if (second) TRY_OR_EXIT(utf8_repair(memory, *second, &valid_second, &copy_second));
+    TRY_OR_EXIT(encode(tokenizer, &encoder, valid, second ? &valid_second : NULL, flags, types));
     *count = encoder.count;
     if (ids && encoder.count > capacity)
         result = fail(BUFFER_TOO_SMALL, "%zu tokens, room for %zu", encoder.count, capacity);
 exit:
     encoder_close(&encoder);
     memory_give(memory, copy);
+    memory_give(memory, copy_second);
     return result;
+}
+
+status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
+                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
+    return tokenizer_encode_pair(tokenizer, memory, text, NULL, flags, ids, NULL, capacity, count);
 }
 
 /* ---- tokens to text ---- */
@@ -501,10 +557,24 @@ static size_t render(const struct tokenizer *tokenizer, uint8_t kind, bool liter
     }
 }
 
+static size_t pipeline_token_bytes(const struct pipeline *pipeline, struct detokenize_state *state,
+                                   uint32_t id, bool special, char *buffer, size_t capacity) {
+    const struct added_token *added = pipeline->added_of[id];
+    /* one that is found in normalized text, and looks otherwise there, is written out */
+    bool control = added && added->flags & ADDED_SPECIAL &&
+                   added->form.length == added->content.length &&
+                   memcmp(added->form.data, added->content.data, added->form.length) == 0;
+    if (control && !special) return 0;
+    return decode_token(&pipeline->decode, state, id, buffer, capacity);
+}
+
 size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
                              int32_t id, bool special, char *buffer, size_t capacity) {
-    const struct vocab *vocab = &tokenizer->vocab;
+    const struct pipeline *pipeline = tokenizer->pipeline;
+    const struct vocab *vocab = pipeline ? &pipeline->vocab : &tokenizer->vocab;
     if (id < 0 || (uint32_t)id >= vocab->n) return 0; /* a row that only pads the embedding */
+    if (pipeline)
+        return pipeline_token_bytes(pipeline, state, (uint32_t)id, special, buffer, capacity);
     uint8_t kind = vocab->kinds[id];
     bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
     if (control && !special) return 0;
@@ -520,11 +590,12 @@ size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokeniz
 }
 
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
+    if (tokenizer->pipeline) return tokenizer->pipeline->decode.longest;
     return tokenizer->vocab.longest + (tokenizer->wordpiece.number_signs ? 1u : 0u);
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
-    return tokenizer->vocab.n;
+    return tokenizer->pipeline ? tokenizer->pipeline->vocab.n : tokenizer->vocab.n;
 }
 
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind) {

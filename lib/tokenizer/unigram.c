@@ -131,9 +131,13 @@ static void push_stretch(struct output *output, size_t begin, size_t end, uint32
     }
     for (at = begin; at < end; first++) {
         uint32_t id = before[first];
-        if (id == UNKNOWN_CHARACTER) {
+        /* Hugging Face tokenizers' runs go on over the unknown token's own text */
+        bool unknown = id == UNKNOWN_CHARACTER;
+        if (output->unigram->kind == UNIGRAM_TOKENIZERS && !unknown)
+            unknown = (int32_t)id == output->unigram->unknown;
+        if (unknown) {
             if (output->unknown_begin == output->unknown_end) output->unknown_begin = at;
-            at += utf8_length(output->text[at]);
+            at += id == UNKNOWN_CHARACTER ? utf8_length(output->text[at]) : scores[id].length;
             output->unknown_end = at;
         } else {
             push_unknown(output);

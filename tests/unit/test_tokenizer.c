@@ -416,7 +416,7 @@ START_TEST(the_embedding_may_be_padded_but_not_too_small) {
     other = NULL;
     ck_assert_int_eq(tokenizer_open(&opened.memory, opened.checkpoint, 3, &other), FORMAT);
     ck_assert_ptr_null(other);
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     ck_assert_uint_eq(tokenizer_token_bytes(opened.tokenizer, &state, 4, true, NULL, 0), 0);
     close_all(&opened);
 }
@@ -631,7 +631,7 @@ static void check_case(struct opened *opened, const char *text, size_t length, c
     if (!lossless) return;
     char *back = malloc(length + tokenizer_max_token_bytes(opened->tokenizer));
     size_t n_back = 0;
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     for (size_t i = 0; i < count; i++)
         n_back += tokenizer_token_bytes(opened->tokenizer, &state, ids[i], false, back + n_back,
                                         length + 256 - n_back);
