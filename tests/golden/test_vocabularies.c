@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "../unit/generated_text.h"
 #include "../unit/tokenizer_folder.h"
@@ -113,7 +114,46 @@ static int dump(const char *path, uint64_t first, uint64_t count) {
     return 0;
 }
 
+/* The lines of a file one by one, again and again. */
+static int bench(const char *path, const char *text_path, double seconds) {
+    struct tokenizer_folder opened;
+    must(tokenizer_folder_open(&opened, path) == OK, path);
+    FILE *file = fopen(text_path, "rb");
+    must(file != NULL, text_path);
+    fseek(file, 0, SEEK_END);
+    size_t size = (size_t)ftell(file), n_tokens = 0;
+    rewind(file);
+    char *text = malloc(size + 1);
+    int32_t *tokens = malloc((4 * size + 16) * sizeof *tokens);
+    must(text && tokens && fread(text, 1, size, file) == size, text_path);
+    fclose(file);
+    double best = 1e9, all = 0;
+    while (all < seconds) {
+        clock_t start = clock();
+        n_tokens = 0;
+        for (size_t at = 0; at < size;) {
+            char *end = memchr(text + at, '\n', size - at);
+            size_t length = end ? (size_t)(end - text) - at : size - at, count;
+            must(tokenizer_encode(
+                     opened.tokenizer, &opened.memory, (struct text){text + at, length},
+                     (struct tokenize_flags){false, false}, tokens, 4 * size + 16, &count) == OK,
+                 "encode");
+            n_tokens += count;
+            at += length + 1;
+        }
+        double time = (double)(clock() - start) / CLOCKS_PER_SEC;
+        if (time < best) best = time;
+        all += time;
+    }
+    printf("%.6f %zu\n", best, n_tokens);
+    free(text);
+    free(tokens);
+    tokenizer_folder_close(&opened);
+    return 0;
+}
+
 int main(int argc, char **argv) {
+    if (argc == 5 && strcmp(argv[1], "-b") == 0) return bench(argv[2], argv[3], atof(argv[4]));
     if (argc == 5 && strcmp(argv[1], "-d") == 0)
         return dump(argv[2], strtoull(argv[3], NULL, 10), strtoull(argv[4], NULL, 10));
     int n = 0, n_right = 0;
