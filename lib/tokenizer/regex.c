@@ -8,7 +8,7 @@ enum { MOST_ALTERNATIVES = 8, MOST_PATTERN_BYTES = 16384 };
 
 /* A text of n bytes may take this much and so much for each byte: characters looked at, and steps
  * of the matcher. Expressions of tokenizers take some ten for a byte. */
-static const uint64_t budget_start = 20000000, budget_byte = 500;
+static const uint64_t budget_start = 10000000, budget_byte = 200;
 
 struct regex {
     struct memory *memory;

@@ -20,7 +20,7 @@ struct regex_state {
     struct memory *memory;
     void *general, *match, *context; /* PCRE2's */
     uint64_t budget;                 /* work that is left */
-    size_t last;                     /* where the matching stands */
+    size_t start, last;              /* where the match that is tried starts, where it stands */
 };
 
 void regex_state_close(struct regex_state *state);

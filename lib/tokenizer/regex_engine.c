@@ -73,6 +73,7 @@ void regex_engine_close(struct regex_engine *engine) {
 static int pay(pcre2_callout_block *block, void *user) {
     struct regex_state *state = user;
     uint64_t price = 1;
+    if (block->start_match != state->start) state->last = state->start = block->start_match;
     if (block->current_position > state->last) price += block->current_position - state->last;
     state->last = block->current_position;
     if (price > state->budget) return PCRE2_ERROR_CALLOUT;
@@ -105,7 +106,7 @@ void regex_state_close(struct regex_state *state) {
 status regex_engine_find(const struct regex_engine *engine, struct regex_state *state,
                          const struct piece *piece, size_t at, bool *found, size_t *begin,
                          size_t *end) {
-    state->last = at - piece->begin;
+    state->last = state->start = at - piece->begin;
     int n = pcre2_match(engine->code, piece->text + piece->begin, piece->end - piece->begin,
                         at - piece->begin, PCRE2_NO_UTF_CHECK, state->match, state->context);
     *found = n >= 0;

@@ -231,9 +231,20 @@ static struct text decoded_text(const void *owner, uint32_t id) {
     return vocab_text(&pipeline->vocab, id);
 }
 
+static status check_template(const struct tokenizer_json *reader, const struct template *template) {
+    for (size_t i = 0; i < template->n; i++)
+        for (uint32_t j = 0; j < template->parts[i].n; j++)
+            if ((uint32_t) template->parts[i].ids[j] >= reader->n_texts)
+                return fail(FORMAT, "%s: the post-processor adds token %" PRId32 " of %" PRIu32,
+                            reader->name, template->parts[i].ids[j], reader->n_texts);
+    return OK;
+}
+
 static status finish(struct tokenizer_json *reader) {
     struct pipeline *pipeline = reader->pipeline;
     void *by_id;
+    TRY(check_template(reader, &pipeline->single));
+    TRY(check_template(reader, &pipeline->pair));
     TRY(added_finish(&pipeline->added));
     /* the model's own table of texts, once more with the added ones */
     vocab_close(&pipeline->vocab);

@@ -11,6 +11,7 @@
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
+#define MODEL_WITH_TEXT SOURCE_ROOT "/tests/goldens/data/folder"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
 /* Stops a loop that no failure ends. */
@@ -84,6 +85,25 @@ static transformer_status try_open_window(struct world *world) {
 static transformer_status try_open_folder(struct world *world) {
     transformer_status status = open_model(world, MODEL_FOLDER);
     if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+/* tokenizer.json is read, and a pair of texts tokenized. */
+static transformer_status try_open_text_folder(struct world *world) {
+    static const char text[] = "the river 123 \xf0\x9f\xa6\x8a <|im_end|>";
+    transformer_tokenize_options options = {.struct_size = sizeof options,
+                                            .parse_special = TRANSFORMER_ON,
+                                            .second = text,
+                                            .second_length = 9};
+    int32_t tokens[128], types[128];
+    int64_t count;
+    transformer_status status = open_model(world, MODEL_WITH_TEXT);
+    if (status != TRANSFORMER_OK) return status;
+    options.types = types;
+    status =
+        transformer_tokenize(world->model, text, sizeof text - 1, &options, tokens, 128, &count);
+    transformer_model_close(world->model);
     world->model = NULL;
     return status;
 }
@@ -247,7 +267,7 @@ START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[])(struct world *) = {try_open, try_open_window,
-                                                           try_open_folder};
+                                                           try_open_folder, try_open_text_folder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -297,7 +317,7 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 6);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 8);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_thread_start, 0, 2);

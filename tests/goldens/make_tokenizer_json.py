@@ -364,7 +364,7 @@ def main():
     FOLDER.mkdir(exist_ok=True)
     atoms = make_atoms()
     (FOLDER / 'atoms.txt').write_text(''.join(atom.hex() + '\n' for atom in atoms))
-    strings = [make_string(atoms, i) for i in range(STRINGS)]
+    strings = [make_string(atoms, i) for i in range(STRINGS + 1)]  # pairs take the next one
     texts = [string.decode(errors='replace') for string in strings]
     made = make_models(training_texts(atoms))
     dump = sys.argv[2:] if sys.argv[1:2] == ['--dump'] else None
