@@ -94,7 +94,7 @@ static status write_special(struct hf_tokenizer *tokenizer, const int32_t ids[N_
         [MASK] = "tokenizer.ggml.mask_token_id",
     };
     for (int i = 0; i < N_SPECIAL; i++)
-        if (ids[i] >= 0) TRY(hf_metadata_integer(tokenizer->hf, keys[i], ids[i]));
+        if (ids[i] >= 0) TRY(hf_metadata_key_integer(tokenizer->hf, keys[i], ids[i]));
     return OK;
 }
 
@@ -143,11 +143,11 @@ static status write_around(struct hf_tokenizer *tokenizer, const int32_t ids[N_S
     TRY(hf_metadata_array(hf, "tokenizer.suffix_tokens", METADATA_I32, n[1], sides[1],
                           n[1] * sizeof **sides));
     if (ids[BOS] >= 0)
-        TRY(hf_metadata_bool(hf, "tokenizer.ggml.add_bos_token",
-                             n[0] > 0 && sides[0][0] == ids[BOS]));
+        TRY(hf_metadata_key_bool(hf, "tokenizer.ggml.add_bos_token",
+                                 n[0] > 0 && sides[0][0] == ids[BOS]));
     if (ids[EOS] < 0) return OK;
-    return hf_metadata_bool(hf, "tokenizer.ggml.add_eos_token",
-                            n[1] > 0 && sides[1][0] == ids[EOS]);
+    return hf_metadata_key_bool(hf, "tokenizer.ggml.add_eos_token",
+                                n[1] > 0 && sides[1][0] == ids[EOS]);
 }
 
 /* ---- all of it ---- */
@@ -190,16 +190,31 @@ static status make(struct hf_tokenizer *tokenizer) {
     return write_around(tokenizer, ids);
 }
 
+/* What can't be done leaves a model that works by token ids; why is told when text is asked of it.
+ */
+static status keep_reason(struct hf *hf, size_t n_metadata) {
+    const char *reason = status_text();
+    hf->metadata.count = n_metadata; /* half of a vocabulary is none */
+    return hf_metadata_string(hf, "tokenizer.unsupported", text_of(reason));
+}
+
 status hf_tokenizer_make(struct hf *hf) {
     bool has;
+    char before[STATUS_TEXT_BYTES];
     TRY(hf_has_file(hf, "tokenizer.json", &has));
     if (has) return OK; /* it says all, and more than what may lie beside it */
+    status_save(before);
+    size_t n_metadata = hf->metadata.count;
     struct hf_tokenizer tokenizer = {
         .hf = hf,
         .arena = {.memory = hf->memory},
         .vocabulary = {.memory = hf->memory},
     };
     status result = make(&tokenizer);
+    if (result == UNSUPPORTED) {
+        result = keep_reason(hf, n_metadata);
+        if (result == OK) status_restore(before);
+    }
     hf_vocabulary_free(&tokenizer.vocabulary);
     hf_tokenizer_config_free(&tokenizer.config);
     arena_free(&tokenizer.arena);
