@@ -30,7 +30,8 @@ struct hf_class {
     bool flags;         /* add_bos_token and add_eos_token ask, or ask not */
     const char *bos, *eos, *unknown, *separator, *padding, *classify, *mask; /* defaults, or NULL */
     const char *pre;                                                         /* of HF_BYTE_BPE */
-    const char *const *languages;                                            /* NULL ends them */
+    bool compose;                 /* its texts are brought into NFC */
+    const char *const *languages; /* NULL ends them */
     const char *language,
         *language_pattern; /* the default one; how one is written, or NULL: as it is */
 };

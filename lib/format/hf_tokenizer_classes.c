@@ -93,9 +93,10 @@ static const struct hf_class classes[] = {
     {"BartTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
     {"LongformerTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
     {"LEDTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
-    {"QWenTokenizer", HF_BYTE_BPE, "$", false, .eos = "<|endoftext|>", .pre = "qwen2"},
+    {"QWenTokenizer", HF_BYTE_BPE, "$", false, .eos = "<|endoftext|>", .pre = "qwen2",
+     .compose = true},
     {"Qwen2Tokenizer", HF_BYTE_BPE, "$", false, .eos = "<|endoftext|>", .padding = "<|endoftext|>",
-     .pre = "qwen2"},
+     .pre = "qwen2", .compose = true},
     /* their code lowercases, strips accents or renumbers: what tokenizer.json says and these files
        don't */
     {.name = "AlbertTokenizer", .layout = HF_REFUSED, .around = "$"},

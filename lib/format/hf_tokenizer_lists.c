@@ -36,8 +36,9 @@ static bool starts_with(struct text text, const char *begin) {
 
 /* As GGUF writes WordPiece: ## goes, and pieces that start a word have U+2581 before them; what
  * stands in brackets is no piece of a word. */
-static status add_wordpiece(struct hf_tokenizer *tokenizer, struct text line) {
+static status add_wordpiece(struct hf_tokenizer *tokenizer, struct text line, bool signs) {
     struct hf_token token = {line, 0, HF_TOKEN_NORMAL};
+    if (signs && line.length > 0) return hf_vocabulary_add(&tokenizer->vocabulary, token);
     if (starts_with(line, "##"))
         token.text = (struct text){line.data + 2, line.length - 2};
     else if (line.length == 0)
@@ -45,6 +46,15 @@ static status add_wordpiece(struct hf_tokenizer *tokenizer, struct text line) {
     else if (line.data[0] != '[' || line.data[line.length - 1] != ']' || line.length < 3)
         TRY(keep(tokenizer, "\xe2\x96\x81", line, &token.text));
     return hf_vocabulary_add(&tokenizer->vocabulary, token);
+}
+
+/* Whether a piece starts with U+2581 itself: GGUF's writing couldn't tell it from others. */
+static bool has_space_mark(const char *bytes, size_t size) {
+    size_t at = 0;
+    struct text line;
+    while (next_line(bytes, size, &at, &line))
+        if (starts_with(line, "\xe2\x96\x81") || starts_with(line, "##\xe2\x96\x81")) return true;
+    return false;
 }
 
 /* Special tokens that aren't in brackets, as <s>: they have no U+2581. */
@@ -92,10 +102,12 @@ status hf_tokenizer_wordpiece(struct hf_tokenizer *tokenizer, bool *found) {
                         named.length ? named.data : tokenizer->class->name);
         tokenizer->class = hf_tokenizer_class((struct text){"BertTokenizer", 13});
     }
+    bool signs = has_space_mark(tokenizer->file, size);
+    if (signs) TRY(hf_metadata_bool(tokenizer->hf, "tokenizer.wordpiece.number_signs", true));
     while (next_line(tokenizer->file, size, &at, &line)) {
         if (line.length > MOST_TOKEN_BYTES)
             return fail(LIMIT, "vocab.txt: a token of %zu bytes", line.length);
-        TRY(add_wordpiece(tokenizer, line));
+        TRY(add_wordpiece(tokenizer, line, signs));
     }
     if (tokenizer->vocabulary.n == 0) return fail(FORMAT, "vocab.txt: has no tokens");
     write_out_special(tokenizer);
@@ -163,8 +175,9 @@ static status write_bpe(struct hf_tokenizer *tokenizer) {
     if (class->pre)
         TRY(hf_metadata_string(hf, "tokenizer.ggml.pre",
                                (struct text){class->pre, strlen(class->pre)}));
+    if (class->compose) TRY(hf_metadata_bool(hf, "tokenizer.bpe.compose", true));
     if (tokenizer->config.flags.prefix_space != 1) return OK;
-    return hf_metadata_bool(hf, "tokenizer.ggml.add_space_prefix", true);
+    return hf_metadata_bool(hf, "tokenizer.bpe.space_prefix", true);
 }
 
 status hf_tokenizer_byte_bpe(struct hf_tokenizer *tokenizer, bool *found) {

@@ -4,6 +4,9 @@
 #include "tokenizer/merge.h"
 #include "tokenizer/utf8.h"
 
+/* Of a token whose splits are tried: quadratic in it. */
+enum { MOST_RANK_BYTES = 4096 };
+
 static const char merges_key[] = "tokenizer.ggml.merges";
 
 static uint32_t hash_pair(uint32_t left, uint32_t right) {
@@ -74,6 +77,38 @@ static status read_merges(const struct checkpoint *checkpoint, struct bpe *bpe) 
     return result;
 }
 
+/* All ways to cut a token's text into two tokens: joined in the order of the tokens' numbers. */
+static void add_splits(struct bpe *bpe, uint32_t id, bool count, uint64_t *n) {
+    const struct vocab *vocab = bpe->vocab;
+    struct text text = vocab_text(vocab, id);
+    if (vocab_find_plain(vocab, text.data, text.length) != (int32_t)id) return;
+    for (size_t at = 1; at < text.length; at++) {
+        if (((uint8_t)text.data[at] & 0xc0) == 0x80) continue;
+        int32_t left = vocab_find_plain(vocab, text.data, at);
+        if (left < 0) continue;
+        int32_t right = vocab_find_plain(vocab, text.data + at, text.length - at);
+        if (right < 0) continue;
+        ++*n;
+        if (count) continue;
+        const struct bpe_merge *slot = find_merge(bpe, (uint32_t)left, (uint32_t)right);
+        bpe->slots[slot - bpe->slots] =
+            (struct bpe_merge){(uint32_t)left, (uint32_t)right, id, id + 1};
+    }
+}
+
+/* Ranks of tiktoken: of all neighbours that are a token together the one of the lowest number is
+ * joined. */
+static status make_merges(const struct checkpoint *checkpoint, struct bpe *bpe) {
+    uint64_t n = 0;
+    if (bpe->vocab->longest > MOST_RANK_BYTES)
+        return fail(UNSUPPORTED, "%s: a token of %" PRIu32 " bytes, up to %d are supported",
+                    checkpoint_name(checkpoint), bpe->vocab->longest, MOST_RANK_BYTES);
+    for (uint32_t id = 0; id < bpe->vocab->n; id++) add_splits(bpe, id, true, &n);
+    TRY(take_slots(bpe, n));
+    for (uint32_t id = 0; id < bpe->vocab->n; id++) add_splits(bpe, id, false, &n);
+    return OK;
+}
+
 static void start(struct memory *memory, const struct vocab *vocab, struct bpe *bpe) {
     *bpe = (struct bpe){.vocab = vocab, .memory = memory};
     for (unsigned byte = 0; byte < 256; byte++) {
@@ -95,7 +130,9 @@ status bpe_start(struct memory *memory, const struct vocab *vocab, uint64_t n_me
 status bpe_open(struct memory *memory, const struct checkpoint *checkpoint,
                 const struct vocab *vocab, struct bpe *bpe) {
     start(memory, vocab, bpe);
-    status result = read_merges(checkpoint, bpe);
+    bool ranks = false;
+    status result = checkpoint_read_bool(checkpoint, "tokenizer.bpe.ranks", &(bool){0}, &ranks);
+    if (result == OK) result = ranks ? make_merges(checkpoint, bpe) : read_merges(checkpoint, bpe);
     if (result != OK) bpe_close(bpe);
     return result;
 }

@@ -101,7 +101,7 @@ static status open_unigram(const struct spm_options *options, struct spm *spm) {
     for (int byte = 0; has_bytes && spm->ids && byte < 256; byte++)
         bytes[byte] = spm->ids[bytes[byte]];
     const struct unigram_options unigram = {
-        .kind = UNIGRAM_SENTENCEPIECE,
+        .kind = options->defined_inside ? UNIGRAM_SENTENCEPIECE : UNIGRAM_GGML,
         .owner = spm->pieces,
         .piece = piece_of,
         .n = spm->pieces->n,

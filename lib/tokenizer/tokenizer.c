@@ -2,10 +2,9 @@
 
 #include <string.h>
 
-#include "tokenizer/bpe.h"
+#include "tokenizer/bpe_text.h"
 #include "tokenizer/folder.h"
 #include "tokenizer/plamo.h"
-#include "tokenizer/pretokenize.h"
 #include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special.h"
@@ -24,7 +23,8 @@ enum model {
     MODEL_WORDPIECE,
     MODEL_SPM, /* Unigram, and what has SentencePiece's own normalizer */
     MODEL_RWKV,
-    MODEL_PLAMO
+    MODEL_PLAMO,
+    MODEL_DNA /* BPE, and DNA in it */
 };
 
 /* Tokens before or behind a text. */
@@ -39,8 +39,7 @@ struct tokenizer {
     enum model model;
     struct vocab vocab;
     struct special special;
-    const struct pretokenizer *pretokenizer; /* BPE */
-    struct bpe bpe;
+    struct bpe_text bpe;
     struct sentencepiece sentencepiece;
     struct wordpiece wordpiece;
     struct spm_options spm_options;
@@ -61,8 +60,9 @@ static const struct {
     const char *name;
     enum model model;
 } models[] = {
-    {"gpt2", MODEL_BPE}, {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
-    {"t5", MODEL_SPM},   {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
+    {"gpt2", MODEL_BPE},   {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
+    {"t5", MODEL_SPM},     {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
+    {"gemma4", MODEL_BPE}, {"whitespace", MODEL_BPE},      {"hybriddna", MODEL_DNA},
 };
 
 static bool text_equals(struct text text, const char *string) {
@@ -85,16 +85,6 @@ static status read_model(const struct checkpoint *checkpoint, bool *has, enum mo
         }
     }
     return fail(UNSUPPORTED, "%s: tokenizer model '%.*s' is not one this library has",
-                checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
-}
-
-static status read_pretokenizer(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
-    struct text name = {"default", 7};
-    bool found;
-    TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.pre", &found, &name));
-    tokenizer->pretokenizer = pretokenize_find(name);
-    if (tokenizer->pretokenizer) return OK;
-    return fail(UNSUPPORTED, "%s: pre-tokenizer '%.*s' is not one this library has",
                 checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
 }
 
@@ -218,7 +208,8 @@ static status read_added_tokens(const struct checkpoint *checkpoint, struct toke
         add_begin = true;
         break;
     case MODEL_BPE:
-        add_begin = tokenizer->pretokenizer->begin;
+    case MODEL_DNA:
+        add_begin = tokenizer->bpe.rules->begin;
         break;
     default:
         break;
@@ -297,9 +288,8 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
 static status open_model(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     int32_t unknown = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
     switch (tokenizer->model) {
-    case MODEL_BPE:
-        TRY(bpe_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->bpe));
-        tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
+    case MODEL_BPE: /* it was: read_added_tokens asks for its rules */
+    case MODEL_DNA:
         return OK;
     case MODEL_SENTENCEPIECE:
         tokenizer->space_prefix = true;
@@ -352,7 +342,6 @@ static status read_spm_options(const struct checkpoint *checkpoint, struct token
 
 static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                    struct tokenizer *tokenizer) {
-    if (tokenizer->model == MODEL_BPE) TRY(read_pretokenizer(checkpoint, tokenizer));
     TRY(read_spm_options(checkpoint, tokenizer));
     TRY(vocab_open(tokenizer->memory, checkpoint, &tokenizer->vocab));
     if (tokenizer->vocab.n > n_vocab)
@@ -361,6 +350,9 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                     " rows",
                     checkpoint_name(checkpoint), tokenizer->vocab.n, n_vocab);
     TRY(read_special_ids(checkpoint, tokenizer));
+    if (tokenizer->model == MODEL_BPE || tokenizer->model == MODEL_DNA)
+        TRY(bpe_text_open(tokenizer->memory, checkpoint, &tokenizer->vocab,
+                          tokenizer->model == MODEL_DNA, &tokenizer->bpe));
     TRY(read_added_tokens(checkpoint, tokenizer));
     TRY(read_end_tokens(checkpoint, tokenizer));
     TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
@@ -390,7 +382,7 @@ status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int6
     bool has = false;
     struct tokenizer *made;
     TRY(MEMORY_TAKE_ONE(memory, "the tokenizer", &made));
-    made->memory = made->vocab.memory = made->special.memory = made->bpe.memory = memory;
+    made->memory = made->vocab.memory = made->special.memory = memory;
     status result = make(checkpoint, n_vocab, made, &has);
     if (result != OK || !has) {
         tokenizer_close(made);
@@ -406,25 +398,13 @@ void tokenizer_close(struct tokenizer *tokenizer) {
     plamo_close(&tokenizer->plamo);
     rwkv_close(&tokenizer->rwkv);
     spm_close(&tokenizer->spm);
-    bpe_close(&tokenizer->bpe);
+    bpe_text_close(&tokenizer->bpe);
     special_close(&tokenizer->special);
     vocab_close(&tokenizer->vocab);
     memory_give(tokenizer->memory, tokenizer);
 }
 
 /* ---- text to tokens ---- */
-
-struct words {
-    const struct tokenizer *tokenizer;
-    struct encoder *encoder;
-    const uint8_t *text;
-};
-
-static status encode_word(void *user, size_t begin, size_t end) {
-    const struct words *words = user;
-    return bpe_encode_word(&words->tokenizer->bpe, words->encoder, words->text + begin,
-                           end - begin);
-}
 
 /* ">>fra<<" at the start of a text: the language it is translated to; a token, known or not.
  * Returns its length. */
@@ -448,10 +428,10 @@ static size_t push_language(const struct tokenizer *tokenizer, struct encoder *e
 static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
                            const uint8_t *text, size_t length) {
     if (length == 0) return OK;
-    struct words words = {tokenizer, encoder, text};
     switch (tokenizer->model) {
     case MODEL_BPE:
-        return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
+    case MODEL_DNA:
+        return bpe_text_encode(&tokenizer->bpe, encoder, text, length);
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
                                     tokenizer->space_prefix);
@@ -550,26 +530,31 @@ status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory
 
 /* ---- tokens to text ---- */
 
-/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number. */
-static size_t render(const struct tokenizer *tokenizer, uint8_t kind, struct text text, char *out) {
+/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number.
+ * literal: it stands for itself. */
+static size_t render(const struct tokenizer *tokenizer, uint8_t kind, bool literal, bool first,
+                     struct text text, char *out) {
     int byte;
-    switch (kind) {
-    case TOKEN_CONTROL:
-    case TOKEN_UNKNOWN:
-    case TOKEN_USER_DEFINED:
+    if (literal) {
         if (out) memcpy(out, text.data, text.length);
         return text.length;
-    case TOKEN_BYTE:
-        byte = sentencepiece_byte(text);
-        if (byte < 0) break;
+    }
+    byte = kind == TOKEN_BYTE ? sentencepiece_byte(text) : -1;
+    if (byte >= 0) {
         if (out) out[0] = (char)byte;
         return 1;
-    default:
-        break;
     }
-    if (tokenizer->model == MODEL_BPE) return bpe_decode(text, out);
-    if (tokenizer->model == MODEL_RWKV) return rwkv_decode(text, out);
-    return sentencepiece_decode(text, out);
+    switch (tokenizer->model) {
+    case MODEL_BPE:
+    case MODEL_DNA:
+        return bpe_text_decode(&tokenizer->bpe, text, out);
+    case MODEL_RWKV:
+        return rwkv_decode(text, out);
+    case MODEL_WORDPIECE:
+        return wordpiece_decode(&tokenizer->wordpiece, text, first, out);
+    default:
+        return sentencepiece_decode(text, out);
+    }
 }
 
 static size_t pipeline_token_bytes(const struct pipeline *pipeline, struct detokenize_state *state,
@@ -594,16 +579,19 @@ size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokeniz
     bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
     if (control && !special) return 0;
     struct text text = vocab_text(vocab, (uint32_t)id);
-    bool space_added = tokenizer->model == MODEL_WORDPIECE || tokenizer->space_prefix;
-    bool literal = control || kind == TOKEN_USER_DEFINED || kind == TOKEN_BYTE;
-    if (!state->started && space_added && !literal) text = sentencepiece_without_space(text);
+    bool literal =
+        control || (kind == TOKEN_USER_DEFINED && !tokenizer->spm_options.defined_inside);
+    bool first = !state->started;
+    if (first && tokenizer->space_prefix && !literal && kind != TOKEN_BYTE)
+        text = sentencepiece_without_space(text);
     state->started = true;
-    size_t length = text.length <= capacity ? 0 : render(tokenizer, kind, text, NULL);
-    return length <= capacity ? render(tokenizer, kind, text, buffer) : length;
+    size_t length = render(tokenizer, kind, literal, first, text, NULL);
+    return length <= capacity ? render(tokenizer, kind, literal, first, text, buffer) : length;
 }
 
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
-    return tokenizer->pipeline ? tokenizer->pipeline->decode.longest : tokenizer->vocab.longest;
+    if (tokenizer->pipeline) return tokenizer->pipeline->decode.longest;
+    return tokenizer->vocab.longest + (tokenizer->wordpiece.number_signs ? 1u : 0u);
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {

@@ -35,13 +35,15 @@ static status read_scores(const struct unigram_options *options, struct unigram 
     }
     for (uint32_t id = 0; id < options->n; id++) {
         struct unigram_piece piece = options->piece(options->owner, id);
-        if (piece.flags & UNIGRAM_DEFINED) piece.score = 0.1 * (double)piece.text.length - 0.1;
+        if (piece.flags & UNIGRAM_DEFINED)
+            piece.score =
+                unigram->kind == UNIGRAM_SENTENCEPIECE ? 0.1 * (double)piece.text.length - 0.1 : 0;
         if (unigram->kind == UNIGRAM_SENTENCEPIECE) piece.score = (float)piece.score;
         unigram->scores[id] = (struct unigram_score){piece.score, (uint32_t)piece.text.length};
     }
     if (lowest == DBL_MAX) lowest = 0;
     unigram->unknown_score = lowest - unknown_penalty;
-    if (unigram->kind == UNIGRAM_SENTENCEPIECE)
+    if (unigram->kind != UNIGRAM_TOKENIZERS)
         unigram->unknown_score = (float)lowest - (float)unknown_penalty;
     return OK;
 }

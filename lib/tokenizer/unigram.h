@@ -14,6 +14,7 @@ enum { UNIGRAM_MOST_BYTES = 1024 };
  * are nearly as good is chosen. */
 enum unigram_kind {
     UNIGRAM_SENTENCEPIECE, /* sums in f32 */
+    UNIGRAM_GGML,          /* sums in f64, user-defined pieces count 0 */
     UNIGRAM_TOKENIZERS     /* Hugging Face tokenizers: in f64; a run of unknown characters that is a
                               piece is that piece */
 };

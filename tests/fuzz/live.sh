@@ -2,7 +2,7 @@
 # Fuzzes for real: builds the library and one target with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer in
 # build-fuzz/ and runs the target from its corpus; what is found lies in build-fuzz/NAME-crash-*.
 #
-# usage: sh tests/fuzz/live.sh NAME [SECONDS] [libFuzzer argument...]     NAME: gguf_head hf model tokenizer tokenizer_json options
+# usage: sh tests/fuzz/live.sh NAME [SECONDS] [libFuzzer argument...]     NAME: chat gguf_head hf model options tokenizer tokenizer_json vocabulary
 set -eu
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2 && exit 2; }
 cd "$(dirname "$0")/../.."

@@ -112,10 +112,12 @@ static inline void tokenizer_folder_close(struct tokenizer_folder *opened) {
     checkpoint_close(opened->checkpoint);
 }
 
-static inline status tokenizer_folder_open(struct tokenizer_folder *opened, const char *path) {
+/* allocator NULL: the usual one */
+static inline status tokenizer_folder_open_in(struct tokenizer_folder *opened, const char *path,
+                                              const transformer_allocator *allocator) {
     struct stat info;
     *opened = (struct tokenizer_folder){.tokenizer = NULL};
-    memory_init(&opened->memory, NULL);
+    memory_init(&opened->memory, allocator);
     bool folder = !stat(path, &info) && S_ISDIR(info.st_mode);
     snprintf(opened->path, sizeof opened->path, folder ? "%s/" : "%s", path);
     struct checkpoint_options options = {.path = opened->path};
@@ -127,6 +129,10 @@ static inline status tokenizer_folder_open(struct tokenizer_folder *opened, cons
     if (result == OK && !opened->tokenizer) result = fail(NOT_FOUND, "%s: no tokenizer", path);
     if (result != OK) tokenizer_folder_close(opened);
     return result;
+}
+
+static inline status tokenizer_folder_open(struct tokenizer_folder *opened, const char *path) {
+    return tokenizer_folder_open_in(opened, path, NULL);
 }
 
 #endif
