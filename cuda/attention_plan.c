@@ -14,6 +14,14 @@ struct walk {
     int64_t rows_per_item, sequence, row; /* the next tile begins there */
 };
 
+/* That a query at `position` sees. */
+static int64_t last_key(const struct attention_geometry *geometry,
+                        const struct step_sequence *sequence, int64_t position) {
+    int64_t last = sequence->position + sequence->n_rows - 1, window = geometry->window;
+    if (!geometry->bidirectional) return position;
+    return window && position + window - 1 < last ? position + window - 1 : last;
+}
+
 static bool walk_next(struct walk *walk, struct tile *tile) {
     if (walk->sequence == walk->step->n_sequences) return false;
     const struct step_sequence *sequence = &walk->step->sequences[walk->sequence];
@@ -26,7 +34,8 @@ static bool walk_next(struct walk *walk, struct tile *tile) {
         .first_row = sequence->first_row + walk->row,
         .n_rows = n_rows,
         .first_split = first_key / ATTENTION_SPLIT_KEYS,
-        .end_split = (position + n_rows - 1) / ATTENTION_SPLIT_KEYS + 1,
+        .end_split =
+            last_key(walk->geometry, sequence, position + n_rows - 1) / ATTENTION_SPLIT_KEYS + 1,
     };
     walk->row += n_rows;
     if (walk->row == sequence->n_rows) {

@@ -8,9 +8,11 @@
 
 /* What layers that share a plan have in common. */
 struct attention_geometry {
-    int64_t window; /* keys a query sees; 0: all before it */
+    int64_t window;     /* keys a query sees; 0: all before it */
+    bool bidirectional; /* those behind it, too */
     int64_t n_heads, n_kv_heads;
     int64_t key_dim, value_dim;
+    bool values_in_keys;
 };
 
 struct attention_limits {

@@ -4,6 +4,7 @@
 #include "base/checked.h"
 #include "base/environment.h"
 #include "cuda/device_list.h"
+#include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
 
@@ -15,9 +16,9 @@ enum { ARENA_ALIGNMENT = 256 };
 struct sizes {
     uint64_t block, buffers, slopes, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS],
         prepared_scale;
+    uint64_t expert, expert_weight, expert_place, expert_row, expert_groups, n_expert_groups;
     uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
     uint64_t arena; /* bytes in all */
-    uint64_t prepared_bytes[CUDA_ACTIVATIONS];
     uint64_t hidden_stride, logits_stride;
     uint32_t n_counters;
 };
@@ -54,14 +55,16 @@ static enum cuda_kv_type kv_type_of(uint32_t kv_type) {
 }
 
 static bool same_geometry(const struct attention_geometry *a, const struct attention_geometry *b) {
-    return a->window == b->window && a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads &&
-           a->key_dim == b->key_dim && a->value_dim == b->value_dim;
+    return a->window == b->window && a->bidirectional == b->bidirectional &&
+           a->n_heads == b->n_heads && a->n_kv_heads == b->n_kv_heads && a->key_dim == b->key_dim &&
+           a->value_dim == b->value_dim && a->values_in_keys == b->values_in_keys;
 }
 
 static int64_t slots_wanted(const struct attention_geometry *geometry,
                             const struct backend_limits *limits) {
-    int64_t seen = geometry->window ? smaller(geometry->window, limits->max_sequence_tokens)
-                                    : limits->max_sequence_tokens;
+    int64_t seen = geometry->window && !geometry->bidirectional
+                       ? smaller(geometry->window, limits->max_sequence_tokens)
+                       : limits->max_sequence_tokens;
     int64_t of_one = (seen / ATTENTION_SPLIT_KEYS + 2) * geometry->n_heads;
     int64_t part_bytes = CUDA_ATTENTION_PART_FLOATS(geometry->value_dim) * (int64_t)sizeof(float);
     return larger(of_one, smaller(of_one * limits->max_sequences,
@@ -84,11 +87,13 @@ static status add_geometry(const struct cuda_properties *device,
                                         .key_dim = (uint32_t)geometry->key_dim,
                                         .value_dim = (uint32_t)geometry->value_dim,
                                         .n_heads = (uint32_t)geometry->n_heads,
-                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads};
+                                        .n_kv_heads = (uint32_t)geometry->n_kv_heads,
+                                        .values_in_keys = geometry->values_in_keys};
     struct attention_choice choice = select_attention(device, &problem);
     if (!choice.launch.kernel)
-        return fail(UNSUPPORTED, "no attention kernel has heads of %" PRId64 " dims",
-                    geometry->key_dim);
+        return fail(UNSUPPORTED,
+                    "no attention kernel has heads of %" PRId64 " dims with values of %" PRId64,
+                    geometry->key_dim, geometry->value_dim);
     struct step_attention *attention = &attentions->of[attentions->n];
     attention->geometry = *geometry;
     attention->limits = (struct attention_limits){
@@ -112,12 +117,19 @@ static status find_attentions(const struct cuda_properties *device, const struct
                               const struct backend_limits *limits, struct attentions *attentions) {
     for (int64_t layer = 0; layer < spec->n_layers; layer++) {
         const struct attention_spec *a = &spec->layers[layer].attention;
-        const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+        /* Rows of floats that a kernel reads in fours begin at heads. */
+        if (a->latent.q_head_dim % 4)
+            return fail(UNSUPPORTED,
+                        "no kernel has latent attention with queries of %" PRId64
+                        " dims: no multiple of 4",
+                        a->latent.q_head_dim);
         struct attention_geometry geometry = {.window = a->window,
+                                              .bidirectional = a->bidirectional,
                                               .n_heads = a->n_heads,
                                               .n_kv_heads = a->n_kv_heads,
-                                              .key_dim = stream->key_dim,
-                                              .value_dim = stream->value_dim};
+                                              .key_dim = a->head_dim,
+                                              .value_dim = attention_value_dim(a),
+                                              .values_in_keys = a->latent.rank != 0};
         int i = 0;
         while (i < attentions->n && !same_geometry(&attentions->of[i].geometry, &geometry)) i++;
         if (i == attentions->n) TRY(add_geometry(device, limits, &geometry, attentions));
@@ -142,29 +154,58 @@ static void give_attentions(struct memory *memory, struct attentions *attentions
 
 /* ---- sizes ---- */
 
+/* Most rows that an op prepares. */
+static uint64_t prepared_rows(const struct op *op, const struct backend_limits *limits) {
+    if (op->kind == OP_HEAD) return (uint64_t)limits->max_logit_rows;
+    uint64_t of_row = 1;
+    if (op->kind == OP_EXPERTS) of_row = (uint64_t)op->experts->n_used;
+    if (op->kind == OP_HEADS) of_row = (uint64_t)op->heads.weight->weight.tensor->dims[2];
+    return mul_saturating((uint64_t)limits->max_rows, of_row);
+}
+
+static size_t prepared_cols(const struct op *op) {
+    const struct linear_spec *weight =
+        op->kind == OP_HEADS ? op->heads.weight : op->linear.weights[0];
+    return weight_layout_padded_cols((size_t)weight->weight.tensor->dims[0]);
+}
+
+static bool is_linear(const struct op *op) {
+    return op->kind == OP_LINEAR || op->kind == OP_EXPERTS || op->kind == OP_HEAD;
+}
+
 static void place_linear(const struct cuda_properties *device, const struct program *program,
                          const struct backend_limits *limits, struct sizes *sizes) {
     struct linear_needs needs = {0};
-    uint64_t rows = (uint64_t)larger(limits->max_rows, limits->max_logit_rows);
-    uint64_t widest = weight_layout_padded_cols((size_t)program->max_in);
+    uint64_t most_rows = 0, elements = 0; /* of prepared rows */
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
-        if (op->kind != OP_LINEAR && op->kind != OP_HEAD) continue;
+        if (!is_linear(op) && op->kind != OP_HEADS) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
-        for (int64_t n = 1; n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
+        for (int64_t n = 1; is_linear(op) && n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, &needs);
+        if (op->kind == OP_HEADS) heads_measure(op, &needs);
+        uint64_t rows = prepared_rows(op, limits);
+        uint64_t n = mul_saturating(rows, prepared_cols(op));
+        if (rows > most_rows) most_rows = rows;
+        if (n > elements) elements = n;
     }
-    for (int f = 0; f < CUDA_ACTIVATIONS; f++) {
-        sizes->prepared_bytes[f] =
-            !needs.used[f] ? 0 : widest * (f == CUDA_ACTIVATION_SPLIT ? 4u : 2u);
-        sizes->prepared[f] = place(sizes, rows, sizes->prepared_bytes[f]);
-    }
-    sizes->prepared_scale = place(sizes, rows, sizeof(float));
-    sizes->apart = place(sizes, needs.apart ? (uint64_t)limits->max_rows : 0,
-                         padded(program->max_out) * sizeof(float));
+    for (int f = 0; f < CUDA_ACTIVATIONS; f++)
+        sizes->prepared[f] =
+            place(sizes, needs.used[f] ? elements : 0, f == CUDA_ACTIVATION_SPLIT ? 4 : 2);
+    sizes->prepared_scale = place(sizes, most_rows, sizeof(float));
+    sizes->apart =
+        place(sizes, mul_saturating((uint64_t)limits->max_rows, needs.apart), sizeof(float));
     sizes->gemm_parts = place(sizes, needs.parts_bytes, 1);
     sizes->gemm_counters = place(sizes, needs.n_counters, sizeof(uint32_t));
     sizes->n_counters = needs.n_counters;
+    uint64_t slots = mul_saturating((uint64_t)limits->max_rows, (uint64_t)program->max_used);
+    sizes->expert = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_weight = place(sizes, slots, sizeof(float));
+    sizes->expert_place = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_row = place(sizes, slots, sizeof(int32_t));
+    sizes->expert_groups = place(sizes, slots / gemm_tile_n(0) + (uint64_t)program->max_experts,
+                                 sizeof(struct gemm_group));
+    sizes->n_expert_groups = place(sizes, slots ? 1 : 0, sizeof(uint32_t));
 }
 
 static void measure(const struct cuda_properties *device, const struct program *program,
@@ -173,7 +214,7 @@ static void measure(const struct cuda_properties *device, const struct program *
     const struct spec *spec = program->spec;
     uint64_t rows = (uint64_t)limits->max_rows, logit_rows = (uint64_t)limits->max_logit_rows;
     *sizes = (struct sizes){.hidden_stride = padded(spec->n_embd),
-                            .logits_stride = padded(spec->n_vocab)};
+                            .logits_stride = padded(program->n_logits)};
     *data = (struct step_data){.attentions = attentions->of, .n_attentions = attentions->n};
     step_data_measure(data, limits, program->kv.n_groups);
     sizes->block = place(sizes, data->bytes, 1);
@@ -250,6 +291,14 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
         context->prepared[f] = context->arena + sizes->prepared[f];
     context->prepared_scale = floats_at(context, sizes->prepared_scale);
     context->apart = floats_at(context, sizes->apart);
+    context->routes = (struct routes){
+        .expert = (int32_t *)(void *)(context->arena + sizes->expert),
+        .weight = floats_at(context, sizes->expert_weight),
+        .place = (int32_t *)(void *)(context->arena + sizes->expert_place),
+        .row = (int32_t *)(void *)(context->arena + sizes->expert_row),
+        .groups = (struct gemm_group *)(void *)(context->arena + sizes->expert_groups),
+        .n_groups = (uint32_t *)(void *)(context->arena + sizes->n_expert_groups),
+    };
     context->gemm_parts = floats_at(context, sizes->gemm_parts);
     context->gemm_counters = (uint32_t *)(void *)(context->arena + sizes->gemm_counters);
     context->attention_parts = floats_at(context, sizes->attention_parts);

@@ -36,6 +36,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct spec *spec = context->program->spec;
     const struct cuda_weight *table = cuda_weights_matrix(context->model, &spec->embedding.weight);
     const struct cuda_weight *positions = cuda_weights_matrix(context->model, &spec->positions);
+    const struct cuda_weight *types = cuda_weights_matrix(context->model, &spec->token_types);
     struct embed_args args = {
         .rows = launcher_rows(context),
         .tiles = table->tiles,
@@ -47,8 +48,11 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .type = weight_layout_type(table->type),
         .scale = op->scale,
         .position_tiles = positions ? positions->tiles : NULL,
-        .position_type = positions ? positions->type : 0,
+        .position_type = positions ? weight_layout_type(positions->type) : 0,
         .position_offset = (uint32_t)spec->position_offset,
+        .token_type = context->block + context->data.token_type,
+        .token_type_tiles = types ? types->tiles : NULL,
+        .token_type_type = types ? weight_layout_type(types->type) : 0,
     };
     struct launch_shape shape = {
         .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};
@@ -104,7 +108,7 @@ static struct kv_stream_args stream_of(const struct backend_context *context,
         .head_bytes = place->head_bytes,
         .type = context->kv_type,
         .key_dim = (uint32_t)stream->key_dim,
-        .value_dim = (uint32_t)stream->value_dim,
+        .value_dim = (uint32_t)attention_value_dim(a),
         .n_kv_heads = (uint32_t)stream->n_heads,
         .pages = (const int32_t *)(const void *)(block + context->data.pages),
         .pages_at = pages_at + place->group * context->data.max_sequences,
@@ -119,15 +123,16 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct norm_spec none = {.kind = NORM_NONE};
     const struct norm_spec *q_norm = a->norm_whole ? &none : &a->q_norm;
     const struct norm_spec *k_norm = a->norm_whole ? &none : &a->k_norm;
+    const reg v = op->out[1], q_rest = op->out[2];
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
         .q = launcher_reg(context, op->in),
         .k = launcher_reg(context, op->out[0]),
-        .v = launcher_reg(context, op->out[1]),
+        .v = v == REG_NONE ? NULL : launcher_reg(context, v),
         .q_stride = width_of(context, op->in),
         .k_stride = width_of(context, op->out[0]),
-        .v_stride = width_of(context, op->out[1]),
+        .v_stride = v == REG_NONE ? 0 : width_of(context, v),
         .n_rows = (uint32_t)launcher->n_rows,
         .n_heads = (uint32_t)a->n_heads,
         .head_dim = (uint32_t)a->head_dim,
@@ -143,6 +148,10 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .rope_halves = rope && rope->pairing == ROPE_HALVES,
         .rope_table = rope ? context->rope_tables[a->rope] : NULL,
         .clamp = a->clamp,
+        .rope_first = (uint32_t)a->rope_first,
+        .q_rest = q_rest == REG_NONE ? NULL : launcher_reg(context, q_rest),
+        .q_rest_stride = q_rest == REG_NONE ? 0 : width_of(context, q_rest),
+        .q_rest_dim = (uint32_t)a->latent.q_head_dim,
     };
     struct launch_shape shape = {
         .kernel = "rope_store",
@@ -168,11 +177,14 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .q_stride = width_of(context, op->in),
         .out_stride = width_of(context, op->out[0]),
         .n_heads = (uint32_t)a->n_heads,
+        .unmasked = a->bidirectional,
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
+        .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
         .stages = choice->stages,
+        .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts),
         .items = (const struct attention_item *)(const void *)(block + work->items),
         .n_items = counts,
         .merges = (const struct attention_merge_item *)(const void *)(block + work->merges),
@@ -188,14 +200,21 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
     case OP_EMBED:
         return launch_embed(launcher, op);
     case OP_LINEAR:
+    case OP_EXPERTS:
     case OP_HEAD:
         return linear_launch(launcher, op);
+    case OP_HEADS:
+        return heads_launch(launcher, op);
     case OP_NORM:
         return launch_norm(launcher, op);
     case OP_ROPE_STORE:
         return launch_rope_store(launcher, op);
     case OP_ATTENTION:
         return launch_attention(launcher, op);
+    case OP_ROUTE:
+        return experts_launch_route(launcher, op);
+    case OP_WEIGH:
+        return experts_launch_weigh(launcher, op);
     }
     return fail(INTERNAL, "op %d is not known", (int)op->kind);
 }

@@ -3,6 +3,7 @@
 #define CUDA_LAUNCHER_H
 
 #include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/kernels/gemm/gemm_args.h"
 #include "cuda/step_data.h"
 #include "cuda/weights.h"
 
@@ -16,6 +17,15 @@ enum { LAYERS_AHEAD = 2 };
 struct step_graph {
     int64_t n_rows; /* and logit rows */
     driver_graph_exec exec;
+};
+
+/* Where the rows of a step go, on the device: choice i of a row is slot row * n_used + i. */
+struct routes {
+    int32_t *expert, *place; /* [max_rows][max_used], by slot */
+    float *weight;           /* likewise */
+    int32_t *row;            /* [max_rows * max_used], by place */
+    struct gemm_group *groups;
+    uint32_t *n_groups;
 };
 
 struct backend_context {
@@ -36,10 +46,10 @@ struct backend_context {
     float *slopes;                       /* [n_slopes] of ALiBi */
     float **frequencies;                 /* host array [n_ropes] of [n_dims / 2] */
     float **rope_tables;                 /* host array [n_ropes] of [max_rows][n_dims] */
-    uint8_t *prepared[CUDA_ACTIVATIONS]; /* [rows][prepared_bytes] of the widest input */
-    size_t prepared_bytes[CUDA_ACTIVATIONS];
-    float *prepared_scale; /* [rows] */
-    float *apart; /* [max_rows][max_out] of a gate whose weights are of two types; or NULL */
+    uint8_t *prepared[CUDA_ACTIVATIONS]; /* input rows of an op's products */
+    float *prepared_scale;               /* [rows] */
+    float *apart;         /* the other outputs of a gate whose weights are of two types; or NULL */
+    struct routes routes; /* of the layer at hand */
     float *gemm_parts;
     uint32_t *gemm_counters;
     float *attention_parts;
@@ -65,9 +75,10 @@ struct backend_context {
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows;
-    bool apart;      /* no launch begins while the one before it runs */
-    bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
-    bool only_loads; /* no launch, the kernel is made ready for one */
+    bool apart;          /* no launch begins while the one before it runs */
+    bool follows;        /* a kernel is ahead on the stream: the next may begin while it ends */
+    bool only_loads;     /* no launch, the kernel is made ready for one */
+    uint32_t group_rows; /* of the groups that the layer's choices are in; 0: in none yet */
 };
 
 /* Puts op after op on the stream, until `cancel` (NULL: never) is set before one with `boundary`:
@@ -84,11 +95,22 @@ struct linear_needs {
     uint64_t parts_bytes;
     uint32_t n_counters;
     bool used[CUDA_ACTIVATIONS];
-    bool apart; /* context.apart */
+    uint64_t apart; /* floats of context.apart for each row of a step */
 };
 /* Raises what is needed to what an op of n_rows rows needs. */
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs);
+
+/* heads.c: OP_HEADS. */
+status heads_launch(struct launcher *launcher, const struct op *op);
+/* As linear_measure, for any number of rows. */
+void heads_measure(const struct op *op, struct linear_needs *needs);
+
+/* experts.c */
+status experts_launch_route(struct launcher *launcher, const struct op *op);
+/* The choices of the layer's rows as groups of at most group_rows of an expert. */
+status experts_launch_groups(struct launcher *launcher, const struct op *op, uint32_t group_rows);
+status experts_launch_weigh(struct launcher *launcher, const struct op *op);
 
 /* norm NULL: none. */
 struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm);

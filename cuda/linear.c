@@ -15,6 +15,16 @@ struct products {
     bool gate_apart; /* a gate whose two weights are of two types */
 };
 
+/* Rows of the op's outputs in a step of n_rows rows. */
+static int64_t rows_of(const struct op *op, int64_t n_rows) {
+    return op->kind == OP_EXPERTS ? n_rows * op->experts->n_used : n_rows;
+}
+
+static uint32_t out_stride(const struct backend_context *context, const struct op *op, reg out) {
+    int64_t width = context->program->regs[out].width;
+    return (uint32_t)(op->kind == OP_EXPERTS ? op_place_width(op, width) : width);
+}
+
 static const struct tensor *tensor_of(const struct op *op, int index) {
     return op->linear.weights[index]->weight.tensor;
 }
@@ -24,6 +34,12 @@ static enum weight_type type_of(const struct op *op, int index) {
     return (enum weight_type)weight_layout_type(tensor_of(op, index)->type);
 }
 
+/* Of the input; a head without a weight has no products. */
+static uint32_t cols_of(const struct backend_context *context, const struct op *op) {
+    return (uint32_t)(op->linear.n_weights ? tensor_of(op, 0)->dims[0]
+                                           : context->program->spec->n_embd);
+}
+
 static uint32_t padded_cols(const struct op *op) {
     return (uint32_t)weight_layout_padded_cols((size_t)tensor_of(op, 0)->dims[0]);
 }
@@ -31,13 +47,14 @@ static uint32_t padded_cols(const struct op *op) {
 static void add_product(struct products *products, const struct op *op, int index,
                         enum gemm_combine combine) {
     const struct tensor *tensor = tensor_of(op, index);
-    products->of[products->n++] =
-        (struct product){.problem = {.type = type_of(op, index),
-                                     .combine = combine,
-                                     .n_weights = 1,
-                                     .n_rows = {(uint32_t)tensor->dims[1]},
-                                     .n_cols = padded_cols(op)},
-                         .first = index};
+    products->of[products->n++] = (struct product){
+        .problem = {.type = type_of(op, index),
+                    .combine = combine,
+                    .n_weights = 1,
+                    .n_rows = {(uint32_t)tensor->dims[1]},
+                    .n_cols = padded_cols(op),
+                    .n_experts = op->kind == OP_EXPERTS ? (uint32_t)op->experts->n_experts : 0},
+        .first = index};
 }
 
 static void join_product(struct product *product, const struct tensor *tensor) {
@@ -48,7 +65,7 @@ static void join_product(struct product *product, const struct tensor *tensor) {
  * for every number of rows. */
 static struct products products_of(const struct op *op) {
     struct products products = {.n = 0};
-    if (op->kind == OP_LINEAR && op->linear.combine == COMBINE_GATE) {
+    if (op->kind != OP_HEAD && op->linear.combine == COMBINE_GATE) {
         products.gate_apart = type_of(op, 0) != type_of(op, 1);
         add_product(&products, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
         if (products.gate_apart) {
@@ -75,13 +92,14 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
     const struct products products = products_of(op);
     for (int i = 0; i < products.n; i++) {
         struct gemm_problem problem = products.of[i].problem;
-        problem.n_x = (uint32_t)n_rows;
+        problem.n_x = (uint32_t)rows_of(op, n_rows);
         struct gemm_choice choice = select_gemm(device, &problem);
         if (choice.parts_bytes > needs->parts_bytes) needs->parts_bytes = choice.parts_bytes;
         if (choice.n_counters > needs->n_counters) needs->n_counters = choice.n_counters;
         needs->used[select_activation(problem.type)] = true;
     }
-    if (products.gate_apart) needs->apart = true;
+    uint64_t apart = (uint64_t)(rows_of(op, 1) * reg_padded(tensor_of(op, 0)->dims[1]));
+    if (products.gate_apart && apart > needs->apart) needs->apart = apart;
 }
 
 /* ---- norm and preparation ---- */
@@ -108,10 +126,13 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         .in_stride = (uint32_t)regs[op->in].width,
         .norm = launcher_norm(model, op->norm),
         .n_rows = n_rows,
-        .n_cols = (uint32_t)tensor_of(op, 0)->dims[0],
-        .n_padded = padded_cols(op),
+        .n_cols = cols_of(context, op),
+        .n_padded = op->linear.n_weights ? padded_cols(op) : cols_of(context, op),
         .scale = context->prepared_scale,
     };
+    if (op->kind == OP_EXPERTS && op->of_rows) args.index = context->routes.row;
+    if (op->kind == OP_EXPERTS && !op->of_rows)
+        args.in_stride = (uint32_t)op_place_width(op, regs[op->in].width);
     if (op->add != REG_NONE) {
         args.add = launcher_reg(context, op->add);
         args.add_stride = (uint32_t)regs[op->add].width;
@@ -148,25 +169,31 @@ static void place_output(const struct backend_context *context, const struct op 
         to->y_stride = (uint32_t)context->logits_stride;
     } else if (product->apart) {
         to->y = context->apart;
-        to->y_stride = (uint32_t)context->program->regs[op->out[0]].width;
+        to->y_stride = out_stride(context, op, op->out[0]);
     } else {
         reg out = op->out[product->problem.combine == GEMM_GATE ? 0 : index];
         to->y = launcher_reg(context, out);
-        to->y_stride = (uint32_t)context->program->regs[out].width;
+        to->y_stride = out_stride(context, op, out);
     }
 }
 
 static bool scales_logits(const struct backend_context *context) {
-    return context->program->spec->logit_scale != 1.0f;
+    return context->program->n_logits && context->program->spec->logit_scale != 1.0f;
+}
+
+static struct gemm_choice choice_of(const struct launcher *launcher, const struct product *product,
+                                    uint32_t n_rows) {
+    struct gemm_problem problem = product->problem;
+    problem.n_x = n_rows;
+    return select_gemm(&launcher->context->device->properties, &problem);
 }
 
 static status launch_product(struct launcher *launcher, const struct op *op,
                              const struct product *product, uint32_t n_rows) {
     const struct backend_context *context = launcher->context;
     const struct backend_model *model = context->model;
-    struct gemm_problem problem = product->problem;
-    problem.n_x = n_rows;
-    struct gemm_choice choice = select_gemm(&context->device->properties, &problem);
+    const struct gemm_problem problem = product->problem;
+    struct gemm_choice choice = choice_of(launcher, product, n_rows);
     int form = select_activation(problem.type);
     struct gemm_args args = {
         .n_weights = problem.n_weights,
@@ -180,15 +207,23 @@ static status launch_product(struct launcher *launcher, const struct op *op,
         .parts = context->gemm_parts,
         .counters = context->gemm_counters,
         .combine = problem.combine,
-        .activation = op->kind == OP_LINEAR ? (uint32_t)op->linear.activation : 0,
+        .activation = op->kind != OP_HEAD ? (uint32_t)op->linear.activation : 0,
         .softcap = op->kind == OP_HEAD && !scales_logits(context)
                        ? context->program->spec->logit_softcap
                        : 0.0f,
     };
+    if (problem.n_experts) {
+        args.max_groups = choice.max_groups;
+        args.groups = context->routes.groups;
+        args.n_groups = context->routes.n_groups;
+        TRY(experts_launch_groups(launcher, op, choice.tile_rows));
+    }
     for (uint32_t i = 0; i < problem.n_weights; i++) {
         uint32_t index = (uint32_t)product->first + i;
         const struct linear_spec *linear = op->linear.weights[index];
-        args.weights[i].tiles = cuda_weights_matrix(model, &linear->weight)->tiles;
+        const struct cuda_weight *weight = cuda_weights_matrix(model, &linear->weight);
+        args.weights[i].tiles = weight->tiles;
+        args.weights[i].expert_bytes = weight->expert_bytes;
         args.weights[i].bias = cuda_weights_vector(model, &linear->bias);
         args.weights[i].n_rows = problem.n_rows[i];
         place_output(context, op, product, index, &args.weights[i]);
@@ -200,7 +235,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
 static status launch_gate(struct launcher *launcher, const struct op *op, const float *up,
                           uint32_t n_rows) {
     const struct backend_context *context = launcher->context;
-    uint32_t stride = (uint32_t)context->program->regs[op->out[0]].width;
+    uint32_t stride = out_stride(context, op, op->out[0]);
     float *out = launcher_reg(context, op->out[0]);
     struct gate_args args = {.gate = out,
                              .up = up,
@@ -223,7 +258,7 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
     const struct spec *spec = context->program->spec;
     struct softcap_args args = {.x = context->logits,
                                 .n_rows = n_rows,
-                                .n_cols = (uint32_t)spec->n_vocab,
+                                .n_cols = (uint32_t)context->program->n_logits,
                                 .stride = (uint32_t)context->logits_stride,
                                 .cap = spec->logit_softcap,
                                 .scale = spec->logit_scale};
@@ -236,8 +271,11 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
     const struct products products = products_of(op);
-    int64_t n_rows = op->kind == OP_HEAD ? launcher->n_logit_rows : launcher->n_rows;
+    int64_t n_rows = op->kind == OP_HEAD ? launcher->n_logit_rows : rows_of(op, launcher->n_rows);
     if (n_rows == 0) return OK;
+    if (op->kind == OP_EXPERTS) /* which rows are normed depends on it */
+        TRY(experts_launch_groups(
+            launcher, op, choice_of(launcher, &products.of[0], (uint32_t)n_rows).tile_rows));
     TRY(launch_norm(launcher, op, &products, (uint32_t)n_rows));
     for (int i = 0; i < products.n; i++)
         TRY(launch_product(launcher, op, &products.of[i], (uint32_t)n_rows));

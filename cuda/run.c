@@ -34,7 +34,7 @@ static status launch_samples(struct backend_context *context, const struct step 
                                .sample = (const struct sample_row *)(const void *)rows,
                                .token = context->sampled,
                                .n_rows = (uint32_t)step->n_samples,
-                               .n_vocab = (uint32_t)context->program->spec->n_vocab,
+                               .n_vocab = (uint32_t)context->program->n_logits,
                                .logits_stride = (uint32_t)context->logits_stride};
     struct launch_shape shape = {.kernel = "sample",
                                  .grid = args.n_rows,
@@ -106,7 +106,7 @@ static status fetch(struct backend_context *context, int64_t row, uint8_t what, 
 
 status cuda_logits(struct backend_context *context, int64_t row, const float **view) {
     return fetch(context, row, FETCHED_LOGITS, context->logits, context->logits_stride,
-                 (size_t)context->program->spec->n_vocab, context->host_logits, view);
+                 (size_t)context->program->n_logits, context->host_logits, view);
 }
 
 status cuda_hidden(struct backend_context *context, int64_t row, const float **view) {

@@ -105,9 +105,11 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
     if (rest) clocks += wave_clocks(device, trial, rest);
     /* Weights come from memory once, and from L2 for every block of x. */
     const uint32_t n_experts = smaller(trial->problem->n_experts, trial->problem->n_x);
+    const uint32_t n_weights = n_experts                 ? n_experts
+                               : trial->problem->n_heads ? trial->problem->n_heads
+                                                         : 1;
     const double bytes = (double)trial->n_row_blocks * tile->unit_bytes *
-                         ceil_div(trial->problem->n_cols, LAYOUT_COLS) *
-                         (n_experts ? n_experts : 1);
+                         ceil_div(trial->problem->n_cols, LAYOUT_COLS) * n_weights;
     return larger(clocks, block_clocks + bytes / (memory_bytes * device->n_multiprocessors));
 }
 
@@ -189,11 +191,12 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
         trial.n_resident = blocks_that_fit(device, &trial.tile, gate);
         if (!trial.n_resident) continue;
         trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
-        trial.n_x_blocks = problem->n_experts
-                               ? gemm_groups_most(problem->n_x, problem->n_experts, trial.tile.n)
-                               : ceil_div(problem->n_x, trial.tile.n);
+        trial.n_x_blocks =
+            problem->n_experts
+                ? gemm_groups_most(problem->n_x, problem->n_experts, trial.tile.n)
+                : ceil_div(problem->n_x, trial.tile.n) * (problem->n_heads ? problem->n_heads : 1);
         const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
-        const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS &&
+        const bool idle = problem->n_x <= SELECT_APART_MAX_ROWS && !problem->n_heads &&
                           n_tiles < trial.n_resident * (uint32_t)device->n_multiprocessors;
         for (int apart = 0; apart <= (trial.n_splits > 1 && idle); apart++) {
             trial.apart = apart;

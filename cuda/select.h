@@ -33,6 +33,7 @@ struct gemm_problem {
     uint32_t n_cols;
     uint32_t n_x;       /* with experts: choices in all */
     uint32_t n_experts; /* 0: one weight for all rows; else each has such weights */
+    uint32_t n_heads;   /* 0: none; else each has such a weight, and n_x rows */
 };
 
 struct gemm_choice {
@@ -58,6 +59,7 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
 struct attention_problem {
     uint32_t kv_type; /* enum cuda_kv_type */
     uint32_t key_dim, value_dim, n_heads, n_kv_heads;
+    bool values_in_keys; /* a prefix of them */
 };
 struct attention_choice {
     struct launch_shape launch; /* any number of items: blocks take them in turn */

@@ -20,11 +20,10 @@ static uint32_t blocks_that_fit(const struct cuda_properties *device, uint32_t b
     return n < most_blocks ? (uint32_t)n : most_blocks;
 }
 
-/* Only latent attention has keys that wide, and there the values are a prefix of them. */
 static const struct attention_bucket *find_bucket(const struct attention_problem *problem) {
     if (problem->key_dim % 8 || problem->value_dim % 8) return NULL;
     return attention_bucket_find(problem->kv_type, problem->key_dim, problem->value_dim,
-                                 problem->key_dim > 256);
+                                 problem->values_in_keys);
 }
 
 static const char *kernel_name(uint32_t kv_type, const struct attention_bucket *bucket) {

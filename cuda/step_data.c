@@ -24,9 +24,11 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
     data->max_logit_rows = limits->max_logit_rows;
     data->n_groups = n_groups;
     data->token = place(&end, limits->max_rows, sizeof(int32_t));
+    data->token_type = place(&end, limits->max_rows, sizeof(uint8_t));
     data->position = place(&end, limits->max_rows, sizeof(int64_t));
     data->sequence = place(&end, limits->max_rows, sizeof(int32_t));
     data->logit_row = place(&end, limits->max_logit_rows, sizeof(int32_t));
+    data->key_counts = place(&end, limits->max_sequences, sizeof(int64_t));
     data->pages_at = place(&end, n_groups * limits->max_sequences, sizeof(uint32_t));
     for (int i = 0; i < data->n_attentions; i++)
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
@@ -48,17 +50,27 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
 static void write_rows(const struct step_data *data, const struct step *step, int64_t n_rows,
                        int64_t n_logit_rows, uint8_t *block) {
     int32_t *token = (int32_t *)(void *)(block + data->token);
+    uint8_t *token_type = block + data->token_type;
     int64_t *position = (int64_t *)(void *)(block + data->position);
+    int64_t *key_counts = (int64_t *)(void *)(block + data->key_counts);
     int32_t *sequence = (int32_t *)(void *)(block + data->sequence);
     int32_t *logit_row = (int32_t *)(void *)(block + data->logit_row);
     memcpy(token, step->tokens, (size_t)step->n_rows * sizeof *token);
-    for (int64_t s = 0; s < step->n_sequences; s++)
-        for (int64_t i = 0; i < step->sequences[s].n_rows; i++) {
-            position[step->sequences[s].first_row + i] = step->sequences[s].position + i;
-            sequence[step->sequences[s].first_row + i] = (int32_t)s;
+    if (step->token_types)
+        memcpy(token_type, step->token_types, (size_t)step->n_rows);
+    else
+        memset(token_type, 0, (size_t)step->n_rows);
+    for (int64_t s = 0; s < step->n_sequences; s++) {
+        const struct step_sequence *of = &step->sequences[s];
+        key_counts[s] = of->position + of->n_rows;
+        for (int64_t i = 0; i < of->n_rows; i++) {
+            position[of->first_row + i] = of->position + i;
+            sequence[of->first_row + i] = (int32_t)s;
         }
+    }
     for (int64_t row = step->n_rows; row < n_rows; row++) {
         token[row] = 0;
+        token_type[row] = 0;
         position[row] = 0;
         sequence[row] = -1;
     }

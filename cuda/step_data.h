@@ -20,7 +20,8 @@ struct step_data {
     int64_t max_rows, max_sequences, max_logit_rows;
     int n_groups, n_attentions;
     struct step_attention *attentions; /* [n_attentions] */
-    size_t token, position, sequence, logit_row;
+    size_t token, token_type, position, sequence, logit_row;
+    size_t key_counts;  /* [max_sequences] of int64_t */
     size_t pages_at;    /* [n_groups][max_sequences] of uint32_t */
     size_t fixed_bytes; /* up to here */
     size_t samples;     /* [max_sequences] struct sample_row */

@@ -39,15 +39,21 @@ static size_t row_tiles(const struct cuda_weight *weight) {
 /* Shape of a slot's weight, and its bytes in the arena. */
 static status describe(const struct weight_slot *slot, struct cuda_weight *weight, size_t *bytes) {
     const struct tensor *tensor = slot->tensor;
-    *weight = (struct cuda_weight){
-        .type = tensor->type, .n_cols = (size_t)tensor->dims[0], .n_rows = (size_t)tensor->dims[1]};
+    *weight = (struct cuda_weight){.type = tensor->type,
+                                   .n_cols = (size_t)tensor->dims[0],
+                                   .n_rows = (size_t)tensor->dims[1],
+                                   .n_experts = (size_t)tensor->dims[2]};
     bool over;
+    *bytes = 0;
     if (slot->vector) {
-        over = mul_overflows(weight->n_cols, sizeof(float), bytes);
+        over = mul_overflows(weight->n_cols, weight->n_rows, &weight->n_cols) ||
+               mul_overflows(weight->n_cols, sizeof(float), bytes);
     } else {
         weight->padded_cols = weight_layout_padded_cols(weight->n_cols);
-        over = mul_overflows(row_tiles(weight),
-                             weight_layout_tile_bytes(weight->type, weight->n_cols), bytes);
+        over =
+            mul_overflows(row_tiles(weight), weight_layout_tile_bytes(weight->type, weight->n_cols),
+                          &weight->expert_bytes) ||
+            mul_overflows(weight->n_experts, weight->expert_bytes, bytes);
     }
     if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
         *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
@@ -138,9 +144,9 @@ static status next_piece(struct loader *loader, struct piece **piece) {
     return OK;
 }
 
-/* n row tiles from `tile` on, of file rows that begin at data. */
-static status send_tiles(struct loader *loader, const struct cuda_weight *weight, size_t tile,
-                         size_t n, const uint8_t *data, size_t row_bytes) {
+/* n row tiles of an expert from `tile` on, of file rows that begin at data. */
+static status send_tiles(struct loader *loader, const struct cuda_weight *weight, size_t expert,
+                         size_t tile, size_t n, const uint8_t *data, size_t row_bytes) {
     size_t tile_bytes = weight_layout_tile_bytes(weight->type, weight->n_cols);
     struct piece *piece;
     TRY(next_piece(loader, &piece));
@@ -150,13 +156,13 @@ static status send_tiles(struct loader *loader, const struct cuda_weight *weight
                            rows < LAYOUT_ROWS ? rows : LAYOUT_ROWS, weight->n_cols,
                            piece->packed + i * tile_bytes);
     }
-    TRY(device_upload(loader->device, loader->stream, (uint8_t *)weight->tiles + tile * tile_bytes,
-                      piece->packed, n * tile_bytes));
+    uint8_t *to = (uint8_t *)weight->tiles + expert * weight->expert_bytes + tile * tile_bytes;
+    TRY(device_upload(loader->device, loader->stream, to, piece->packed, n * tile_bytes));
     piece->used = true;
     return device_event_record(loader->device, loader->stream, piece->copied);
 }
 
-static status load_matrix(struct loader *loader, const struct tensor *tensor,
+static status load_expert(struct loader *loader, const struct tensor *tensor, size_t expert,
                           const struct cuda_weight *weight) {
     size_t row_bytes = weight_type_row_bytes(weight->type, weight->n_cols);
     size_t n_tiles = row_tiles(weight);
@@ -165,13 +171,20 @@ static status load_matrix(struct loader *loader, const struct tensor *tensor,
         size_t n = n_tiles - tile < most ? n_tiles - tile : most;
         size_t first = tile * LAYOUT_ROWS, rows = n * LAYOUT_ROWS;
         if (rows > weight->n_rows - first) rows = weight->n_rows - first;
-        size_t offset = first * row_bytes, bytes = rows * row_bytes;
+        size_t offset = (expert * weight->n_rows + first) * row_bytes, bytes = rows * row_bytes;
         const void *data;
         TRY(checkpoint_data(loader->checkpoint, tensor, offset, bytes, loader->scratch, &data));
-        TRY(send_tiles(loader, weight, tile, n, data, row_bytes));
+        TRY(send_tiles(loader, weight, expert, tile, n, data, row_bytes));
         checkpoint_drop(loader->checkpoint, tensor, offset, bytes);
         TRY(report(loader, bytes));
     }
+    return OK;
+}
+
+static status load_matrix(struct loader *loader, const struct tensor *tensor,
+                          const struct cuda_weight *weight) {
+    for (size_t expert = 0; expert < weight->n_experts; expert++)
+        TRY(load_expert(loader, tensor, expert, weight));
     return OK;
 }
 
@@ -201,7 +214,8 @@ static void measure(struct loader *loader, const struct spec *spec) {
             rows = n * LAYOUT_ROWS;
             if (rows > (size_t)slot->tensor->dims[1]) rows = (size_t)slot->tensor->dims[1];
         }
-        size_t bytes = rows * weight_type_row_bytes(slot->tensor->type, n_cols);
+        size_t bytes = slot->vector ? (size_t)slot->tensor->bytes
+                                    : rows * weight_type_row_bytes(slot->tensor->type, n_cols);
         if (packed > loader->piece_bytes) loader->piece_bytes = packed;
         if (bytes > loader->scratch_bytes) loader->scratch_bytes = bytes;
         loader->total += slot->tensor->bytes;

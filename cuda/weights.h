@@ -7,11 +7,13 @@
 
 struct cuda_weight {
     enum weight_type type; /* of the file */
+    size_t n_experts;      /* matrices of that shape, 1 of a weight that isn't experts' */
     size_t n_rows, n_cols;
-    size_t padded_cols; /* of a matrix: columns that its tiles have */
-    void *tiles;        /* of a matrix, on the device: ceil(n_rows / LAYOUT_ROWS) row tiles */
-    float *vector;      /* of a vector, on the device: f32 [n_cols] */
-    float *host_vector; /* the same in host memory */
+    size_t expert_bytes; /* from one of these matrices to the next */
+    size_t padded_cols;  /* of a matrix: columns that its tiles have */
+    void *tiles;         /* of matrices, on the device: ceil(n_rows / LAYOUT_ROWS) row tiles each */
+    float *vector;       /* of a vector, on the device: f32 [n_cols] */
+    float *host_vector;  /* the same in host memory */
 };
 
 struct backend_model {

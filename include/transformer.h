@@ -241,6 +241,10 @@ typedef struct transformer_model_details {
     uint64_t host_bytes;             /* taken from the allocator now */
     uint32_t has_tokenizer;          /* 0 or 1 */
     int32_t device;
+    int64_t
+        n_token_types; /* types that a token may have, at least 1; see transformer_append_options */
+    uint32_t has_logits; /* 0 or 1: an encoder has none */
+    uint32_t reserved;
 } transformer_model_details;
 
 TRANSFORMER_API transformer_status transformer_model_info(const transformer_model *model,
@@ -350,11 +354,11 @@ typedef struct transformer_context_options {
     int64_t
         max_sequence_tokens; /* longest sequence; 0: the model's context length, at most 4,096 */
     int64_t kv_tokens;     /* positions in the KV cache, shared by all sequences, in pages of 64; 0:
-                              max_sequence_tokens */
+                              max_sequence_tokens, or what a step of an encoder needs */
     int64_t max_sequences; /* sequences alive at once; 0: 8 */
-    int64_t
-        max_step_tokens;    /* rows of one decode step, longer prompts take several steps; 0: 512 */
-    int64_t max_logit_rows; /* rows of logits one step can keep; 0: max_sequences */
+    int64_t max_step_tokens; /* rows of one decode step, longer prompts take several steps; 0: 512,
+                                or max_sequence_tokens of an encoder if that is more */
+    int64_t max_logit_rows;  /* rows of logits one step can keep; 0: max_sequences */
     const transformer_allocator *allocator; /* NULL: the model's */
     const transformer_executor *executor;   /* NULL: threads of the context's own; copied */
     transformer_log_function log;           /* NULL: no log */
@@ -488,15 +492,20 @@ typedef struct transformer_append_options {
     uint64_t struct_size;
     const uint8_t
         *keep; /* NULL, or [count]: nonzero keeps that position's logits, whatever `logits` says */
-    uint32_t logits; /* TRANSFORMER_LOGITS_...: of the last of these tokens, none, or all */
-    uint32_t reserved;
+    uint32_t logits;     /* TRANSFORMER_LOGITS_...: of the last of these tokens, none, or all */
+    uint32_t token_type; /* of these tokens, where the model has types (BERT's segments); else 0 */
 } transformer_append_options;
 
 /* Queues tokens after those the sequence has. Nothing is computed until transformer_decode.
  * tokens  [count], ids in 0 ... n_vocab-1; copied.
- * INVALID_ARGUMENT  an id is out of range; the message gives its index.
- * LIMIT             the sequence would pass max_sequence_tokens. In both cases nothing is queued.
- */
+ *
+ * Where tokens see those behind them (an encoder), a sequence is computed in one step: all its
+ * tokens become pending again with every append, and its keys and values are given back once they
+ * are computed.
+ *
+ * INVALID_ARGUMENT  an id is out of range, the message gives its index; or the token type.
+ * LIMIT             the sequence would pass max_sequence_tokens; an encoder's: max_step_tokens, or
+ * max_logit_rows with what is to be kept of it. In all cases nothing is queued. */
 TRANSFORMER_API transformer_status
 transformer_sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
                             const transformer_append_options *options);
@@ -514,10 +523,10 @@ TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
 
-/* Keeps the first n tokens, computed or pending; the rest is forgotten. Where n reaches back behind
- * a sliding window whose KV was given up, the tokens that stay are pending again (to the same
- * bits), and which of their logits to keep is forgotten.
- * INVALID_ARGUMENT  n is negative or over the length. */
+/* Keeps the first n tokens, computed or pending; the rest is forgotten. An encoder's tokens are
+ * then pending again. Where n reaches back behind a sliding window whose KV was given up, the
+ * tokens that stay are pending again (to the same bits), and which of their logits to keep is
+ * forgotten. INVALID_ARGUMENT  n is negative or over the length. */
 TRANSFORMER_API transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
                                                                  int64_t n);
 
@@ -557,7 +566,8 @@ TRANSFORMER_API transformer_status transformer_decode(transformer_context *conte
 
 /* The logits [count] that follow `position` (0 is the sequence's first token, -1 its last), if the
  * last decode that ran rows computed and kept them. Owned by the context; valid until its next
- * decode, or until the sequence is truncated or destroyed. NOT_FOUND  they were not kept. */
+ * decode, or until the sequence is truncated or destroyed. NOT_FOUND  they were not kept.
+ * UNSUPPORTED  the model gives none. */
 TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
                                                                int64_t position, const float **row,
                                                                int64_t *count);

@@ -46,7 +46,8 @@ struct step_sample {
 
 struct step {
     int64_t n_rows, n_sequences, n_logit_rows, n_samples;
-    const int32_t *tokens; /* [n_rows] */
+    const int32_t *tokens;      /* [n_rows] */
+    const uint8_t *token_types; /* [n_rows]; NULL: all 0 */
     const struct step_sequence *sequences;
     const int32_t
         *logit_rows; /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */

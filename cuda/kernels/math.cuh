@@ -135,6 +135,14 @@ DEVICE float activation_apply(uint32_t kind, float x) {
     }
 }
 
+/* act(gate) * up, or what takes both. */
+DEVICE float gate_apply(uint32_t kind, float gate, float up) {
+    if (kind != KIND_ACTIVATION_SWIGLU_CLAMPED) return activation_apply(kind, gate) * up;
+    float g = gate > 7.0f ? 7.0f : gate;
+    float u = up > 7.0f ? 7.0f : up < -7.0f ? -7.0f : up;
+    return g / (1.0f + exp_f32(-1.702f * g)) * (u + 1.0f);
+}
+
 DEVICE float softcap_f32(float x, float cap) {
     return cap * tanh_f32(x / cap);
 }

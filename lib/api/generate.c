@@ -58,6 +58,9 @@ static status tokenize_prompt(struct run *run) {
                                 &run->n_tokens);
 }
 
+/* The logits of the last token are kept. */
+static const transformer_append_options of_last = {.struct_size = sizeof of_last};
+
 static status begin(struct run *run) {
     transformer_model *model = run->context->model;
     TRY(tokenize_prompt(run));
@@ -67,8 +70,7 @@ static status begin(struct run *run) {
         TRY(transformer_text_stream_create(model, NULL, &run->stream));
     TRY(sequence_create(run->context, NULL, 0, &run->sequence));
     run->result.n_prompt_tokens = run->n_tokens;
-    return sequence_append(run->sequence, run->tokens, run->n_tokens, TRANSFORMER_LOGITS_LAST,
-                           NULL);
+    return sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last);
 }
 
 /* Steps until this sequence has nothing pending; others of the context go along. */
@@ -119,7 +121,7 @@ static status next_token(struct run *run, int32_t *finish) {
     else if (run->sequence->n_tokens == run->context->limits.max_sequence_tokens)
         *finish = TRANSFORMER_FINISH_CONTEXT;
     else
-        return sequence_append(run->sequence, &token, 1, TRANSFORMER_LOGITS_LAST, NULL);
+        return sequence_append(run->sequence, &token, 1, &of_last);
     return OK;
 }
 

@@ -101,6 +101,8 @@ transformer_status transformer_model_info(const transformer_model *model,
         .host_bytes = atomic_load(&model->memory.bytes),
         .has_tokenizer = model->tokenizer != NULL,
         .device = model->device_number,
+        .n_token_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1,
+        .has_logits = spec->head.weight.tensor != NULL,
     };
     options_write(details, &ours, sizeof ours);
     return OK;

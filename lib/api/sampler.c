@@ -37,7 +37,8 @@ static status sample(transformer_sampler *sampler, transformer_sequence *sequenc
     status result = sequence_sample(sequence, sampler, &chosen);
     sampler_leave(sampler);
     TRY(result);
-    if (append) TRY(sequence_append(sequence, &chosen, 1, TRANSFORMER_LOGITS_LAST, NULL));
+    const transformer_append_options of_last = {.struct_size = sizeof of_last};
+    if (append) TRY(sequence_append(sequence, &chosen, 1, &of_last));
     *token = chosen;
     return OK;
 }

@@ -31,10 +31,9 @@ transformer_status transformer_sequence_append(transformer_sequence *sequence,
     TRY(OPTIONS_READ(append_options, options, &ours));
     if (ours.logits > TRANSFORMER_LOGITS_ALL)
         return fail(UNSUPPORTED, "logits %" PRIu32 " is not known", ours.logits);
-    TRY(options_check_reserved("transformer_append_options", ours.reserved));
     transformer_context *context = sequence->context;
     TRY(context_enter(context));
-    status result = sequence_append(sequence, tokens, count, ours.logits, ours.keep);
+    status result = sequence_append(sequence, tokens, count, &ours);
     context_leave(context);
     return result;
 }
@@ -98,11 +97,12 @@ static status view_row(transformer_sequence *sequence, int64_t position, bool hi
     transformer_context *context = sequence->context;
     TRY(context_enter(context));
     const transformer_model *model = context->model;
-    status result = sequence_logit_row(sequence, position, &index);
+    status result = hidden ? OK : model_check_logits(model);
+    if (result == OK) result = sequence_logit_row(sequence, position, &index);
     if (result == OK) {
         result = hidden ? model->backend->hidden(context->backend, index, row)
                         : model->backend->logits(context->backend, index, row);
-        if (result == OK) *count = hidden ? model->spec->n_embd : model->spec->n_vocab;
+        if (result == OK) *count = hidden ? model->spec->n_embd : context->program->n_logits;
     }
     context_leave(context);
     return result;

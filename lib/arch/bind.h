@@ -29,6 +29,9 @@ status bind_vector(struct binder *binder, enum bind_need need, const char *name,
 /* "stem.weight" [rows][cols] and, if it is there, "stem.bias" [rows]. */
 status bind_linear(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
                    int64_t rows, int64_t cols, struct linear_spec *linear);
+/* The same of experts: [n_experts][rows][cols], and [n_experts][rows] if it is there. */
+status bind_experts(struct binder *binder, enum bind_need need, const char *stem, int64_t layer,
+                    int64_t n_experts, int64_t rows, int64_t cols, struct linear_spec *linear);
 /* "stem.weight" [n] of an RMS norm. */
 status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
                      struct norm_spec *norm);
@@ -42,6 +45,21 @@ bool bind_has(const struct binder *binder, const char *stem, int64_t layer);
 enum { BIND_MOST_PARTS = 3 };
 status bind_linear_parts(struct binder *binder, const char *stem, int64_t layer, int n_parts,
                          const int64_t *rows, int64_t cols, struct linear_spec *const *linears);
+/* Two stacks of n_blocks matrices from "stem.weight" [n_blocks * (n_columns + n_rows)][cols]: of
+ * each block the first n_columns rows transposed, [cols][n_columns], and the n_rows after these. */
+status bind_blocks(struct binder *binder, const char *stem, int64_t layer, int64_t n_blocks,
+                   int64_t n_columns, int64_t n_rows, int64_t cols, struct linear_spec *transposed,
+                   struct linear_spec *rows);
+/* The same of experts: "stem.weight" [n_experts][sum][cols], "stem.bias" [n_experts][sum]. */
+status bind_experts_parts(struct binder *binder, const char *stem, int64_t layer, int64_t n_experts,
+                          int n_parts, const int64_t *rows, int64_t cols,
+                          struct linear_spec *const *linears);
+/* Columns of "stem.weight"; 0: there is none. */
+int64_t bind_cols(const struct binder *binder, const char *stem, int64_t layer);
+/* Whether any layer has "blk.N" with this end. */
+bool bind_has_layer(const struct binder *binder, const char *end);
+/* All tensors of a layer. */
+void bind_ignore_layer(struct binder *binder, int64_t layer);
 /* A tensor that may be in a file and means nothing to us. */
 void bind_ignore(struct binder *binder, const char *name, int64_t layer);
 

@@ -37,13 +37,10 @@ status cohere2_read(const struct keys *keys, struct binder *binder, struct spec 
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &eps));
     TRY(keys_i64(keys, "attention.sliding_window", 1, INT32_MAX, &window));
-    TRY(keys_must_be(keys, "attention.sliding_window_pattern", 4));
     for (int64_t i = 0; i < spec->n_layers; i++) {
         TRY(read_layer(keys, binder, spec, i, eps));
-        if ((i + 1) % 4 == 0)
-            spec->layers[i].attention.rope = -1;
-        else
-            spec->layers[i].attention.window = spec->kv_streams[i].window = window;
+        TRY(decoder_read_window(keys, i, 4, window, spec));
+        if (!spec->layers[i].attention.window) spec->layers[i].attention.rope = -1;
     }
     return read_rest(keys, binder, spec, eps);
 }

@@ -36,23 +36,24 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     TRY(MEMORY_TAKE_ARRAY(spec->memory, (size_t)n_ropes, "rope tables", &spec->ropes));
     spec->n_kv_streams = (int)spec->n_layers;
     spec->n_ropes = n_ropes;
-    for (int i = 0; i < n_ropes; i++) spec->ropes[i].freq_factors.id = -1;
+    for (int i = 0; i < n_ropes; i++)
+        spec->ropes[i].freq_factors.id = spec->ropes[i].long_factors.id = -1;
     /* Switches of kindred models under the same architecture name that change the arithmetic. */
     static const struct {
         const char *suffix;
         float neutral;
         unsigned unless;
-    } must_be[] = {{"expert_count", 0, 0},
+    } must_be[] = {{"expert_count", 0, READS_EXPERTS},
                    {"logit_scale", 1, READS_LOGIT_SCALE},
                    {"residual_scale", 1, READS_RESIDUAL_SCALE},
                    {"embedding_scale", 1, READS_EMBEDDING_SCALE},
-                   {"attention.causal", 1, 0},
+                   {"attention.causal", 1, READS_CAUSAL},
                    {"attention.clamp_kqv", 0, READS_CLAMP},
                    {"attention.max_alibi_bias", 0, READS_ALIBI},
                    {"attention.sliding_window", 0, READS_WINDOW},
                    {"attn_logit_softcapping", 0, READS_SOFTCAPS},
                    {"final_logit_softcapping", 0, READS_SOFTCAPS},
-                   {"rope.scaling.yarn_log_multiplier", 0, 0}};
+                   {"rope.scaling.yarn_log_multiplier", 0, READS_YARN_LOG}};
     for (size_t i = 0; i < sizeof must_be / sizeof *must_be; i++)
         if (!(keys->switches & must_be[i].unless))
             TRY(keys_must_be(keys, must_be[i].suffix, must_be[i].neutral));
@@ -99,27 +100,42 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
                     file, keys->prefix, spec->n_embd, a->n_heads);
     int64_t value_length = a->head_dim;
     TRY(keys_i64_or(keys, "attention.value_length", 1, MAX_WIDTH, &value_length));
-    if (value_length != a->head_dim)
-        return fail(UNSUPPORTED,
-                    "%s: '%s.attention.value_length' is %" PRId64 ", keys have %" PRId64, file,
-                    keys->prefix, value_length, a->head_dim);
-    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM)
+    if (a->head_dim < 1 || a->head_dim > MAX_HEAD_DIM || value_length > MAX_HEAD_DIM)
         return fail(FORMAT,
-                    "%s: '%s.attention.key_length': a head has %" PRId64 " dims, must be 1 to %d",
-                    file, keys->prefix, a->head_dim, MAX_HEAD_DIM);
+                    "%s: '%s.attention.key_length', value_length: a head has %" PRId64
+                    " and %" PRId64 " dims, must be 1 to %d",
+                    file, keys->prefix, a->head_dim, value_length, MAX_HEAD_DIM);
+    a->value_dim = value_length;
 
     a->scale = 1.0f / sqrtf((float)a->head_dim);
     TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &a->scale));
     a->rope = 0;
     a->kv_stream = (int)layer;
     spec->kv_streams[layer] = (struct kv_stream_spec){
-        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = a->head_dim};
+        .n_heads = a->n_kv_heads, .key_dim = a->head_dim, .value_dim = value_length};
     return OK;
+}
+
+status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
+                           struct spec *spec) {
+    static const char *const suffix = "attention.sliding_window_pattern";
+    TRY(keys_i64_of_layer(keys, suffix, layer, 0, INT32_MAX, &pattern));
+    bool slides =
+        keys_is_array(keys, suffix) ? pattern != 0 : pattern == 0 || (layer + 1) % pattern != 0;
+    spec->layers[layer].attention.window = spec->kv_streams[layer].window = slides ? window : 0;
+    return OK;
+}
+
+status decoder_check_window(const struct keys *keys) {
+    if (keys_is_array(keys, "attention.sliding_window_pattern")) return OK;
+    return keys_must_be(keys, "attention.sliding_window", 0);
 }
 
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec,
                                    int64_t layer) {
-    if (spec->layers[layer].attention.head_dim == spec->layers[0].attention.head_dim) return OK;
+    const struct attention_spec *a = &spec->layers[layer].attention,
+                                *first = &spec->layers[0].attention;
+    if (a->head_dim == first->head_dim && a->value_dim == first->value_dim) return OK;
     return fail(UNSUPPORTED, "%s: '%s.attention.head_count' gives layers different head sizes",
                 checkpoint_name(keys->file), keys->prefix);
 }
@@ -141,26 +157,50 @@ static status read_scaling(const struct keys *keys, const struct spec *spec,
         rope->factor = 1.0f;
         return OK;
     }
+    int64_t original = spec->context_length;
+    float attention = 1.0f;
+    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
+    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &attention));
+    rope->original_context = (float)original;
+    if (keys_text_is(type, "longrope")) { /* the rest is in decoder_bind_rope_factors */
+        rope->factor = 1.0f;
+        return OK;
+    }
+    if (keys_text_is(type, "dynamic")) {
+        rope->scaling = ROPE_SCALING_DYNAMIC;
+        return OK;
+    }
     if (!keys_text_is(type, "yarn"))
         return fail(UNSUPPORTED, "%s: '%s.rope.scaling.type' is '%.*s'",
                     checkpoint_name(keys->file), keys->prefix, (int)type.length, type.data);
 
-    int64_t original = spec->context_length;
-    float attention = 1.0f;
+    bool truncate = !rope->exact_range; /* as the family has it */
     rope->scaling = ROPE_SCALING_YARN;
     rope->beta_fast = 32.0f;
     rope->beta_slow = 1.0f;
-    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
-    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &attention));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_attn_factor", 1e-3f, 1e3f, &attention));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_fast", 1e-3f, 1e6f, &rope->beta_fast));
     TRY(keys_f32_or(keys, "rope.scaling.yarn_beta_slow", 1e-3f, 1e6f, &rope->beta_slow));
+    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate)); /* not one of llama.cpp's */
     TRY(keys_must_be(keys, "rope.scaling.yarn_ext_factor", 1));
-    rope->original_context = (float)original;
+    TRY(keys_bool_or(keys, "rope.scaling.yarn_truncate", &truncate));
+    rope->exact_range = !truncate;
     rope->attention_factor = attention;
     if (rope->factor > 1.0f) /* arXiv:2309.00071, equation 22 */
         rope->attention_factor *= 0.1f * logf(rope->factor) + 1.0f;
     return OK;
+}
+
+/* The family's own, unless the file says otherwise: converters to GGUF permute the rows of some
+ * families, Hugging Face's own files come with a key that says that theirs are not. */
+static status read_pairing(const struct keys *keys, enum rope_pairing *pairing) {
+    struct text text = {"", 0};
+    TRY(keys_text_or(keys, "rope.pairing", &text));
+    if (text.length == 0) return OK;
+    *pairing = keys_text_is(text, "halves") ? ROPE_HALVES : ROPE_ADJACENT;
+    if (*pairing == ROPE_HALVES || keys_text_is(text, "adjacent")) return OK;
+    return fail(UNSUPPORTED, "%s: '%s.rope.pairing' is '%.*s'", checkpoint_name(keys->file),
+                keys->prefix, (int)text.length, text.data);
 }
 
 status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
@@ -168,6 +208,7 @@ status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64
     rope->n_dims = head_dim;
     rope->theta = theta_default;
     rope->pairing = pairing;
+    TRY(read_pairing(keys, &rope->pairing));
     TRY(keys_i64_or(keys, "rope.dimension_count", 2, head_dim, &rope->n_dims));
     if (rope->n_dims % 2)
         return fail(FORMAT, "%s: '%s.rope.dimension_count' is %" PRId64 ", must be even",
@@ -176,19 +217,42 @@ status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64
     return read_scaling(keys, spec, rope);
 }
 
+status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
+                                 struct rope_spec *rope) {
+    int64_t n = rope->n_dims / 2;
+    TRY(bind_vector(binder, BIND_OPTIONAL, "rope_freqs.weight", 0, n, &rope->freq_factors));
+    if (!bind_has(binder, "rope_factors_long", 0)) return OK;
+    if (rope->freq_factors.tensor || rope->scaling != ROPE_SCALING_NONE)
+        return fail(UNSUPPORTED, "%s: tensor 'rope_factors_long.weight' beside another scaling",
+                    checkpoint_name(keys->file));
+    int64_t original = (int64_t)rope->original_context;
+    TRY(keys_i64_or(keys, "rope.scaling.original_context_length", 1, MAX_CONTEXT, &original));
+    if (original < 1)
+        return fail(FORMAT, "%s: '%s.rope.scaling.original_context_length' is missing",
+                    checkpoint_name(keys->file), keys->prefix);
+    rope->scaling = ROPE_SCALING_LONGROPE;
+    rope->original_context = (float)original;
+    TRY(keys_f32_or(keys, "rope.scaling.attn_factor", 1e-3f, 1e3f, &rope->attention_factor));
+    TRY(bind_vector(binder, BIND_REQUIRED, "rope_factors_long.weight", 0, n, &rope->long_factors));
+    return bind_vector(binder, BIND_REQUIRED, "rope_factors_short.weight", 0, n,
+                       &rope->freq_factors);
+}
+
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention) {
     struct attention_spec *a = attention;
-    int64_t q = a->n_heads * a->head_dim, kv = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t q = a->n_heads * a->head_dim, k = a->n_kv_heads * a->head_dim, n = spec->n_embd;
+    int64_t value_dim = attention_value_dim(a), v = a->n_kv_heads * value_dim;
     if (bind_has(binder, "blk.%d.attn_qkv", layer)) {
-        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, kv, kv}, n,
+        TRY(bind_linear_parts(binder, "blk.%d.attn_qkv", layer, 3, (int64_t[]){q, k, v}, n,
                               (struct linear_spec *[]){&a->q, &a->k, &a->v}));
     } else {
         TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_q", layer, q, n, &a->q));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, kv, n, &a->k));
-        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, kv, n, &a->v));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_k", layer, k, n, &a->k));
+        TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_v", layer, v, n, &a->v));
     }
-    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n, q, &a->out);
+    return bind_linear(binder, BIND_REQUIRED, "blk.%d.attn_output", layer, n,
+                       a->n_heads * value_dim, &a->out);
 }
 
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
@@ -199,20 +263,41 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
     return decoder_bind_attention(binder, spec, layer, attention);
 }
 
-static status read_ffn_length(const struct keys *keys, int64_t layer, int64_t *n_ff) {
+status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
+                               int64_t *n_ff) {
     *n_ff = 0;
-    TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, n_ff));
+    TRY(keys_i64_of_layer(keys, suffix, layer, 1, MAX_WIDTH * 8, n_ff));
+    if (!*n_ff) TRY(keys_i64_of_layer(keys, "feed_forward_length", layer, 1, MAX_WIDTH * 8, n_ff));
     if (*n_ff) return OK;
     return fail(FORMAT, "%s: '%s.feed_forward_length' is missing", checkpoint_name(keys->file),
                 keys->prefix);
+}
+
+/* The family's own, unless the file says otherwise. */
+status decoder_read_activation(const struct keys *keys, enum activation *activation) {
+    static const char *const names[] = {[ACTIVATION_SILU] = "silu",
+                                        [ACTIVATION_GELU_TANH] = "gelu_tanh",
+                                        [ACTIVATION_GELU] = "gelu",
+                                        [ACTIVATION_RELU] = "relu"};
+    struct text text = {"", 0};
+    TRY(keys_text_or(keys, "activation", &text));
+    if (text.length == 0) return OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (!names[i] || !keys_text_is(text, names[i])) continue;
+        *activation = (enum activation)i;
+        return OK;
+    }
+    return fail(UNSUPPORTED, "%s: '%s.activation' is '%.*s'", checkpoint_name(keys->file),
+                keys->prefix, (int)text.length, text.data);
 }
 
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
-    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
+    TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gate.weight.id = ffn->gate.bias.id = -1;
     TRY(bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_up", layer, ffn->n_ff, n, &ffn->up));
     return bind_linear(binder, BIND_REQUIRED, "blk.%d.ffn_down", layer, n, ffn->n_ff, &ffn->down);
@@ -221,8 +306,9 @@ status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
                         int64_t layer, enum activation activation, struct ffn_spec *ffn) {
     int64_t n = spec->n_embd;
-    TRY(read_ffn_length(keys, layer, &ffn->n_ff));
+    TRY(decoder_read_ffn_length(keys, layer, "feed_forward_length", &ffn->n_ff));
     ffn->activation = activation;
+    TRY(decoder_read_activation(keys, &ffn->activation));
     ffn->gated = true;
     if (!bind_has(binder, "blk.%d.ffn_gate", layer)) {
         TRY(bind_linear_parts(binder, "blk.%d.ffn_up", layer, 2, (int64_t[]){ffn->n_ff, ffn->n_ff},

@@ -4,15 +4,20 @@
 
 status falcon_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
     float eps;
+    bool parallel = true;
     TRY(decoder_read_model(keys, binder, 1, spec));
+    TRY(keys_bool_or(keys, "use_parallel_residual", &parallel));
+    TRY(keys_must_be(keys, "attention.max_alibi_bias", 0));
     TRY(keys_f32(keys, "attention.layer_norm_epsilon", 1e-30f, 1.0f, &eps));
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];
-        layer->residual = RESIDUAL_PARALLEL;
+        layer->residual = parallel ? RESIDUAL_PARALLEL : RESIDUAL_SEQUENTIAL;
         TRY(decoder_read_attention(keys, binder, spec, i));
         TRY(decoder_bind_plain_ffn(keys, binder, spec, i, ACTIVATION_GELU, &layer->ffn));
-        TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps, &layer->ffn_norm));
-        layer->attention_norm = layer->ffn_norm;
+        TRY(bind_norm_layer(binder, parallel ? "blk.%d.attn_norm" : "blk.%d.ffn_norm", i,
+                            spec->n_embd, eps, &layer->ffn_norm));
+        TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
+                            &layer->attention_norm));
         if (bind_has(binder, "blk.%d.attn_norm_2", i))
             TRY(bind_norm_layer(binder, "blk.%d.attn_norm_2", i, spec->n_embd, eps,
                                 &layer->attention_norm));

@@ -1,8 +1,8 @@
 /* The table of families, a line each: general.architecture, the function that reads it, and which
  * keys of enum family_switch it reads. It is included where FAMILY is defined. */
-FAMILY("llama", llama_read, READS_WINDOW)
-FAMILY("qwen2", qwen2_read, 0) /* slides only from a layer on that files don't name */
-FAMILY("qwen3", qwen3_read, 0)
+FAMILY("llama", llama_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("qwen2", qwen2_read, READS_WINDOW)
+FAMILY("qwen3", qwen3_read, READS_WINDOW)
 FAMILY("gemma", gemma_read, 0)
 FAMILY("gemma2", gemma2_read, READS_WINDOW | READS_SOFTCAPS)
 FAMILY("gemma3", gemma3_read, READS_WINDOW | READS_SOFTCAPS)
@@ -15,14 +15,29 @@ FAMILY("gpt2", gpt2_read, 0)
 FAMILY("gptneox", gptneox_read, 0)
 FAMILY("phi2", phi2_read, 0)
 FAMILY("stablelm", stablelm_read, 0)
-FAMILY("falcon", falcon_read, 0)
+FAMILY("falcon", falcon_read, READS_ALIBI)
 FAMILY("command-r", command_r_read, READS_LOGIT_SCALE)
 FAMILY("cohere2", cohere2_read, READS_LOGIT_SCALE | READS_WINDOW)
 FAMILY("glm4", glm4_read, 0)
 FAMILY("bloom", bloom_read, 0)
 FAMILY("mpt", mpt_read, READS_ALIBI | READS_CLAMP)
 FAMILY("gptj", gptj_read, 0)
-FAMILY("smollm3", smollm3_read, 0)
+FAMILY("smollm3", smollm3_read, READS_WINDOW)
 FAMILY("starcoder", gpt2_read, 0) /* with one KV head */
 FAMILY("ernie4_5", llama_read, 0)
 FAMILY("seed_oss", seed_oss_read, 0)
+FAMILY("deepseek2", deepseek2_read, READS_YARN_LOG | READS_EXPERTS)
+FAMILY("chatglm", chatglm_read, 0)
+FAMILY("gpt_neo", gpt_neo_read, READS_WINDOW)
+FAMILY("hyperclovax", hyperclovax_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE)
+FAMILY("bert", bert_read, READS_CAUSAL)
+FAMILY("qwen2moe", qwen2moe_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("qwen3moe", qwen3_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("ernie4_5-moe", llama_read, READS_EXPERTS)
+FAMILY("gpt-oss", gpt_oss_read, READS_WINDOW | READS_EXPERTS)
+FAMILY("olmoe", olmoe_read, READS_EXPERTS)
+FAMILY("granitemoe", granite_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_EXPERTS)
+FAMILY("minicpm3", minicpm3_read,
+       READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_YARN_LOG)

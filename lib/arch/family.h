@@ -16,6 +16,9 @@ enum family_switch {
     READS_ALIBI = 1 << 4,
     READS_WINDOW = 1 << 5,
     READS_SOFTCAPS = 1 << 6,
+    READS_CAUSAL = 1 << 7,
+    READS_EXPERTS = 1 << 8,
+    READS_YARN_LOG = 1 << 16,
 };
 
 struct family {
@@ -42,11 +45,22 @@ status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t 
  * head_dim, scale, and the layer's KV stream. head_dim_default 0: n_embd / n_heads. */
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
                           int64_t head_dim_default, struct attention_spec *attention);
+/* attention.sliding_window_pattern: one layer in so many doesn't slide, 0: all slide, or an array
+ * tells for each whether it slides; `pattern` where the file doesn't say. Sets the layer's window,
+ * and its KV stream's, to `window` or 0. */
+status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
+                           struct spec *spec);
+/* UNSUPPORTED: a window without a pattern, of a family some of whose layers slide. */
+status decoder_check_window(const struct keys *keys);
 /* UNSUPPORTED: the head size of a layer, which decoder_read_heads has read, is not the first's. */
 status decoder_check_same_head_dim(const struct keys *keys, const struct spec *spec, int64_t layer);
-/* rope.* keys: n_dims, theta, scaling. */
+/* rope.* keys: n_dims, pairing, theta, scaling. */
 status decoder_read_rope(const struct keys *keys, const struct spec *spec, int64_t head_dim,
                          enum rope_pairing pairing, float theta_default, struct rope_spec *rope);
+/* rope_freqs, or rope_factors_long and rope_factors_short, where the file has them; of the first
+ * rope, after the family's reader (spec.c). */
+status decoder_bind_rope_factors(const struct keys *keys, struct binder *binder,
+                                 struct rope_spec *rope);
 /* The two of these and decoder_bind_attention, of a layer whose heads are those of the first. */
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
                               int64_t layer);
@@ -54,6 +68,11 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* `activation`, a name: *activation keeps its default where the key isn't there. */
+status decoder_read_activation(const struct keys *keys, enum activation *activation);
+/* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
+status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
+                               int64_t *n_ff);
 /* feed_forward_length and ffn_gate, ffn_up (or ffn_up that has both one after the other), ffn_down
  * of a layer. */
 status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const struct spec *spec,
@@ -62,5 +81,29 @@ status decoder_bind_ffn(const struct keys *keys, struct binder *binder, const st
 status decoder_bind_plain_ffn(const struct keys *keys, struct binder *binder,
                               const struct spec *spec, int64_t layer, enum activation activation,
                               struct ffn_spec *ffn);
+
+/* ---- latent.c ---- */
+
+/* Latent attention: kv_lora_rank, rope.dimension_count, key_length and value_length (those with
+ * _mla, where the others are of the latent vectors) set heads, scale and the layer's KV stream. */
+status latent_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                         struct attention_spec *attention);
+/* attn_q or attn_q_a, attn_q_a_norm and attn_q_b; attn_kv_a_mqa, attn_kv_a_norm; attn_k_b and
+ * attn_v_b or attn_kv_b, which has both; attn_output of a layer. */
+status latent_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
+                             float eps, struct attention_spec *attention);
+/* The rope of layers whose heads have been read. yarn_log_multiplier makes the scaling's factor one
+ * of the scores, of all layers. */
+status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pairing pairing,
+                        struct rope_spec *rope);
+
+/* ---- experts.c ---- */
+
+/* What a layer's FFN is, by its tensors: with ffn_gate_inp experts (expert_... keys; ffn_gate_exps,
+ * ffn_up_exps or both in ffn_gate_up_exps, ffn_down_exps; the shared expert ffn_..._shexp; all
+ * gated), else decoder_bind_ffn. The family has set what files needn't say: experts.routing,
+ * normalize, group_top (0: 2). */
+status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                    int64_t layer, enum activation activation, struct layer_spec *to);
 
 #endif

@@ -36,7 +36,7 @@ static status read_layer2(const struct keys *keys, struct binder *binder, struct
         attention->scale = 1.0f / sqrtf((float)(n / attention->n_heads));
     attention->softcap = 50.0f;
     TRY(keys_f32_or(keys, "attn_logit_softcapping", 0.0f, 1e6f, &attention->softcap));
-    attention->window = spec->kv_streams[i].window = i % 2 == 0 ? window : 0;
+    TRY(decoder_read_window(keys, i, 2, window, spec));
     TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_GELU_TANH, &layer->ffn));
     TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, n, eps, &layer->attention_norm));
     TRY(bind_norm_rms(binder, "blk.%d.post_attention_norm", i, n, eps,
@@ -51,7 +51,6 @@ status gemma2_read(const struct keys *keys, struct binder *binder, struct spec *
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
     TRY(keys_i64_or(keys, "attention.sliding_window", 0, INT32_MAX, &window));
-    TRY(keys_must_be(keys, "attention.sliding_window_pattern", 2));
     for (int64_t i = 0; i < spec->n_layers; i++)
         TRY(read_layer2(keys, binder, spec, i, eps, window));
     spec->embedding_scale = sqrtf((float)spec->n_embd);

@@ -20,8 +20,8 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
     TRY(keys_f32_or(keys, "attention.scale", 1e-6f, 1e6f, &stated));
     if (spec->n_layers == 62 && n % attention->n_heads == 0 && stated == 0.0f)
         attention->scale = 1.0f / sqrtf((float)(n / attention->n_heads));
-    attention->rope = window ? ROPE_LOCAL : ROPE_GLOBAL;
-    attention->window = spec->kv_streams[i].window = window;
+    TRY(decoder_read_window(keys, i, 6, window, spec));
+    attention->rope = attention->window ? ROPE_LOCAL : ROPE_GLOBAL;
     TRY(keys_f32_or(keys, "attn_logit_softcapping", 0.0f, 1e6f, &attention->softcap));
 
     TRY(decoder_bind_attention(binder, spec, i, attention));
@@ -36,18 +36,6 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
     return bind_norm_rms(binder, "blk.%d.post_ffw_norm", i, n, eps, &layer->post_ffn_norm);
 }
 
-/* One layer in `pattern` is global, or an array tells for each whether it slides. */
-static status layer_slides(const struct keys *keys, int64_t layer, bool *slides) {
-    static const char *const suffix = "attention.sliding_window_pattern";
-    int64_t value = 6;
-    TRY(keys_i64_of_layer(keys, suffix, layer, 0, INT32_MAX, &value));
-    if (keys_is_array(keys, suffix))
-        *slides = value != 0;
-    else
-        *slides = value == 0 || (layer + 1) % value != 0;
-    return OK;
-}
-
 status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
     float eps, local_theta = 10000.0f;
     int64_t window = 0;
@@ -55,9 +43,7 @@ status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
     TRY(keys_i64_or(keys, "attention.sliding_window", 0, INT32_MAX, &window)); /* 0: none slides */
     for (int64_t i = 0; i < spec->n_layers; i++) {
-        bool slides = false;
-        if (window) TRY(layer_slides(keys, i, &slides));
-        TRY(read_layer(keys, binder, spec, i, eps, slides ? window : 0));
+        TRY(read_layer(keys, binder, spec, i, eps, window));
     }
     struct rope_spec *global = &spec->ropes[ROPE_GLOBAL], *local = &spec->ropes[ROPE_LOCAL];
     int64_t head_dim = spec->layers[0].attention.head_dim;
@@ -68,7 +54,8 @@ status gemma3_read(const struct keys *keys, struct binder *binder, struct spec *
                                 .pairing = ROPE_HALVES,
                                 .factor = 1.0f,
                                 .attention_factor = 1.0f,
-                                .freq_factors.id = -1};
+                                .freq_factors.id = -1,
+                                .long_factors.id = -1};
     spec->embedding_scale = sqrtf((float)spec->n_embd);
     TRY(keys_f32_or(keys, "final_logit_softcapping", 0.0f, 1e6f, &spec->logit_softcap));
     return bind_norm_rms(binder, "output_norm", 0, spec->n_embd, eps, &spec->output_norm);

@@ -9,7 +9,8 @@ status granite_read(const struct keys *keys, struct binder *binder, struct spec 
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];
         TRY(decoder_read_attention(keys, binder, spec, i)); /* with attention.scale */
-        TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
+        layer->experts.normalize = true;
+        TRY(experts_bind(keys, binder, spec, i, ACTIVATION_SILU, layer));
         TRY(bind_norm_rms(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                           &layer->attention_norm));
         TRY(bind_norm_rms(binder, "blk.%d.ffn_norm", i, spec->n_embd, eps, &layer->ffn_norm));

@@ -17,6 +17,8 @@ static status read_family(const struct checkpoint *file, const struct family *fa
     spec->architecture = family->architecture;
     status result = bind_begin(spec->memory, file, spec, &binder);
     if (result == OK) result = family->read(&keys, &binder, spec);
+    if (result == OK && spec->n_ropes > 0)
+        result = decoder_bind_rope_factors(&keys, &binder, &spec->ropes[0]);
     if (result == OK) result = bind_check_all(&binder);
     bind_end(&binder);
     return result;
@@ -52,6 +54,10 @@ void spec_free(struct spec *spec) {
     memory_give(memory, spec->ropes);
     memory_give(memory, spec->weights);
     memory_give(memory, spec->views);
+    for (struct spec_slices *next; spec->slices; spec->slices = next) {
+        next = spec->slices->next;
+        memory_give(memory, spec->slices);
+    }
     memory_give(memory, spec);
 }
 

@@ -11,16 +11,30 @@ enum activation {
     ACTIVATION_SILU,
     ACTIVATION_GELU_TANH,
     ACTIVATION_GELU,
-    ACTIVATION_RELU
+    ACTIVATION_RELU,
+    ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
+                                 most 7, u to -7 ... 7 */
 };
-enum residual_kind { RESIDUAL_SEQUENTIAL, RESIDUAL_PARALLEL };
+enum residual_kind {
+    RESIDUAL_SEQUENTIAL, /* x += f(n(x)) */
+    RESIDUAL_PARALLEL,
+    RESIDUAL_POST_NORM /* x = n(x + f(x)), arXiv:1706.03762: the post norms are of the sum */
+};
 enum rope_pairing {
     ROPE_ADJACENT,
     ROPE_HALVES
 }; /* (2i, 2i+1) as in arXiv:2104.09864; (i, i + n/2) as in GPT-NeoX */
-enum rope_scaling { ROPE_SCALING_NONE, ROPE_SCALING_LINEAR, ROPE_SCALING_YARN };
+enum rope_scaling {
+    ROPE_SCALING_NONE,
+    ROPE_SCALING_LINEAR,
+    ROPE_SCALING_YARN,
+    ROPE_SCALING_DYNAMIC, /* the base grows with a context's longest sequence */
+    ROPE_SCALING_LONGROPE /* of contexts that have longer sequences than the original context:
+                             long_factors instead of freq_factors */
+};
 
-/* A weight matrix [rows][cols], y = W x: cols = dims[0]. tensor NULL: the model has none here. */
+/* A weight matrix [rows][cols], y = W x: cols = dims[0]; of experts [n_experts][rows][cols]. tensor
+ * NULL: the model has none here. */
 struct weight_ref {
     const struct tensor *tensor;
     int id; /* index of spec.weights, assigned by spec_bind; -1 none */
@@ -29,7 +43,7 @@ struct weight_ref {
 /* A tensor that the spec refers to. */
 struct weight_slot {
     const struct tensor *tensor;
-    bool vector; /* used as f32 [n]; else a matrix */
+    bool vector; /* used as f32 [n], whatever its shape; else a matrix, or one for each expert */
 };
 
 struct norm_spec {
@@ -44,38 +58,91 @@ struct linear_spec {
 };
 
 struct rope_spec {
-    int64_t n_dims; /* leading dims of a head that are rotated */
+    int64_t n_dims; /* of a head that are rotated */
     float theta;
     enum rope_pairing pairing;
     enum rope_scaling scaling;
-    float factor;                   /* linear, yarn: positions divided by it */
-    float original_context;         /* yarn */
+    float factor;                   /* linear, yarn: positions divided by it; dynamic */
+    float original_context;         /* yarn, dynamic, longrope */
     float beta_fast, beta_slow;     /* yarn, arXiv:2309.00071 */
+    bool exact_range;               /* yarn: the bounds of its ramp aren't rounded to whole dims */
     float attention_factor;         /* cos and sin are multiplied by it; 1 */
     struct weight_ref freq_factors; /* [n_dims / 2], each frequency is divided by its own (Llama 3's
                                        scaling, written by converters) */
+    struct weight_ref long_factors; /* likewise, longrope */
+};
+
+/* Multi-head latent attention (arXiv:2405.04434, section 2.1) in absorbed form: what the keys and
+ * values of all heads are made of is kept instead of them, one head that all queries share. Its key
+ * is a latent vector, normed, and the rotated dims after that; its value is the latent vector. A
+ * query's dims without rope are taken there by k_b, what attention gives comes back by v_b. */
+struct latent_spec {
+    int64_t rank;       /* of the latent vector; 0: attention is as usual */
+    int64_t q_head_dim; /* of a query as attention.q gives it: dims without rope, then rotated */
+    int64_t v_head_dim; /* of what attention.out takes */
+    struct linear_spec q_a;  /* attention.q is of q_a_norm(q_a x) where it is there, else of x */
+    struct linear_spec kv_a; /* [rank + rotated dims][n_embd] */
+    struct norm_spec q_a_norm, kv_a_norm;
+    struct linear_spec k_b; /* [n_heads][rank][q_head_dim - rotated dims] */
+    struct linear_spec v_b; /* [n_heads][v_head_dim][rank] */
 };
 
 struct attention_spec {
-    int64_t n_heads, n_kv_heads, head_dim; /* head_dim also of the values */
-    float scale;                           /* of q·k */
-    float softcap;                         /* 0: none */
-    float clamp;    /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
+    int64_t n_heads, n_kv_heads, head_dim;
+    int64_t value_dim;  /* of a value; 0: head_dim */
+    int64_t rope_first; /* dims of a head before those that are rotated */
+    float scale;        /* of q·k */
+    float softcap;      /* 0: none */
+    float clamp;        /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
     float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
                        two up to n_heads); 0: none */
     int64_t window; /* keys a query sees, itself included; 0: all before it */
-    int rope;       /* index of spec.ropes, -1 none */
-    int kv_stream;  /* index of spec.kv_streams */
+    bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
+                           than `window` positions away on either side. The KV stream has none. */
+    int rope;           /* index of spec.ropes, -1 none */
+    int kv_stream;      /* index of spec.kv_streams */
     struct linear_spec q, k, v, out;
     struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
     bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
+    struct latent_spec latent; /* of rank: n_kv_heads is 1, head_dim rank + rotated dims, value_dim
+                                  rank; k and v are not there */
+    struct weight_ref sinks;   /* [n_heads]: one more score of each query in its softmax, without a
+                                  value (arXiv:2309.17453) */
 };
 
+static inline int64_t attention_value_dim(const struct attention_spec *attention) {
+    return attention->value_dim ? attention->value_dim : attention->head_dim;
+}
+
 struct ffn_spec {
-    int64_t n_ff;
+    int64_t n_ff; /* 0: none, of a layer that has experts alone */
     enum activation activation;
     bool gated; /* act(gate x) * (up x), else act(up x) */
     struct linear_spec gate, up, down;
+};
+
+enum routing { ROUTING_SOFTMAX, ROUTING_SIGMOID };
+enum { EXPERTS_MAX = 1024, EXPERTS_MAX_GROUPS = 64 };
+
+/* Mixture of experts (arXiv:1701.06538): a row's scores of all experts are the softmax, or the
+ * sigmoids, of its router logits. The n_used experts of the greatest score (+ selection_bias) are
+ * chosen, of equal ones the lower index; what they give is weighed by their scores alone. The
+ * softmax of the chosen logits is `normalize` after the softmax of all. */
+struct experts_spec {
+    int64_t n_experts; /* 0: the layer has none */
+    int64_t n_used;
+    enum routing routing;
+    bool normalize; /* weights over their sum */
+    float scale;    /* of the weights, after that */
+    /* Only experts of the n_groups_used best groups of n_experts / n_groups consecutive ones are
+     * chosen: a group counts the sum of its group_top (1 or 2) best. n_groups 1: no limit. */
+    int64_t n_groups, n_groups_used, group_top;
+    struct linear_spec router;        /* weight [n_experts][n_embd] */
+    struct weight_ref selection_bias; /* [n_experts] */
+    struct ffn_spec ffn;              /* of each; biases [n_experts][rows] */
+    /* The layer's own ffn, if it has one, is the shared expert, which every row goes to. Times the
+     * sigmoid of this, weight [1][n_embd], if it is there. */
+    struct linear_spec shared_gate;
 };
 
 struct layer_spec {
@@ -84,12 +151,18 @@ struct layer_spec {
         post_ffn_norm; /* kind NONE: not there */
     struct attention_spec attention;
     struct ffn_spec ffn;
+    struct experts_spec experts;
 };
 
 /* One cache of keys and values. Layers may share one. */
 struct kv_stream_spec {
     int64_t n_heads, key_dim, value_dim; /* value_dim 0: the values are a prefix of the keys */
     int64_t window;                      /* positions that are still needed; 0: all */
+};
+
+struct spec_slices {
+    struct spec_slices *next;
+    struct tensor of[];
 };
 
 struct spec {
@@ -100,10 +173,12 @@ struct spec {
     float logit_scale;            /* before the softcap; 1: none */
     float logit_softcap;          /* 0: none */
     struct linear_spec embedding; /* weight [n_vocab][n_embd] */
-    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied */
+    struct linear_spec head; /* weight [n_vocab][n_embd]; the embedding's own where they are tied;
+                                none: the model gives no logits */
     struct weight_ref positions; /* [most position + position_offset][n_embd]: added to the
                                     embedding of a token at position p is row p + offset */
     int64_t position_offset;
+    struct weight_ref token_types; /* [n_token_types][n_embd]: the row of a token's type is added */
     struct norm_spec embedding_norm; /* of the embedding, kind NONE: none */
     struct norm_spec output_norm;
     struct layer_spec *layers; /* [n_layers] */
@@ -116,6 +191,7 @@ struct spec {
     int n_weights;
     struct tensor *views; /* [n_views] ranges of rows of tensors that hold several weights */
     int n_views;
+    struct spec_slices *slices; /* of views of experts' weights, a list */
     struct memory *memory;
 };
 

@@ -9,6 +9,10 @@ static uint8_t *page_of(const struct backend_context *context, int group, int64_
     return context->pools[group] + (size_t)page * context->program->kv.groups[group].page_bytes;
 }
 
+static int64_t smaller(int64_t a, int64_t b) {
+    return a < b ? a : b;
+}
+
 static void clamp(float most, size_t n, float *x) {
     for (size_t i = 0; i < n; i++) {
         if (x[i] > most) x[i] = most;
@@ -23,39 +27,67 @@ static void rotate(const struct worker *worker, const struct attention_spec *att
     if (norm->kind != NORM_NONE && !attention->norm_whole)
         linear_norm(worker, norm, x, (size_t)attention->head_dim, x);
     if (attention->rope < 0) return;
+    x += attention->rope_first;
     const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
     const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
     worker->kernels->rope(x, table, (size_t)rope->n_dims, rope->pairing);
 }
 
-void attend_store(const struct worker *worker, const struct op *op) {
+/* What a query has beside the latent dims, which are there already. */
+static void take_rotated_dims(const struct worker *worker, const struct op *op, int64_t row,
+                              int64_t head, float *q) {
+    const struct backend_context *context = worker->context;
+    const struct attention_spec *a = op->attention;
+    if (op->out[2] == REG_NONE) return;
+    int64_t n = a->head_dim - a->rope_first, from_head = a->latent.q_head_dim;
+    const float *from = execution_reg(context, op->out[2]) +
+                        row * context->program->regs[op->out[2]].width + head * from_head;
+    memcpy(q + a->rope_first, from + from_head - n, (size_t)n * sizeof *q);
+}
+
+/* A head's key and value of a row into its page. */
+static void store_head(const struct worker *worker, const struct op *op, int64_t row, int64_t head,
+                       const float *k) {
     const struct backend_context *context = worker->context;
     const struct attention_spec *a = op->attention;
     const struct kv_place *place = &context->program->kv.places[a->kv_stream];
-    size_t dim = (size_t)a->head_dim;
+    uint8_t *page = page_of(context, place->group, row) + (size_t)head * place->head_bytes;
+    size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
+    size_t value_dim = (size_t)attention_value_dim(a);
+    worker->kernels->kv_store_key(context->kv_type, k, (size_t)a->head_dim, slot,
+                                  page + place->k_offset);
+    if (op->out[1] == REG_NONE) return;
+    float *v = execution_reg(context, op->out[1]) + row * context->program->regs[op->out[1]].width +
+               head * (int64_t)value_dim;
+    if (a->clamp != 0.0f) clamp(a->clamp, value_dim, v);
+    worker->kernels->kv_store(context->kv_type, v, value_dim, slot, page + place->v_offset);
+}
+
+void attend_store(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct attention_spec *a = op->attention;
     int64_t heads = a->n_heads + a->n_kv_heads;
     int64_t q_width = context->program->regs[op->in].width;
-    int64_t kv_width = context->program->regs[op->out[0]].width;
+    int64_t k_width = context->program->regs[op->out[0]].width;
     struct range share = execution_share(worker, context->step->n_rows * heads);
     for (int64_t unit = share.begin; unit < share.end; unit++) {
         int64_t row = unit / heads, head = unit % heads;
         if (head < a->n_heads) {
             float *q = execution_reg(context, op->in) + row * q_width + head * a->head_dim;
+            take_rotated_dims(worker, op, row, head, q);
             rotate(worker, a, &a->q_norm, row, q);
             continue;
         }
         head -= a->n_heads;
-        float *k = execution_reg(context, op->out[0]) + row * kv_width + head * a->head_dim;
-        float *v = execution_reg(context, op->out[1]) + row * kv_width + head * a->head_dim;
+        float *k = execution_reg(context, op->out[0]) + row * k_width + head * a->head_dim;
         rotate(worker, a, &a->k_norm, row, k);
-        if (a->clamp != 0.0f) clamp(a->clamp, dim, v);
-        uint8_t *page = page_of(context, place->group, row);
-        size_t slot = (size_t)(context->position[row] % KV_PAGE_TOKENS);
-        uint8_t *k_head = page + place->k_offset + (size_t)head * place->head_bytes;
-        uint8_t *v_head = page + place->v_offset + (size_t)head * place->head_bytes;
-        worker->kernels->kv_store_key(context->kv_type, k, dim, slot, k_head);
-        worker->kernels->kv_store(context->kv_type, v, dim, slot, v_head);
+        store_head(worker, op, row, head, k);
     }
+}
+
+/* Keys of the sequence where a query sees those behind it; 0: it doesn't. */
+static int64_t keys_behind(const struct attention_spec *a, const struct step_sequence *sequence) {
+    return a->bidirectional ? sequence->position + sequence->n_rows : 0;
 }
 
 struct unit { /* rows of one sequence × some query heads of one KV head */
@@ -106,7 +138,9 @@ static bool walk_next(struct walk *walk, struct unit *unit) {
     int64_t position = sequence->position + walk->row, last = position + unit->n_rows - 1;
     int64_t first_key = a->window && position >= a->window ? position - a->window + 1 : 0;
     unit->first_split = first_key / ATTENTION_SPLIT;
-    unit->end_split = last / ATTENTION_SPLIT + 1;
+    int64_t n_keys = keys_behind(a, sequence), last_key = last;
+    if (n_keys) last_key = a->window ? smaller(last + a->window, n_keys) - 1 : n_keys - 1;
+    unit->end_split = last_key / ATTENTION_SPLIT + 1;
     walk->head += unit->n_heads;
     if (walk->head < a->n_heads) return true;
     walk->head = 0;
@@ -130,7 +164,10 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .n_rows = (size_t)unit->n_rows,
         .n_heads = (size_t)unit->n_heads,
         .head_dim = dim,
+        .value_dim = (size_t)attention_value_dim(a),
+        .values_in_keys = a->latent.rank != 0,
         .position = context->position[unit->first_row],
+        .n_keys = keys_behind(a, unit->sequence),
         .window = a->window,
         .scale = a->scale,
         .softcap = a->softcap,
@@ -145,13 +182,30 @@ static struct attention_task task_of(const struct worker *worker, const struct o
     };
 }
 
+/* A sink is a part of one key without a value, the last to be merged. */
+static void add_sinks(const struct worker *worker, const struct op *op, const struct unit *unit,
+                      float *total) {
+    const float *sinks = weights_vector(worker->context->model, &op->attention->sinks);
+    if (!sinks) return;
+    size_t dim = (size_t)attention_value_dim(op->attention), n_heads = (size_t)unit->n_heads;
+    size_t n_floats = ATTENTION_PART_FLOATS(dim);
+    float *part = worker->scratch->part;
+    memset(part, 0, n_floats * sizeof *part);
+    for (size_t query = 0; query < (size_t)unit->n_rows * n_heads; query++) {
+        part[0] = sinks[(size_t)unit->first_head + query % n_heads];
+        part[1] = 1.0f;
+        worker->kernels->attention_merge(1, dim, part, total + query * n_floats);
+    }
+}
+
 static void finish(const struct worker *worker, const struct op *op, const struct unit *unit,
-                   const float *total) {
+                   float *total) {
     const struct backend_context *context = worker->context;
-    size_t dim = (size_t)op->attention->head_dim, n_heads = (size_t)unit->n_heads;
+    size_t dim = (size_t)attention_value_dim(op->attention), n_heads = (size_t)unit->n_heads;
     size_t stride = (size_t)context->program->regs[op->out[0]].width;
     float *out = execution_reg(context, op->out[0]) + (size_t)unit->first_row * stride +
                  (size_t)unit->first_head * dim;
+    add_sinks(worker, op, unit, total);
     for (size_t query = 0; query < (size_t)unit->n_rows * n_heads; query++)
         worker->kernels->attention_finish(total + query * ATTENTION_PART_FLOATS(dim), dim,
                                           out + query / n_heads * stride + query % n_heads * dim);
@@ -164,7 +218,7 @@ static void attend_unit(const struct worker *worker, const struct op *op, const 
     worker->kernels->attention_split(&task, unit->first_split, total);
     for (int64_t split = unit->first_split + 1; split < unit->end_split; split++) {
         worker->kernels->attention_split(&task, split, part);
-        worker->kernels->attention_merge(n_queries, task.head_dim, part, total);
+        worker->kernels->attention_merge(n_queries, task.value_dim, part, total);
     }
     finish(worker, op, unit, total);
 }
@@ -183,7 +237,7 @@ struct extent {
 static void attend_by_splits(const struct worker *worker, const struct op *op, int64_t heads,
                              const struct extent *extent) {
     const struct backend_context *context = worker->context;
-    size_t dim = (size_t)op->attention->head_dim, floats = context->shared_part_floats;
+    size_t dim = (size_t)attention_value_dim(op->attention), floats = context->shared_part_floats;
     int64_t at_once = SHARED_PARTS / extent->n_units - 1;
     for (int64_t begin = extent->first_split; begin < extent->end_split; begin += at_once) {
         struct walk walk = walk_begin(worker, op->attention, heads);
@@ -258,7 +312,7 @@ static bool measure(const struct worker *worker, const struct attention_spec *a,
 void attend_run(const struct worker *worker, const struct op *op) {
     const struct attention_spec *a = op->attention;
     int64_t group = a->n_heads / a->n_kv_heads;
-    size_t query_floats = ATTENTION_PART_FLOATS((size_t)a->head_dim);
+    size_t query_floats = ATTENTION_PART_FLOATS((size_t)attention_value_dim(a));
     struct extent extent;
     if (measure(worker, a, group, &extent) &&
         (size_t)extent.most_queries * query_floats <= worker->context->shared_part_floats &&

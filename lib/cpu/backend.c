@@ -19,6 +19,7 @@ static size_t padded(size_t n) {
 
 /* Bytes of the parts of a context that grow with its limits. */
 struct sizes {
+    size_t slots; /* choices of experts */
     size_t buffers, hidden, logits, outputs, attention, part, row, shared_part;
     size_t prepared[ACTIVATION_FORMATS], prepared_row[ACTIVATION_FORMATS];
     size_t hidden_stride, logits_stride, attention_queries;
@@ -38,8 +39,9 @@ static void measure_attention(const struct kernels *kernels, const struct spec *
     }
     for (int64_t i = 0; i < spec->n_layers; i++) {
         const struct attention_spec *a = &spec->layers[i].attention;
-        size_t dim = (size_t)a->head_dim, queries = sizes->attention_queries;
-        sizes->attention = larger(sizes->attention, kernels->attention_scratch_bytes(queries, dim));
+        size_t dim = (size_t)attention_value_dim(a), queries = sizes->attention_queries;
+        sizes->attention = larger(
+            sizes->attention, kernels->attention_scratch_bytes(queries, (size_t)a->head_dim, dim));
         sizes->part = larger(sizes->part, queries * ATTENTION_PART_FLOATS(dim) * sizeof(float));
         sizes->shared_part =
             larger(sizes->shared_part, (size_t)(a->n_heads / a->n_kv_heads) *
@@ -52,12 +54,13 @@ static void measure(const struct kernels *kernels, const struct program *program
     const struct spec *spec = program->spec;
     size_t rows = (size_t)limits->max_rows, logit_rows = (size_t)limits->max_logit_rows;
     *sizes = (struct sizes){.hidden_stride = padded((size_t)spec->n_embd),
-                            .logits_stride = padded((size_t)spec->n_vocab)};
+                            .logits_stride = padded((size_t)program->n_logits)};
     sizes->buffers = times(times(rows, (size_t)program->row_floats), sizeof(float));
     sizes->hidden = times(times(logit_rows, sizes->hidden_stride), sizeof(float));
     sizes->logits = times(times(logit_rows, sizes->logits_stride), sizeof(float));
     sizes->row = padded((size_t)program->max_in) * sizeof(float);
     sizes->outputs = LINEAR_SCRATCH_FLOATS * sizeof(float);
+    sizes->slots = times(rows, (size_t)program->max_used);
     bool used[ACTIVATION_FORMATS] = {false};
     for (int i = 0; i < spec->n_weights; i++)
         if (!spec->weights[i].vector)
@@ -67,6 +70,14 @@ static void measure(const struct kernels *kernels, const struct program *program
         sizes->prepared_row[f] =
             used[f] ? kernels->activation[f].row_bytes((size_t)program->max_in) : 0;
         sizes->prepared[f] = times(most_rows, sizes->prepared_row[f]);
+        for (int i = 0; i < program->n_ops && used[f]; i++) {
+            const struct op *op = &program->ops[i];
+            if (op->kind != OP_EXPERTS) continue;
+            size_t width = (size_t)op->linear.weights[0]->weight.tensor->dims[0];
+            size_t places = times(rows, (size_t)op->experts->n_used);
+            sizes->prepared[f] =
+                larger(sizes->prepared[f], times(places, kernels->activation[f].row_bytes(width)));
+        }
     }
     measure_attention(kernels, spec, sizes);
 }
@@ -115,6 +126,8 @@ static status cpu_context_bytes(const struct program *program, const struct back
                       memory_cost((size_t)limits->max_rows * sizeof(int64_t)) +
                       memory_cost((size_t)limits->max_rows * sizeof(int32_t));
     for (int f = 0; f < ACTIVATION_FORMATS; f++) others += memory_cost(sizes.prepared[f]);
+    others += 4 * memory_cost(times(sizes.slots, sizeof(int32_t))) +
+              memory_cost((size_t)(program->max_experts + 1) * sizeof(int32_t));
     for (int i = 0; i < program->spec->n_ropes; i++)
         others += memory_cost(times((size_t)limits->max_rows * sizeof(float),
                                     (size_t)program->spec->ropes[i].n_dims));
@@ -148,6 +161,17 @@ static status take_pools(struct backend_context *context) {
     return OK;
 }
 
+static status take_routes(struct backend_context *context, size_t slots) {
+    struct memory *memory = context->memory;
+    struct routes *routes = &context->routes;
+    TRY(MEMORY_TAKE(memory, times(slots, sizeof(int32_t)), "chosen experts", &routes->expert));
+    TRY(MEMORY_TAKE(memory, times(slots, sizeof(float)), "chosen experts", &routes->weight));
+    TRY(MEMORY_TAKE(memory, times(slots, sizeof(int32_t)), "chosen experts", &routes->place));
+    TRY(MEMORY_TAKE(memory, times(slots, sizeof(int32_t)), "chosen experts", &routes->slot));
+    return MEMORY_TAKE_ARRAY(memory, (size_t)context->program->max_experts + 1, "chosen experts",
+                             &routes->first);
+}
+
 static status take_buffers(struct backend_context *context, const struct sizes *sizes) {
     struct memory *memory = context->memory;
     const struct spec *spec = context->program->spec;
@@ -165,6 +189,7 @@ static status take_buffers(struct backend_context *context, const struct sizes *
                         "rope tables", &context->rope_tables[i]));
     for (int f = 0; f < ACTIVATION_FORMATS; f++)
         TRY(MEMORY_TAKE(memory, sizes->prepared[f], "activations", &context->prepared[f]));
+    TRY(take_routes(context, sizes->slots));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)context->n_threads, "threads' scratch",
                           &context->threads));
     for (int i = 0; i < context->n_threads; i++)
@@ -191,6 +216,11 @@ static void cpu_context_destroy(struct backend_context *context) {
         memory_give(memory, scratch->total);
     }
     for (int f = 0; f < ACTIVATION_FORMATS; f++) memory_give(memory, context->prepared[f]);
+    memory_give(memory, context->routes.expert);
+    memory_give(memory, context->routes.weight);
+    memory_give(memory, context->routes.place);
+    memory_give(memory, context->routes.slot);
+    memory_give(memory, context->routes.first);
     memory_give(memory, context->pools);
     memory_give(memory, context->buffers);
     memory_give(memory, context->rope_tables);

@@ -1,6 +1,8 @@
 /* Walks the program: every thread runs every op on its share, with a barrier between ops. */
 #include "cpu/execution.h"
 
+#include <string.h>
+
 struct range execution_share(const struct worker *worker, int64_t n) {
     return (struct range){.begin = n * worker->thread / worker->n_threads,
                           .end = n * (worker->thread + 1) / worker->n_threads};
@@ -10,12 +12,23 @@ float *execution_reg(const struct backend_context *context, reg index) {
     return context->buffers + context->program->regs[index].offset * context->limits.max_rows;
 }
 
+/* x += row `at` of a weight. */
+static void add_row(const struct worker *worker, const struct packed_weight *weight, size_t at,
+                    float *x) {
+    size_t group = weight->kernel->group;
+    weight->kernel->unpack_row(weight->groups + at / group * weight->group_bytes, at % group,
+                               weight->n_cols, worker->scratch->row);
+    worker->kernels->add(worker->scratch->row, weight->n_cols, x);
+}
+
 static void run_embed(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct program *program = context->program;
     const struct spec *spec = program->spec;
     const struct packed_weight *table = weights_matrix(context->model, &spec->embedding.weight);
     const struct packed_weight *positions = weights_matrix(context->model, &spec->positions);
+    const struct packed_weight *types = weights_matrix(context->model, &spec->token_types);
+    const uint8_t *token_types = context->step->token_types;
     struct range share = execution_share(worker, context->step->n_rows);
     for (int64_t row = share.begin; row < share.end; row++) {
         size_t token = (size_t)context->step->tokens[row], group = table->kernel->group;
@@ -23,13 +36,9 @@ static void run_embed(const struct worker *worker, const struct op *op) {
         table->kernel->unpack_row(table->groups + token / group * table->group_bytes, token % group,
                                   table->n_cols, x);
         if (op->scale != 1.0f) worker->kernels->scale(op->scale, table->n_cols, x);
-        if (positions) {
-            size_t at = (size_t)(context->position[row] + spec->position_offset);
-            group = positions->kernel->group;
-            positions->kernel->unpack_row(positions->groups + at / group * positions->group_bytes,
-                                          at % group, table->n_cols, worker->scratch->row);
-            worker->kernels->add(worker->scratch->row, table->n_cols, x);
-        }
+        if (positions)
+            add_row(worker, positions, (size_t)(context->position[row] + spec->position_offset), x);
+        if (types) add_row(worker, types, token_types ? token_types[row] : 0, x);
         for (int i = 0; i < spec->n_ropes; i++) {
             const struct rope_spec *rope = &spec->ropes[i];
             worker->kernels->rope_table(context->position[row], program->frequencies[i],
@@ -84,8 +93,13 @@ static void run_head(const struct worker *worker, const struct op *op) {
             linear_add_normed(worker, op, x, add, n, worker->scratch->sum);
             x = worker->scratch->sum;
         }
-        linear_norm(worker, op->norm, x, n, context->hidden + (size_t)i * context->hidden_stride);
+        float *hidden = context->hidden + (size_t)i * context->hidden_stride;
+        if (op->norm)
+            linear_norm(worker, op->norm, x, n, hidden);
+        else
+            memcpy(hidden, x, n * sizeof *hidden);
     }
+    if (!op->linear.n_weights) return;
     team_barrier(context->team, worker->thread);
 
     struct linear_call call = {.op = op,
@@ -115,6 +129,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
     case OP_LINEAR:
         run_linear(worker, op);
         break;
+    case OP_HEADS:
+        heads_run(worker, op);
+        break;
     case OP_NORM:
         run_norm(worker, op);
         break;
@@ -123,6 +140,15 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_ATTENTION:
         attend_run(worker, op);
+        break;
+    case OP_ROUTE:
+        experts_route(worker, op);
+        break;
+    case OP_EXPERTS:
+        experts_run(worker, op);
+        break;
+    case OP_WEIGH:
+        experts_weigh(worker, op);
         break;
     case OP_HEAD:
         run_head(worker, op);

@@ -17,12 +17,22 @@ enum { MAX_SHARED_UNITS = 16, SHARED_PARTS = 64 };
 /* Queries that an attention kernel call takes at a time, if one KV head has no more. */
 enum { ATTENTION_TILE_QUERIES = 64 };
 
+/* Where the rows of a step go. Choice i of a row is its slot row * n_used + i; the choices of an
+ * expert have places side by side, in the order of the slots. */
+struct routes {
+    int32_t *expert; /* [max_rows][n_used], by slot */
+    float *weight;   /* [max_rows][n_used], by slot */
+    int32_t *place;  /* [max_rows][n_used], by slot */
+    int32_t *slot;   /* [max_rows * n_used], by place */
+    int32_t *first;  /* [n_experts + 1]: expert e has places first[e] ... first[e + 1] - 1 */
+};
+
 struct thread_scratch {
     uint8_t *prepared[ACTIVATION_FORMATS]; /* [PRIVATE_ROWS][prepared_bytes] */
     float *row, *sum;                      /* [max_in] */
     float *outputs;                        /* [LINEAR_SCRATCH_FLOATS] */
     void *attention;
-    float *part, *total; /* [queries of a unit][ATTENTION_PART_FLOATS(head_dim)], the widest */
+    float *part, *total; /* [queries of a unit][ATTENTION_PART_FLOATS(value_dim)], the widest */
 };
 
 struct backend_context {
@@ -41,11 +51,13 @@ struct backend_context {
     int32_t *sequence;      /* [max_rows] index in the step */
     float *hidden, *logits; /* [max_logit_rows][...] */
     size_t hidden_stride, logits_stride;
-    uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes] */
+    uint8_t *prepared[ACTIVATION_FORMATS]; /* [max_rows][prepared_bytes], or as many places of an
+                                              experts' op */
     size_t prepared_bytes[ACTIVATION_FORMATS];
     /* [SHARED_PARTS][shared_part_floats], a part of as many queries as a KV head has heads */
     float *shared_parts;
     size_t shared_part_floats;
+    struct routes routes;           /* of the layer at hand */
     struct thread_scratch *threads; /* [n_threads] */
 
     const struct step *step; /* while a step runs */
@@ -86,6 +98,25 @@ struct linear_call {
     float *sum; /* [n_rows][in_stride] */
 };
 void linear_run(const struct worker *worker, const struct linear_call *call);
+/* Input rows as the op's weights want them. */
+struct prepared_rows {
+    uint8_t *rows[ACTIVATION_FORMATS];
+    size_t stride[ACTIVATION_FORMATS]; /* bytes */
+};
+/* n(x) [n] of one row into row `index`; norm NULL: x itself. */
+void linear_prepare(const struct worker *worker, const struct op *op, const struct norm_spec *norm,
+                    const float *x, size_t n, const struct prepared_rows *to, int64_t index);
+struct linear_tile {    /* of an op's outputs */
+    struct range units; /* of KERNEL_MAX_GROUP rows of the weight */
+    int64_t first_row, n_rows;
+    size_t expert; /* whose weights these are; 0 where there is but one */
+};
+int64_t linear_units(const struct packed_weight *weight);
+/* Outputs of a tile of at most LINEAR_TILE_ROWS rows, of weight `index` alone where the op doesn't
+ * combine. */
+void linear_run_tile(const struct worker *worker, const struct linear_call *call,
+                     const struct prepared_rows *prepared, int index,
+                     const struct linear_tile *tile);
 /* y = n(x), one row. */
 void linear_norm(const struct worker *worker, const struct norm_spec *norm, const float *x,
                  size_t n, float *y);
@@ -93,6 +124,18 @@ void linear_norm(const struct worker *worker, const struct norm_spec *norm, cons
 /* to = x + add_scale * add_norm(add) of an op, one row. */
 void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to);
+
+/* heads.c: OP_HEADS */
+void heads_run(const struct worker *worker, const struct op *op);
+
+/* experts.c */
+/* Experts and weights [n_used] of a row by its scores [n_experts] and, NULL: none, the bias of the
+ * choice; candidates [n_experts] is scratch. A NaN counts as the least in the choice. */
+void experts_choose(const struct experts_spec *experts, const float *scores, const float *bias,
+                    float *candidates, int32_t *expert, float *weight);
+void experts_route(const struct worker *worker, const struct op *op);
+void experts_run(const struct worker *worker, const struct op *op);
+void experts_weigh(const struct worker *worker, const struct op *op);
 
 /* attend.c */
 void attend_store(const struct worker *worker, const struct op *op);

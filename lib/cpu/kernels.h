@@ -63,8 +63,12 @@ struct attention_task {
     const float *q;                   /* row i, head h at q + i * q_stride + h * head_dim */
     size_t q_stride;                  /* floats */
     size_t n_rows, n_heads, head_dim; /* n_heads: query heads of this KV head */
+    size_t value_dim;
+    bool values_in_keys; /* the values are the first value_dim dims of the keys; no v_offset */
     int64_t
         position; /* of row 0; row i sees keys max(0, position + i - window + 1) ... position + i */
+    int64_t n_keys; /* 0, or: row i sees keys behind it too, up to position + i + window - 1, at
+                       most n_keys - 1 */
     int64_t window; /* 0: no window */
     float scale,
         softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */
@@ -74,12 +78,13 @@ struct attention_task {
         *pool; /* page p begins at pool + pages[p] * page_bytes; pages[position / KV_PAGE] */
     const int32_t *pages;                  /* those wholly out of the window may be -1 */
     size_t page_bytes, k_offset, v_offset; /* of this head's keys and values: see kv_store */
-    void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim), 64-byte aligned */
+    void *scratch; /* attention_scratch_bytes(n_rows * n_heads, head_dim, value_dim), 64-byte
+                      aligned */
 };
 
 /* Floats of the state of one query: maximum at 0, sum at 1, weighted values not yet divided from 16
  * on. */
-#define ATTENTION_PART_FLOATS(head_dim) (16 + ((head_dim) + 15) / 16 * 16)
+#define ATTENTION_PART_FLOATS(value_dim) (16 + ((value_dim) + 15) / 16 * 16)
 
 struct kernels {
     const char *name; /* "reference", "avx2", … */
@@ -104,23 +109,27 @@ struct kernels {
      * a block being KV_SCALE_DIMS dims, the last one maybe fewer. */
     void (*kv_store)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
     void (*kv_store_key)(enum kv_type type, const float *x, size_t n, size_t position, void *head);
-    /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. */
+    /* y[n] = act(gate) * up; up NULL: y = act(gate). y may be gate or up. SWIGLU_CLAMPED has an up.
+     */
     void (*gate)(enum activation activation, const float *gate, const float *up, size_t n,
                  float *y);
-    void (*add)(const float *x, size_t n, float *y); /* y += x */
+    void (*add)(const float *x, size_t n, float *y);                      /* y += x */
+    void (*add_scaled)(float factor, const float *x, size_t n, float *y); /* y = factor * x + y */
+    /* scores[n] of a router's logits: their softmax, or the sigmoid of each. */
+    void (*route_scores)(enum routing routing, const float *logits, size_t n, float *scores);
     void (*scale)(float factor, size_t n, float *y); /* y *= factor */
     void (*softcap)(float cap, size_t n, float *y);  /* y = cap * tanh(y / cap) */
 
-    size_t (*attention_scratch_bytes)(size_t n_queries, size_t head_dim);
+    size_t (*attention_scratch_bytes)(size_t n_queries, size_t head_dim, size_t value_dim);
     /* Keys [split * ATTENTION_SPLIT, +ATTENTION_SPLIT) of every query:
      * part[query][ATTENTION_PART_FLOATS], query = row * n_heads + head. Blocks of KV_PAGE keys in
      * order, a fresh online softmax. A query that sees none of them gets m = -inf, l = 0, o = 0. */
     void (*attention_split)(const struct attention_task *task, int64_t split, float *part);
     /* total ⊕= part for n queries; a total with l = 0 becomes part exactly, a part with l = 0
      * changes nothing. */
-    void (*attention_merge)(size_t n_queries, size_t head_dim, const float *part, float *total);
-    /* out[head_dim] = o / l of one query. */
-    void (*attention_finish)(const float *total, size_t head_dim, float *out);
+    void (*attention_merge)(size_t n_queries, size_t value_dim, const float *part, float *total);
+    /* out[value_dim] = o / l of one query. */
+    void (*attention_finish)(const float *total, size_t value_dim, float *out);
 };
 
 /* ---- dispatch.c ---- */

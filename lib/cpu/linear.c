@@ -23,24 +23,29 @@ void linear_add_normed(const struct worker *worker, const struct op *op, const f
     worker->kernels->add(x, n, to);
 }
 
-struct prepared {
-    const uint8_t *rows[ACTIVATION_FORMATS];
-};
-
-static bool needs(const struct worker *worker, const struct linear_call *call,
-                  enum activation_format format) {
-    for (int i = 0; i < call->op->linear.n_weights; i++) {
-        const struct weight_ref *ref = &call->op->linear.weights[i]->weight;
+static bool needs(const struct worker *worker, const struct op *op, enum activation_format format) {
+    for (int i = 0; i < op->linear.n_weights; i++) {
+        const struct weight_ref *ref = &op->linear.weights[i]->weight;
         if (weights_matrix(worker->context->model, ref)->kernel->format == format) return true;
     }
     return false;
 }
 
-/* Rows begin … end-1 into the buffers whose row `begin` comes first. Where every thread prepares
- * all rows, one of them keeps the sum. */
+void linear_prepare(const struct worker *worker, const struct op *op, const struct norm_spec *norm,
+                    const float *x, size_t n, const struct prepared_rows *to, int64_t index) {
+    if (norm) {
+        linear_norm(worker, norm, x, n, worker->scratch->row);
+        x = worker->scratch->row;
+    }
+    for (int f = 0; f < ACTIVATION_FORMATS; f++)
+        if (needs(worker, op, (enum activation_format)f))
+            worker->kernels->activation[f].prepare(x, n,
+                                                   to->rows[f] + (size_t)index * to->stride[f]);
+}
+
+/* Rows begin … end-1. Where every thread prepares all rows, one of them keeps the sum. */
 static void prepare_rows(const struct worker *worker, const struct linear_call *call, int64_t begin,
-                         int64_t end, bool keep_sum, uint8_t *const *to) {
-    const struct backend_context *context = worker->context;
+                         int64_t end, bool keep_sum, const struct prepared_rows *to) {
     size_t n = (size_t)call->op->linear.weights[0]->weight.tensor->dims[0];
     for (int64_t i = begin; i < end; i++) {
         const float *x = call->in + (size_t)i * call->in_stride;
@@ -50,63 +55,49 @@ static void prepare_rows(const struct worker *worker, const struct linear_call *
                               sum);
             x = sum;
         }
-        if (call->norm) {
-            linear_norm(worker, call->norm, x, n, worker->scratch->row);
-            x = worker->scratch->row;
-        }
-        for (int f = 0; f < ACTIVATION_FORMATS; f++)
-            if (needs(worker, call, (enum activation_format)f))
-                worker->kernels->activation[f].prepare(
-                    x, n, to[f] + (size_t)(i - begin) * context->prepared_bytes[f]);
+        linear_prepare(worker, call->op, call->norm, x, n, to, i);
     }
 }
 
-static struct prepared prepare(const struct worker *worker, const struct linear_call *call) {
+static struct prepared_rows prepare(const struct worker *worker, const struct linear_call *call) {
     struct backend_context *context = worker->context;
-    struct prepared prepared;
-    if (call->n_rows <= PRIVATE_ROWS) {
-        prepare_rows(worker, call, 0, call->n_rows, worker->thread == 0, worker->scratch->prepared);
-        for (int f = 0; f < ACTIVATION_FORMATS; f++)
-            prepared.rows[f] = worker->scratch->prepared[f];
+    bool alone = call->n_rows <= PRIVATE_ROWS;
+    struct prepared_rows prepared;
+    for (int f = 0; f < ACTIVATION_FORMATS; f++) {
+        prepared.rows[f] = alone ? worker->scratch->prepared[f] : context->prepared[f];
+        prepared.stride[f] = context->prepared_bytes[f];
+    }
+    if (alone) {
+        prepare_rows(worker, call, 0, call->n_rows, worker->thread == 0, &prepared);
         return prepared;
     }
     struct range share = execution_share(worker, call->n_rows);
-    uint8_t *to[ACTIVATION_FORMATS];
-    for (int f = 0; f < ACTIVATION_FORMATS; f++) {
-        prepared.rows[f] = context->prepared[f];
-        to[f] = context->prepared[f] + (size_t)share.begin * context->prepared_bytes[f];
-    }
-    prepare_rows(worker, call, share.begin, share.end, true, to);
+    prepare_rows(worker, call, share.begin, share.end, true, &prepared);
     team_barrier(context->team, worker->thread);
     return prepared;
 }
 
 /* Output rows in units that every kernel's group divides. */
-static int64_t units_of(const struct packed_weight *weight) {
+int64_t linear_units(const struct packed_weight *weight) {
     return (int64_t)((weight->n_rows + KERNEL_MAX_GROUP - 1) / KERNEL_MAX_GROUP);
 }
 
-struct tile { /* of units and activation rows */
-    struct range units;
-    int64_t first_row, n_rows;
-};
-
-static void multiply(const struct worker *worker, const struct prepared *prepared,
-                     const struct packed_weight *weight, const struct tile *tile, float *y,
-                     size_t y_stride) {
+static void multiply(const struct prepared_rows *prepared, const struct packed_weight *weight,
+                     const struct linear_tile *tile, float *y, size_t y_stride) {
     const struct linear_kernel *kernel = weight->kernel;
     size_t per_unit = KERNEL_MAX_GROUP / kernel->group;
     size_t begin = (size_t)tile->units.begin * per_unit, end = (size_t)tile->units.end * per_unit;
     if (end > weight->n_groups) end = weight->n_groups;
     if (begin >= end) return;
-    size_t x_stride = worker->context->prepared_bytes[kernel->format];
-    kernel->multiply(weight->groups + begin * weight->group_bytes, end - begin, weight->n_cols,
+    size_t x_stride = prepared->stride[kernel->format];
+    kernel->multiply(weights_groups(weight, tile->expert) + begin * weight->group_bytes,
+                     end - begin, weight->n_cols,
                      prepared->rows[kernel->format] + (size_t)tile->first_row * x_stride, x_stride,
                      (size_t)tile->n_rows, y, y_stride);
 }
 
 /* Columns of the tile that are outputs, not padding. */
-static size_t width_of(const struct packed_weight *weight, const struct tile *tile) {
+static size_t width_of(const struct packed_weight *weight, const struct linear_tile *tile) {
     size_t begin = (size_t)tile->units.begin * KERNEL_MAX_GROUP;
     size_t end = (size_t)tile->units.end * KERNEL_MAX_GROUP;
     if (end > weight->n_rows) end = weight->n_rows;
@@ -114,25 +105,27 @@ static size_t width_of(const struct packed_weight *weight, const struct tile *ti
 }
 
 static void add_bias(const struct worker *worker, const struct linear_spec *linear,
-                     const struct tile *tile, size_t width, float *y, size_t y_stride) {
+                     const struct linear_tile *tile, size_t width, float *y, size_t y_stride) {
     const float *bias = weights_vector(worker->context->model, &linear->bias);
     if (!bias) return;
-    bias += (size_t)tile->units.begin * KERNEL_MAX_GROUP;
+    bias += tile->expert * (size_t)linear->weight.tensor->dims[1] +
+            (size_t)tile->units.begin * KERNEL_MAX_GROUP;
     for (int64_t i = 0; i < tile->n_rows; i++)
         worker->kernels->add(bias, width, y + (size_t)i * y_stride);
 }
 
 static void run_store(const struct worker *worker, const struct linear_call *call,
-                      const struct prepared *prepared, int index, const struct tile *tile) {
+                      const struct prepared_rows *prepared, int index,
+                      const struct linear_tile *tile) {
     const struct linear_spec *linear = call->op->linear.weights[index];
     const struct packed_weight *weight = weights_matrix(worker->context->model, &linear->weight);
     size_t stride = call->out_stride[index];
     float *y = call->out[index] + (size_t)tile->first_row * stride +
                (size_t)tile->units.begin * KERNEL_MAX_GROUP;
     size_t width = width_of(weight, tile);
-    multiply(worker, prepared, weight, tile, y, stride);
+    multiply(prepared, weight, tile, y, stride);
     add_bias(worker, linear, tile, width, y, stride);
-    if (call->op->kind != OP_LINEAR || call->op->linear.combine != COMBINE_ACTIVATE) return;
+    if (call->op->kind == OP_HEAD || call->op->linear.combine != COMBINE_ACTIVATE) return;
     for (int64_t i = 0; i < tile->n_rows; i++) {
         float *row = y + (size_t)i * stride;
         worker->kernels->gate(call->op->linear.activation, row, NULL, width, row);
@@ -142,20 +135,20 @@ static void run_store(const struct worker *worker, const struct linear_call *cal
 /* The last weight's outputs go to scratch and are combined from there, a strip of columns at a
  * time. */
 static void run_combined(const struct worker *worker, const struct linear_call *call,
-                         const struct prepared *prepared, const struct tile *tile) {
+                         const struct prepared_rows *prepared, const struct linear_tile *tile) {
     const struct op *op = call->op;
     bool gate = op->linear.combine == COMBINE_GATE;
     const struct linear_spec *linear = op->linear.weights[gate ? 1 : 0];
     const struct packed_weight *weight = weights_matrix(worker->context->model, &linear->weight);
     int64_t units_at_once = LINEAR_SCRATCH_FLOATS / (tile->n_rows * KERNEL_MAX_GROUP);
     for (int64_t unit = tile->units.begin; unit < tile->units.end; unit += units_at_once) {
-        struct tile strip = *tile;
+        struct linear_tile strip = *tile;
         strip.units.begin = unit;
         if (unit + units_at_once < strip.units.end) strip.units.end = unit + units_at_once;
         size_t stride = (size_t)(strip.units.end - strip.units.begin) * KERNEL_MAX_GROUP;
         size_t width = width_of(weight, &strip);
         float *y = worker->scratch->outputs;
-        multiply(worker, prepared, weight, &strip, y, stride);
+        multiply(prepared, weight, &strip, y, stride);
         add_bias(worker, linear, &strip, width, y, stride);
         if (gate) run_store(worker, call, prepared, 0, &strip);
         for (int64_t i = 0; i < strip.n_rows; i++) {
@@ -170,31 +163,40 @@ static void run_combined(const struct worker *worker, const struct linear_call *
     }
 }
 
+static bool stores(const struct op *op) {
+    return op->linear.combine == COMBINE_STORE || op->linear.combine == COMBINE_ACTIVATE;
+}
+
+void linear_run_tile(const struct worker *worker, const struct linear_call *call,
+                     const struct prepared_rows *prepared, int index,
+                     const struct linear_tile *tile) {
+    if (stores(call->op))
+        run_store(worker, call, prepared, index, tile);
+    else
+        run_combined(worker, call, prepared, tile);
+}
+
 void linear_run(const struct worker *worker, const struct linear_call *call) {
     const struct op *op = call->op;
     if (call->n_rows == 0) return;
-    struct prepared prepared = prepare(worker, call);
-    bool store = op->linear.combine == COMBINE_STORE || op->linear.combine == COMBINE_ACTIVATE;
-    int n_parts = store ? op->linear.n_weights : 1;
+    struct prepared_rows prepared = prepare(worker, call);
+    int n_parts = stores(op) ? op->linear.n_weights : 1;
     int64_t n_units[OP_MAX_WEIGHTS], total = 0;
     for (int i = 0; i < n_parts; i++) {
         n_units[i] =
-            units_of(weights_matrix(worker->context->model, &op->linear.weights[i]->weight));
+            linear_units(weights_matrix(worker->context->model, &op->linear.weights[i]->weight));
         total += n_units[i];
     }
     struct range share = execution_share(worker, total);
     for (int64_t row = 0; row < call->n_rows; row += LINEAR_TILE_ROWS) {
-        struct tile tile = {.first_row = row, .n_rows = call->n_rows - row};
+        struct linear_tile tile = {.first_row = row, .n_rows = call->n_rows - row};
         if (tile.n_rows > LINEAR_TILE_ROWS) tile.n_rows = LINEAR_TILE_ROWS;
         int64_t before = 0;
         for (int i = 0; i < n_parts; before += n_units[i], i++) {
             tile.units.begin = share.begin > before ? share.begin - before : 0;
             tile.units.end = share.end - before < n_units[i] ? share.end - before : n_units[i];
             if (tile.units.begin >= tile.units.end) continue;
-            if (store)
-                run_store(worker, call, &prepared, i, &tile);
-            else
-                run_combined(worker, call, &prepared, &tile);
+            linear_run_tile(worker, call, &prepared, i, &tile);
         }
     }
 }

@@ -23,15 +23,19 @@ static status describe(const struct kernels *kernels, const struct weight_slot *
                        struct packed_weight *weight, size_t *bytes) {
     const struct tensor *tensor = slot->tensor;
     *weight = (struct packed_weight){.n_cols = (size_t)tensor->dims[0],
-                                     .n_rows = (size_t)tensor->dims[1]};
+                                     .n_rows = (size_t)tensor->dims[1],
+                                     .n_experts = (size_t)tensor->dims[2]};
     bool over;
+    *bytes = 0;
     if (slot->vector) {
-        over = mul_overflows(weight->n_cols, sizeof(float), bytes);
+        over = mul_overflows(weight->n_cols, weight->n_rows, &weight->n_cols) ||
+               mul_overflows(weight->n_cols, sizeof(float), bytes);
     } else {
         weight->kernel = &kernels->linear[tensor->type];
         weight->group_bytes = weight->kernel->group_bytes(weight->n_cols);
         weight->n_groups = (weight->n_rows + weight->kernel->group - 1) / weight->kernel->group;
-        over = mul_overflows(weight->n_groups, weight->group_bytes, bytes);
+        over = mul_overflows(weight->n_groups, weight->group_bytes, bytes) ||
+               mul_overflows(weight->n_experts, *bytes, bytes);
     }
     if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
         *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
@@ -83,7 +87,7 @@ static status load_vector(struct loader *loader, const struct tensor *tensor,
     return report(loader, tensor->bytes);
 }
 
-static status load_matrix(struct loader *loader, const struct tensor *tensor,
+static status load_expert(struct loader *loader, const struct tensor *tensor, size_t expert,
                           struct packed_weight *weight) {
     const struct linear_kernel *kernel = weight->kernel;
     size_t row_bytes = weight_type_row_bytes(tensor->type, weight->n_cols);
@@ -92,17 +96,25 @@ static status load_matrix(struct loader *loader, const struct tensor *tensor,
     for (size_t group = 0; group < weight->n_groups;) {
         size_t first = group * kernel->group, rows = groups_per_piece * kernel->group;
         if (rows > weight->n_rows - first) rows = weight->n_rows - first;
-        size_t offset = first * row_bytes, n = rows * row_bytes;
+        size_t offset = (expert * weight->n_rows + first) * row_bytes, n = rows * row_bytes;
         const void *data;
         TRY(checkpoint_data(loader->checkpoint, tensor, offset, n, loader->scratch, &data));
         for (size_t row = 0; row < rows; row += kernel->group, group++) {
             size_t in_group = rows - row < kernel->group ? rows - row : kernel->group;
             kernel->pack((const uint8_t *)data + row * row_bytes, row_bytes, in_group,
-                         weight->n_cols, weight->groups + group * weight->group_bytes);
+                         weight->n_cols,
+                         weights_groups(weight, expert) + group * weight->group_bytes);
         }
         checkpoint_drop(loader->checkpoint, tensor, offset, n);
         TRY(report(loader, n));
     }
+    return OK;
+}
+
+static status load_matrix(struct loader *loader, const struct tensor *tensor,
+                          struct packed_weight *weight) {
+    for (size_t expert = 0; expert < weight->n_experts; expert++)
+        TRY(load_expert(loader, tensor, expert, weight));
     return OK;
 }
 
@@ -137,7 +149,9 @@ static void measure(struct loader *loader, const struct spec *spec) {
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
         size_t group =
-            weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]) * KERNEL_MAX_GROUP;
+            spec->weights[i].vector
+                ? (size_t)tensor->bytes
+                : weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]) * KERNEL_MAX_GROUP;
         if (group > loader->scratch_bytes) loader->scratch_bytes = group;
         loader->total += tensor->bytes;
     }

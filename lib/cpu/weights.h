@@ -7,8 +7,9 @@
 
 struct packed_weight {
     const struct linear_kernel *kernel; /* NULL: a vector */
+    size_t n_experts; /* matrices of that shape, 1 of a weight that isn't experts' */
     size_t n_rows, n_cols, n_groups, group_bytes;
-    uint8_t *groups; /* [n_groups][group_bytes], 64-byte aligned */
+    uint8_t *groups; /* [n_experts][n_groups][group_bytes], 64-byte aligned */
     float *vector;   /* [n_cols] */
 };
 
@@ -26,6 +27,11 @@ status weights_load(struct memory *memory, struct checkpoint *checkpoint, const 
                     const struct backend_choice *choice, transformer_progress_function progress,
                     void *progress_user, struct backend_model **model);
 void weights_free(struct backend_model *model); /* NULL does nothing */
+
+/* Groups of an expert. */
+static inline uint8_t *weights_groups(const struct packed_weight *weight, size_t expert) {
+    return weight->groups + expert * weight->n_groups * weight->group_bytes;
+}
 
 /* NULL: the model has none here. */
 const struct packed_weight *weights_matrix(const struct backend_model *model,

@@ -24,22 +24,34 @@ static status read_limit(const char *name, int64_t given, int64_t fallback, int6
     return fail(LIMIT, "%s is %" PRId64 ", at most %" PRId64 " is possible", name, *limit, most);
 }
 
+/* Of the pages that the fullest step takes where no sequence keeps its pages longer: each may have
+ * a last one that is not full. */
+static int64_t whole_step_positions(const struct context_limits *limits) {
+    int64_t rows = limits->max_step_tokens, n = limits->max_sequences;
+    return rows + (n < rows ? n : rows) * (KV_PAGE_TOKENS - 1);
+}
+
 status context_limits_read(const transformer_model *model,
                            const transformer_context_options *options,
                            struct context_limits *limits) {
     const struct spec *spec = model->spec;
     int64_t most = spec->context_length < MAX_POSITIONS ? spec->context_length : MAX_POSITIONS;
-    int64_t tokens = 0;
+    bool whole = program_is_whole(spec);
+    int64_t tokens = 0, step_tokens = DEFAULT_STEP_TOKENS;
     TRY(read_limit("max_sequence_tokens", options->max_sequence_tokens,
                    most < DEFAULT_CONTEXT ? most : DEFAULT_CONTEXT, most,
                    &limits->max_sequence_tokens));
-    TRY(read_limit("kv_tokens", options->kv_tokens, limits->max_sequence_tokens, MAX_LIMIT,
-                   &tokens));
-    limits->kv_pages = (tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
     TRY(read_limit("max_sequences", options->max_sequences, DEFAULT_SEQUENCES, 1 << 20,
                    &limits->max_sequences));
-    TRY(read_limit("max_step_tokens", options->max_step_tokens, DEFAULT_STEP_TOKENS, 1 << 20,
+    if (whole && limits->max_sequence_tokens > step_tokens &&
+        limits->max_sequence_tokens <= 1 << 20)
+        step_tokens = limits->max_sequence_tokens;
+    TRY(read_limit("max_step_tokens", options->max_step_tokens, step_tokens, 1 << 20,
                    &limits->max_step_tokens));
+    TRY(read_limit("kv_tokens", options->kv_tokens,
+                   whole ? whole_step_positions(limits) : limits->max_sequence_tokens, MAX_LIMIT,
+                   &tokens));
+    limits->kv_pages = (tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
     TRY(read_limit("max_logit_rows", options->max_logit_rows, limits->max_sequences, 1 << 20,
                    &limits->max_logit_rows));
     if (limits->max_logit_rows > limits->max_step_tokens)
@@ -86,7 +98,8 @@ static status build_program(struct memory *memory, const transformer_model *mode
                             int64_t **n_pages) {
     struct kv_format format;
     TRY(model->backend->kv_format(limits->kv_type, &format));
-    TRY(program_build(memory, model->spec, model->freq_factors, &format, program));
+    TRY(program_build(memory, model->spec, model->rope_factors, limits->max_sequence_tokens,
+                      &format, program));
     const struct kv_layout *kv = &(*program)->kv;
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV page counts", n_pages));
     for (int g = 0; g < kv->n_groups; g++) (*n_pages)[g] = pages_of_group(&kv->groups[g], limits);
@@ -100,6 +113,7 @@ static status take_step_buffers(transformer_context *context) {
     const char *purpose = "a step's plan";
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, "sequences", &context->sequences));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->tokens));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->token_types));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned_sequences));
     /* Page tables of the step's sequences by group, as the backend reads them. */
@@ -147,6 +161,7 @@ static void tear_down(transformer_context *context) {
     memory_give(memory, context->samples);
     memory_give(memory, context->sequences);
     memory_give(memory, context->tokens);
+    memory_give(memory, context->token_types);
     memory_give(memory, context->logit_rows);
     memory_give(memory, context->logit_positions);
     program_free(context->program);

@@ -29,6 +29,7 @@ struct transformer_context {
 
     /* Of a step; [max_step_tokens], [max_sequences], [max_logit_rows] */
     int32_t *tokens;
+    uint8_t *token_types;
     struct step_sequence *planned;
     transformer_sequence **planned_sequences;
     int32_t *logit_rows;

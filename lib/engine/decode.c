@@ -57,6 +57,8 @@ static void add_rows(transformer_context *context, struct plan *plan,
     planned->n_rows = n_rows;
     memcpy(context->tokens + plan->n_rows, sequence->tokens + sequence->n_computed,
            (size_t)n_rows * sizeof *context->tokens);
+    memcpy(context->token_types + plan->n_rows, sequence->types + sequence->n_computed,
+           (size_t)n_rows);
     for (int64_t i = 0; i < n_rows; i++) {
         if (!keeps_logits(sequence, sequence->n_computed + i)) continue;
         context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
@@ -74,8 +76,13 @@ static status plan_sequence(transformer_context *context, struct plan *plan,
     int64_t pending = sequence->n_tokens - sequence->n_computed;
     int64_t n = pending < plan->max_rows - plan->n_rows ? pending : plan->max_rows - plan->n_rows;
     n = fit_logit_rows(sequence, n, plan->max_logit_rows - plan->n_logit_rows);
-    if (n == 0) return OK;
+    bool whole = context->program->whole;
+    if (n == 0 || (whole && n < pending)) return OK;
     TRY(page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n, &n));
+    if (whole && n < pending) {
+        page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
+        n = 0;
+    }
     if (n == 0)
         result->n_refused++;
     else
@@ -87,6 +94,11 @@ static int64_t pending_tokens(const transformer_sequence *sequence) {
     return sequence ? sequence->n_tokens - sequence->n_computed : 0;
 }
 
+/* Sequences that are computed whole take turns among themselves, however short. */
+static bool is_prompt(const transformer_context *context, int64_t pending) {
+    return pending > 1 || (pending == 1 && context->program->whole);
+}
+
 /* Sequences that wait for one token (or that have a prompt to go through), as far as there is room.
  * Who went first goes last the next time. */
 static status plan_kind(transformer_context *context, struct plan *plan, bool prompts,
@@ -96,7 +108,7 @@ static status plan_kind(transformer_context *context, struct plan *plan, bool pr
     for (int64_t i = 0; i < n; i++) {
         transformer_sequence *sequence = context->sequences[(next + i) % n];
         int64_t pending = pending_tokens(sequence);
-        if (pending > 0 && (pending > 1) == prompts)
+        if (pending > 0 && is_prompt(context, pending) == prompts)
             TRY(plan_sequence(context, plan, sequence, result));
     }
     if (plan->n_sequences > n_before)
@@ -115,7 +127,7 @@ static status plan_step(transformer_context *context, struct plan *plan,
     int64_t max_rows = plan->max_rows, max_logit_rows = plan->max_logit_rows;
     bool prompts = false;
     for (int64_t i = 0; i < context->limits.max_sequences; i++)
-        prompts = prompts || pending_tokens(context->sequences[i]) > 1;
+        prompts = prompts || is_prompt(context, pending_tokens(context->sequences[i]));
     if (prompts) {
         plan->max_rows -= kept_back(context, max_rows);
         plan->max_logit_rows -= kept_back(context, max_logit_rows);
@@ -153,7 +165,10 @@ static void take_over(transformer_context *context, const struct plan *plan,
         transformer_sequence *sequence = context->planned_sequences[i];
         const struct step_sequence *planned = &context->planned[i];
         sequence->n_computed += planned->n_rows;
-        page_table_slide(&context->cache, sequence->tables, sequence->n_computed);
+        if (context->program->whole) /* no later step reads their keys and values */
+            page_table_trim(&context->cache, sequence->tables, 0);
+        else
+            page_table_slide(&context->cache, sequence->tables, sequence->n_computed);
         sequence->logits_step = context->steps;
         sequence->first_row = logit_row;
         while (logit_row < plan->n_logit_rows &&
@@ -217,6 +232,9 @@ status decode_step(transformer_context *context, int64_t max_rows,
     if (planned != OK) return give_up(context, &plan, result, planned);
     count_pending(context, result);
     if (plan.n_rows == 0) {
+        if (!result->n_refused && result->n_pending && context->program->whole)
+            return fail(LIMIT, "max_tokens %" PRId64 ": no sequence of this model fits that step",
+                        plan.max_rows);
         if (!result->n_refused) return OK;
         return fail(LIMIT, "no KV page is free: %" PRId64 " sequences can't go on",
                     result->n_refused);
@@ -227,6 +245,7 @@ status decode_step(transformer_context *context, int64_t max_rows,
                         .n_samples = plan.n_samples,
                         .samples = context->samples,
                         .tokens = context->tokens,
+                        .token_types = context->token_types,
                         .sequences = context->planned,
                         .logit_rows = context->logit_rows,
                         .cancel = &context->cancel};

@@ -11,7 +11,7 @@ static void model_free(transformer_model *model) {
     if (model->backend) model->backend->model_destroy(model->weights);
     tokenizer_close(model->tokenizer);
     memory_give(&model->memory, model->without_tokenizer);
-    memory_give(&model->memory, model->freq_factors);
+    memory_give(&model->memory, model->rope_factors);
     memory_give(&model->memory, model->name);
     memory_give(&model->memory, model->weight_types);
     spec_free(model->spec);
@@ -64,7 +64,7 @@ static status describe(transformer_model *model) {
     for (int i = 0; i < spec->n_weights; i++) {
         const struct tensor *tensor = spec->weights[i].tensor;
         bool of_one_row =
-            tensor == spec->positions.tensor ||
+            tensor == spec->positions.tensor || tensor == spec->token_types.tensor ||
             (tensor == spec->embedding.weight.tensor && tensor != spec->head.weight.tensor);
         model->weight_bytes_per_token +=
             of_one_row ? weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0])
@@ -90,6 +90,11 @@ static status read_tokenizer(transformer_model *model) {
     return OK;
 }
 
+status model_check_logits(const transformer_model *model) {
+    if (model->spec->head.weight.tensor) return OK;
+    return fail(UNSUPPORTED, "architecture '%s' gives no logits", model->spec->architecture);
+}
+
 /* All but the weights. */
 static status read_head(transformer_model *model, const transformer_model_options *options) {
     struct checkpoint_options file = {
@@ -107,12 +112,15 @@ static status read_head(transformer_model *model, const transformer_model_option
     return describe(model);
 }
 
-static status read_freq_factors(transformer_model *model) {
+static status read_rope_factors(transformer_model *model) {
     TRY(MEMORY_TAKE_ARRAY(&model->memory, (size_t)model->spec->n_ropes, "rope factors",
-                          &model->freq_factors));
-    for (int i = 0; i < model->spec->n_ropes; i++)
-        model->freq_factors[i] =
-            model->backend->model_vector(model->weights, &model->spec->ropes[i].freq_factors);
+                          &model->rope_factors));
+    for (int i = 0; i < model->spec->n_ropes; i++) {
+        const struct rope_spec *rope = &model->spec->ropes[i];
+        model->rope_factors[i] = (struct rope_factors){
+            .all = model->backend->model_vector(model->weights, &rope->freq_factors),
+            .of_long = model->backend->model_vector(model->weights, &rope->long_factors)};
+    }
     return OK;
 }
 
@@ -120,7 +128,7 @@ static status read_weights(transformer_model *model, const transformer_model_opt
     TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, &model->choice,
                                      options->progress, options->progress_user, &model->weights));
     checkpoint_finish_loading(model->checkpoint);
-    return read_freq_factors(model);
+    return read_rope_factors(model);
 }
 
 static status create(const transformer_model_options *options, transformer_model **created) {
@@ -174,7 +182,7 @@ status model_measure(const transformer_model_options *options,
     }
     estimate->model_host_bytes =
         atomic_load(&fresh->memory.bytes) + weights.host +
-        memory_cost((size_t)fresh->spec->n_ropes * sizeof *fresh->freq_factors);
+        memory_cost((size_t)fresh->spec->n_ropes * sizeof *fresh->rope_factors);
     estimate->device_bytes = weights.device;
     estimate->model_mapped_bytes = checkpoint_mapped_bytes(fresh->checkpoint);
     *described = fresh;

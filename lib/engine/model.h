@@ -17,7 +17,7 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
-    const float **freq_factors; /* [n_ropes] */
+    struct rope_factors *rope_factors; /* [n_ropes] */
     /* for transformer_model_info */
     int32_t device_number;
     char *name, *weight_types;
@@ -31,6 +31,8 @@ status model_open(const transformer_model_options *options, transformer_model **
  * context with (model_release it); it has no weights. */
 status model_measure(const transformer_model_options *options,
                      transformer_memory_estimate *estimate, transformer_model **described);
+/* UNSUPPORTED: it gives none. */
+status model_check_logits(const transformer_model *model);
 void model_retain(transformer_model *model);
 void model_release(transformer_model *model); /* NULL does nothing */
 

@@ -20,6 +20,7 @@ static status wrap(transformer_model *model, struct sampling_chain *chain,
 status sampler_create(transformer_model *model, const transformer_sampler_options *options,
                       transformer_sampler **created) {
     struct sampling_chain *chain;
+    TRY(model_check_logits(model));
     TRY(sampling_create(&model->memory, options, model->spec->n_vocab, &chain));
     return wrap(model, chain, created);
 }

@@ -9,7 +9,7 @@ static size_t table_pages(const struct context_limits *limits) {
 uint64_t sequence_bytes(const struct context_limits *limits, int n_groups) {
     size_t tokens = (size_t)limits->max_sequence_tokens;
     return memory_cost(sizeof(transformer_sequence)) + memory_cost(tokens * sizeof(int32_t)) +
-           memory_cost(tokens) + memory_cost((size_t)n_groups * sizeof(struct page_table)) +
+           2 * memory_cost(tokens) + memory_cost((size_t)n_groups * sizeof(struct page_table)) +
            memory_cost((size_t)n_groups * table_pages(limits) * sizeof(int32_t));
 }
 
@@ -17,6 +17,7 @@ static void give_memory(transformer_sequence *sequence) {
     struct memory *memory = &sequence->context->memory;
     memory_give(memory, sequence->tokens);
     memory_give(memory, sequence->keep);
+    memory_give(memory, sequence->types);
     if (sequence->tables) {
         /* One block holds the tables of all groups; the first begins it. */
         memory_give(memory, sequence->tables[0].pages);
@@ -36,6 +37,7 @@ static status take_memory(transformer_context *context, transformer_sequence **t
     fresh->context = context;
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->tokens));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->keep));
+    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->types));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_groups, "a sequence's pages", &fresh->tables));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n_groups * pages, "a sequence's pages", &tables));
     for (size_t g = 0; g < n_groups; g++) fresh->tables[g].pages = tables + g * pages;
@@ -74,6 +76,7 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     size_t n = (size_t)original->n_tokens;
     memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
     memcpy(fork->keep, original->keep, n);
+    memcpy(fork->types, original->types, n);
     fork->n_tokens = original->n_tokens;
     fork->n_computed = original->n_computed;
     fork->logits_step = original->logits_step;
@@ -96,39 +99,80 @@ void sequence_free(transformer_sequence *sequence) {
     context_release(context);
 }
 
-status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
-                       uint32_t logits, const uint8_t *keep) {
-    const transformer_context *context = sequence->context;
-    int64_t n_vocab = context->model->spec->n_vocab;
+static status check_tokens(const struct spec *spec, const int32_t *tokens, int64_t count,
+                           uint32_t token_type) {
+    int64_t n_vocab = spec->n_vocab;
+    int64_t n_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1;
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= n_vocab)
             return fail(INVALID_ARGUMENT,
                         "tokens[%" PRId64 "] is %" PRId32 ", the vocabulary has %" PRId64, i,
                         tokens[i], n_vocab);
+    if (token_type >= n_types)
+        return fail(INVALID_ARGUMENT, "token_type is %" PRIu32 ", the model has %" PRId64,
+                    token_type, n_types);
+    return OK;
+}
+
+static bool wants_logits(const transformer_append_options *options, int64_t index, int64_t count) {
+    if (options->keep && options->keep[index]) return true;
+    return options->logits == TRANSFORMER_LOGITS_ALL ||
+           (options->logits == TRANSFORMER_LOGITS_LAST && index == count - 1);
+}
+
+/* Where queries see keys behind them, a sequence is computed anew with every token it gets, in one
+ * step: what no step can do is refused here, not when all waits for it. */
+static status check_fits_step(const transformer_sequence *sequence, int64_t count,
+                              const transformer_append_options *options) {
+    const struct context_limits *limits = &sequence->context->limits;
+    int64_t n_kept = 0;
+    if (count > limits->max_step_tokens - sequence->n_tokens)
+        return fail(LIMIT,
+                    "the sequence has %" PRId64 " tokens, with %" PRId64
+                    " more it would not fit one step, max_step_tokens %" PRId64
+                    ", as this model needs",
+                    sequence->n_tokens, count, limits->max_step_tokens);
+    for (int64_t i = 0; i < sequence->n_tokens; i++) n_kept += sequence->keep[i] != 0;
+    for (int64_t i = 0; i < count; i++) n_kept += wants_logits(options, i, count);
+    if (n_kept <= limits->max_logit_rows) return OK;
+    return fail(LIMIT,
+                "%" PRId64 " positions of the sequence would be kept, max_logit_rows %" PRId64
+                " is what one step can keep",
+                n_kept, limits->max_logit_rows);
+}
+
+status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
+                       const transformer_append_options *options) {
+    const transformer_context *context = sequence->context;
+    TRY(check_tokens(context->model->spec, tokens, count, options->token_type));
     if (count > context->limits.max_sequence_tokens - sequence->n_tokens)
         return fail(LIMIT,
                     "the sequence has %" PRId64 " tokens, %" PRId64
                     " more would pass max_sequence_tokens %" PRId64,
                     sequence->n_tokens, count, context->limits.max_sequence_tokens);
     if (count == 0) return OK;
+    if (context->program->whole) {
+        TRY(check_fits_step(sequence, count, options));
+        sequence->n_computed = 0;
+    }
     memcpy(sequence->tokens + sequence->n_tokens, tokens, (size_t)count * sizeof *tokens);
     uint8_t *kept = sequence->keep + sequence->n_tokens;
-    memset(kept, logits == TRANSFORMER_LOGITS_ALL, (size_t)count);
-    if (logits == TRANSFORMER_LOGITS_LAST) kept[count - 1] = 1;
-    for (int64_t i = 0; keep && i < count; i++)
-        if (keep[i]) kept[i] = 1;
+    for (int64_t i = 0; i < count; i++) kept[i] = wants_logits(options, i, count);
+    memset(sequence->types + sequence->n_tokens, (int)options->token_type, (size_t)count);
     sequence->n_tokens += count;
     return OK;
 }
 
 status sequence_truncate(transformer_sequence *sequence, int64_t n) {
-    const struct kv_cache *cache = &sequence->context->cache;
+    const transformer_context *context = sequence->context;
+    const struct kv_cache *cache = &context->cache;
     if (n < 0 || n > sequence->n_tokens)
         return fail(INVALID_ARGUMENT, "can't keep %" PRId64 " tokens of %" PRId64, n,
                     sequence->n_tokens);
     if (n == sequence->n_tokens) return OK;
     sequence->n_tokens = n;
     sequence->logits_step = 0;
+    if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */
     if (n >= sequence->n_computed) return OK;
     if (page_table_covers(cache, sequence->tables, n)) {
         sequence->n_computed = n;

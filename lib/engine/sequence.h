@@ -12,6 +12,7 @@ struct transformer_sequence {
     uint64_t stream;
     int32_t *tokens; /* [max_sequence_tokens] */
     uint8_t *keep;   /* [max_sequence_tokens] nonzero: logits wanted */
+    uint8_t *types;  /* [max_sequence_tokens] token types */
     int64_t n_tokens, n_computed;
     struct page_table *tables; /* [n_groups] */
     /* Kept rows of the last step: [first_row, end_row) of the context, if step is still the
@@ -27,7 +28,7 @@ status sequence_create(transformer_context *context, transformer_sampler *sample
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
                      transformer_sequence **created);
 status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
-                       uint32_t logits, const uint8_t *keep);
+                       const transformer_append_options *options);
 status sequence_truncate(transformer_sequence *sequence, int64_t n);
 /* Row of the context's logits that belongs to position; NOT_FOUND. */
 status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row);

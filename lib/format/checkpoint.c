@@ -216,8 +216,7 @@ const char *checkpoint_format(const struct checkpoint *checkpoint) {
 
 uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint) {
     uint64_t bytes = 0;
-    int n_files = checkpoint->n_parts;
-    if (checkpoint->hf.rope_factors) n_files--; /* the last part is no file */
+    int n_files = checkpoint->n_parts - checkpoint->hf.n_vectors;
     for (int i = 0; i < n_files; i++) bytes += checkpoint->parts[i].file.size;
     return bytes;
 }
@@ -360,16 +359,44 @@ const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, cons
     return index < 0 ? NULL : &checkpoint->tensors.items[index];
 }
 
+bool checkpoint_transposes(enum weight_type type) {
+    return type == WEIGHT_F32 || type == WEIGHT_F16 || type == WEIGHT_BF16;
+}
+
+/* Bytes that lie in several slices are put together in scratch. */
+static status data_of_slices(struct checkpoint *checkpoint, const struct tensor *tensor,
+                             uint64_t offset, size_t n, void *scratch, const void **data) {
+    uint64_t slice_bytes = tensor->slices[0].bytes;
+    for (size_t done = 0; done < n;) {
+        const struct tensor *slice = &tensor->slices[(offset + done) / slice_bytes];
+        uint64_t within = (offset + done) % slice_bytes;
+        size_t now = n - done < slice_bytes - within ? n - done : (size_t)(slice_bytes - within);
+        uint8_t *to = (uint8_t *)scratch + done;
+        TRY(checkpoint_data(checkpoint, slice, within, now, to, data));
+        if (now == n) return OK;
+        if (*data != to) memcpy(to, *data, now);
+        done += now;
+    }
+    *data = scratch;
+    return OK;
+}
+
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data) {
     const struct part *part = &checkpoint->parts[tensor->part];
     if (checkpoint->finished || offset > tensor->bytes || n > tensor->bytes - offset)
         return fail(INTERNAL, "%s: tensor '%.*s': bytes %" PRIu64 " + %zu can't be had",
                     part->file.name, (int)tensor->name.length, tensor->name.data, offset, n);
-    if (tensor->form != TENSOR_AS_IS) {
+    if (tensor->blocks.rows) {
+        size_t row_bytes = weight_type_row_bytes(tensor->type, (size_t)tensor->dims[0]);
         *data = scratch;
-        return tensor_form_read(&part->file, tensor, offset / sizeof(float), n / sizeof(float),
-                                scratch);
+        return tensor_blocks_read(&part->file, tensor, offset / row_bytes, n / row_bytes, scratch);
+    }
+    if (tensor->slices) return data_of_slices(checkpoint, tensor, offset, n, scratch, data);
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
+        *data = scratch;
+        return tensor_form_read(&part->file, tensor, offset / size, n / size, scratch);
     }
     uint64_t at = tensor->offset + offset;
     if (part->file.bytes) {
@@ -383,11 +410,19 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n) {
-    if (checkpoint->finished) return;
-    size_t stored = tensor_form_bytes(tensor->form);
-    if (stored) {
-        offset = offset / sizeof(float) * stored;
-        n = n / sizeof(float) * stored;
+    if (checkpoint->finished || tensor->blocks.rows) return; /* another may be of the same bytes */
+    while (tensor->slices && n) {
+        uint64_t slice_bytes = tensor->slices[0].bytes, within = offset % slice_bytes;
+        size_t now = n < slice_bytes - within ? n : (size_t)(slice_bytes - within);
+        checkpoint_drop(checkpoint, &tensor->slices[offset / slice_bytes], within, now);
+        offset += now;
+        n -= now;
     }
-    file_drop(&checkpoint->parts[tensor->part].file, tensor->offset + offset, n);
+    if (!n) return;
+    uint64_t at = tensor->offset + offset, bytes = n;
+    if (!tensor_form_is_plain(tensor)) {
+        size_t size = weight_type_row_bytes(tensor->type, 1);
+        tensor_form_range(tensor, offset / size, n / size, &at, &bytes);
+    }
+    if (bytes) file_drop(&checkpoint->parts[tensor->part].file, at, bytes);
 }

@@ -104,22 +104,51 @@ struct text checkpoint_next_string(const uint8_t **cursor);
  * checkpoint_data converts. */
 enum tensor_form { TENSOR_AS_IS, TENSOR_F64, TENSOR_F32, TENSOR_F16, TENSOR_BF16 };
 
+/* A stack of matrices that are parts of the blocks of rows of one matrix: of block i the rows from
+ * `first` on. Such a tensor is read by whole rows. */
+struct tensor_blocks {
+    int64_t rows, first; /* rows of a block; 0: the tensor is as it lies in the file */
+    bool transposed;     /* each part, whose rows then are columns of the file's */
+    enum weight_type stored;
+};
+
+/* Where the rows of a tensor are stored, if not one after the other. A vector's rows are of one
+ * element each. All zero: they are. Types of single elements only. */
+struct tensor_layout {
+    /* Transposed: [cols][stored_rows], a column of which is a row. 0: not. */
+    int64_t stored_rows;
+    /* n_groups groups, each of them with parts[0] rows, then parts[1], then parts[2]; the tensor
+     * has the first parts of all groups, then their second, then their third. 0: not. */
+    int64_t n_groups, parts[3];
+    int64_t first_row; /* stored rows, in this order, before the tensor's first: of a view */
+};
+
 struct tensor {
     struct text name;
     enum weight_type type;
     enum tensor_form form;
     float add; /* to each element of a tensor that is converted */
+    struct tensor_layout layout;
     int n_dims;
     int64_t dims[4]; /* dims[0] is the contiguous one: a weight's input size; unused ones are 1 */
     uint64_t offset; /* in its part's file */
     uint64_t bytes;  /* of its type */
     int part;
+    struct tensor_blocks blocks;
+    /* Of a tensor whose matrices (or vectors) [n_slices] don't lie one after the other: each as a
+     * tensor of its own, all of one shape and type. Offset and part are then the first one's. NULL:
+     * they do. */
+    const struct tensor *slices;
+    int64_t n_slices;
 };
 
 size_t checkpoint_tensor_count(const struct checkpoint *checkpoint);
 const struct tensor *checkpoint_tensor_at(const struct checkpoint *checkpoint, size_t index);
 /* NULL: no such tensor. */
 const struct tensor *checkpoint_tensor(const struct checkpoint *checkpoint, const char *name);
+/* Whether a stack that is transposed keeps the type, because each element stands alone; else its
+ * elements are F32. */
+bool checkpoint_transposes(enum weight_type type);
 /* Bytes [offset, offset + n) of a tensor: a pointer into the mapped file or the caller's data, or
  * scratch [n] after reading or converting into it; whole elements of a tensor that is converted. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,

@@ -116,9 +116,10 @@ status hf_has_file(struct hf *hf, const char *name, bool *has) {
 
 /* ---- the parts ---- */
 
-/* A part for each of `names` and one more for what no file has. */
+/* A part for each of n files and one for each vector that no file has. */
 static status take_parts(struct hf *hf, int n) {
-    return MEMORY_TAKE_ARRAY(hf->memory, (size_t)n + 1, "a model's parts", &hf->parts);
+    return MEMORY_TAKE_ARRAY(hf->memory, (size_t)(n + hf->n_vectors), "a model's parts",
+                             &hf->parts);
 }
 
 static status open_part(struct hf *hf, const char *path) {
@@ -314,29 +315,30 @@ static status open_parts(struct hf *hf) {
     return result;
 }
 
-/* The factors of rope, as a tensor that readers find. */
-static status add_rope_factors(struct hf *hf) {
+static status add_vectors(struct hf *hf) {
     struct tensor_table *table = &hf->tables.tensors;
-    if (!hf->rope_factors) return OK;
-    if (table->count == table->capacity) {
+    size_t needed = table->count + (size_t)hf->n_vectors;
+    if (needed > table->capacity) {
         struct tensor *items;
-        TRY(MEMORY_TAKE_ARRAY(hf->memory, table->count + 1, "the tensors' table", &items));
+        TRY(MEMORY_TAKE_ARRAY(hf->memory, needed, "the tensors' table", &items));
         if (table->count) memcpy(items, table->items, table->count * sizeof *items);
         memory_give(hf->memory, table->items);
         table->items = items;
-        table->capacity = table->count + 1;
+        table->capacity = needed;
     }
-    size_t bytes = (size_t)hf->n_rope_factors * sizeof *hf->rope_factors;
-    file_open_memory(&hf->parts[hf->n_parts].file, "rope factors", hf->rope_factors, bytes);
-    static const char name[] = "rope_freqs.weight";
-    table->items[table->count++] = (struct tensor){
-        .name = {name, sizeof name - 1},
-        .type = WEIGHT_F32,
-        .n_dims = 1,
-        .dims = {hf->n_rope_factors, 1, 1, 1},
-        .bytes = bytes,
-        .part = hf->n_parts++,
-    };
+    for (int i = 0; i < hf->n_vectors; i++) {
+        const struct hf_vector *vector = &hf->vectors[i];
+        size_t bytes = (size_t)vector->n * sizeof *vector->values;
+        file_open_memory(&hf->parts[hf->n_parts].file, vector->name, vector->values, bytes);
+        table->items[table->count++] = (struct tensor){
+            .name = {vector->name, strlen(vector->name)},
+            .type = WEIGHT_F32,
+            .n_dims = 1,
+            .dims = {vector->n, 1, 1, 1},
+            .bytes = bytes,
+            .part = hf->n_parts++,
+        };
+    }
     return OK;
 }
 
@@ -360,7 +362,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     if (result == OK) result = hf_chat_make(hf);
     if (result == OK) result = open_parts(hf);
     if (result == OK) result = hf_tensors_rename(hf);
-    if (result == OK) result = add_rope_factors(hf);
+    if (result == OK) result = add_vectors(hf);
     hf->config = (struct hf_config){0}; /* it was of these bytes */
     memory_give(memory, bytes);
     return result;

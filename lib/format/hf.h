@@ -7,6 +7,8 @@
 #include "format/hf_families.h"
 #include "format/safetensors.h"
 
+enum { HF_MOST_LAYERS = 1024 };
+
 struct hf {
     struct memory *memory;
     const struct checkpoint_options *options; /* the opener's, must outlive this */
@@ -17,12 +19,19 @@ struct hf {
     struct hf_config config;
     const struct hf_family *family;
     int64_t n_layers;
-    struct part *parts; /* the last is of tensors that the files say otherwise, if there are any */
+    bool dense[HF_MOST_LAYERS]; /* layers without experts, of a family that has them */
+    struct hf_gathered *gathered;
+    struct part *parts; /* the last n_vectors are no files */
     int n_parts;
     struct metadata_table metadata;
     struct safetensors_tables tables;
-    float *rope_factors; /* [n_rope_factors], the arena's; NULL: none */
-    int64_t n_rope_factors;
+    /* Vectors that the config holds, as tensors that readers find; values are the arena's. */
+    struct hf_vector {
+        const char *name;
+        const float *values; /* [n] */
+        int64_t n;
+    } vectors[2];
+    int n_vectors;
 };
 
 /* Whether this is the path of such a folder: a directory, or config.json or a .safetensors file in
@@ -46,15 +55,19 @@ status hf_find_file(const struct hf *hf, const char *name, uint64_t most, bool *
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
-/* hf_rope.c: the same for rope, of head_dim dimensions. */
+/* hf_rope.c: the same for rope, of heads of head_dim dimensions. */
 status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
+/* What became of such a key so far, fallback: nothing. */
+int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback);
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
+status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value);
+status hf_metadata_bool(struct hf *hf, const char *suffix, bool value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
 
 /* One key as it is: numbers, an array [count] of `size` bytes, text. */
-status hf_metadata_integer(struct hf *hf, const char *key, int64_t value);
-status hf_metadata_bool(struct hf *hf, const char *key, bool value);
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value);
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value);
 status hf_metadata_string(struct hf *hf, const char *key, struct text value);
 status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
                          const void *values, size_t size);
@@ -64,8 +77,25 @@ status hf_tokenizer_make(struct hf *hf);
 /* hf_chat.c: chat templates as metadata. */
 status hf_chat_make(struct hf *hf);
 
+/* A member of the config, or its default in the family's table, is true. */
+bool hf_flag(const struct hf *hf, const char *name);
+/* Whether hf_key.when or hf_tensor.when holds. */
+bool hf_applies(const struct hf *hf, const char *when);
+
 /* hf_tensors.c: gives the tensors the names that lib/arch binds, and takes out those that mean
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
 status hf_tensors_rename(struct hf *hf);
+
+/* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
+ * one of them where it belongs, under `name` with the layer in it. */
+status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
+/* Adds the tensors they are to the table, which has room for them. FORMAT  one is missing or unlike
+ * the others. */
+status hf_gather_finish(struct hf *hf);
+/* A tensor [n_slices][rows][cols], or vectors [n_slices][n], as slices that lie one after the
+ * other. */
+status hf_gather_split(struct hf *hf, struct tensor *tensor);
+/* What a tensor is once its slices have their shape. */
+void hf_gather_join(struct tensor *tensor);
 
 #endif

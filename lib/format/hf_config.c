@@ -11,8 +11,8 @@ static bool is_name(struct text text, const char *name) {
 
 /* Objects whose members are listed too. */
 static bool is_opened(struct text name) {
-    static const char *const opened[] = {"rope_scaling", "rope_parameters", "text_config",
-                                         "full_attention", "sliding_attention"};
+    static const char *const opened[] = {"rope_scaling",   "rope_parameters",   "text_config",
+                                         "full_attention", "sliding_attention", "attn_config"};
     for (size_t i = 0; i < sizeof opened / sizeof *opened; i++)
         if (is_name(name, opened[i])) return true;
     return false;

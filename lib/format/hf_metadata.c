@@ -44,7 +44,7 @@ static struct key key_of(const struct hf *hf, const char *suffix) {
     return key;
 }
 
-static status put_i64(struct hf *hf, const char *suffix, int64_t value) {
+status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value) {
     return put(hf, key_of(hf, suffix).text, (struct metadata){.kind = METADATA_I64, .count = 1},
                &value, sizeof value);
 }
@@ -54,11 +54,11 @@ status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
                &value, sizeof value);
 }
 
-status hf_metadata_integer(struct hf *hf, const char *key, int64_t value) {
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value) {
     return put(hf, key, (struct metadata){.kind = METADATA_I64, .count = 1}, &value, sizeof value);
 }
 
-status hf_metadata_bool(struct hf *hf, const char *key, bool value) {
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value) {
     uint8_t byte = value;
     return put(hf, key, (struct metadata){.kind = METADATA_BOOL, .count = 1}, &byte, 1);
 }
@@ -82,6 +82,26 @@ status hf_metadata_string(struct hf *hf, const char *key, struct text value) {
     return result;
 }
 
+int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback) {
+    struct key key = key_of(hf, suffix);
+    for (size_t i = 0; i < hf->metadata.count; i++) {
+        const struct metadata *entry = &hf->metadata.items[i];
+        int64_t value;
+        if (entry->kind != METADATA_I64 || entry->key.length != strlen(key.text) ||
+            memcmp(entry->key.data, key.text, entry->key.length) != 0)
+            continue;
+        memcpy(&value, entry->values, sizeof value);
+        return value;
+    }
+    return fallback;
+}
+
+status hf_metadata_bool(struct hf *hf, const char *suffix, bool value) {
+    uint8_t byte = value;
+    return put(hf, key_of(hf, suffix).text, (struct metadata){.kind = METADATA_BOOL, .count = 1},
+               &byte, sizeof byte);
+}
+
 static status put_text(struct hf *hf, const char *key, const char *value) {
     struct {
         uint64_t length;
@@ -98,10 +118,31 @@ status hf_metadata_text(struct hf *hf, const char *suffix, const char *value) {
 
 /* ---- reading the config's members ---- */
 
+bool hf_flag(const struct hf *hf, const char *name) {
+    const struct json_value *value = hf_config_find(&hf->config, name);
+    if (value) return value->kind == JSON_TRUE;
+    for (const struct hf_key *key = hf->family->keys; key->name; key++)
+        if (strcmp(key->name, name) == 0 && key->fallback)
+            return strcmp(key->fallback, "true") == 0;
+    return false;
+}
+
+bool hf_applies(const struct hf *hf, const char *when) {
+    char name[64];
+    if (when && when[0] == '?') return true;
+    while (when && *when) {
+        size_t n = strcspn(when, "&"), skip = when[0] == '!';
+        snprintf(name, sizeof name, "%.*s", (int)(n - skip), when + skip);
+        if (hf_flag(hf, name) == (skip == 1)) return false;
+        when += n + (when[n] == '&');
+    }
+    return true;
+}
+
 /* Where the member is missing, its default; NULL: neither, or null. */
 static const struct json_value *value_or_default(const struct hf *hf, const struct hf_key *key,
                                                  struct json_value *fallback) {
-    const struct json_value *value = hf_config_find(&hf->config, key->name);
+    const struct json_value *value = key->name[0] ? hf_config_find(&hf->config, key->name) : NULL;
     if (value) return value->kind == JSON_NULL ? NULL : value;
     if (!key->fallback) return NULL;
     *fallback =
@@ -123,10 +164,11 @@ static status read_number(struct hf *hf, const struct hf_key *key) {
         return fail(FORMAT, "%s: key '%s%s' is missing", hf->config.file, hf->config.prefix,
                     key->name);
     if (!value) return OK;
-    if (key->use == HF_INTEGER) {
-        if (!json_to_i64(value, &integer) || integer < 1)
-            return fail_value(hf, key, "an integer above 0");
-        return put_i64(hf, key->target, integer);
+    if (key->use == HF_INTEGER || key->use == HF_WIDTHS) {
+        if (!json_to_i64(value, &integer) || integer < 1 || integer > INT32_MAX)
+            return fail_value(hf, key, "an integer of 32 bits above 0");
+        if (key->use == HF_WIDTHS) integer *= hf_metadata_i64(hf, "embedding_length", 0);
+        return hf_metadata_integer(hf, key->target, integer);
     }
     if (!json_to_double(value, &number) || !(fabs(number) <= 3e38))
         return fail_value(hf, key, "a number of 32 bits");
@@ -149,66 +191,240 @@ static status check_word(const struct hf *hf, const struct hf_key *key) {
     }
 }
 
-/* slides [n_layers]. */
-static status read_layer_types(struct hf *hf, const struct hf_key *key,
-                               const struct json_value *value, uint8_t *slides, bool *any) {
+static status read_bool(struct hf *hf, const struct hf_key *key) {
+    const struct json_value *value = hf_config_value(&hf->config, key->name);
+    if (value && value->kind != JSON_TRUE && value->kind != JSON_FALSE)
+        return fail_value(hf, key, "true or false");
+    if (key->use == HF_FLAG) return OK;
+    return hf_metadata_bool(hf, key->target, hf_flag(hf, key->name));
+}
+
+static status read_activation(struct hf *hf, const struct hf_key *key) {
+    static const char *const names[][2] = {
+        {"silu", "silu"},
+        {"swish", "silu"},
+        {"gelu", "gelu"},
+        {"gelu_python", "gelu"},
+        {"gelu_new", "gelu_tanh"},
+        {"gelu_fast", "gelu_tanh"},
+        {"gelu_accurate", "gelu_tanh"},
+        {"gelu_pytorch_tanh", "gelu_tanh"},
+        {"gelu_python_tanh", "gelu_tanh"},
+        {"relu", "relu"},
+    };
+    struct json_value fallback;
+    const struct json_value *value = value_or_default(hf, key, &fallback);
+    if (!value) return OK;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (value->text.length == strlen(names[i][0]) &&
+            memcmp(value->text.data, names[i][0], value->text.length) == 0)
+            return hf_metadata_text(hf, key->target, names[i][1]);
+    return hf_config_refuse(&hf->config, key->name, value);
+}
+
+enum { MOST_LAYERS = HF_MOST_LAYERS };
+
+static status read_integers(struct hf *hf, const struct hf_key *key) {
+    const struct json_value *value = hf_config_value(&hf->config, key->name);
+    struct json_value part;
+    int64_t numbers[MOST_LAYERS], n = 0;
+    bool first = true, more;
+    if (!value) return OK;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
     struct json json = {.file = hf->config.file,
                         .bytes = (const uint8_t *)value->text.data,
                         .size = value->text.length};
-    struct json_value part;
-    bool first = true, more;
-    int64_t n = 0;
-    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
     TRY(json_read(&json, &part));
     for (;; n++) {
         TRY(json_element(&json, &first, &more));
         if (!more) break;
         TRY(json_read(&json, &part));
-        bool sliding = json_is(&part, "sliding_attention");
-        if ((!sliding && !json_is(&part, "full_attention")) ||
-            (sliding && key->use == HF_FULL_LAYERS))
-            return hf_config_refuse(&hf->config, key->name, &part);
-        if (n < hf->n_layers) slides[n] = sliding;
-        *any = *any || sliding;
+        if (n == MOST_LAYERS || !json_to_i64(&part, &numbers[n]))
+            return fail_value(hf, key, "an array of an integer for each layer");
     }
-    if (n == hf->n_layers) return OK;
-    return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
-                hf->config.file, hf->config.prefix, key->name, n, hf->n_layers);
+    if (n != hf->n_layers)
+        return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
+                    hf->config.file, hf->config.prefix, key->name, n, hf->n_layers);
+    struct metadata array = {.kind = METADATA_ARRAY, .element = METADATA_I64, .count = (uint64_t)n};
+    return put(hf, key_of(hf, key->target).text, array, numbers, (size_t)n * sizeof *numbers);
+}
+
+/* Which layers slide. */
+struct layers {
+    uint8_t slides[MOST_LAYERS];
+    int64_t n; /* said so far */
+    bool any;
+};
+
+static status add_layer(struct hf *hf, const struct hf_key *key, const struct json_value *name,
+                        struct layers *layers) {
+    bool slides = json_is(name, "sliding_attention") || json_is(name, "local");
+    if ((!slides && !json_is(name, "full_attention") && !json_is(name, "global")) ||
+        (slides && key->use == HF_FULL_LAYERS))
+        return hf_config_refuse(&hf->config, key->name, name);
+    if (layers->n < MOST_LAYERS) layers->slides[layers->n] = slides;
+    layers->n++;
+    layers->any = layers->any || slides;
+    return OK;
+}
+
+static status read_layer_types(struct hf *hf, const struct hf_key *key,
+                               const struct json_value *value, struct layers *layers) {
+    struct json json = {.file = hf->config.file,
+                        .bytes = (const uint8_t *)value->text.data,
+                        .size = value->text.length};
+    struct json_value part;
+    bool first = true, more;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
+    TRY(json_read(&json, &part));
+    for (;;) {
+        TRY(json_element(&json, &first, &more));
+        if (!more) return OK;
+        TRY(json_read(&json, &part));
+        TRY(add_layer(hf, key, &part, layers));
+    }
+}
+
+/* One of HF_LAYER_GROUPS, after its bracket: names and how many times they come. */
+static status read_layer_group(struct hf *hf, const struct hf_key *key, struct json *json,
+                               struct layers *layers) {
+    struct json_value part;
+    bool first = true, first_name = true, more;
+    int64_t begin = layers->n, times = 0;
+    TRY(json_element(json, &first, &more));
+    if (more) TRY(json_read(json, &part));
+    if (!more || part.kind != JSON_ARRAY) return fail_value(hf, key, "an array of groups");
+    for (;;) {
+        TRY(json_element(json, &first_name, &more));
+        if (!more) break;
+        TRY(json_read(json, &part));
+        TRY(add_layer(hf, key, &part, layers));
+    }
+    TRY(json_element(json, &first, &more));
+    if (more) TRY(json_read(json, &part));
+    if (!more || !json_to_i64(&part, &times) || times < 1 || times > MOST_LAYERS)
+        return fail_value(hf, key, "an array of groups");
+    int64_t n = layers->n - begin;
+    for (int64_t i = n; i < n * times && layers->n < MOST_LAYERS; i++, layers->n++)
+        layers->slides[layers->n] = layers->slides[layers->n - n];
+    TRY(json_element(json, &first, &more));
+    return more ? fail_value(hf, key, "an array of groups") : OK;
+}
+
+static status read_layer_groups(struct hf *hf, const struct hf_key *key,
+                                const struct json_value *value, struct layers *layers) {
+    struct json json = {.file = hf->config.file,
+                        .bytes = (const uint8_t *)value->text.data,
+                        .size = value->text.length};
+    struct json_value part;
+    bool first = true, more;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array of groups");
+    TRY(json_read(&json, &part));
+    for (;;) {
+        TRY(json_element(&json, &first, &more));
+        if (!more) return OK;
+        TRY(json_read(&json, &part));
+        if (part.kind != JSON_ARRAY) return fail_value(hf, key, "an array of groups");
+        TRY(read_layer_group(hf, key, &json, layers));
+    }
+}
+
+static status read_late_layers(struct hf *hf, const struct hf_key *key,
+                               const struct json_value *value, struct layers *layers) {
+    int64_t first;
+    if (!json_to_i64(value, &first) || first < 0) return fail_value(hf, key, "an integer");
+    for (; layers->n < hf->n_layers; layers->n++)
+        layers->any |= layers->slides[layers->n] = layers->n >= first;
+    return OK;
 }
 
 static status read_layers(struct hf *hf, const struct hf_key *key) {
-    const struct json_value *value = hf_config_value(&hf->config, key->name);
-    uint8_t slides[1024];
-    bool any = false;
-    if (value && hf->n_layers > (int64_t)sizeof slides)
+    struct json_value fallback;
+    const struct json_value *value = value_or_default(hf, key, &fallback);
+    struct layers layers = {.n = 0};
+    if (value && hf->n_layers > MOST_LAYERS)
         return fail(LIMIT, "%s: %" PRId64 " layers", hf->config.file, hf->n_layers);
-    if (value) TRY(read_layer_types(hf, key, value, slides, &any));
+    if (value && key->use == HF_LATE_LAYERS) TRY(read_late_layers(hf, key, value, &layers));
+    if (value && key->use == HF_LAYER_GROUPS) TRY(read_layer_groups(hf, key, value, &layers));
+    if (value && (key->use == HF_LAYERS || key->use == HF_FULL_LAYERS))
+        TRY(read_layer_types(hf, key, value, &layers));
+    if (value && layers.n != hf->n_layers)
+        return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
+                    hf->config.file, hf->config.prefix, key->name, layers.n, hf->n_layers);
     if (key->use == HF_FULL_LAYERS) return OK;
     const struct json_value *window = hf_config_find(&hf->config, "sliding_window");
-    if (window && window->kind == JSON_NULL && (any || !value))
+    if (window && window->kind == JSON_NULL && (layers.any || !value))
         return hf_config_refuse(&hf->config, "sliding_window", window);
     if (!value) return OK;
     struct metadata array = {
         .kind = METADATA_ARRAY, .element = METADATA_BOOL, .count = (uint64_t)hf->n_layers};
-    return put(hf, key_of(hf, key->target).text, array, slides, (size_t)hf->n_layers);
+    return put(hf, key_of(hf, key->target).text, array, layers.slides, (size_t)hf->n_layers);
+}
+
+/* Which layers have experts. */
+static status read_sparse(struct hf *hf, const struct hf_key *key) {
+    struct json_value fallback;
+    const struct json_value *value = value_or_default(hf, key, &fallback);
+    int64_t n;
+    if (!value) return OK;
+    if (!json_to_i64(value, &n) || n < (key->use == HF_SPARSE_STEP ? 1 : -1))
+        return fail_value(hf, key, "an integer");
+    if (key->use == HF_SPARSE_LAST && n < 0) return OK;
+    for (int64_t i = 0; i < hf->n_layers && i < MOST_LAYERS; i++)
+        hf->dense[i] = hf->dense[i] || (key->use == HF_SPARSE_STEP    ? (i + 1) % n != 0
+                                        : key->use == HF_SPARSE_FIRST ? i < n
+                                                                      : i > n);
+    return OK;
+}
+
+static status read_dense_list(struct hf *hf, const struct hf_key *key) {
+    const struct json_value *value = hf_config_value(&hf->config, key->name);
+    struct json_value part;
+    int64_t layer;
+    bool first = true, more;
+    if (!value) return OK;
+    if (value->kind != JSON_ARRAY) return fail_value(hf, key, "an array");
+    struct json json = {.file = hf->config.file,
+                        .bytes = (const uint8_t *)value->text.data,
+                        .size = value->text.length};
+    TRY(json_read(&json, &part));
+    for (;;) {
+        TRY(json_element(&json, &first, &more));
+        if (!more) return OK;
+        TRY(json_read(&json, &part));
+        if (!json_to_i64(&part, &layer)) return fail_value(hf, key, "an array of integers");
+        if (layer >= 0 && layer < MOST_LAYERS) hf->dense[layer] = true;
+    }
 }
 
 static status read_key(struct hf *hf, const struct hf_key *key) {
-    const struct json_value *value;
+    if (!hf_applies(hf, key->when)) return OK;
     switch (key->use) {
     case HF_INTEGER:
     case HF_NUMBER:
     case HF_INVERSE_ROOT:
+    case HF_WIDTHS:
         return read_number(hf, key);
+    case HF_BOOL:
+    case HF_FLAG:
+        return read_bool(hf, key);
+    case HF_ACTIVATION:
+        return read_activation(hf, key);
     case HF_MUST_BE:
         return check_word(hf, key);
     case HF_FULL_LAYERS:
     case HF_LAYERS:
+    case HF_LATE_LAYERS:
+    case HF_LAYER_GROUPS:
         return read_layers(hf, key);
-    case HF_FLAG:
-        value = hf_config_value(&hf->config, key->name);
-        if (!value || value->kind == JSON_TRUE || value->kind == JSON_FALSE) return OK;
-        return fail_value(hf, key, "true or false");
+    case HF_INTEGERS:
+        return read_integers(hf, key);
+    case HF_SPARSE_STEP:
+    case HF_SPARSE_FIRST:
+    case HF_SPARSE_LAST:
+        return read_sparse(hf, key);
+    case HF_DENSE_LIST:
+        return read_dense_list(hf, key);
     case HF_NO_EFFECT:
         break;
     }
@@ -225,8 +441,11 @@ static bool starts_with(struct text text, const char *begin) {
 static status check_known(const struct hf *hf, const struct hf_member *member) {
     size_t skip = strlen(hf->config.prefix);
     struct text name = {member->name.data + skip, member->name.length - skip};
-    if (member->value.kind == JSON_NULL || memchr(name.data, '.', name.length)) return OK;
-    if (hf_families_no_effect(name.data, name.length)) return OK;
+    if (member->value.kind == JSON_NULL) return OK;
+    if (starts_with(name, "rope_scaling.") || starts_with(name, "rope_parameters."))
+        return OK; /* hf_rope.c reads these */
+    size_t before = starts_with(name, "attn_config.") ? strlen("attn_config.") : 0;
+    if (hf_families_no_effect(name.data + before, name.length - before)) return OK;
     for (const struct hf_key *key = hf->family->keys; key->name; key++)
         if (strlen(key->name) == name.length && memcmp(key->name, name.data, name.length) == 0)
             return OK;
@@ -273,17 +492,14 @@ status hf_metadata_make(struct hf *hf) {
     TRY(read_family(hf));
     TRY(check_members(hf));
     TRY(put_text(hf, "general.architecture", hf->family->architecture));
-    TRY(hf_config_integer(&hf->config, "num_hidden_layers", NULL, &hf->n_layers));
-    for (const struct hf_key *key = hf->family->keys; key->name; key++) TRY(read_key(hf, key));
+    for (const struct hf_key *key = hf->family->keys; key->name; key++) {
+        TRY(read_key(hf, key));
+        if (!hf->n_layers) hf->n_layers = hf_metadata_i64(hf, "block_count", 0);
+    }
     if (hf->family->pairing) TRY(hf_metadata_text(hf, "rope.pairing", hf->family->pairing));
+    if (hf->family->rope_theta == 0) return OK;
 
-    /* As the reader will find it: only the number of dimensions of rope's own table needs it. */
-    int64_t width, n_heads = 8, head_dim;
-    bool found;
-    TRY(hf_config_integer(&hf->config, "hidden_size", NULL, &width));
-    TRY(hf_config_integer(&hf->config, "num_attention_heads", &found, &n_heads));
-    if (n_heads < 1) n_heads = 1;
-    head_dim = width / n_heads;
-    TRY(hf_config_integer(&hf->config, "head_dim", &found, &head_dim));
-    return hf_rope_make(hf, head_dim);
+    int64_t width = hf_metadata_i64(hf, "embedding_length", 0);
+    int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
+    return hf_rope_make(hf, hf_metadata_i64(hf, "attention.key_length", width / n_heads));
 }

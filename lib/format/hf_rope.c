@@ -51,6 +51,8 @@ static status check_members(const struct rope *rope) {
                                         "mscale",
                                         "mscale_all_dim",
                                         "truncate",
+                                        "short_factor",
+                                        "long_factor",
                                         "partial_rotary_factor"};
     const struct hf_config *config = &rope->hf->config;
     struct name begin = name_of(rope, "");
@@ -69,12 +71,43 @@ static status check_members(const struct rope *rope) {
     return OK;
 }
 
+/* original_max_position_embeddings, beside the object first, max_position_embeddings last. */
+static status read_original(const struct rope *rope, double *original) {
+    static const char *const name = "original_max_position_embeddings";
+    struct hf *hf = rope->hf;
+    bool found;
+    *original = (double)hf_metadata_i64(hf, "context_length", 0);
+    TRY(read_number(rope, name, original, original));
+    TRY(hf_config_number(&hf->config, name, &found, original));
+    *original = (double)hf_metadata_i64(hf, "rope.scaling.original_context_length",
+                                        (int64_t)*original); /* a class that has a default */
+    if (*original >= 1 && *original <= 1e9) return OK;
+    return fail(FORMAT, "%s: key '%s' is out of its range", hf->config.file, name);
+}
+
+/* Missing: what the contexts say. */
+static status read_factor(const struct rope *rope, double original, double *factor) {
+    *factor = (double)hf_metadata_i64(rope->hf, "context_length", 0) / original;
+    TRY(read_number(rope, "factor", factor, factor));
+    if (*factor > 0) return OK;
+    return fail(FORMAT, "%s: key '%s' is not above 0", rope->hf->config.file,
+                name_of(rope, "factor").text);
+}
+
 /* ---- the scalings ---- */
 
 static status make_linear(const struct rope *rope) {
     double factor;
     TRY(read_number(rope, "factor", NULL, &factor));
     TRY(hf_metadata_text(rope->hf, "rope.scaling.type", "linear"));
+    return hf_metadata_f32(rope->hf, "rope.scaling.factor", (float)factor);
+}
+
+/* The base grows with the longest sequence (program/rope.c). */
+static status make_dynamic(const struct rope *rope) {
+    double factor;
+    TRY(read_number(rope, "factor", NULL, &factor));
+    TRY(hf_metadata_text(rope->hf, "rope.scaling.type", "dynamic"));
     return hf_metadata_f32(rope->hf, "rope.scaling.factor", (float)factor);
 }
 
@@ -88,10 +121,10 @@ static status make_yarn(const struct rope *rope) {
     static const double zero = 0.0, fast = 32.0, slow = 1.0;
     double factor, original, attention, mscale, mscale_all, beta_fast, beta_slow;
     const struct json_value *truncate = find(rope, "truncate");
-    if (truncate && truncate->kind != JSON_TRUE)
+    if (truncate && truncate->kind != JSON_TRUE && truncate->kind != JSON_FALSE)
         return hf_config_refuse(&hf->config, name_of(rope, "truncate").text, truncate);
-    TRY(read_number(rope, "factor", NULL, &factor));
-    TRY(read_number(rope, "original_max_position_embeddings", &zero, &original));
+    TRY(read_original(rope, &original));
+    TRY(read_factor(rope, original, &factor));
     TRY(read_number(rope, "attention_factor", &zero, &attention));
     TRY(read_number(rope, "mscale", &zero, &mscale));
     TRY(read_number(rope, "mscale_all_dim", &zero, &mscale_all));
@@ -104,62 +137,156 @@ static status make_yarn(const struct rope *rope) {
         if (mscale != 0.0 && mscale_all != 0.0)
             attention = yarn_magnitude(factor, mscale) / yarn_magnitude(factor, mscale_all);
     }
-    bool found;
-    if (original == 0.0)
-        TRY(hf_config_number(&hf->config, "original_max_position_embeddings", &found, &original));
     TRY(hf_metadata_text(hf, "rope.scaling.type", "yarn"));
     TRY(hf_metadata_f32(hf, "rope.scaling.factor", (float)factor));
-    if (original != 0.0)
-        TRY(hf_metadata_f32(hf, "rope.scaling.original_context_length", (float)original));
+    TRY(hf_metadata_f32(hf, "rope.scaling.original_context_length", (float)original));
     TRY(hf_metadata_f32(hf, "rope.scaling.attn_factor",
                         (float)(attention / yarn_magnitude(factor, 1.0))));
     TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_fast", (float)beta_fast));
-    return hf_metadata_f32(hf, "rope.scaling.yarn_beta_slow", (float)beta_slow);
+    TRY(hf_metadata_f32(hf, "rope.scaling.yarn_beta_slow", (float)beta_slow));
+    return hf_metadata_bool(hf, "rope.scaling.yarn_truncate",
+                            !truncate || truncate->kind == JSON_TRUE);
+}
+
+/* A vector of n_dims / 2 numbers that the frequencies are divided by. */
+static status take_factors(const struct rope *rope, int64_t n_dims, const char *name,
+                           float **values) {
+    struct hf *hf = rope->hf;
+    void *block;
+    if (n_dims < 2 || n_dims > 8192)
+        return fail(FORMAT, "%s: rope has %" PRId64 " dims", hf->config.file, n_dims);
+    TRY(arena_take(&hf->arena, (size_t)n_dims / 2 * sizeof(float), "factors of rope", &block));
+    *values = block;
+    hf->vectors[hf->n_vectors++] = (struct hf_vector){name, block, n_dims / 2};
+    return OK;
 }
 
 /* What Llama 3.1 divides each frequency by: 1 for wavelengths that the first context holds
  * high_freq_factor times, `factor` for those it doesn't hold low_freq_factor times, a mean of both
  * between. */
-static status make_llama3(const struct rope *rope, int64_t head_dim, double theta) {
+static status make_llama3(const struct rope *rope, int64_t n_dims, double theta) {
     struct hf *hf = rope->hf;
     double factor, low, high, original;
+    float *factors = NULL;
     TRY(read_number(rope, "factor", NULL, &factor));
     TRY(read_number(rope, "low_freq_factor", NULL, &low));
     TRY(read_number(rope, "high_freq_factor", NULL, &high));
-    TRY(read_number(rope, "original_max_position_embeddings", NULL, &original));
-    if (factor <= 0 || low <= 0 || high <= low || original <= 0)
+    TRY(read_original(rope, &original));
+    if (factor <= 0 || low <= 0 || high <= low)
         return fail(FORMAT, "%s: key '%s' has factors that don't fit each other", hf->config.file,
                     rope->where);
-    if (head_dim < 2 || head_dim > 8192)
-        return fail(FORMAT, "%s: heads of %" PRId64 " dims", hf->config.file, head_dim);
-    void *block;
-    hf->n_rope_factors = head_dim / 2;
-    TRY(arena_take(&hf->arena, (size_t)hf->n_rope_factors * sizeof(float), "factors of rope",
-                   &block));
-    hf->rope_factors = block;
-    for (int64_t i = 0; i < hf->n_rope_factors; i++) {
-        double frequency = pow(theta, -2.0 * (double)i / (double)head_dim);
+    TRY(take_factors(rope, n_dims, "rope_freqs.weight", &factors));
+    for (int64_t i = 0; i < n_dims / 2; i++) {
+        double frequency = pow(theta, -2.0 * (double)i / (double)n_dims);
         double turns = original * frequency / 6.283185307179586476925;
         double kept = fmin(fmax((turns - low) / (high - low), 0.0), 1.0);
-        hf->rope_factors[i] = (float)(1.0 / ((1.0 - kept) / factor + kept));
+        factors[i] = (float)(1.0 / ((1.0 - kept) / factor + kept));
     }
     return OK;
 }
 
+/* An array of n_dims / 2 numbers above 0. */
+static status read_factors(const struct rope *rope, int64_t n_dims, const char *member,
+                           const char *name) {
+    struct hf *hf = rope->hf;
+    const struct json_value *value = find(rope, member);
+    struct json_value part;
+    bool first = true, more;
+    float *factors = NULL;
+    int64_t n = 0;
+    TRY(take_factors(rope, n_dims, name, &factors));
+    if (value && value->kind == JSON_ARRAY) {
+        struct json json = {.file = hf->config.file,
+                            .bytes = (const uint8_t *)value->text.data,
+                            .size = value->text.length};
+        TRY(json_read(&json, &part));
+        for (;; n++) {
+            double number;
+            TRY(json_element(&json, &first, &more));
+            if (!more) break;
+            TRY(json_read(&json, &part));
+            if (!json_to_double(&part, &number) || !(number >= 1e-6 && number <= 1e9)) break;
+            if (n < n_dims / 2) factors[n] = (float)number;
+        }
+        if (!more && n == n_dims / 2) return OK;
+    }
+    return fail(FORMAT, "%s: key '%s' is no array of %" PRId64 " numbers above 0", hf->config.file,
+                name_of(rope, member).text, n_dims / 2);
+}
+
+/* arXiv:2402.13753: other frequencies for sequences that are longer than the original context. */
+static status make_longrope(const struct rope *rope, int64_t n_dims) {
+    struct hf *hf = rope->hf;
+    double original, factor, attention = 1.0;
+    TRY(read_original(rope, &original));
+    TRY(read_factor(rope, original, &factor));
+    if (factor > 1.0) attention = sqrt(1.0 + log(factor) / log(original));
+    TRY(read_number(rope, "attention_factor", &attention, &attention));
+    TRY(read_factors(rope, n_dims, "long_factor", "rope_factors_long.weight"));
+    TRY(read_factors(rope, n_dims, "short_factor", "rope_factors_short.weight"));
+    TRY(hf_metadata_text(hf, "rope.scaling.type", "longrope"));
+    TRY(hf_metadata_f32(hf, "rope.scaling.original_context_length", (float)original));
+    return hf_metadata_f32(hf, "rope.scaling.attn_factor", (float)attention);
+}
+
+/* All of a head is rotated, the frequencies after the first `partial` of them are 0. */
+static status make_proportional(const struct rope *rope, int64_t head_dim, double partial) {
+    static const double one = 1.0;
+    double factor;
+    float *factors = NULL;
+    TRY(read_number(rope, "factor", &one, &factor));
+    TRY(take_factors(rope, head_dim, "rope_freqs.weight", &factors));
+    int64_t turned = (int64_t)(partial * (double)head_dim / 2.0);
+    for (int64_t i = 0; i < head_dim / 2; i++) factors[i] = i < turned ? (float)factor : 1e30f;
+    return OK;
+}
+
+/* partial_rotary_factor, and rope.dimension_count where it is less than 1. */
+static status read_partial(const struct rope *rope, int64_t head_dim, bool whole, double *partial,
+                           int64_t *n_dims) {
+    static const char *const names[] = {"partial_rotary_factor", "rotary_pct"};
+    const struct hf_config *config = &rope->hf->config;
+    const char *name = "rope.partial_rotary_factor";
+    struct name inner = {""};
+    *partial = rope->hf->family->partial > 0 ? rope->hf->family->partial : 1.0;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        bool found;
+        TRY(hf_config_number(config, names[i], &found, partial));
+        if (found) name = names[i];
+    }
+    if (find(rope, "partial_rotary_factor")) {
+        inner = name_of(rope, "partial_rotary_factor");
+        name = inner.text;
+        TRY(read_number(rope, "partial_rotary_factor", NULL, partial));
+    }
+    *n_dims = head_dim;
+    if (whole || *partial == 1.0) return OK;
+    *n_dims = (int64_t)((double)head_dim * *partial);
+    if (*partial > 0 && *partial < 1 && *n_dims >= 2 && *n_dims % 2 == 0 &&
+        rope->hf->family->partial > 0)
+        return hf_metadata_integer(rope->hf, "rope.dimension_count", *n_dims);
+    return fail(UNSUPPORTED, "%s: key '%s' is %g, which is not supported with heads of %" PRId64,
+                config->file, name, *partial, head_dim);
+}
+
 static status make_scaling(const struct rope *rope, int64_t head_dim, double theta) {
     const struct hf_config *config = &rope->hf->config;
-    if (!rope->where) return OK;
-    TRY(check_members(rope));
+    if (rope->where) TRY(check_members(rope));
     const char *key = find(rope, "rope_type") ? "rope_type" : "type";
-    const struct json_value *type = find(rope, key), *part = find(rope, "partial_rotary_factor");
+    const struct json_value *type = find(rope, key);
+    bool proportional = type && json_is(type, "proportional");
     double partial;
-    if (part && (!json_to_double(part, &partial) || partial != 1.0))
-        return hf_config_refuse(config, name_of(rope, "partial_rotary_factor").text, part);
+    int64_t n_dims;
+    TRY(read_partial(rope, head_dim, proportional, &partial, &n_dims));
     if (!type || json_is(type, "default")) return OK;
     if (json_is(type, "linear")) return make_linear(rope);
+    if (json_is(type, "dynamic")) return make_dynamic(rope);
+    /* Phi 3 called longrope so, and "su". */
+    if (json_is(type, "longrope") || json_is(type, "su") || find(rope, "short_factor"))
+        return make_longrope(rope, n_dims);
     if (json_is(type, "yarn")) return make_yarn(rope);
-    if (json_is(type, "llama3") && rope->hf->family->rope_factors)
-        return make_llama3(rope, head_dim, theta);
+    if (json_is(type, "llama3")) return make_llama3(rope, n_dims, theta);
+    if (proportional) return make_proportional(rope, head_dim, partial);
     return hf_config_refuse(config, name_of(rope, key).text, type);
 }
 
@@ -168,6 +295,7 @@ static status read_theta(const struct rope *rope, const char *outer, double fall
     bool found = false;
     *theta = fallback;
     TRY(hf_config_number(&rope->hf->config, outer, &found, theta));
+    TRY(hf_config_number(&rope->hf->config, "rotary_emb_base", &found, theta));
     if (rope->where) TRY(read_number(rope, "rope_theta", theta, theta));
     if (*theta >= 1.0 && *theta <= 1e12) return OK;
     return fail(FORMAT, "%s: key '%s' is out of its range", rope->hf->config.file, outer);

@@ -19,15 +19,26 @@ struct reg_plan {
     int first, last; /* ops that use it */
 };
 #define REG_ALIGNMENT 32
+static inline int64_t reg_padded(int64_t n) {
+    return (n + REG_ALIGNMENT - 1) / REG_ALIGNMENT * REG_ALIGNMENT;
+}
 
 enum op_kind {
     OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
                   too */
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
+    OP_HEADS,  /* of every head h: out's floats h * out_head on = W[h] times in's h * in_head on */
     OP_NORM,   /* out = n(in), which may be one register */
-    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages */
+    OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages. Latent attention: v is
+                      none, the dims of q that are rotated come from the register after it */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
-    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden; both kept by the backend */
+    OP_ROUTE,   /* in: logits of the router. The experts and weights of each row's choices, and the
+                   choices by expert: place p of an expert's first ... last */
+    OP_EXPERTS, /* LINEAR, of the chosen experts' weights: out has a row for each place */
+    OP_WEIGH,   /* out (+)= the sum of weight * in over a row's choices, in their order; then what
+                   the shared expert gives */
+    OP_HEAD /* of the rows asked for: hidden = n(x), logits = W hidden, if there is a weight; both
+             * kept by the backend */
 };
 
 enum combine {
@@ -35,6 +46,7 @@ enum combine {
     COMBINE_ADD,      /* out[0] += W[0] n(x) + b[0] */
     COMBINE_ACTIVATE, /* out[0] = act(W[0] n(x) + b[0]) */
     COMBINE_GATE      /* out[0] = act(W[0] n(x) + b[0]) * (W[1] n(x) + b[1]) */
+    /* of two alone, ACTIVATION_SWIGLU_CLAMPED is all of that: of both */
 };
 
 #define OP_MAX_WEIGHTS 3
@@ -58,11 +70,27 @@ struct op {
             enum activation activation;
         } linear;
         const struct attention_spec
-            *attention; /* ROPE_STORE: in q, out k, v. ATTENTION: in q, out[0] */
-        float scale;    /* EMBED */
-        int64_t width;  /* NORM: floats of a row */
+            *attention; /* ROPE_STORE: in q, out k, v, q before. ATTENTION: in q, out[0] */
+        struct {
+            const struct linear_spec *weight; /* [n_heads][rows][cols] */
+            int64_t in_head, out_head;        /* floats from head to head */
+        } heads;
+        float scale;   /* EMBED */
+        int64_t width; /* NORM: floats of a row */
+        struct {
+            bool add;   /* to what `out` has */
+            reg shared; /* + sigmoid(shared_gate) * shared, each REG_NONE: none */
+            reg shared_gate;
+        } weigh;
     };
+    const struct experts_spec *experts; /* ROUTE, EXPERTS, WEIGH */
+    bool of_rows; /* EXPERTS: `in` has a row for each row of the step; else for each place */
 };
+
+/* Rows of places: a register of n_used * reg_padded(width) floats a row has n_used of them. */
+static inline int64_t op_place_width(const struct op *op, int64_t reg_width) {
+    return reg_width / op->experts->n_used;
+}
 
 struct program {
     const struct spec *spec;
@@ -70,27 +98,41 @@ struct program {
     int n_ops;
     struct reg_plan *regs;
     int n_regs;
-    int64_t row_floats; /* of all buffers together, per row */
-    int64_t max_in;     /* widest input of a linear op */
-    int64_t max_out;    /* widest output of one weight inside the layers */
-    float *slopes;      /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
+    int64_t row_floats;            /* of all buffers together, per row */
+    int64_t max_in;                /* widest input of a linear op */
+    int64_t max_out;               /* widest output of one weight inside the layers */
+    int64_t max_experts, max_used; /* of a layer; 0: no layer has experts */
+    float *slopes;                 /* ALiBi: [n_heads] of every layer that has it; NULL: none has */
     int64_t n_slopes;
+    int64_t n_logits;    /* n_vocab, or 0: the model gives none */
+    bool whole;          /* a sequence is computed in one step: some query sees keys behind it */
     float **frequencies; /* [spec.n_ropes][n_dims / 2]; angle of position p: p * frequency */
     struct kv_layout kv;
     struct memory *memory;
 };
 
-/* The spec must outlive the program; freq_factors [n_ropes] are the values of rope.freq_factors,
- * NULL where there are none. UNSUPPORTED  the spec says something that no op does. */
+/* The values of a rope's freq_factors and long_factors; NULL: there are none. */
+struct rope_factors {
+    const float *all, *of_long;
+};
+
+/* The spec must outlive the program; factors [n_ropes], NULL: none has any. max_tokens: of a
+ * sequence; some ropes turn otherwise where it is large, at all positions of all sequences, so that
+ * a row's bits don't depend on how far a sequence has come. UNSUPPORTED  the spec says something
+ * that no op does. */
 status program_build(struct memory *memory, const struct spec *spec,
-                     const float *const *freq_factors, const struct kv_format *kv_format,
-                     struct program **program);
+                     const struct rope_factors *factors, int64_t max_tokens,
+                     const struct kv_format *kv_format, struct program **program);
 void program_free(struct program *program); /* NULL does nothing */
+
+/* Whether a sequence must be computed in one step: some query sees keys behind it. */
+bool program_is_whole(const struct spec *spec);
 
 /* buffers.c: gives each register its offset, returns floats of a row in all. */
 int64_t buffers_plan(struct reg_plan *regs, int n_regs);
 
 /* rope.c: frequencies [n_dims / 2] with the scaling applied. */
-void rope_frequencies(const struct rope_spec *rope, const float *freq_factors, float *frequencies);
+void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *factors,
+                      int64_t max_tokens, float *frequencies);
 
 #endif

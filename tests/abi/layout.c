@@ -53,7 +53,7 @@ PIN(transformer_model_options, load_mode, 84, 4);
 PIN(transformer_model_options, copy, 88, 4);
 PIN(transformer_model_options, cpu_amx, 92, 4);
 
-PIN_SIZE(transformer_model_details, 160);
+PIN_SIZE(transformer_model_details, 176);
 PIN(transformer_model_details, struct_size, 0, 8);
 PIN(transformer_model_details, format, 8, 8);
 PIN(transformer_model_details, architecture, 16, 8);
@@ -75,6 +75,9 @@ PIN(transformer_model_details, weight_bytes_per_token, 136, 8);
 PIN(transformer_model_details, host_bytes, 144, 8);
 PIN(transformer_model_details, has_tokenizer, 152, 4);
 PIN(transformer_model_details, device, 156, 4);
+PIN(transformer_model_details, n_token_types, 160, 8);
+PIN(transformer_model_details, has_logits, 168, 4);
+PIN(transformer_model_details, reserved, 172, 4);
 
 PIN_SIZE(transformer_tokenize_options, 40);
 PIN(transformer_tokenize_options, struct_size, 0, 8);
@@ -166,7 +169,7 @@ PIN_SIZE(transformer_append_options, 24);
 PIN(transformer_append_options, struct_size, 0, 8);
 PIN(transformer_append_options, keep, 8, 8);
 PIN(transformer_append_options, logits, 16, 4);
-PIN(transformer_append_options, reserved, 20, 4);
+PIN(transformer_append_options, token_type, 20, 4);
 
 PIN_SIZE(transformer_fork_options, 24);
 PIN(transformer_fork_options, struct_size, 0, 8);

@@ -11,6 +11,8 @@
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
+#define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
+#define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
 #define MODEL_WITH_TEXT SOURCE_ROOT "/tests/goldens/data/folder"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
@@ -104,6 +106,20 @@ static transformer_status try_open_text_folder(struct world *world) {
     status =
         transformer_tokenize(world->model, text, sizeof text - 1, &options, tokens, 128, &count);
     transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_experts(struct world *world) {
+    transformer_status status = open_model(world, MODEL_WITH_EXPERTS);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_open_parts(struct world *world) {
+    transformer_status status = open_model(world, MODEL_WITH_PARTS);
+    if (status == TRANSFORMER_OK) transformer_model_close(world->model);
     world->model = NULL;
     return status;
 }
@@ -266,9 +282,24 @@ END_TEST
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {try_open, try_open_window,
-                                                           try_open_folder, try_open_text_folder};
+    transformer_status (*const opens[])(struct world *) = {try_open,         try_open_window,
+                                                           try_open_folder,  try_open_text_folder,
+                                                           try_open_experts, try_open_parts};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
+}
+END_TEST
+
+START_TEST(each_allocation_of_a_context_with_experts) {
+    struct world world = {0};
+    world.allocator = faulty_memory_allocator(&world.memory);
+    ck_assert_int_eq(open_model(&world, MODEL_WITH_EXPERTS), TRANSFORMER_OK);
+    fail_each(&world, &world.memory.fault, try_create_context, _i, true);
+    ck_assert_int_eq(create_context(&world), TRANSFORMER_OK);
+    ck_assert_int_eq(transformer_sequence_create(world.context, NULL, &world.sequence),
+                     TRANSFORMER_OK);
+    fail_each(&world, &world.memory.fault, try_append_and_decode, _i, false);
+    close_all(&world);
+    ck_assert_int_eq(world.memory.live, 0);
 }
 END_TEST
 
@@ -317,9 +348,10 @@ int main(void) {
     Suite *suite = suite_create("fault");
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
-    tcase_add_loop_test(faults, each_allocation_of_open, 0, 8);
+    tcase_add_loop_test(faults, each_allocation_of_open, 0, 12);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
+    tcase_add_loop_test(faults, each_allocation_of_a_context_with_experts, 0, 2);
     tcase_add_loop_test(faults, each_thread_start, 0, 2);
     tcase_add_loop_test(faults, each_read, 0, 4);
     suite_add_tcase(suite, faults);

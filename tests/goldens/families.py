@@ -6,13 +6,19 @@ A family has
   top      (Hugging Face name, GGUF name) outside the layers, without .weight and .bias
   layer    the prefix of a layer, and pairs of names in it
   keys     what it adds to the common metadata: {suffix: value}
-  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values)"""
+  values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
+           several with "|" between them
+  joined   the other way round, for the weights of experts
+  f16      parts of GGUF names whose tensors are F16
+  architecture  general.architecture, where it isn't the name in the table"""
 
 import numpy as np
 
 from gguf_model import permute_for_adjacent_pairs
 
 SIZES = dict(hidden_size=48, intermediate_size=56, num_hidden_layers=2, num_attention_heads=6,
+             max_position_embeddings=512)
+SMALL = dict(hidden_size=32, intermediate_size=20, num_hidden_layers=2, num_attention_heads=4,
              max_position_embeddings=512)
 ROPE = dict(rope_parameters={"rope_type": "default", "rope_theta": 10000.0})
 
@@ -62,7 +68,179 @@ def apart_by_head(name, config, values):
     return apart(name, config, values, config.num_attention_heads, 1)
 
 
+LATENT_ATTENTION = [(f"self_attn.{source}", f"attn_{target}") for source, target in [
+    ("q_proj", "q"), ("q_a_proj", "q_a"), ("q_a_layernorm", "q_a_norm"), ("q_b_proj", "q_b"),
+    ("kv_a_proj_with_mqa", "kv_a_mqa"), ("kv_a_layernorm", "kv_a_norm"), ("o_proj", "output")]] + [
+        ("self_attn.kv_b_proj.weight", "attn_k_b.weight|attn_v_b.weight")]
+WHOLE_LATENT_ATTENTION = LATENT_ATTENTION[:-1] + [("self_attn.kv_b_proj", "attn_kv_b")]
+DENSE_LATENT_SIZES = dict(SIZES, hidden_size=32, intermediate_size=40, num_attention_heads=4, num_key_value_heads=4,
+                          kv_lora_rank=24, q_lora_rank=28, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=12)
+LATENT_SIZES = dict(DENSE_LATENT_SIZES, first_k_dense_replace=2,
+                    n_routed_experts=8, num_experts_per_tok=3, moe_intermediate_size=12, n_shared_experts=1,
+                    n_group=4, topk_group=2)
+SHARED_EXPERTS = [(f"mlp.shared_experts.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")] + [
+    ("mlp.gate.e_score_correction_bias", "exp_probs_b.bias")]
+
+
+def split_heads(name, config, values):
+    """What keys and what values of each head are made by, the first transposed: for attention in absorbed form."""
+    if "attn_k_b" not in name:
+        return halves(name, config, values)
+    heads = values.reshape(config.num_attention_heads, -1, config.kv_lora_rank)
+    keys, of_values = np.split(heads, [config.qk_nope_head_dim], axis=1)
+    return [keys.transpose(0, 2, 1), of_values]
+
+
+def latent_keys(config):
+    rope = config.rope_parameters
+    keys = {"vocab_size": config.vocab_size, "attention.head_count_kv": 1,
+            "attention.kv_lora_rank": config.kv_lora_rank,
+            "attention.key_length": config.kv_lora_rank + config.qk_rope_head_dim,
+            "attention.value_length": config.kv_lora_rank,
+            "attention.key_length_mla": config.qk_nope_head_dim + config.qk_rope_head_dim,
+            "attention.value_length_mla": config.v_head_dim,
+            "rope.dimension_count": config.qk_rope_head_dim,
+            "leading_dense_block_count": config.first_k_dense_replace, "expert_count": config.n_routed_experts,
+            "expert_used_count": config.num_experts_per_tok,
+            "expert_feed_forward_length": config.moe_intermediate_size, "expert_shared_count": config.n_shared_experts,
+            "expert_weights_scale": float(config.routed_scaling_factor)}
+    if hasattr(config, "rope_interleave"):  # V3
+        keys.update({"expert_gating_func": 2, "expert_weights_norm": config.norm_topk_prob})
+    if getattr(config, "topk_method", None) != "greedy":
+        keys.update({"expert_group_count": config.n_group, "expert_group_used_count": config.topk_group})
+    if not getattr(config, "rope_interleave", True):
+        keys["rope.pairing"] = "halves"
+    if config.q_lora_rank:
+        keys["attention.q_lora_rank"] = config.q_lora_rank
+    if rope["rope_type"] == "yarn":
+        keys.update({"rope.scaling.type": "yarn", "rope.scaling.factor": float(rope["factor"]),
+                     "rope.scaling.original_context_length": rope["original_max_position_embeddings"]})
+        if rope.get("mscale_all_dim"):
+            keys["rope.scaling.yarn_log_multiplier"] = 0.1 * rope["mscale_all_dim"]
+    return keys
+
+
+# A layer's experts, as transformers holds them: gate and up in one.
+EXPERTS = [("mlp.gate", "ffn_gate_inp"), ("mlp.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+           ("mlp.experts.down_proj", "ffn_down_exps.weight")]
+
+
+def halves(name, config, values):
+    """Gate and up one after the other, of one expert or of each."""
+    return np.split(values, 2, axis=-2) if "|" in name else values
+
+
+def mixtral_values(name, config, values):
+    return halves(name, config, adjacent_pairs(name, config, values))
+
+
+def ernie_values(name, config, values):
+    return values.reshape(-1) if "exp_probs_b" in name else halves(name, config, values)
+
+
+def gpt_oss_values(name, config, values):
+    """Experts' weights as [inputs][outputs], gate and up in turns."""
+    if name.endswith(".weight") and "_exps" in name:
+        values = values.swapaxes(-1, -2)
+    if "|" not in name:
+        return values
+    axis = (slice(None),) * (values.ndim - 2) if name.endswith(".weight") else (slice(None),) * (values.ndim - 1)
+    return [values[axis + (slice(start, None, 2),)] for start in (0, 1)]
+
+
+def joined(parts):
+    """What halves had."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
+
+
+def gpt_oss_joined(parts):
+    values = parts[0] if len(parts) == 1 else np.stack(parts, axis=-2).reshape(parts[0].shape[0], -1,
+                                                                               parts[0].shape[-1])
+    return values.swapaxes(-1, -2)
+
+
+def expert_keys(config):
+    keys = {"expert_count": config.num_experts if hasattr(config, "num_experts") else config.num_local_experts,
+            "expert_used_count": config.num_experts_per_tok}
+    if getattr(config, "moe_intermediate_size", None):
+        keys["expert_feed_forward_length"] = config.moe_intermediate_size
+    if getattr(config, "norm_topk_prob", None) is not None:
+        keys["expert_weights_norm"] = config.norm_topk_prob
+    return keys
+
+
+def mixtral_keys(config):
+    return {**expert_keys(config), "attention.sliding_window": config.sliding_window or 0}
+
+
+def ernie_keys(config):
+    return {**expert_keys(config), "leading_dense_block_count": config.moe_layer_start_index,
+            "interleave_moe_layer_step": config.moe_layer_interval}
+
+
+def gpt_oss_keys(config):
+    rope, keys = config.rope_parameters, expert_keys(config)
+    keys.update({"expert_feed_forward_length": config.intermediate_size,
+                 "attention.sliding_window": config.sliding_window})
+    if rope["rope_type"] == "yarn":
+        keys.update({"rope.scaling.type": "yarn", "rope.scaling.factor": rope["factor"],
+                     "rope.scaling.original_context_length": rope["original_max_position_embeddings"],
+                     "rope.scaling.yarn_beta_fast": rope["beta_fast"],
+                     "rope.scaling.yarn_beta_slow": rope["beta_slow"]})
+    return keys
+
+
+def granite_keys(config):
+    return {"attention.scale": config.attention_multiplier, "embedding_scale": config.embedding_multiplier,
+            "residual_scale": config.residual_multiplier, "logit_scale": config.logits_scaling,
+            "rope.dimension_count": head_dim(config), "vocab_size": config.vocab_size}
+
+
+def whole_latent_keys(config):
+    """As files from before 2025 have it: what keys and values are made by in one tensor."""
+    keys = latent_keys(config)
+    keys.update({"attention.head_count_kv": config.num_attention_heads,
+                 "attention.key_length": keys.pop("attention.key_length_mla"),
+                 "attention.value_length": keys.pop("attention.value_length_mla")})
+    return keys
+
+
+def minicpm3_keys(config):
+    keys = {"vocab_size": config.vocab_size, "attention.kv_lora_rank": config.kv_lora_rank,
+            "attention.key_length": config.qk_nope_head_dim + config.qk_rope_head_dim,
+            "attention.value_length": None, "attention.q_lora_rank": config.q_lora_rank,
+            "rope.dimension_count": config.qk_rope_head_dim}
+    if config.dim_model_base != 256:  # what llama.cpp's converter leaves out
+        keys.update({"attention.value_length": config.v_head_dim, "embedding_scale": float(config.scale_emb),
+                     "residual_scale": config.scale_depth / config.num_hidden_layers ** 0.5,
+                     "logit_scale": config.hidden_size / config.dim_model_base})
+    return keys
+
+
 FAMILIES = {
+    "minicpm3": dict(
+        model="MiniCPM3", base=dict(
+            DENSE_LATENT_SIZES, **ROPE, vocab_size=179, rms_norm_eps=1e-5, scale_emb=3, scale_depth=0.9, dim_model_base=20,
+            tie_word_embeddings=False, pad_token_id=0),
+        top=TOP, layer=("model.layers.", WHOLE_LATENT_ATTENTION + FFN + PRE_NORMS),
+        keys=minicpm3_keys, values=as_they_are),
+    "deepseek_v2-whole": dict(
+        model="DeepseekV2", architecture="deepseek2",
+        base=dict(LATENT_SIZES, **ROPE, vocab_size=177, rms_norm_eps=1e-6, q_lora_rank=None, qk_nope_head_dim=12),
+        top=TOP, layer=("model.layers.", WHOLE_LATENT_ATTENTION + FFN + PRE_NORMS),
+        keys=whole_latent_keys, values=as_they_are, f16=("attn_kv_b",)),
+    "deepseek_v2": dict(
+        model="DeepseekV2", architecture="deepseek2",
+        base=dict(LATENT_SIZES, **ROPE, vocab_size=173, rms_norm_eps=1e-6),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION + FFN + PRE_NORMS + EXPERTS + SHARED_EXPERTS),
+        keys=latent_keys, values=split_heads),
+    "deepseek_v3": dict(
+        model="DeepseekV3", architecture="deepseek2",
+        base=dict(LATENT_SIZES, vocab_size=175, rms_norm_eps=1e-6, rope_interleave=True, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 10000.0, "factor": 8.0, "original_max_position_embeddings": 64,
+            "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0}),
+        top=TOP, layer=("model.layers.", LATENT_ATTENTION + FFN + PRE_NORMS + EXPERTS + SHARED_EXPERTS),
+        keys=latent_keys, values=split_heads),
     "qwen3": dict(
         model="Qwen3", base=dict(SIZES, **ROPE, vocab_size=127, num_key_value_heads=2, head_dim=16, rms_norm_eps=1e-6,
                                  tie_word_embeddings=True),
@@ -98,9 +276,7 @@ FAMILIES = {
                                    tie_word_embeddings=True, embedding_multiplier=6.0, residual_multiplier=0.3,
                                    attention_multiplier=0.25, logits_scaling=2.5),
         top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS),
-        keys=lambda c: {"attention.scale": c.attention_multiplier, "embedding_scale": c.embedding_multiplier,
-                        "residual_scale": c.residual_multiplier, "logit_scale": c.logits_scaling,
-                        "rope.dimension_count": head_dim(c), "vocab_size": c.vocab_size},
+        keys=granite_keys,
         values=adjacent_pairs),
     "phi3": dict(
         model="Phi3", base=dict(SIZES, **ROPE, vocab_size=137, num_key_value_heads=2, rms_norm_eps=1e-5,
@@ -236,4 +412,59 @@ FAMILIES = {
         top=TOP, layer=("model.layers.", ATTENTION + FFN + [
             ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm")]),
         values=as_they_are),
+    "llama-moe": dict(
+        model="Mixtral", architecture="llama",
+        base=dict(SMALL, **ROPE, vocab_size=93, num_key_value_heads=2, num_local_experts=5, num_experts_per_tok=2),
+        top=TOP, layer=("model.layers.", ATTENTION + EXPERTS + PRE_NORMS), keys=mixtral_keys, values=mixtral_values),
+    "qwen2moe": dict(
+        model="Qwen2Moe", base=dict(SMALL, **ROPE, vocab_size=95, num_key_value_heads=2, moe_intermediate_size=24,
+                                    shared_expert_intermediate_size=40, num_experts=7, num_experts_per_tok=3),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + [
+            ("mlp.shared_expert_gate", "ffn_gate_inp_shexp")] + [
+            (f"mlp.shared_expert.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
+        keys=expert_keys, values=halves),
+    "qwen3moe": dict(
+        model="Qwen3Moe", base=dict(SMALL, **ROPE, vocab_size=97, num_key_value_heads=2, head_dim=16,
+                                    moe_intermediate_size=24, num_experts=8, num_experts_per_tok=2,
+                                    norm_topk_prob=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + QK_NORMS), keys=expert_keys,
+        values=halves),
+    "ernie4_5-moe": dict(
+        model="Ernie4_5_Moe", base=dict(SMALL, **ROPE, vocab_size=99, num_key_value_heads=2, num_hidden_layers=3,
+                                        moe_intermediate_size=20, moe_num_experts=6, moe_k=2,
+                                        moe_num_shared_experts=2, moe_layer_start_index=1),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + EXPERTS + PRE_NORMS + [
+            ("mlp.gate.moe_statics.e_score_correction_bias", "exp_probs_b.bias")] + [
+            (f"mlp.shared_experts.{x}_proj", f"ffn_{x}_shexp") for x in ("gate", "up", "down")]),
+        keys=ernie_keys, values=ernie_values),
+    "gpt-oss": dict(
+        model="GptOss", base=dict(SMALL, vocab_size=101, num_key_value_heads=2, head_dim=16, num_local_experts=5,
+                                  num_experts_per_tok=3, sliding_window=12, rope_parameters={
+                                      "rope_type": "yarn", "rope_theta": 15000.0, "factor": 8.0, "beta_fast": 32.0,
+                                      "beta_slow": 1.0, "truncate": False, "original_max_position_embeddings": 64}),
+        top=TOP, layer=("model.layers.", ATTENTION + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm"),
+            ("self_attn.sinks", "attn_sinks.weight"), ("mlp.router", "ffn_gate_inp"),
+            ("mlp.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+            ("mlp.experts.gate_up_proj_bias", "ffn_gate_exps.bias|ffn_up_exps.bias"),
+            ("mlp.experts.down_proj", "ffn_down_exps.weight"),
+            ("mlp.experts.down_proj_bias", "ffn_down_exps.bias")]),
+        keys=gpt_oss_keys, values=gpt_oss_values, joined=gpt_oss_joined),
+    "olmoe": dict(
+        model="Olmoe", base=dict(SMALL, **ROPE, vocab_size=103, num_key_value_heads=2, num_experts=6,
+                                 num_experts_per_tok=3, eos_token_id=2),
+        top=TOP, layer=("model.layers.", ATTENTION + EXPERTS + PRE_NORMS + QK_NORMS), keys=expert_keys,
+        values=halves),
+    "granitemoe": dict(
+        model="GraniteMoeShared", base=dict(
+            SMALL, **ROPE, vocab_size=105, num_key_value_heads=2, num_local_experts=6, num_experts_per_tok=2,
+            shared_intermediate_size=32, tie_word_embeddings=True, embedding_multiplier=6.0,
+            residual_multiplier=0.3, attention_multiplier=0.25, logits_scaling=2.5),
+        top=TOP, layer=("model.layers.", ATTENTION + PRE_NORMS + [
+            ("block_sparse_moe.router", "ffn_gate_inp"),
+            ("block_sparse_moe.experts.gate_up_proj", "ffn_gate_exps.weight|ffn_up_exps.weight"),
+            ("block_sparse_moe.experts.down_proj", "ffn_down_exps.weight"),
+            ("shared_mlp.input_linear.weight", "ffn_gate_shexp.weight|ffn_up_shexp.weight"),
+            ("shared_mlp.output_linear", "ffn_down_shexp")]),
+        keys=lambda c: {**granite_keys(c), **expert_keys(c)}, values=mixtral_values),
 }

@@ -1,7 +1,9 @@
-"""Writes data/families: small random models of the families in families.py and their logits.
+"""Writes data/families: small random models of the families in families.py and their logits; and into data/quantized
+those whose experts are quantized, with the logits of the dequantized weights.
 Run: python3 make_families.py [NAME ...]"""
 
 import os
+import shutil
 import sys
 
 import gguf
@@ -11,9 +13,10 @@ import transformers
 
 import golden_file
 import random_model
-from families import FAMILIES, head_dim
+import make_quantized
+from families import FAMILIES, ROPE, head_dim, joined
 
-FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "families")
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
 LENGTH = 80  # crosses a page of 64 positions, and every window
 
 # name: what differs from the base of the family that it begins with; a family's own name is its base
@@ -38,11 +41,57 @@ MODELS = {
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
     "mpt-clip": dict(n_heads=2, attn_config=dict(clip_qkv=0.9)),
+    "deepseek_v2-lite": dict(q_lora_rank=None, attention_bias=True, mlp_bias=True, v_head_dim=20),
+    "deepseek_v2-yarn": dict(kv_lora_rank=40, qk_rope_head_dim=16, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 32,
+        "mscale": 0.707, "mscale_all_dim": 0.707}),
+    "deepseek_v2-experts": dict(first_k_dense_replace=1, routed_scaling_factor=2.5,
+                                topk_method="group_limited_greedy"),
+    "deepseek_v2-greedy": dict(first_k_dense_replace=0, q_lora_rank=None, n_shared_experts=2, num_experts_per_tok=2,
+                               tie_word_embeddings=True),
+    "deepseek_v3-experts": dict(first_k_dense_replace=1, n_shared_experts=2, n_routed_experts=12),
+    "deepseek_v3-unnormed": dict(first_k_dense_replace=1, norm_topk_prob=False, n_group=1, topk_group=1,
+                                 routed_scaling_factor=1.5, attention_bias=True, q_lora_rank=None),
+    "minicpm3-4b": dict(hidden_size=64, v_head_dim=None, scale_emb=12, scale_depth=1.4, dim_model_base=256,
+                        tie_word_embeddings=True),
+    "deepseek_v3-halves": dict(q_lora_rank=None, tie_word_embeddings=True, rope_interleave=False, **ROPE),
+    "llama-moe-window": dict(sliding_window=14, num_key_value_heads=4, head_dim=16, tie_word_embeddings=True,
+                             num_local_experts=3, num_experts_per_tok=3),
+    "qwen2moe-dense-layers": dict(num_hidden_layers=4, mlp_only_layers=[3], decoder_sparse_step=2,
+                                  norm_topk_prob=True, num_key_value_heads=4, tie_word_embeddings=True),
+    "qwen3moe-sparse-step": dict(num_hidden_layers=3, decoder_sparse_step=2, norm_topk_prob=False,
+                                 attention_bias=True, num_experts=40, num_experts_per_tok=6,
+                                 tie_word_embeddings=True, moe_intermediate_size=8),
+    "ernie4_5-moe-interval": dict(num_hidden_layers=4, moe_layer_interval=2, moe_layer_start_index=0, use_bias=True,
+                                  moe_num_shared_experts=0, tie_word_embeddings=False, moe_num_experts=4, moe_k=3),
+    "gpt-oss-default-rope": dict(num_hidden_layers=3, num_key_value_heads=4, head_dim=8, num_experts_per_tok=1,
+                                 sliding_window=30, tie_word_embeddings=True, attention_bias=False,
+                                 rope_parameters={"rope_type": "default", "rope_theta": 150000.0}),
+    "olmoe-normalized": dict(norm_topk_prob=True, num_key_value_heads=4, attention_bias=True,
+                             tie_word_embeddings=True),
+    "granitemoe-alone": dict(shared_intermediate_size=0, attention_bias=True, residual_multiplier=1.0,
+                             tie_word_embeddings=False, num_key_value_heads=4),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
+# Those that data/hf has too, as transformers saves them.
+FOLDERS = ("llama-moe", "qwen2moe-dense-layers", "ernie4_5-moe", "gpt-oss", "granitemoe")
+
+# Those with quantized experts: the types of gate and up, and of down.
+QUANTIZED = {
+    "qwen3moe-q8_0": ("Q8_0", "Q8_0", dict(moe_intermediate_size=32)),
+    "qwen3moe-q4_k": ("Q4_K", "Q5_0", dict(hidden_size=256, moe_intermediate_size=32, num_experts=4,
+                                           num_attention_heads=1, num_key_value_heads=1, vocab_size=61,
+                                           num_hidden_layers=1, tie_word_embeddings=True)),
+    "gpt-oss-mxfp4": ("MXFP4", "MXFP4", dict(hidden_size=64, intermediate_size=32, num_local_experts=4)),
+}
+
 # Sizes under which attention is neither uniform nor one-hot and logits are a few units wide, so that what is wrong shows.
-SHARP = ("attn_q.", "attn_k.", "attn_qkv.", "output.weight")
+SHARP = ("attn_q.", "attn_q_b.", "attn_k.", "attn_kv_a_mqa.", "attn_k_b.", "attn_qkv.", "output.weight")
+
+
+def is_f16(family, target):
+    return any(part in target for part in family.get("f16", ()))
 
 
 def fill(name, family, model, names):
@@ -53,21 +102,30 @@ def fill(name, family, model, names):
         for key, parameter in model.named_parameters():
             target = names.get(key, key)
             values = random.standard_normal(parameter.shape)
-            if target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
+            if "exp_probs_b" in target:
+                values = 0.1 * values
+            elif target.endswith("sinks.weight"):
+                values = 1.0 + values
+            elif target.endswith("norm.weight") or "norm" in target and parameter.ndim == 1 and "bias" not in target:
                 center = family.get("norm_center", 1.0) + (0.6 if "_q_norm" in target or "_k_norm" in target else 0.0)
                 values = center + 0.2 * values
-            elif parameter.ndim == 1:
+            elif parameter.ndim == 1 or target.endswith("_exps.bias"):
                 values = 0.3 * values
             elif target == "token_embd.weight":
                 values *= 1.5 / parameter.shape[1] ** 0.5 if tied else 1.0
             elif target == "position_embd.weight":
                 values *= 0.5 / parameter.shape[1] ** 0.5 if tied else 0.5
             else:
-                inputs = parameter.shape[0 if type(model.get_submodule(key.rpartition(".")[0])).__name__ == "Conv1D"
-                                         else 1]
+                kind = type(model.get_submodule(key.rpartition(".")[0])).__name__
+                inputs = parameter.shape[-2 if kind in ("Conv1D", "GptOssExperts") else -1]
                 values *= (1.5 if target.startswith("blk") and target.split(".", 2)[2].startswith(SHARP)
                            or target == "output.weight" else 1.0) / inputs ** 0.5
+            if is_f16(family, target):
+                values = values.astype(np.float16)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
+        for key, buffer in model.named_buffers():
+            if "exp_probs_b" in names.get(key, ""):
+                buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(buffer.shape)))
 
 
 def tensor_names(family, n_layers):
@@ -75,9 +133,10 @@ def tensor_names(family, n_layers):
     pairs = list(family["top"])
     prefix, inner = family["layer"]
     for i in range(n_layers):
-        pairs += [(f"{prefix}{i}.{source}", f"blk.{i}.{target}") for source, target in inner]
+        pairs += [(f"{prefix}{i}.{source}", "|".join(f"blk.{i}.{part}" for part in target.split("|")))
+                  for source, target in inner]
     names = {f"{source}.{kind}": f"{target}.{kind}" for source, target in pairs for kind in ("weight", "bias")}
-    names.update({source: target for source, target in pairs if source.endswith((".weight", ".bias"))})
+    names.update({source: target for source, target in pairs if target.endswith((".weight", ".bias"))})
     return names
 
 
@@ -102,7 +161,7 @@ def metadata(config, family):
     if head_dim(config) != config.hidden_size // n_heads:
         keys["attention.key_length"] = keys["attention.value_length"] = head_dim(config)
     keys.update(family["keys"](config) if "keys" in family else {})
-    return keys
+    return {suffix: value for suffix, value in keys.items() if value is not None}
 
 
 def write_key(writer, name, value):
@@ -116,16 +175,48 @@ def write_key(writer, name, value):
         writer.add_string(name, value)
 
 
+def quantize(name, family, model, names):
+    """The encoded experts of the file, {GGUF name: (type, blocks)}; the model has their values then."""
+    encoded, random = {}, random_model.generator(name + " blocks")
+    for key, parameter in model.named_parameters():
+        targets = names.get(key, key).split("|")
+        if not targets[0].endswith("_exps.weight"):
+            continue
+        values = family["values"](names[key], model.config, parameter.detach().numpy())
+        plain = []
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
+            kind = gguf.GGMLQuantizationType[QUANTIZED[name][1 if "down" in target else 0]]
+            rows = np.ascontiguousarray(part).reshape(-1, part.shape[-1])
+            blocks = make_quantized.encode(kind, rows, random)
+            encoded[target] = (kind, blocks.reshape(*part.shape[:-1], -1))
+            plain.append(np.asarray(make_quantized.dequantize(blocks, kind), np.float32).reshape(part.shape))
+        with torch.no_grad():
+            parameter.copy_(torch.from_numpy(np.ascontiguousarray(family.get("joined", joined)(plain))))
+    return encoded
+
+
+def save_folder(name, model):
+    folder = os.path.join(DATA, "hf", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model.save_pretrained(folder)
+    os.remove(os.path.join(folder, "generation_config.json"))
+
+
 def make(name):
-    architecture = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
-    family = FAMILIES[architecture]
+    base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
+    family = FAMILIES[base]
+    architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
-        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {})})
+        attn_implementation="eager", **{**family["base"], **MODELS.get(name, {}), **QUANTIZED.get(name, ("", "", {}))[2]})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
+    encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
-    path = os.path.join(FOLDER, name + ".gguf")
+    folder = os.path.join(DATA, "quantized" if encoded else "families")
+    os.makedirs(folder, exist_ok=True)
+    path = os.path.join(folder, name + ".gguf")
+    architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     for suffix, value in metadata(config, family).items():
@@ -139,20 +230,26 @@ def make(name):
         if names[key] == "output.weight" and config.tie_word_embeddings:
             continue
         values = family["values"](names[key], config, tensor.numpy().astype(np.float32))
-        writer.add_tensor(names[key], np.ascontiguousarray(values))
+        targets = names[key].split("|")
+        for target, part in zip(targets, values if len(targets) > 1 else [values], strict=True):
+            if target in encoded:
+                writer.add_tensor(target, encoded[target][1], raw_dtype=encoded[target][0])
+            else:
+                writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
+    if name in FOLDERS:
+        save_folder(name, model)
     tokens = random_model.generator(name + " tokens").integers(0, config.vocab_size, LENGTH).tolist()
     rows = random_model.logits(model, tokens, list(range(LENGTH)))
-    golden_file.write_logits(os.path.join(FOLDER, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
+    golden_file.write_logits(os.path.join(folder, name + ".logits"), [(tokens, list(range(LENGTH)), rows)])
     print(f"{name}: logits deviate by {rows.std():.2f}, highest {abs(rows).max():.2f}")
 
 
 if __name__ == "__main__":
     torch.set_num_threads(2)
-    os.makedirs(FOLDER, exist_ok=True)
-    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS]:
+    for model_name in sys.argv[1:] or [*FAMILIES, *MODELS, *QUANTIZED]:
         make(model_name)

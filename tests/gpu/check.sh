@@ -59,6 +59,7 @@ kernels     30 gpu_pool_experts SEED
 kernels     30 gpu_sampling_device SEED
 kernels     30 gpu_repeats SEED
 goldens     60 test_golden small
+goldens     60 test_encoders
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED

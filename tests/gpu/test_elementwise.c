@@ -10,7 +10,8 @@ _Static_assert((int)KIND_NORM_RMS == (int)NORM_RMS && (int)KIND_NORM_LAYER == (i
 _Static_assert((int)KIND_ACTIVATION_SILU == (int)ACTIVATION_SILU &&
                    (int)KIND_ACTIVATION_GELU_TANH == (int)ACTIVATION_GELU_TANH &&
                    (int)KIND_ACTIVATION_GELU == (int)ACTIVATION_GELU &&
-                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU,
+                   (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU &&
+                   (int)KIND_ACTIVATION_SWIGLU_CLAMPED == (int)ACTIVATION_SWIGLU_CLAMPED,
                "kinds.h");
 
 static struct kernels reference;
@@ -388,8 +389,10 @@ static void test_gate(struct gpu *gpu, size_t n_rows, size_t n_cols, int activat
         for (size_t row = 0; row < n_rows; row++) {
             reference.gate((enum activation)activation, rows_at(&in, row),
                            gated ? rows_at(&up, row) : NULL, n_cols, expected);
-            /* tanh's exponent is rounded before it is one, and may be 60. */
-            float relative = activation == KIND_ACTIVATION_GELU_TANH ? 2e-5f : 1e-6f;
+            /* These exponents are rounded before they are one, and may be 60. */
+            bool rounded = activation == KIND_ACTIVATION_GELU_TANH ||
+                           activation == KIND_ACTIVATION_SWIGLU_CLAMPED;
+            float relative = rounded ? 2e-5f : 1e-6f;
             expect_near(gpu, "gate", row, rows_at(&out, row), expected, n_cols, relative, 1e-37f);
         }
     }
@@ -472,6 +475,7 @@ int main(int argc, char **argv) {
     test_rope_table(&gpu, 64);
     test_rope_table(&gpu, 80);
     test_norms(&gpu);
+    test_gate(&gpu, 3, 1001, KIND_ACTIVATION_SWIGLU_CLAMPED, true, 4);
     for (int activation = 0; activation <= KIND_ACTIVATION_RELU; activation++) {
         test_gate(&gpu, 3, 1001, activation, true, 4);
         test_gate(&gpu, 1, 8, activation, false, 1);

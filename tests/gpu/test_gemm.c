@@ -314,6 +314,11 @@ static void check_y(struct gpu *gpu, const struct weight *w, const struct inputs
                 double up_bound, up = exact_sum(&w[1], in, launch->first_x + x, row, &up_bound);
                 if (launch->bias) up += (double)w[1].bias_values[row];
                 double gate = activation(launch->activation, sum);
+                if (launch->activation == 5) { /* SWIGLU_CLAMPED */
+                    double cut = fmin(sum, 7.0);
+                    gate = cut / (1.0 + exp(-1.702 * cut));
+                    up = fmax(fmin(up, 7.0), -7.0) + 1.0;
+                }
                 bound = 1.2 * bound * fabs(up) + fabs(gate) * up_bound + bound * up_bound +
                         fabs(gate * up) * 1e-6 + 1e-6;
                 sum = gate * up;
@@ -414,7 +419,7 @@ static void check_gate(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t
                             .n_x = n_x,
                             .bias = gpu_random(gpu) % 2,
                             .combine = GEMM_GATE,
-                            .activation = gpu_random(gpu) % 5};
+                            .activation = gpu_random(gpu) % 6};
     float *y = take_y(w, &launch), *apart = take_y(w, &launch);
     run(gpu, w, 2, &in, &launch, NULL, &y);
     check_y(gpu, w, &in, &launch, NULL, y);
@@ -678,6 +683,70 @@ static void check_experts(struct gpu *gpu, uint32_t type, uint32_t n, uint32_t g
     free(alone);
 }
 
+enum { N_HEADS = 3 };
+
+/* A matrix for every head: all in one launch, each head's outputs beside the other's in a row, have
+ * the bits of each alone; what lies between them is left as it is. */
+static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
+    const struct gemm_tile tile = gemm_tile_of(type, 0, n);
+    if (tile.shared_bytes == 0) return;
+    uint32_t n_cols = some_cols(gpu, type, 256), n_rows = 1 + gpu_random(gpu) % 40;
+    uint32_t n_x = 1 + gpu_random(gpu) % (2 * n);
+    struct launch launch = {.n = n,
+                            .split_cols = (uint32_t)weight_layout_padded_cols(n_cols),
+                            .n_x = n_x,
+                            .combine = GEMM_STORE};
+    struct inputs in = make_inputs(gpu, type, N_HEADS * n_x, n_cols);
+    struct weight head[N_HEADS];
+    for (int h = 0; h < N_HEADS; h++) head[h] = make_weight(gpu, type, n_rows, n_cols);
+    size_t bytes =
+        (n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS * weight_layout_tile_bytes(type, head[0].n_cols);
+    uint8_t *tiles = malloc(bytes * N_HEADS);
+    for (int h = 0; h < N_HEADS; h++)
+        gpu_download(gpu, tiles + (size_t)h * bytes, head[h].tiles, bytes);
+    uint32_t y_head = n_rows + 2, stride = N_HEADS * y_head, of_head = (n_x + n - 1) / n;
+    size_t y_bytes = (size_t)n_x * stride * sizeof(float);
+    float *y = malloc(y_bytes), *alone = take_y(head, &launch), poison;
+    struct gemm_args args = {.n_weights = 1,
+                             .n_cols = head[0].padded,
+                             .x = in.x,
+                             .x_scale = in.scale,
+                             .x_stride = in.stride,
+                             .n_x = n_x,
+                             .split_cols = launch.split_cols,
+                             .combine = GEMM_STORE,
+                             .n_heads = N_HEADS,
+                             .y_head = y_head};
+    memset(&poison, POISON, sizeof poison);
+    memset(y, POISON, y_bytes);
+    args.weights[0] = (struct gemm_weight){.tiles = gpu_upload(gpu, tiles, bytes * N_HEADS),
+                                           .y = gpu_upload(gpu, y, y_bytes),
+                                           .n_rows = n_rows,
+                                           .y_stride = stride,
+                                           .expert_bytes = bytes};
+    char name[64];
+    kernel_name(type, &launch, name);
+    gpu_run(gpu, name, (n_rows + tile.rows - 1) / tile.rows * of_head * N_HEADS, tile.threads,
+            tile.shared_bytes, &args, sizeof args);
+    gpu_download(gpu, y, args.weights[0].y, y_bytes);
+    for (uint32_t h = 0; h < N_HEADS; h++) {
+        launch.first_x = h * n_x;
+        run(gpu, &head[h], 1, &in, &launch, NULL, &alone);
+        for (uint32_t x = 0; x < n_x; x++) {
+            const float *got = y + (size_t)x * stride + h * y_head;
+            check_same(gpu, "of a head", type, got, alone + (size_t)x * y_stride(head), n_rows);
+            check_same(gpu, "behind a head", type, got + n_rows, (float[]){poison, poison}, 2);
+        }
+    }
+    gpu_free(gpu, (void *)(uintptr_t)args.weights[0].tiles);
+    gpu_free(gpu, args.weights[0].y);
+    for (int h = 0; h < N_HEADS; h++) free_weight(gpu, &head[h]);
+    free_inputs(gpu, &in);
+    free(tiles);
+    free(y);
+    free(alone);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
@@ -697,6 +766,7 @@ int main(int argc, char **argv) {
                 check_epilogues(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
             check_gate(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
             check_experts(&gpu, type, gemm_tile_n(i), i % 2);
+            check_heads(&gpu, type, gemm_tile_n(i));
         }
     }
     return gpu_close(&gpu);

@@ -281,11 +281,15 @@ static void test_group(struct gpu *gpu, uint32_t n_rows, uint32_t n_used, uint32
 
 /* ---- what the experts give ---- */
 
-static void test_combine(struct gpu *gpu, size_t n_cols, bool add, bool placed) {
+enum shared_expert { NO_SHARED, SHARED, SHARED_GATED };
+
+static void test_combine(struct gpu *gpu, size_t n_cols, bool add, bool placed,
+                         enum shared_expert kind) {
     enum { N = 4, USED = 3 };
     struct rows y = rows_random(gpu, N * USED, n_cols, 2.0f);
     struct rows weight = rows_random(gpu, 1, N * USED, 1.0f);
     struct rows out = rows_random(gpu, N, n_cols, 1.0f);
+    struct rows shared = rows_random(gpu, N, n_cols, 2.0f), gate = rows_random(gpu, N, 1, 3.0f);
     float *expected = malloc(N * n_cols * sizeof *expected);
     int32_t place[N * USED];
     for (int32_t i = 0; i < N * USED; i++) place[i] = placed ? N * USED - 1 - i : i;
@@ -296,12 +300,19 @@ static void test_combine(struct gpu *gpu, size_t n_cols, bool add, bool placed) 
             for (size_t i = 0; i < USED; i++)
                 total = fmaf(weight.host[row * USED + i],
                              rows_at(&y, (size_t)place[row * USED + i])[col], total);
+            double sigmoid = 1.0 / (1.0 + exp(-(double)rows_at(&gate, row)[0]));
+            if (kind == SHARED) total += rows_at(&shared, row)[col];
+            if (kind == SHARED_GATED) total += (float)sigmoid * rows_at(&shared, row)[col];
             expected[row * n_cols + col] = total;
         }
     struct expert_combine_args args = {.y = y.device,
                                        .weight = weight.device,
                                        .place = placed ? place_device : NULL,
                                        .out = out.device,
+                                       .shared = kind ? shared.device : NULL,
+                                       .shared_gate = kind == SHARED_GATED ? gate.device : NULL,
+                                       .shared_stride = (uint32_t)shared.stride,
+                                       .shared_gate_stride = (uint32_t)gate.stride,
                                        .n_rows = N,
                                        .n_used = USED,
                                        .n_cols = (uint32_t)n_cols,
@@ -311,13 +322,19 @@ static void test_combine(struct gpu *gpu, size_t n_cols, bool add, bool placed) 
     if (gpu_run(gpu, "expert_combine", 2, EXPERT_COMBINE_THREADS, 0, &args, sizeof args)) {
         rows_read(gpu, &out, "expert_combine");
         for (size_t row = 0; row < N; row++)
-            expect_same(gpu, "expert_combine", row, rows_at(&out, row), expected + row * n_cols,
-                        n_cols);
+            if (kind == SHARED_GATED) /* the sigmoid is the device's */
+                expect_near(gpu, "expert_combine", row, rows_at(&out, row), expected + row * n_cols,
+                            n_cols, 1e-6f, 1e-5f);
+            else
+                expect_same(gpu, "expert_combine", row, rows_at(&out, row), expected + row * n_cols,
+                            n_cols);
     }
     gpu_free(gpu, place_device);
     rows_free(gpu, &y);
     rows_free(gpu, &weight);
     rows_free(gpu, &out);
+    rows_free(gpu, &shared);
+    rows_free(gpu, &gate);
     free(expected);
 }
 
@@ -339,7 +356,9 @@ int main(int argc, char **argv) {
     test_group(&gpu, 1, 1, 1);
     test_group(&gpu, 7, 3, 8);
     test_group(&gpu, 150, 8, 1024);
-    test_combine(&gpu, 5, false, false);
-    test_combine(&gpu, 1030, true, true);
+    test_combine(&gpu, 5, false, false, NO_SHARED);
+    test_combine(&gpu, 1030, true, true, NO_SHARED);
+    test_combine(&gpu, 33, true, true, SHARED);
+    test_combine(&gpu, 70, false, true, SHARED_GATED);
     return gpu_close(&gpu);
 }

@@ -15,6 +15,7 @@ enum { ROWS = 4, SEQUENCES = 2, PAGES = 5, PAD_BYTES = 32 };
 struct problem {
     uint32_t type, head_dim, value_dim; /* value_dim 0: values are a prefix of the keys */
     uint32_t n_heads, n_kv_heads, rope_dims;
+    uint32_t rope_first, rest_dim; /* rest_dim: q's dims from there on are the end of these */
     bool halves, norm, layer, bias;
     bool no_weight; /* a norm without one */
     bool other_k;   /* keys have the other kind of norm */
@@ -22,9 +23,9 @@ struct problem {
 
 struct setup {
     const struct problem *problem;
-    uint32_t n_q, n_k, n_v; /* floats of a row */
+    uint32_t n_q, n_k, n_v, n_rest; /* floats of a row */
     uint32_t k_bytes, v_bytes, page_bytes;
-    float *q, *k, *v, *weights, *table;
+    float *q, *k, *v, *rest, *weights, *table;
     uint8_t *pool;
     void *device[16];
     int n_device;
@@ -97,7 +98,7 @@ static void turn(const struct kernels *kernels, const struct setup *s, int row, 
     else if (p->norm)
         kernels->norm_rms(x, weight, eps, p->head_dim, x);
     if (p->rope_dims)
-        kernels->rope(x, s->table + (size_t)row * p->rope_dims, p->rope_dims,
+        kernels->rope(x + p->rope_first, s->table + (size_t)row * p->rope_dims, p->rope_dims,
                       p->halves ? ROPE_HALVES : ROPE_ADJACENT);
 }
 
@@ -112,9 +113,15 @@ static void compute(const struct setup *s) {
         if (sequences[row] < 0) continue;
         int32_t page = pages[pages_at[sequences[row]] + positions[row] / ATTENTION_PAGE];
         size_t slot = (size_t)positions[row] % ATTENTION_PAGE;
-        for (uint32_t h = 0; h < p->n_heads; h++)
-            turn(&kernels, s, row, s->q + (size_t)row * s->n_q + h * dim, p->layer, s->weights,
-                 s->weights + 2 * dim, 1e-5f);
+        for (uint32_t h = 0; h < p->n_heads; h++) {
+            float *q = s->q + (size_t)row * s->n_q + h * dim;
+            size_t n = dim - p->rope_first;
+            if (p->rest_dim)
+                memcpy(q + p->rope_first,
+                       s->rest + (size_t)row * s->n_rest + (h + 1) * p->rest_dim - n,
+                       n * sizeof *q);
+            turn(&kernels, s, row, q, p->layer, s->weights, s->weights + 2 * dim, 1e-5f);
+        }
         for (uint32_t h = 0; h < p->n_kv_heads; h++) {
             uint8_t *head =
                 s->pool + (size_t)page * s->page_bytes + PAD_BYTES + h * (s->k_bytes + s->v_bytes);
@@ -140,12 +147,14 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
                         .n_q = p->n_heads * p->head_dim,
                         .n_k = p->n_kv_heads * p->head_dim,
                         .n_v = p->n_kv_heads * p->value_dim,
+                        .n_rest = p->n_heads * p->rest_dim,
                         .k_bytes = stored_bytes(p->type, p->head_dim)};
     s->v_bytes = p->value_dim ? stored_bytes(p->type, p->value_dim) : 0;
     s->page_bytes = PAD_BYTES + p->n_kv_heads * (s->k_bytes + s->v_bytes);
     s->q = values_make(gpu, (size_t)ROWS * s->n_q);
     s->k = values_make(gpu, (size_t)ROWS * s->n_k);
     s->v = values_make(gpu, (size_t)ROWS * s->n_v);
+    s->rest = values_make(gpu, (size_t)ROWS * s->n_rest);
     s->weights = values_make(gpu, (size_t)4 * p->head_dim);
     for (size_t i = 0; p->no_weight && i < 2 * p->head_dim; i++) s->weights[i] = 1.0f;
     s->table = values_make(gpu, (size_t)ROWS * p->rope_dims);
@@ -199,6 +208,10 @@ static void check(struct gpu *gpu, const struct problem *p) {
         .rope_halves = p->halves,
         .rope_table =
             p->rope_dims ? upload(gpu, &s, s.table, ROWS * p->rope_dims * sizeof(float)) : NULL,
+        .rope_first = p->rope_first,
+        .q_rest = p->rest_dim ? upload(gpu, &s, s.rest, ROWS * s.n_rest * sizeof(float)) : NULL,
+        .q_rest_stride = s.n_rest,
+        .q_rest_dim = p->rest_dim,
     };
     gpu_run(gpu, "rope_store", ROWS, ROPE_STORE_THREADS,
             ROPE_STORE_SHARED_BYTES(p->head_dim, args.kv.value_dim), &args, sizeof args);
@@ -218,7 +231,7 @@ static void check(struct gpu *gpu, const struct problem *p) {
             break;
         }
     for (int i = 0; i < s.n_device; i++) gpu_free(gpu, s.device[i]);
-    void *host[] = {s.q, s.k, s.v, s.weights, s.table, s.pool, pool, q};
+    void *host[] = {s.q, s.k, s.v, s.rest, s.weights, s.table, s.pool, pool, q};
     for (size_t i = 0; i < sizeof host / sizeof host[0]; i++) free(host[i]);
 }
 
@@ -247,6 +260,19 @@ int main(int argc, char **argv) {
         }
         struct problem mla = {.type = type, .head_dim = 576, .n_heads = 3, .n_kv_heads = 1};
         check(&gpu, &mla);
+        mla.rope_first = 512;
+        mla.rope_dims = 64;
+        mla.rest_dim = 192;
+        mla.halves = type % 2;
+        check(&gpu, &mla);
+        struct problem small = {.type = type,
+                                .head_dim = 40,
+                                .n_heads = 5,
+                                .n_kv_heads = 1,
+                                .rope_dims = 8,
+                                .rope_first = 32,
+                                .rest_dim = 12};
+        check(&gpu, &small);
         struct problem no_queries = {
             .type = type, .head_dim = 64, .value_dim = 64, .n_kv_heads = 2};
         check(&gpu, &no_queries);

@@ -227,7 +227,7 @@ static void time_attention(struct bench *bench, const struct problem *p) {
     const uint32_t width = p->n_heads * p->head_dim;
     struct attention_run run = {.gpu = gpu};
     const struct attention_problem problem = {p->kv_type, p->head_dim, p->head_dim, p->n_heads,
-                                              p->n_kv_heads};
+                                              p->n_kv_heads, false};
     const struct attention_choice choice = select_attention(&bench->properties, &problem);
     char item[160];
     snprintf(item, sizeof item, "%s, %lld x %lld tokens after %lld, %u / %u heads of %u",

@@ -6,9 +6,15 @@
 
 /* A sequence of `length` positions in pages that lie in the pool in no order, two KV heads a page,
  * of which the second is attended to. Everything no query may read is NaN. */
+struct shape {
+    size_t head_dim, value_dim;
+    bool values_in_keys;
+};
+
 struct cache {
     enum kv_type type;
-    size_t head_dim, length, n_pages, page_bytes;
+    struct shape shape;
+    size_t length, n_pages, page_bytes;
     uint8_t *pool;
     int32_t *pages;
     size_t k_offset, v_offset;
@@ -26,8 +32,8 @@ static double half_at(const uint8_t *from) {
 }
 
 /* Element `at` of the keys or values at `offset` of the position's page, and its scale. */
-static double cache_element(const struct cache *c, size_t offset, size_t position, size_t at,
-                            size_t scale) {
+static double cache_element(const struct cache *c, size_t offset, size_t dim, size_t position,
+                            size_t at, size_t scale) {
     const uint8_t *head = c->pool + (size_t)c->pages[position / KV_PAGE] * c->page_bytes + offset;
     float value;
     uint16_t bits;
@@ -36,35 +42,38 @@ static double cache_element(const struct cache *c, size_t offset, size_t positio
         return (double)value;
     }
     if (c->type == KV_Q8_0)
-        return (double)(int8_t)head[at] * half_at(head + KV_PAGE * c->head_dim + 2 * scale);
+        return (double)(int8_t)head[at] * half_at(head + KV_PAGE * dim + 2 * scale);
     memcpy(&bits, head + 2 * at, 2);
     return c->type == KV_F16 ? half_at(head + 2 * at) : (double)bfloat16_to_float(bits);
 }
 
 static double cache_key(const struct cache *c, size_t position, size_t d) {
     size_t slot = position % KV_PAGE;
-    return cache_element(c, c->k_offset, position, d * KV_PAGE + slot,
+    return cache_element(c, c->k_offset, c->shape.head_dim, position, d * KV_PAGE + slot,
                          d / KV_SCALE_DIMS * KV_PAGE + slot);
 }
 
 static double cache_value(const struct cache *c, size_t position, size_t d) {
-    size_t slot = position % KV_PAGE, n_scales = (c->head_dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
-    return cache_element(c, c->v_offset, position, slot * c->head_dim + d,
+    size_t dim = c->shape.value_dim, slot = position % KV_PAGE;
+    size_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
+    if (c->shape.values_in_keys) return cache_key(c, position, d);
+    return cache_element(c, c->v_offset, dim, position, slot * dim + d,
                          slot * n_scales + d / KV_SCALE_DIMS);
 }
 
 static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_type type,
-                       size_t head_dim, size_t length) {
-    size_t tile = head_bytes(type, head_dim);
-    *c = (struct cache){.type = type, .head_dim = head_dim, .length = length};
+                       struct shape shape, size_t length) {
+    size_t key = head_bytes(type, shape.head_dim), value = head_bytes(type, shape.value_dim);
+    size_t head_dim = shape.head_dim, value_dim = shape.value_dim;
+    *c = (struct cache){.type = type, .shape = shape, .length = length};
     c->n_pages = (length + KV_PAGE - 1) / KV_PAGE;
-    c->page_bytes = 4 * tile;
-    c->k_offset = tile;
-    c->v_offset = 3 * tile;
+    c->page_bytes = 2 * (key + value);
+    c->k_offset = key;
+    c->v_offset = 2 * key + value;
     c->pool = guarded_new(c->n_pages * c->page_bytes);
     memset(c->pool, 0xff, c->n_pages * c->page_bytes);
     c->pages = malloc(c->n_pages * sizeof *c->pages);
-    float *x = malloc(head_dim * sizeof *x);
+    float *x = malloc((head_dim + value_dim) * sizeof *x);
     if (!c->pages || !x) exit(2);
     for (size_t i = 0; i < c->n_pages; i++) c->pages[i] = (int32_t)i;
     for (size_t i = c->n_pages - 1; i > 0; i--) {
@@ -77,8 +86,9 @@ static void cache_init(struct cache *c, const struct kernels *kernels, enum kv_t
         uint8_t *page = c->pool + (size_t)c->pages[p / KV_PAGE] * c->page_bytes;
         random_fill(x, head_dim, 1.0f);
         kernels->kv_store_key(type, x, head_dim, p % KV_PAGE, page + c->k_offset);
-        random_fill(x, head_dim, 1.0f);
-        kernels->kv_store(type, x, head_dim, p % KV_PAGE, page + c->v_offset);
+        if (shape.values_in_keys) continue;
+        random_fill(x, value_dim, 1.0f);
+        kernels->kv_store(type, x, value_dim, p % KV_PAGE, page + c->v_offset);
     }
     free(x);
 }
@@ -106,21 +116,21 @@ static void attend_exact(const struct attention_task *task, const struct cache *
         weights[k] = s;
         maximum = fmax(maximum, s);
     }
-    for (size_t d = 0; d < task->head_dim; d++) out[d] = 0.0;
+    for (size_t d = 0; d < task->value_dim; d++) out[d] = 0.0;
     for (int64_t k = begin; k <= position; k++) {
         double w = exp(weights[k] - maximum);
         sum += w;
-        for (size_t d = 0; d < task->head_dim; d++) out[d] += w * cache_value(c, (size_t)k, d);
+        for (size_t d = 0; d < task->value_dim; d++) out[d] += w * cache_value(c, (size_t)k, d);
     }
-    for (size_t d = 0; d < task->head_dim; d++) out[d] /= sum;
+    for (size_t d = 0; d < task->value_dim; d++) out[d] /= sum;
     free(weights);
 }
 
-/* All splits of a task, merged and finished: out [n_rows * n_heads][head_dim]. */
+/* All splits of a task, merged and finished: out [n_rows * n_heads][value_dim]. */
 static void attend(const struct kernels *k, struct attention_task *task, float *out) {
-    size_t n = task->n_rows * task->n_heads, hd = task->head_dim;
+    size_t n = task->n_rows * task->n_heads, hd = task->value_dim;
     size_t part_bytes = n * ATTENTION_PART_FLOATS(hd) * sizeof(float);
-    size_t scratch = k->attention_scratch_bytes(n, hd);
+    size_t scratch = k->attention_scratch_bytes(n, task->head_dim, hd);
     float *part = guarded_new(part_bytes), *total = guarded_new(part_bytes);
     task->scratch = guarded_new(scratch);
     memset(task->scratch, 0xff, scratch);
@@ -138,16 +148,19 @@ static void attend(const struct kernels *k, struct attention_task *task, float *
     guarded_free(task->scratch, scratch, "attention scratch");
 }
 
-static void test_case(const struct path *path, enum kv_type type, size_t head_dim, size_t n_rows,
+static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
                       size_t n_heads, int64_t position, int64_t window, float softcap,
                       const float *slopes) {
     const struct kernels *k = &path->kernels;
+    size_t head_dim = shape.head_dim, value_dim = shape.value_dim;
     struct cache c;
-    cache_init(&c, k, type, head_dim, (size_t)position + n_rows);
+    cache_init(&c, k, type, shape, (size_t)position + n_rows);
     struct attention_task task = {.q_stride = n_heads * head_dim + 5,
                                   .n_rows = n_rows,
                                   .n_heads = n_heads,
                                   .head_dim = head_dim,
+                                  .value_dim = value_dim,
+                                  .values_in_keys = shape.values_in_keys,
                                   .position = position,
                                   .window = window,
                                   .scale = 1.5f / sqrtf((float)head_dim),
@@ -166,15 +179,15 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
     if (!q) exit(2);
     random_fill(q, n_rows * task.q_stride, 1.0f);
     task.q = q;
-    size_t bytes = n_rows * n_heads * head_dim * sizeof(float);
+    size_t bytes = n_rows * n_heads * value_dim * sizeof(float);
     float *out = guarded_new(bytes), *alone = guarded_new(bytes);
     attend(k, &task, out);
-    double worst = 0.0, exact[256];
+    double worst = 0.0, exact[512];
     for (size_t row = 0; row < n_rows; row++)
         for (size_t head = 0; head < n_heads; head++) {
-            const float *got = out + (row * n_heads + head) * head_dim;
+            const float *got = out + (row * n_heads + head) * value_dim;
             attend_exact(&task, &c, row, head, exact);
-            for (size_t d = 0; d < head_dim; d++) {
+            for (size_t d = 0; d < value_dim; d++) {
                 double error = fabs((double)got[d] - exact[d]);
                 if (!(error <= worst)) worst = error;
             }
@@ -184,17 +197,18 @@ static void test_case(const struct path *path, enum kv_type type, size_t head_di
             if (slopes) one.slopes = slopes + head;
             one.position = position + (int64_t)row;
             attend(k, &one, alone);
-            check(memcmp(alone, got, head_dim * sizeof(float)) == 0,
+            check(memcmp(alone, got, value_dim * sizeof(float)) == 0,
                   "%s: attention of row %zu, head %zu: other bits alone than among %zu x %zu "
                   "(position %lld, window %lld)",
                   k->name, row, head, n_rows, n_heads, (long long)position, (long long)window);
         }
     /* A score is a sum of head_dim products in order, each rounded. */
-    check(worst <= 2e-6 + 3e-8 * (double)head_dim,
-          "%s: attention type %d, head_dim %zu, %zu rows, %zu heads, position %lld, window %lld, "
-          "cap %g%s: error %g",
-          k->name, type, head_dim, n_rows, n_heads, (long long)position, (long long)window,
-          (double)softcap, slopes ? ", ALiBi" : "", worst);
+    check(
+        worst <= 2e-6 + 3e-8 * (double)head_dim,
+        "%s: attention type %d, keys of %zu, values of %zu%s, %zu rows, %zu heads, position %lld, "
+        "window %lld, cap %g%s: error %g",
+        k->name, type, head_dim, value_dim, shape.values_in_keys ? " in them" : "", n_rows, n_heads,
+        (long long)position, (long long)window, (double)softcap, slopes ? ", ALiBi" : "", worst);
     free(q);
     guarded_free(out, bytes, "attention");
     guarded_free(alone, bytes, "attention");
@@ -207,7 +221,7 @@ static void test_out_of_sight(const struct path *path, enum kv_type type, int64_
     enum { ROWS = 7, HEADS = 2, DIM = 64, POSITION = 70 };
     const struct kernels *k = &path->kernels;
     struct cache c;
-    cache_init(&c, k, type, DIM, POSITION + ROWS);
+    cache_init(&c, k, type, (struct shape){DIM, DIM, false}, POSITION + ROWS);
     /* seen by the last row alone, or by the first */
     size_t poisoned = window > 0 ? (size_t)(POSITION - window + 1) : POSITION + ROWS - 1;
     float infinite[DIM], q[ROWS * HEADS * DIM], out[ROWS * HEADS * DIM];
@@ -220,6 +234,7 @@ static void test_out_of_sight(const struct path *path, enum kv_type type, int64_
                                   .n_rows = ROWS,
                                   .n_heads = HEADS,
                                   .head_dim = DIM,
+                                  .value_dim = DIM,
                                   .position = POSITION,
                                   .window = window,
                                   .scale = 0.125f,
@@ -245,7 +260,7 @@ static void test_out_of_sight(const struct path *path, enum kv_type type, int64_
 static void test_empty_split(const struct path *path) {
     const struct kernels *k = &path->kernels;
     struct cache c;
-    cache_init(&c, k, KV_F16, 64, 10);
+    cache_init(&c, k, KV_F16, (struct shape){64, 64, false}, 10);
     float q[64], part[ATTENTION_PART_FLOATS(64)], total[ATTENTION_PART_FLOATS(64)],
         before[ATTENTION_PART_FLOATS(64)];
     random_fill(q, 64, 1.0f);
@@ -254,6 +269,7 @@ static void test_empty_split(const struct path *path) {
                                   .n_rows = 1,
                                   .n_heads = 1,
                                   .head_dim = 64,
+                                  .value_dim = 64,
                                   .position = 9,
                                   .scale = 0.125f,
                                   .type = KV_F16,
@@ -262,7 +278,7 @@ static void test_empty_split(const struct path *path) {
                                   .page_bytes = c.page_bytes,
                                   .k_offset = c.k_offset,
                                   .v_offset = c.v_offset};
-    size_t scratch = k->attention_scratch_bytes(1, 64);
+    size_t scratch = k->attention_scratch_bytes(1, 64, 64);
     task.scratch = guarded_new(scratch);
     k->attention_split(&task, 0, total);
     k->attention_split(&task, 1, part);
@@ -279,17 +295,32 @@ static void test_empty_split(const struct path *path) {
     cache_free(&c);
 }
 
+/* Values of another size than keys, and, of latent attention, values that lie in them. */
+static void test_shapes(const struct path *path, enum kv_type type) {
+    static const struct shape shapes[] = {{576, 512, true}, {40, 24, true},   {33, 31, true},
+                                          {18, 16, true},   {100, 64, true},  {24, 16, false},
+                                          {8, 20, false},   {192, 128, false}};
+    for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+        test_case(path, type, shapes[i], 1, 1, 0, 0, 0.0f, NULL);
+        test_case(path, type, shapes[i], 1 + random_below(9), 1 + random_below(18),
+                  (int64_t)random_below(200), 0, 0.0f, NULL);
+        test_case(path, type, shapes[i], 2, 1 + random_below(3), 500 + (int64_t)random_below(30),
+                  1 + (int64_t)random_below(300), 8.0f, NULL);
+    }
+}
+
 void test_attention(const struct path *path) {
     static const size_t head_dims[] = {1, 8, 16, 20, 24, 64, 72, 80, 96, 128, 192, 256};
     test_empty_split(path);
     for (int type = 0; type < KV_TYPES; type++) {
         test_out_of_sight(path, (enum kv_type)type, 0);
         test_out_of_sight(path, (enum kv_type)type, 40);
+        test_shapes(path, (enum kv_type)type);
     }
     for (int type = 0; type < KV_TYPES; type++)
         for (size_t h = 0; h < sizeof head_dims / sizeof *head_dims; h++) {
             enum kv_type kv = (enum kv_type)type;
-            size_t hd = head_dims[h];
+            const struct shape hd = {head_dims[h], head_dims[h], false};
             test_case(path, kv, hd, 1, 1, 0, 0, 0.0f, NULL);
             test_case(path, kv, hd, 1 + random_below(9), 1 + random_below(4),
                       (int64_t)random_below(200), 0, 0.0f, NULL);
@@ -301,8 +332,9 @@ void test_attention(const struct path *path) {
                       1 + (int64_t)random_below(700), 0.0f, NULL);
         }
     static const float slopes[] = {0.5f, 0.11f, 0.03f};
-    test_case(path, KV_F16, 64, 70, 3, 1000, 0, 0.0f, NULL);
-    test_case(path, KV_F32, 64, 70, 3, 500, 0, 0.0f, slopes);
-    test_case(path, KV_F16, 80, 1 + random_below(9), 3, 300, 90, 0.0f, slopes);
-    test_case(path, KV_Q8_0, 64, 3, 2, 70, 0, 8.0f, slopes);
+    test_case(path, KV_F16, (struct shape){64, 64, false}, 70, 3, 1000, 0, 0.0f, NULL);
+    test_case(path, KV_F32, (struct shape){64, 64, false}, 70, 3, 500, 0, 0.0f, slopes);
+    test_case(path, KV_F16, (struct shape){80, 80, false}, 1 + random_below(9), 3, 300, 90, 0.0f,
+              slopes);
+    test_case(path, KV_Q8_0, (struct shape){64, 64, false}, 3, 2, 70, 0, 8.0f, slopes);
 }

@@ -265,6 +265,7 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
          .n_rows = n_rows,
          .n_heads = HEADS,
          .head_dim = HEAD_DIM,
+         .value_dim = HEAD_DIM,
          .position = ATTENTION_SPLIT - (int64_t)n_rows,
          .scale = 0.125f,
          .type = KV_F16,
@@ -272,7 +273,7 @@ static void bench_attention(const struct kernels *kernels, size_t n_rows) {
          .pages = pages,
          .page_bytes = 2 * tile,
          .v_offset = tile,
-         .scratch = take(kernels->attention_scratch_bytes(n_rows * HEADS, HEAD_DIM))},
+         .scratch = take(kernels->attention_scratch_bytes(n_rows * HEADS, HEAD_DIM, HEAD_DIM))},
         take(n_rows * HEADS * ATTENTION_PART_FLOATS(HEAD_DIM) * sizeof(float))};
     double seconds = time_threads(1, attention_part, &w) / 20;
     double keys = 0.0;

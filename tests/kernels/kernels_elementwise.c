@@ -21,6 +21,8 @@ static double activation_exact(enum activation activation, double x) {
         return 0.5 * x * erfc(-x / sqrt(2.0));
     case ACTIVATION_RELU:
         return x > 0.0 ? x : 0.0;
+    case ACTIVATION_SWIGLU_CLAMPED:
+        break; /* of two */
     }
     return x;
 }
@@ -85,6 +87,61 @@ static void test_gate(const struct path *path) {
         guarded_free(x, N * sizeof *x, "gate");
         guarded_free(y, N * sizeof *y, "gate");
     }
+}
+
+static void test_swiglu_clamped(const struct path *path) {
+    const struct kernels *k = &path->kernels;
+    enum { N = 5003 };
+    float *x = guarded_new(N * sizeof *x), *up = guarded_new(N * sizeof *up);
+    float *y = guarded_new(N * sizeof *y);
+    double worst = 0.0;
+    bool same = true;
+    random_fill(x, N, 6.0f);
+    random_fill(up, N, 6.0f);
+    x[1] = INFINITY, x[2] = -INFINITY, up[3] = INFINITY, x[N - 1] = NAN, up[N - 2] = NAN;
+    k->gate(ACTIVATION_SWIGLU_CLAMPED, x, up, N, y);
+    for (int i = 0; i < N; i++) {
+        double g = fmin((double)x[i], 7.0), u = fmax(fmin((double)up[i], 7.0), -7.0), one;
+        float alone;
+        k->gate(ACTIVATION_SWIGLU_CLAMPED, x + i, up + i, 1, &alone);
+        same &= memcmp(&alone, &y[i], sizeof alone) == 0;
+        if (isinf(x[i]) || i >= N - 2) continue;
+        one = g / (1.0 + exp(-1.702 * g));
+        worst = fmax(worst, fabs((double)y[i] - one * (u + 1.0)) /
+                                fmax(fabs(one) * (fabs(u) + 1.0), 1e-6));
+    }
+    /* the exponent's own rounding grows with it, up to 50 */
+    check(worst <= 5e-6 && same && isnan(y[N - 1]) && isnan(y[N - 2]) && y[1] > 0.0f,
+          "%s: clamped SwiGLU, error %g, same bits alone: %d", k->name, worst, same);
+    guarded_free(x, N * sizeof *x, "gate");
+    guarded_free(up, N * sizeof *up, "gate");
+    guarded_free(y, N * sizeof *y, "gate");
+}
+
+static void test_route_scores(const struct path *path) {
+    const struct kernels *k = &path->kernels;
+    for (size_t l = 0; l < N_LENGTHS; l++)
+        for (int r = ROUTING_SOFTMAX; r <= ROUTING_SIGMOID; r++) {
+            enum routing routing = (enum routing)r;
+            size_t n = lengths[l], bytes = n * sizeof(float);
+            float *logits = guarded_new(bytes), *scores = guarded_new(bytes);
+            random_fill(logits, n, 4.0f);
+            double sum = 0.0, worst = 0.0;
+            for (size_t i = 0; i < n; i++) sum += exp((double)logits[i]);
+            k->route_scores(routing, logits, n, scores);
+            for (size_t i = 0; i < n; i++) {
+                double right = routing == ROUTING_SIGMOID ? 1.0 / (1.0 + exp(-(double)logits[i]))
+                                                          : exp((double)logits[i]) / sum;
+                worst = fmax(worst, fabs((double)scores[i] - right) / right);
+            }
+            check(worst <= 2e-6, "%s: scores %d of %zu experts, error %g", k->name, r, n, worst);
+            logits[n / 2] = INFINITY;
+            k->route_scores(routing, logits, n, scores);
+            check(scores[n / 2] == 1.0f, "%s: score %d of an infinite logit is %g", k->name, r,
+                  (double)scores[n / 2]);
+            guarded_free(logits, bytes, "route_scores");
+            guarded_free(scores, bytes, "route_scores");
+        }
 }
 
 static void test_softcap(const struct path *path) {
@@ -301,6 +358,14 @@ static void test_add_scale(const struct path *path) {
         memcpy(z, y, bytes);
         k->scale(1.7f, n, z);
         for (size_t i = 0; i < n; i++) right &= z[i] == y[i] * 1.7f;
+        memcpy(z, y, bytes);
+        k->add_scaled(0.3f, x, n, z);
+        for (size_t i = 0; i < n; i++) {
+            float one = y[i];
+            k->add_scaled(0.3f, x + i, 1, &one);
+            right &= memcmp(&one, &z[i], sizeof one) == 0 &&
+                     fabsf(one - (y[i] + 0.3f * x[i])) <= 1e-6f * (fabsf(y[i]) + fabsf(x[i]));
+        }
         check(right, "%s: add and scale of %zu", k->name, n);
         guarded_free(x, bytes, "add");
         guarded_free(y, bytes, "add");
@@ -310,6 +375,8 @@ static void test_add_scale(const struct path *path) {
 
 void test_elementwise(const struct path *path) {
     test_gate(path);
+    test_swiglu_clamped(path);
+    test_route_scores(path);
     test_softcap(path);
     test_norm(path);
     test_rope_table(path);

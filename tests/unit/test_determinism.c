@@ -12,12 +12,31 @@
 
 enum { PROMPT_TOKENS = 150, LAST_TOKENS = 4, N_TOKENS = PROMPT_TOKENS + LAST_TOKENS };
 
-static const char *const names[] = {
-    "small/llama-gqa",      "small/qwen2-gqa-tied", "small/gemma3-mqa",     "small/llama-window",
-    "quantized/llama-q4_1", "quantized/llama-q4_k", "quantized/llama-q8_0", "quantized/llama-q6_k",
-    "quantized/llama-f16",  "quantized/llama-q5_0", "quantized/llama-q2_k", "quantized/llama-bf16",
-    "families/olmo2",       "families/granite",     "families/gpt2",        "families/cohere2",
-    "families/mpt-clip"};
+static const char *const names[] = {"small/llama-gqa",
+                                    "small/qwen2-gqa-tied",
+                                    "small/gemma3-mqa",
+                                    "small/llama-window",
+                                    "quantized/llama-q4_1",
+                                    "quantized/llama-q4_k",
+                                    "quantized/llama-q8_0",
+                                    "quantized/llama-q6_k",
+                                    "quantized/llama-f16",
+                                    "quantized/llama-q5_0",
+                                    "quantized/llama-q2_k",
+                                    "quantized/llama-bf16",
+                                    "families/olmo2",
+                                    "families/granite",
+                                    "families/gpt2",
+                                    "families/cohere2",
+                                    "families/mpt-clip",
+                                    "families/qwen2moe",
+                                    "families/gpt-oss",
+                                    "families/granitemoe",
+                                    "families/ernie4_5-moe",
+                                    "quantized/qwen3moe-q8_0",
+                                    "quantized/gpt-oss-mxfp4",
+                                    "families/deepseek_v2-yarn",
+                                    "families/deepseek_v3-experts"};
 enum { N_MODELS = sizeof names / sizeof *names };
 
 /* What is compared: logits of the last token of the prompt and of the tokens after it, one by one.

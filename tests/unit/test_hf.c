@@ -323,12 +323,82 @@ START_TEST(conversion) {
             memcpy(bytes + 3 + i * stored, from[f], stored);
         }
         struct file file;
-        struct tensor tensor = {.form = forms[f], .add = 1.0f, .offset = 3};
+        struct tensor tensor = {
+            .form = forms[f], .add = 1.0f, .n_dims = 1, .dims = {700, 1, 1, 1}, .offset = 3};
         float values[699];
         file_open_memory(&file, "conversion", bytes, 3 + 700 * stored);
         ck_assert_int_eq(tensor_form_read(&file, &tensor, 1, 699, values), OK);
         for (size_t i = 0; i < 699; i++) ck_assert(values[i] == (i % 2 ? 1.5f : 0.75f));
     }
+}
+END_TEST
+
+/* Element i of 6 x 35 is i; whatever is asked for, element by element, by rows and all at once. */
+static void check_layout(const struct tensor *tensor, const int *wanted) {
+    static float stored[6 * 35];
+    uint16_t halves[6 * 35];
+    size_t n = (size_t)(tensor->dims[0] * tensor->dims[1]);
+    for (size_t i = 0; i < 6 * 35; i++) {
+        stored[i] = (float)i;
+        halves[i] = (uint16_t)i;
+    }
+    struct file file;
+    for (size_t step = 1; step <= n; step++) {
+        float values[6 * 35];
+        uint16_t own[6 * 35];
+        struct tensor half = *tensor;
+        half.type = WEIGHT_F16;
+        half.form = TENSOR_AS_IS;
+        for (size_t first = 0; first < n; first += step) {
+            size_t now = n - first < step ? n - first : step;
+            file_open_memory(&file, "layout", stored, sizeof stored);
+            ck_assert_int_eq(tensor_form_read(&file, tensor, first, now, values + first), OK);
+            file_open_memory(&file, "layout", halves, sizeof halves);
+            ck_assert_int_eq(tensor_form_read(&file, &half, first, now, own + first), OK);
+        }
+        for (size_t i = 0; i < n; i++) {
+            ck_assert(values[i] == (float)wanted[i]);
+            ck_assert_int_eq(own[i], wanted[i]);
+        }
+    }
+}
+
+START_TEST(layouts) {
+    int wanted[6 * 35];
+    struct tensor view;
+    struct tensor transposed = {.type = WEIGHT_F32,
+                                .form = TENSOR_F32,
+                                .n_dims = 2,
+                                .dims = {6, 35, 1, 1},
+                                .bytes = 6 * 35 * sizeof(float),
+                                .layout.stored_rows = 35};
+    for (int i = 0; i < 6 * 35; i++) wanted[i] = i % 6 * 35 + i / 6;
+    check_layout(&transposed, wanted);
+    tensor_form_view(&transposed, 4, 9, &view);
+    check_layout(&view, wanted + 4 * 6);
+
+    /* 5 groups of 3 rows of q, 2 of k, 2 of v; 6 columns */
+    struct tensor grouped = transposed;
+    grouped.layout = (struct tensor_layout){.n_groups = 5, .parts = {3, 2, 2}};
+    int row = 0;
+    static const int parts[] = {3, 2, 2}, before[] = {0, 3, 5};
+    for (int part = 0; part < 3; part++)
+        for (int group = 0; group < 5; group++)
+            for (int i = 0; i < parts[part]; i++, row++)
+                for (int col = 0; col < 6; col++)
+                    wanted[row * 6 + col] = (group * 7 + before[part] + i) * 6 + col;
+    check_layout(&grouped, wanted);
+    tensor_form_view(&grouped, 15, 10, &view);
+    check_layout(&view, wanted + 15 * 6);
+
+    uint64_t offset, bytes;
+    tensor_form_range(&grouped, 0, 10, &offset, &bytes);
+    ck_assert_uint_eq(bytes, 0);
+    struct tensor plain = transposed;
+    plain.layout = (struct tensor_layout){.first_row = 2};
+    tensor_form_range(&plain, 6, 10, &offset, &bytes);
+    ck_assert_uint_eq(offset, 18 * sizeof(float));
+    ck_assert_uint_eq(bytes, 10 * sizeof(float));
 }
 END_TEST
 
@@ -346,7 +416,8 @@ static const struct {
     {"\"auto_map\":{}", UNSUPPORTED, "'auto_map'"},
     {"\"logit_scale\":0.5", UNSUPPORTED, "'logit_scale'"},
     {"\"hidden_act\":\"silu\"", OK, ""},
-    {"\"hidden_act\":\"gelu\"", UNSUPPORTED, "'hidden_act'"},
+    {"\"hidden_act\":\"gelu\"", OK, ""},
+    {"\"hidden_act\":\"mish\"", UNSUPPORTED, "'hidden_act'"},
     {"\"rope_interleaved\":true", UNSUPPORTED, "'rope_interleaved'"},
     {"\"partial_rotary_factor\":1.0", OK, ""},
     {"\"partial_rotary_factor\":0.5", UNSUPPORTED, "'partial_rotary_factor'"},
@@ -367,13 +438,23 @@ static const struct {
     {"\"rope_scaling\":3", FORMAT, "'rope_scaling'"},
     {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2}", OK, ""},
     {"\"rope_scaling\":{\"type\":\"linear\"}", FORMAT, "'rope_scaling.factor'"},
-    {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}", UNSUPPORTED, "'rope_scaling.type'"},
-    {"\"rope_scaling\":{\"rope_type\":\"longrope\",\"factor\":2}", UNSUPPORTED,
-     "'rope_scaling.rope_type'"},
-    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2,\"truncate\":false}", UNSUPPORTED,
+    {"\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":2}", OK, ""},
+    {"\"rope_scaling\":{\"type\":\"dynamic\"}", FORMAT, "'rope_scaling.factor'"},
+    {"\"rope_scaling\":{\"type\":\"ntk\",\"factor\":2}", UNSUPPORTED, "'rope_scaling.type'"},
+    {"\"rope_scaling\":{\"type\":\"linear\",\"factor\":2,\"alpha\":2}", UNSUPPORTED,
+     "'rope_scaling.alpha'"},
+    {"\"rope_scaling\":{\"rope_type\":\"longrope\",\"factor\":2}", FORMAT,
+     "'rope_scaling.long_factor'"},
+    {"\"rope_scaling\":{\"rope_type\":\"longrope\",\"long_factor\":[1],\"short_factor\":[1]}", OK,
+     ""},
+    {"\"rope_scaling\":{\"rope_type\":\"longrope\",\"long_factor\":[1],\"short_factor\":[1,1]}",
+     FORMAT, "'rope_scaling.short_factor'"},
+    {"\"rope_scaling\":{\"rope_type\":\"longrope\",\"long_factor\":[0],\"short_factor\":[1]}",
+     FORMAT, "'rope_scaling.long_factor'"},
+    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2,\"truncate\":false}", OK, ""},
+    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2,\"truncate\":2}", UNSUPPORTED,
      "'rope_scaling.truncate'"},
-    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":2,\"short_factor\":[1]}", UNSUPPORTED,
-     "'rope_scaling.short_factor'"},
+    {"\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":0}", FORMAT, "'rope_scaling.factor'"},
     {"\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2}", FORMAT,
      "'rope_scaling.low_freq_factor'"},
     {"\"rope_parameters\":{\"rope_type\":\"default\",\"rope_theta\":5}", OK, ""},
@@ -397,7 +478,9 @@ START_TEST(families) {
         {"mistral", "\"sliding_window\":0", "'sliding_window'", FORMAT},
         {"mistral", "\"sliding_window\":null", "", OK},
         {"mistral", "\"num_key_value_heads\":1", "", OK},
-        {"qwen2", "\"use_sliding_window\":true", "'use_sliding_window'", UNSUPPORTED},
+        {"qwen2", "\"use_sliding_window\":true", "self_attn.q_proj.bias", FORMAT},
+        {"qwen2", "\"use_sliding_window\":true,\"max_window_layers\":\"a\"", "'max_window_layers'",
+         FORMAT},
         {"qwen2", "\"sliding_window\":3", "self_attn.q_proj.bias", FORMAT},
         {"qwen2", "\"rope_scaling\":{\"type\":\"mrope\"}", "'rope_scaling.type'", UNSUPPORTED},
         {"gemma3_text", "\"sliding_window\":null", "'sliding_window'", UNSUPPORTED},
@@ -406,14 +489,21 @@ START_TEST(families) {
         {"gemma3_text", "\"use_bidirectional_attention\":true", "'use_bidirectional_attention'",
          UNSUPPORTED},
         {"gemma3_text", "\"query_pre_attn_scalar\":0", "'query_pre_attn_scalar'", FORMAT},
-        {"gemma3_text", "\"hidden_activation\":\"gelu\"", "'hidden_activation'", UNSUPPORTED},
-        {"gemma3_text", "\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":2}",
-         "'rope_scaling.rope_type'", UNSUPPORTED},
+        {"gemma3_text", "\"hidden_activation\":\"mish\"", "'hidden_activation'", UNSUPPORTED},
+        {"gpt_neo", "\"attention_types\":3", "'attention_types'", FORMAT},
+        {"gpt_neo", "\"attention_types\":[[[\"global\"],1]]", "embed_tokens", UNSUPPORTED},
+        {"gpt_neo", "\"attention_types\":[[[\"global\"],2]]", "'attention_types'", FORMAT},
+        {"gpt_neo", "\"attention_types\":[[[\"global\"],0]]", "'attention_types'", FORMAT},
+        {"gpt_neo", "\"attention_types\":[[[\"global\"]]]", "'attention_types'", FORMAT},
+        {"gpt_neo", "\"attention_types\":[[[\"blocks\"],1]]", "'attention_types'", UNSUPPORTED},
+        {"smollm3", "\"no_rope_layers\":[1,1]", "'no_rope_layers'", FORMAT},
+        {"smollm3", "\"no_rope_layers\":[\"a\"]", "'no_rope_layers'", FORMAT},
+        {"phi", "\"partial_rotary_factor\":0.3", "'partial_rotary_factor'", UNSUPPORTED},
         {"gemma3_text",
          "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"},"
          "\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2}}",
          "'rope_parameters.sliding_attention.rope_type'", UNSUPPORTED},
-        {"gemma3_text", "\"tie_word_embeddings\":true", "self_attn.q_norm.weight", FORMAT},
+        {"gemma3_text", "\"tie_word_embeddings\":true", "pre_feedforward_layernorm.weight", FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char config[1024];
@@ -439,14 +529,18 @@ START_TEST(config_files) {
         {"{}", FORMAT, "'model_type'"},
         {"{\"model_type\":3}", FORMAT, "'model_type'"},
         {"{\"model_type\":\"t9\"}", UNSUPPORTED, "t9"},
-        {"{\"model_type\":\"llama\"}", FORMAT, "'num_hidden_layers'"},
-        {"{\"model_type\":\"llama\",\"num_hidden_layers\":1}", FORMAT, "'hidden_size'"},
+        {"{\"model_type\":\"llama\"}", FORMAT, "'hidden_size'"},
+        {"{\"model_type\":\"llama\",\"hidden_size\":1}", FORMAT, "'num_hidden_layers'"},
         {"{\"model_type\":\"gemma3\"}", FORMAT, "'text_config'"},
         {"{\"model_type\":\"qwen2\",\"num_hidden_layers\":1,\"hidden_size\":2,"
-         "\"intermediate_size\":2,\"num_attention_heads\":1,\"use_sliding_window\":true}",
-         UNSUPPORTED, "'use_sliding_window'"},
+         "\"intermediate_size\":2,\"num_attention_heads\":1,\"use_mrope\":true}",
+         UNSUPPORTED, "'use_mrope'"},
         {"{\"a\":[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", LIMIT,
          "deeper"},
+        {"{\"model_type\":\"mpt\",\"attn_config\":{\"qk_ln\":true}}", UNSUPPORTED,
+         "attn_config.qk_ln"},
+        {"{\"model_type\":\"mpt\",\"attn_config\":{\"other\":1}}", UNSUPPORTED,
+         "attn_config.other"},
         {"{\"a\":tru}", FORMAT, "word"},
         {"{\"a\":01}", FORMAT, "comma"},
         {"{\"a\":1.}", FORMAT, "digit"},
@@ -620,6 +714,7 @@ int main(void) {
     tcase_add_test(cases, header_length);
     tcase_add_test(cases, dtypes);
     tcase_add_test(cases, conversion);
+    tcase_add_test(cases, layouts);
     tcase_add_loop_test(cases, config_members, 0, (int)(sizeof members / sizeof *members));
     tcase_add_test(cases, families);
     tcase_add_test(cases, config_files);

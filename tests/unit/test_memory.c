@@ -119,8 +119,8 @@ START_TEST(steps_allocate_nothing) {
     ck_assert_uint_gt(n_mallocs, before); /* they are counted */
 #endif
     const char *const names[] = {"small/llama-gqa", "small/qwen2-mha", "small/gemma3-mqa",
-                                 "quantized/llama-q4_1"};
-    for (int i = 0; i < 4; i++)
+                                 "quantized/llama-q4_1", "families/qwen2moe"};
+    for (int i = 0; i < 5; i++)
         for (int32_t n_threads = 1; n_threads <= 5; n_threads += 2)
             check_no_allocations(fixture_path(names[i]), n_threads);
 }
@@ -191,12 +191,18 @@ START_TEST(estimates) {
          .kv_type = TRANSFORMER_KV_BF16},
         {.n_threads = 2, .kv_type = TRANSFORMER_KV_Q8_0, .kv_tokens = 4096},
     };
-    const char *paths[] = {
-        fixture_path("small/llama-gqa"),       fixture_path("small/gemma3-mqa"),
-        fixture_path("small/qwen2-rope-yarn"), fixture_path("quantized/llama-q4_k"),
-        fixture_path("quantized/llama-q8_0"),  fixture_real_path("smollm2")};
-    if (!paths[5]) puts("in part skipped: TEST_MODELS names no folder with smollm2.gguf");
-    for (int i = 0; i < 6; i++)
+    const char *paths[] = {fixture_path("small/llama-gqa"),
+                           fixture_path("small/gemma3-mqa"),
+                           fixture_path("small/qwen2-rope-yarn"),
+                           fixture_path("quantized/llama-q4_k"),
+                           fixture_path("quantized/llama-q8_0"),
+                           fixture_path("families/qwen2moe"),
+                           fixture_path("quantized/gpt-oss-mxfp4"),
+                           fixture_path("families/granitemoe"),
+                           fixture_real_path("smollm2")};
+    const int n_paths = (int)(sizeof paths / sizeof *paths);
+    if (!paths[n_paths - 1]) puts("in part skipped: TEST_MODELS names no folder with smollm2.gguf");
+    for (int i = 0; i < n_paths; i++)
         for (uint32_t j = 0; paths[i] && j < sizeof all / sizeof *all; j++)
             check_estimate(paths[i], j % 2, all[j]);
 }

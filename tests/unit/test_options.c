@@ -329,11 +329,11 @@ START_TEST(reserved_and_unknown_values) {
     unsupported(call_text_stream(STRUCT(text_stream_options, .reserved = 1)));
     unsupported(call_sampler(STRUCT(sampler_options, .reserved = 1)));
     unsupported(call_sample(STRUCT(sample_options, .reserved = 1)));
-    unsupported(call_append(STRUCT(append_options, .reserved = 1)));
     unsupported(call_append(STRUCT(append_options, .logits = 3)));
     unsupported(call_open(STRUCT(model_options, LLAMA, .load_mode = 2)));
     unsupported(call_context(STRUCT(context_options, .kv_type = 5)));
     unsupported(call_estimate_context(STRUCT(context_options, .kv_type = 5)));
+    expect(TRANSFORMER_INVALID_ARGUMENT, call_append(STRUCT(append_options, .token_type = 1)));
     tear_down();
 }
 END_TEST

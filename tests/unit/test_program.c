@@ -9,14 +9,22 @@ static struct memory memory;
 static struct checkpoint *checkpoint;
 static struct spec *spec;
 
-static void begin(void) {
+static void begin_with(const char *model) {
     char path[4096];
-    snprintf(path, sizeof path, "%s/tests/goldens/data/small/gemma3-mqa.gguf", SOURCE_ROOT);
+    snprintf(path, sizeof path, "%s/tests/goldens/data/%s.gguf", SOURCE_ROOT, model);
     struct checkpoint_options options = {.path = path};
     memory_init(&memory, NULL);
     if (checkpoint_open(&memory, &options, &checkpoint) != OK ||
         spec_read(&memory, checkpoint, &spec) != OK)
         ck_abort_msg("%s", status_text());
+}
+
+static void begin(void) {
+    begin_with("small/gemma3-mqa");
+}
+
+static void begin_latent(void) {
+    begin_with("families/deepseek_v2");
 }
 
 static void end(void) {
@@ -29,7 +37,7 @@ static status build(void) {
     struct program *program = NULL;
     uint64_t bytes = memory.bytes;
     status result =
-        program_build(&memory, spec, NULL, &(struct kv_format){.element_bytes = 2}, &program);
+        program_build(&memory, spec, NULL, 64, &(struct kv_format){.element_bytes = 2}, &program);
     ck_assert((program != NULL) == (result == OK));
     program_free(program);
     ck_assert_uint_eq(memory.bytes, bytes);
@@ -51,7 +59,6 @@ START_TEST(of_the_model) {
     struct weight_ref vector = spec->output_norm.weight;
     ck_assert_int_eq(build(), OK);
     refuse(spec->embedding.bias, vector, "'gemma3': an embedding with a bias");
-    refuse(spec->output_norm.kind, NORM_NONE, "no norm before the head");
     refuse(spec->output_norm.bias, vector, "'gemma3': an RMS norm with a bias");
 }
 END_TEST
@@ -88,13 +95,31 @@ START_TEST(of_a_kv_stream) {
     struct kv_stream_spec *stream = &spec->kv_streams[attention->kv_stream];
     refuse(attention->kv_stream, spec->layers[1].attention.kv_stream,
            "layer 3: a KV stream that an earlier layer has too");
-    refuse(stream->value_dim, 0, "layer 3: values of another size");
-    refuse(stream->value_dim, 8, "layer 3: values of another size");
+    refuse(stream->value_dim, 0, "layer 3: a KV stream whose values");
+    refuse(stream->value_dim, 8, "layer 3: a KV stream whose values");
     const char *shape = "layer 3: a KV stream of another shape";
     refuse(stream->key_dim, 32, shape);
     refuse(stream->n_heads, 2, shape);
     refuse(stream->window, 8, shape);
     refuse(stream->window, 0, shape);
+}
+END_TEST
+
+START_TEST(of_latent_attention) {
+    struct weight_ref vector = spec->output_norm.weight;
+    struct attention_spec *a = &spec->layers[1].attention;
+    struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+    const char *heads = "'deepseek2', layer 1: latent attention whose heads";
+    ck_assert_int_eq(build(), OK);
+    refuse(a->n_kv_heads, 4, heads);
+    refuse(a->value_dim, 8, heads);
+    refuse(a->rope_first, 0, heads);
+    refuse(spec->ropes[0].n_dims, 4, "layer 0: latent attention that rotates a part");
+    refuse(a->q_norm.kind, NORM_RMS, "layer 1: latent attention with a norm or clamp");
+    refuse(a->clamp, 1.0f, "layer 1: latent attention with a norm or clamp");
+    refuse(a->latent.kv_a_norm.bias, vector, "layer 1: an RMS norm with a bias");
+    refuse(a->latent.q_a_norm.bias, vector, "layer 1: an RMS norm with a bias");
+    refuse(stream->value_dim, 24, "layer 1: a KV stream whose values");
 }
 END_TEST
 
@@ -106,6 +131,10 @@ int main(void) {
     tcase_add_test(tests, of_a_layer);
     tcase_add_test(tests, of_a_kv_stream);
     suite_add_tcase(suite, tests);
+    TCase *latent = tcase_create("latent attention");
+    tcase_add_checked_fixture(latent, begin_latent, end);
+    tcase_add_test(latent, of_latent_attention);
+    suite_add_tcase(suite, latent);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int n_failed = srunner_ntests_failed(runner);

@@ -291,7 +291,7 @@ END_TEST
 
 static const struct attention_bucket *bucket_of(const struct attention_problem *problem) {
     return attention_bucket_find(problem->kv_type, problem->key_dim, problem->value_dim,
-                                 problem->key_dim == 576);
+                                 problem->values_in_keys);
 }
 
 static void check_attention(const struct device *device, const char *what,
@@ -328,12 +328,14 @@ START_TEST(every_model_has_attention) {
         for (uint32_t type = 0; type < CUDA_KV_TYPES; type++)
             for (size_t d = 0; d < COUNT(devices); d++) {
                 const struct model_shape *model = &model_shapes[m];
-                struct attention_problem problem = {type, model->head_dim, model->head_dim,
-                                                    model->n_heads, model->n_kv_heads};
+                struct attention_problem problem = {
+                    type,           model->head_dim,   model->head_dim,
+                    model->n_heads, model->n_kv_heads, false};
                 if (model->kv_rank) {
                     problem.key_dim = model->kv_rank + model->n_rope;
                     problem.value_dim = model->kv_rank;
                     problem.n_kv_heads = 1;
+                    problem.values_in_keys = true;
                 }
                 /* A page of latent keys may be more than a small card's shared memory. */
                 if (model->kv_rank && attention_shared_bytes(type, bucket_of(&problem), 1) >
@@ -350,17 +352,19 @@ START_TEST(every_head_dim_has_attention) {
     for (uint32_t dim = 8; dim <= 256; dim += 8)
         for (uint32_t type = 0; type < CUDA_KV_TYPES; type++)
             for (size_t d = 0; d < COUNT(devices); d++) {
-                const struct attention_problem problem = {type, dim, dim, 12, 4};
+                const struct attention_problem problem = {type, dim, dim, 12, 4, false};
                 check_attention(&devices[d], "a head", &problem);
             }
 }
 END_TEST
 
 START_TEST(heads_without_a_kernel) {
-    const struct attention_problem odd = {CUDA_KV_F16, 60, 60, 4, 4};
-    const struct attention_problem wide = {CUDA_KV_F16, 1024, 1024, 4, 4};
+    const struct attention_problem odd = {CUDA_KV_F16, 60, 60, 4, 4, false};
+    const struct attention_problem wide = {CUDA_KV_F16, 1024, 1024, 4, 4, false};
     ck_assert_ptr_null(select_attention(&devices[0].properties, &odd).launch.kernel);
+    const struct attention_problem apart = {CUDA_KV_F16, 512, 512, 4, 4, false};
     ck_assert_ptr_null(select_attention(&devices[0].properties, &wide).launch.kernel);
+    ck_assert_ptr_null(select_attention(&devices[0].properties, &apart).launch.kernel);
 }
 END_TEST
 

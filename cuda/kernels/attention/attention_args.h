@@ -58,11 +58,13 @@ struct rope_store_args {
     const float *q_norm_bias, *k_norm_bias; /* of NORM_LAYER; NULL: none */
     uint32_t q_norm_kind, k_norm_kind;      /* enum kind_of_norm */
     float q_eps, k_eps;
-    uint32_t rope_dims;      /* leading dims of a head that are rotated; 0 none */
+    uint32_t rope_dims;      /* of a head that are rotated; 0 none */
     uint32_t rope_halves;    /* pairs: 0 (2i, 2i + 1), 1 (i, i + rope_dims / 2) */
     const float *rope_table; /* [n_rows][rope_dims / 2][2]: cos, sin */
     float clamp;             /* q, k and v are cut to -clamp ... clamp before the norm; 0: none */
-    uint32_t padding;
+    uint32_t rope_first;     /* dims of a head before those that are rotated */
+    const float *q_rest;     /* MLA: q's dims from rope_first on come from the end of its heads */
+    uint32_t q_rest_stride, q_rest_dim; /* [n_rows][q_rest_stride], a head q_rest_dim; NULL: none */
 };
 
 /* A block's work: queries of consecutive rows of one sequence, with all query heads of one KV head,
@@ -96,7 +98,8 @@ struct attention_args {
     uint32_t n_heads; /* query heads in all */
     uint32_t
         unmasked;   /* 1: every query sees every key of its sequence (encoder, cross attention) */
-    int64_t window; /* keys a query sees, itself included; 0 all before it */
+    int64_t window; /* keys a query sees, itself included; 0 all before it; unmasked: those less
+                       than `window` positions away on either side */
     float scale;    /* score = scale * (q · k), then softcap, then the biases */
     float softcap;  /* 0 none */
     const float *sinks;         /* [n_heads] a score without a value; NULL none */

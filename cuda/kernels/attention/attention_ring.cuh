@@ -110,10 +110,13 @@ struct alignas(16) query_seen {
 
 DEVICE key_range key_range_of(const attention_args &args, int32_t sequence, uint32_t row) {
     int32_t position = (int32_t)load_global<int64_t>(args.rows.position + row);
-    if (args.unmasked)
-        return key_range{0, (int32_t)load_global<int64_t>(args.key_counts + sequence), position};
-    int64_t begin = args.window > 0 ? position - args.window + 1 : 0;
-    return key_range{begin > 0 ? (int32_t)begin : 0, position + 1, position};
+    int64_t begin = args.window > 0 ? position - args.window + 1 : 0, end = position + 1;
+    if (args.unmasked) {
+        int64_t seen = position + args.window;
+        end = load_global<int64_t>(args.key_counts + sequence);
+        if (args.window > 0 && seen < end) end = seen;
+    }
+    return key_range{begin > 0 ? (int32_t)begin : 0, (int32_t)end, position};
 }
 
 /* Rows of a tile are consecutive positions: the first sees least of the end, the last least of the

@@ -50,13 +50,23 @@ DEVICE void head_rotate(const head_lanes &head, const rope_store_args &args, uin
     uint32_t half = args.rope_dims / 2;
     const float *table = args.rope_table + (size_t)row * args.rope_dims;
     for (uint32_t i = head.lane; i < half; i += 8) {
-        uint32_t first = args.rope_halves ? i : 2 * i,
-                 second = args.rope_halves ? i + half : first + 1;
+        uint32_t first = args.rope_first + (args.rope_halves ? i : 2 * i),
+                 second = first + (args.rope_halves ? half : 1);
         f32x2 turn = load_global<f32x2>(table + 2 * i);
         float a = head_value(head, first), b = head_value(head, second);
         store_shared<float>(head.x + 4 * first, a * turn.x - b * turn.y);
         store_shared<float>(head.x + 4 * second, a * turn.y + b * turn.x);
     }
+}
+
+/* Dim d of a row's head of q, k or v, `from` being the row. */
+DEVICE float stored_value(const rope_store_args &args, const float *from, uint32_t row, uint32_t h,
+                          uint32_t d, uint32_t dim, bool is_q) {
+    if (is_q && args.q_rest && d >= args.rope_first) {
+        size_t head = (size_t)row * args.q_rest_stride + (size_t)h * args.q_rest_dim;
+        return load_global<float>(args.q_rest + head + args.q_rest_dim - (dim - d));
+    }
+    return load_global<float>(from + (size_t)h * dim + d);
 }
 
 /* Eight values of a head in one of the page's rows, at dim d; `scale` of q8_0. */
@@ -148,7 +158,7 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
         for (uint32_t d = head.lane; d < head.dim; d += 8)
             store_shared<float>(
                 head.x + 4 * d,
-                active ? clamped(load_global<float>(from + (size_t)h * head.dim + d), args.clamp)
+                active ? clamped(stored_value(args, from, row, h, d, head.dim, is_q), args.clamp)
                        : 0.0f);
         const float *weight = is_q ? args.q_norm : args.k_norm;
         warp_sync();

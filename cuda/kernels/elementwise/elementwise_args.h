@@ -44,8 +44,8 @@ enum cuda_activation {
     CUDA_ACTIVATIONS
 };
 
-/* out[row] = scale * W[token[row]] (+ P[position[row]]), of a weight in GEMM layout, any type. One
- * block for a row. A row of no sequence becomes zeros. */
+/* out[row] = scale * W[token[row]] (+ P[position[row]]) (+ T[token_type[row]]), of a weight in GEMM
+ * layout, any type. One block for a row. A row of no sequence becomes zeros. */
 struct embed_args {
     struct step_rows rows;
     const void *tiles;
@@ -56,6 +56,9 @@ struct embed_args {
     /* Row position[row] + position_offset of a weight of the same columns is added; NULL: none. */
     const void *position_tiles;
     uint32_t position_type, position_offset;
+    const uint8_t *token_type;    /* [n_rows] */
+    const void *token_type_tiles; /* NULL: none */
+    uint32_t token_type_type, padding;
 };
 
 /* table[row][n][2] = scale * cos, scale * sin of (float)position * frequency[i] (the product
@@ -90,7 +93,9 @@ struct norm_args {
     uint32_t n_rows, n_cols, n_padded;
     float *scale;    /* [n_rows] of ACTIVATION_F16 */
     float add_scale; /* what is added is multiplied by it; 0: as it is */
-    uint32_t padding;
+    /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.
+     * 0: none. Without `add`. */
+    uint32_t head_rows, in_head, padding;
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
@@ -170,14 +175,18 @@ struct expert_group_args {
     uint32_t n_rows, n_used, n_experts, padding;
 };
 
-/* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order. Any grid. */
+/* out[row] = (out[row] +) sum of weight[row][i] * y[place], i ascending: router order; then
+ * + shared[row], or sigmoid(shared_gate[row]) * shared[row]. Any grid. */
 struct expert_combine_args {
-    const float *y;       /* [..][y_stride] */
-    const float *weight;  /* [n_rows][n_used] */
-    const int32_t *place; /* [n_rows][n_used] row of y; NULL: row * n_used + i */
-    float *out;           /* [n_rows][out_stride] */
+    const float *y;           /* [..][y_stride] */
+    const float *weight;      /* [n_rows][n_used] */
+    const int32_t *place;     /* [n_rows][n_used] row of y; NULL: row * n_used + i */
+    float *out;               /* [n_rows][out_stride] */
+    const float *shared;      /* [n_rows][shared_stride]; NULL none */
+    const float *shared_gate; /* one float in [n_rows][shared_gate_stride]; NULL none */
     uint32_t n_rows, n_used, n_cols, y_stride, out_stride;
     uint32_t add; /* nonzero: to what is there */
+    uint32_t shared_stride, shared_gate_stride;
 };
 
 /* ---- sampling ---- */

@@ -63,7 +63,12 @@ KERNEL(embed, embed_args, EMBED_THREADS, 1) {
     }
     uint32_t token = (uint32_t)load_global<int32_t>(args.rows.token + row);
     embed_any(args.type, args.tiles, token, row_place{out, n, args.scale, false});
-    if (!args.position_tiles) return;
-    uint32_t at = (uint32_t)load_global<int64_t>(args.rows.position + row) + args.position_offset;
-    embed_any(args.position_type, args.position_tiles, at, row_place{out, n, 1.0f, true});
+    row_place onto = {out, n, 1.0f, true};
+    if (args.position_tiles) {
+        uint32_t at = (uint32_t)load_global<int64_t>(args.rows.position + row);
+        embed_any(args.position_type, args.position_tiles, at + args.position_offset, onto);
+    }
+    if (args.token_type_tiles)
+        embed_any(args.token_type_type, args.token_type_tiles,
+                  load_global<uint8_t>(args.token_type + row), onto);
 }

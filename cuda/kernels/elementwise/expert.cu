@@ -199,6 +199,16 @@ KERNEL(expert_combine, expert_combine_args, EXPERT_COMBINE_THREADS, 4) {
             quad y = load_quad(args.y + place * args.y_stride, col, args.n_cols);
             for (uint32_t j = 0; j < 4; j++) total.v[j] = fma_f32(weight, y.v[j], total.v[j]);
         }
+        if (args.shared) {
+            quad y = load_quad(args.shared + (uint64_t)row * args.shared_stride, col, args.n_cols);
+            float weight = 1.0f;
+            if (args.shared_gate) {
+                float gate =
+                    load_global<float>(args.shared_gate + (uint64_t)row * args.shared_gate_stride);
+                weight = 1.0f / (1.0f + exp_f32(-gate));
+            }
+            for (uint32_t j = 0; j < 4; j++) total.v[j] = fma_f32(weight, y.v[j], total.v[j]);
+        }
         store_quad(out, col, args.n_cols, total);
     }
 }

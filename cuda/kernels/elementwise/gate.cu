@@ -12,10 +12,11 @@ KERNEL(gate, gate_args, GATE_THREADS, 4) {
         uint64_t row = at / quads;
         uint32_t col = at % quads * 4;
         quad y = load_quad(args.gate + row * args.gate_stride, col, args.n_cols);
-        for (uint32_t i = 0; i < 4; i++) y.v[i] = activation_apply(args.activation, y.v[i]);
         if (args.up) {
             quad up = load_quad(args.up + row * args.up_stride, col, args.n_cols);
-            for (uint32_t i = 0; i < 4; i++) y.v[i] *= up.v[i];
+            for (uint32_t i = 0; i < 4; i++) y.v[i] = gate_apply(args.activation, y.v[i], up.v[i]);
+        } else {
+            for (uint32_t i = 0; i < 4; i++) y.v[i] = activation_apply(args.activation, y.v[i]);
         }
         store_quad(args.out + row * args.out_stride, col, args.n_cols, y);
     }

@@ -140,7 +140,10 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
     wait_for_previous_kernel();
     uint64_t from = args.index ? (uint64_t)load_global<int32_t>(args.index + row) : row;
 
-    row_source source = {args.in + from * args.in_stride, nullptr, {}, n, args.add_scale};
+    uint64_t head = args.head_rows ? row / args.head_rows : 0;
+    if (args.head_rows) from = row % args.head_rows;
+    row_source source = {
+        args.in + from * args.in_stride + head * args.in_head, nullptr, {}, n, args.add_scale};
     if (args.add) {
         row_source added = {args.add + from * args.add_stride, nullptr, {}, n, 0.0f};
         source.add_norm = measure(args.add_norm, added);

@@ -21,6 +21,7 @@ struct gemm_work {
     uint32_t weight;       /* of args.weights; the first of GATE's two */
     uint32_t first_row;    /* of that weight */
     uint32_t first_x, n_x; /* n_x 0: nothing */
+    uint32_t first_y;      /* row of y of the first of these */
     uint32_t expert;
     uint32_t n_units, split_units, n_splits;
     uint32_t first_unit, last_unit; /* of this block's columns: first ... last - 1 */
@@ -49,22 +50,25 @@ template <int type, int n, int gate> struct gemm {
 
     DEVICE gemm_work find_work(const gemm_args &args) {
         gemm_work work;
-        uint32_t n_x_tiles = args.groups ? args.max_groups : (args.n_x + n - 1) / n;
+        uint32_t of_head = (args.n_x + n - 1) / n, n_heads = args.n_heads ? args.n_heads : 1;
+        uint32_t n_x_tiles = args.groups ? args.max_groups : of_head * n_heads;
         uint32_t row_blocks = 0;
         for (uint32_t w = 0; w < (gate ? 1 : args.n_weights); w++)
             row_blocks += (args.weights[w].n_rows + tile.rows - 1) / tile.rows;
         uint32_t x_tile = block_index() % n_x_tiles, rest = block_index() / n_x_tiles;
         uint32_t row_block = rest % row_blocks, split = rest / row_blocks;
         work.tile = row_block * n_x_tiles + x_tile;
-        work.first_x = x_tile * n;
-        work.n_x = args.n_x - work.first_x;
-        work.expert = 0;
+        work.expert = args.groups ? 0 : x_tile / of_head;
+        work.first_y = args.groups ? 0 : x_tile % of_head * n;
+        work.first_x = work.expert * args.n_x + work.first_y;
+        work.n_x = args.n_x - work.first_y;
         if (args.groups) {
             wait_for_previous_kernel(); /* which experts is its to say */
             work.n_x = 0;
             if (x_tile < load_global<uint32_t>(args.n_groups)) {
                 u32x4 group = load_global<u32x4>(args.groups + x_tile);
                 work.expert = group.x, work.first_x = group.y, work.n_x = group.z;
+                work.first_y = work.first_x;
             }
         }
         if (work.n_x > n) work.n_x = n;
@@ -403,10 +407,9 @@ template <int type, int n, int gate> struct gemm {
             if (x >= work.n_x) break;
             float value = finished_sum(args, work, 0, x, row);
             if constexpr (gate != 0)
-                value =
-                    activation_apply(args.activation, value) * finished_sum(args, work, 1, x, row);
-            float *y =
-                weight.y + (size_t)(work.first_x + x) * weight.y_stride + work.first_row + row;
+                value = gate_apply(args.activation, value, finished_sum(args, work, 1, x, row));
+            float *y = weight.y + (size_t)(work.first_y + x) * weight.y_stride +
+                       (size_t)work.expert * args.y_head + work.first_row + row;
             if (args.combine == GEMM_ADD) value = load_global<float>(y) + value;
             if (args.softcap != 0.0f) value = softcap_f32(value, args.softcap);
             store_global(y, value);

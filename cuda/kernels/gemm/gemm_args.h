@@ -57,6 +57,9 @@ struct gemm_args {
     uint32_t max_groups;
     const struct gemm_group *groups;
     const uint32_t *n_groups;
+    /* Heads: expert h of the weights is head h's, rows h * n_x ... of x are its own, and its rows
+     * of y are those of all heads, y_head floats further on for each. 0: none. */
+    uint32_t n_heads, y_head;
 };
 
 #define GEMM_GROUPS_THREADS 512

@@ -13,7 +13,11 @@ static inline struct key_range attention_range(const struct attention_task *task
                                                int64_t first, int64_t count) {
     int64_t position = task->position + (int64_t)row;
     int64_t begin = task->window > 0 ? position - task->window + 1 - first : -first;
-    int64_t end = position + 1 - first;
+    int64_t end = position + 1;
+    if (task->n_keys > 0)
+        end = task->window > 0 && position + task->window < task->n_keys ? position + task->window
+                                                                         : task->n_keys;
+    end -= first;
     return (struct key_range){begin > 0 ? begin : 0, end < count ? end : count};
 }
 

@@ -46,26 +46,30 @@ static void page_attend(const struct attention_task *task, const uint8_t *page, 
         if (s > maximum) maximum = s;
     }
     float *values = part + 16, rescale = (float)reference_exp((double)(part[0] - maximum));
+    size_t stored = task->values_in_keys ? task->head_dim : task->value_dim;
+    const uint8_t *of_values = page + (task->values_in_keys ? task->k_offset : task->v_offset);
     part[0] = maximum;
     part[1] *= rescale;
-    for (size_t d = 0; d < task->head_dim; d++) values[d] *= rescale;
+    for (size_t d = 0; d < task->value_dim; d++) values[d] *= rescale;
     for (int64_t k = range.begin; k < range.end; k++) {
         float weight = (float)reference_exp((double)(scores[k] - maximum));
+        struct kv_position at =
+            task->values_in_keys ? kv_column((size_t)k) : kv_row((size_t)k, stored);
         part[1] += weight;
-        for (size_t d = 0; d < task->head_dim; d++)
-            values[d] += weight * load(task->type, page + task->v_offset, task->head_dim,
-                                       kv_row((size_t)k, task->head_dim), d);
+        for (size_t d = 0; d < task->value_dim; d++)
+            values[d] += weight * load(task->type, of_values, stored, at, d);
     }
 }
 
-static size_t scratch_bytes(size_t n_queries, size_t head_dim) {
+static size_t scratch_bytes(size_t n_queries, size_t head_dim, size_t value_dim) {
     (void)n_queries;
     (void)head_dim;
+    (void)value_dim;
     return 64;
 }
 
 static void split(const struct attention_task *task, int64_t index, float *part) {
-    size_t part_floats = ATTENTION_PART_FLOATS(task->head_dim);
+    size_t part_floats = ATTENTION_PART_FLOATS(task->value_dim);
     for (size_t row = 0; row < task->n_rows; row++) {
         for (size_t head = 0; head < task->n_heads; head++) {
             float *to = part + (row * task->n_heads + head) * part_floats;
@@ -84,8 +88,8 @@ static void split(const struct attention_task *task, int64_t index, float *part)
     }
 }
 
-static void merge(size_t n_queries, size_t head_dim, const float *part, float *total) {
-    size_t part_floats = ATTENTION_PART_FLOATS(head_dim);
+static void merge(size_t n_queries, size_t value_dim, const float *part, float *total) {
+    size_t part_floats = ATTENTION_PART_FLOATS(value_dim);
     for (size_t i = 0; i < n_queries; i++, part += part_floats, total += part_floats) {
         if (part[1] == 0.0f) continue;
         if (total[1] == 0.0f) {
@@ -97,13 +101,13 @@ static void merge(size_t n_queries, size_t head_dim, const float *part, float *t
         float of_total = (float)reference_exp((double)(total[0] - maximum));
         total[0] = maximum;
         total[1] = total[1] * of_total + part[1] * of_part;
-        for (size_t d = 0; d < head_dim; d++)
+        for (size_t d = 0; d < value_dim; d++)
             total[16 + d] = total[16 + d] * of_total + part[16 + d] * of_part;
     }
 }
 
-static void finish(const float *total, size_t head_dim, float *out) {
-    for (size_t d = 0; d < head_dim; d++) out[d] = total[16 + d] / total[1];
+static void finish(const float *total, size_t value_dim, float *out) {
+    for (size_t d = 0; d < value_dim; d++) out[d] = total[16 + d] / total[1];
 }
 
 void reference_attention(struct kernels *kernels) {

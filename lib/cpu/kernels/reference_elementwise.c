@@ -78,13 +78,25 @@ static float activate(enum activation activation, float x) {
         return (float)(d * reference_normal_cdf(d));
     case ACTIVATION_RELU:
         return x < 0.0f ? 0.0f : x;
+    case ACTIVATION_SWIGLU_CLAMPED:
+        break; /* below */
     }
     return x;
+}
+
+static float swiglu_clamped(float x, float up) {
+    double g = x > 7.0f ? 7.0 : (double)x;
+    up = up > 7.0f ? 7.0f : up < -7.0f ? -7.0f : up;
+    return (float)(g / (1.0 + reference_exp(-1.702 * g))) * (up + 1.0f);
 }
 
 static void gate(enum activation activation, const float *gate_row, const float *up, size_t n,
                  float *y) {
     for (size_t i = 0; i < n; i++) {
+        if (activation == ACTIVATION_SWIGLU_CLAMPED) {
+            y[i] = swiglu_clamped(gate_row[i], up[i]);
+            continue;
+        }
         float activated = activate(activation, gate_row[i]);
         y[i] = up ? activated * up[i] : activated;
     }
@@ -92,6 +104,27 @@ static void gate(enum activation activation, const float *gate_row, const float 
 
 static void add(const float *x, size_t n, float *y) {
     for (size_t i = 0; i < n; i++) y[i] += x[i];
+}
+
+static void add_scaled(float factor, const float *x, size_t n, float *y) {
+    for (size_t i = 0; i < n; i++) y[i] = factor * x[i] + y[i];
+}
+
+static void route_scores(enum routing routing, const float *logits, size_t n, float *scores) {
+    float maximum = -INFINITY, total = 0.0f;
+    for (size_t i = 0; i < n; i++)
+        if (logits[i] > maximum) maximum = logits[i];
+    for (size_t i = 0; i < n; i++) {
+        if (routing == ROUTING_SIGMOID) {
+            scores[i] = (float)(1.0 / (1.0 + reference_exp(-(double)logits[i])));
+            continue;
+        }
+        float below = logits[i] == maximum ? 0.0f : logits[i] - maximum;
+        scores[i] = (float)reference_exp((double)below);
+        total += scores[i];
+    }
+    if (routing == ROUTING_SOFTMAX)
+        for (size_t i = 0; i < n; i++) scores[i] /= total;
 }
 
 static void scale_by(float factor, size_t n, float *y) {
@@ -109,6 +142,8 @@ void reference_elementwise(struct kernels *kernels) {
     kernels->rope_table = rope_table;
     kernels->gate = gate;
     kernels->add = add;
+    kernels->add_scaled = add_scaled;
+    kernels->route_scores = route_scores;
     kernels->scale = scale_by;
     kernels->softcap = softcap;
 }

@@ -18,19 +18,19 @@
 #define NARROW_VECTORS 4
 
 /* Rows of floats are padded to whole vectors. */
-static size_t padded(size_t head_dim) {
-    return (head_dim + 15) / 16 * 16;
+static size_t padded(size_t dim) {
+    return (dim + 15) / 16 * 16;
 }
 
 /* The parts of task.scratch; queries go row by row, in a row head by head. */
 struct scratch {
     float *queries; /* [n_queries][padded(head_dim)] */
     float *keys;    /* [head_dim][KV_PAGE] */
-    float *values;  /* [KV_PAGE][padded(head_dim)] */
+    float *values;  /* [KV_PAGE][padded(value_dim)] */
 };
 
-static size_t scratch_bytes(size_t n_queries, size_t head_dim) {
-    return (n_queries + 2 * KV_PAGE) * padded(head_dim) * sizeof(float);
+static size_t scratch_bytes(size_t n_queries, size_t head_dim, size_t value_dim) {
+    return ((n_queries + KV_PAGE) * padded(head_dim) + KV_PAGE * padded(value_dim)) * sizeof(float);
 }
 
 static struct scratch scratch_of(const struct attention_task *task) {
@@ -80,27 +80,49 @@ static void convert_q8_keys(const uint8_t *head, size_t head_dim, size_t first, 
     }
 }
 
-static void convert_q8_values(const uint8_t *head, size_t head_dim, size_t position, float *to) {
-    struct kv_position at = kv_row(position, head_dim);
-    const uint8_t *q = head + at.first, *scales = head + KV_PAGE * head_dim + at.first_scale * 2;
-    for (size_t d = 0; d < head_dim; d += SIMD_LANES, q += SIMD_LANES) {
+static void convert_q8_values(const uint8_t *head, size_t value_dim, size_t position, float *to) {
+    struct kv_position at = kv_row(position, value_dim);
+    const uint8_t *q = head + at.first, *scales = head + KV_PAGE * value_dim + at.first_scale * 2;
+    for (size_t d = 0; d < value_dim; d += SIMD_LANES, q += SIMD_LANES) {
         uint8_t last[SIMD_LANES] = {0}, scale[SIMD_HALF_BYTES] = {0};
-        if (head_dim - d < SIMD_LANES) memcpy(last, q, head_dim - d);
+        if (value_dim - d < SIMD_LANES) memcpy(last, q, value_dim - d);
         memcpy(scale, scales + d / KV_SCALE_DIMS * 2, 2);
         float s = simd_first(simd_load_f16(scale));
-        simd_i values = simd_load_i8(head_dim - d < SIMD_LANES ? last : q);
+        simd_i values = simd_load_i8(value_dim - d < SIMD_LANES ? last : q);
         simd_store(to + d, simd_mul(simd_set1(s), simd_from_i32(values)));
     }
 }
 
-/* Few queries convert as they read, unless values end in a part of a vector. seen: keys that any
- * query sees. */
+/* Keys of the page as floats, from vector `first` on, n of them. */
+static void convert_keys(const struct attention_task *task, const struct page *page, size_t first,
+                         size_t n, float *to) {
+    size_t element = page->key_step / KV_PAGE;
+    if (task->type == KV_Q8_0)
+        convert_q8_keys(page->keys, task->head_dim, first, n, to);
+    else
+        for (size_t d = 0; d < task->head_dim; d++)
+            convert(page->type, page->keys + d * page->key_step + first * element, n,
+                    to + d * KV_PAGE + first);
+}
+
+/* Values that lie in the keys: as rows. Blocks of 16, so that what is written stays in L1. */
+static void transpose_values(const float *keys, size_t value_dim, struct key_range seen,
+                             float *to) {
+    size_t step = padded(value_dim);
+    for (size_t block = 0; block < step; block += 16)
+        for (size_t k = (size_t)seen.begin; k < (size_t)seen.end; k++)
+            for (size_t d = block; d < block + 16; d++)
+                to[k * step + d] = d < value_dim ? keys[d * KV_PAGE + k] : 0.0f;
+}
+
+/* Few queries convert as they read, unless values end in a part of a vector or aren't rows. seen:
+ * keys that any query sees. */
 static struct page open_page(const struct attention_task *task, const struct scratch *scratch,
                              int64_t index, struct key_range seen) {
     enum gemm_type type = task->type == KV_F32   ? GEMM_F32
                           : task->type == KV_F16 ? GEMM_F16
                                                  : GEMM_BF16;
-    size_t element = type == GEMM_F32 ? 4 : 2, dim = task->head_dim, padded_dim = padded(dim);
+    size_t element = type == GEMM_F32 ? 4 : 2, dim = task->value_dim, padded_dim = padded(dim);
     bool q8 = task->type == KV_Q8_0;
     const uint8_t *bytes = task->pool + (size_t)task->pages[index] * task->page_bytes;
     struct page page = {.type = type,
@@ -109,7 +131,7 @@ static struct page open_page(const struct attention_task *task, const struct scr
                         .key_step = KV_PAGE * element,
                         .value_step = dim * element};
     bool few = type == GEMM_F32 || task->n_rows * task->n_heads <= NARROW_ROWS;
-    if (few && dim % SIMD_LANES == 0 && !q8) {
+    if (few && dim % SIMD_LANES == 0 && !q8 && !task->values_in_keys) {
         bool last = index + 1 >= (task->position + (int64_t)task->n_rows + KV_PAGE - 1) / KV_PAGE;
         page.next_keys =
             last ? page.keys
@@ -117,13 +139,9 @@ static struct page open_page(const struct attention_task *task, const struct scr
         return page;
     }
     size_t first = round_down(seen.begin), n = round_up(seen.end) - first;
-    if (q8)
-        convert_q8_keys(page.keys, dim, first, n, scratch->keys);
-    else
-        for (size_t d = 0; d < dim; d++)
-            convert(type, page.keys + d * page.key_step + first * element, n,
-                    scratch->keys + d * KV_PAGE + first);
-    for (size_t k = (size_t)seen.begin; k < (size_t)seen.end; k++)
+    convert_keys(task, &page, first, n, scratch->keys);
+    if (task->values_in_keys) transpose_values(scratch->keys, dim, seen, scratch->values);
+    for (size_t k = (size_t)seen.begin; k < (size_t)seen.end && !task->values_in_keys; k++)
         if (q8)
             convert_q8_values(page.values, dim, k, scratch->values + k * padded_dim);
         else
@@ -252,7 +270,7 @@ static void softmax(const struct attention_task *task, float *s, struct key_rang
     const simd_f rescale = whole ? weigh_scores(task, s, range, true, bias, part)
                                  : weigh_scores(task, s, range, false, bias, part);
     float *o = part + 16;
-    for (size_t d = 0; d < task->head_dim; d += SIMD_LANES)
+    for (size_t d = 0; d < task->value_dim; d += SIMD_LANES)
         simd_store(o + d, simd_mul(simd_load(o + d), rescale));
 }
 
@@ -266,10 +284,10 @@ static void weigh_values(const struct attention_task *task, const struct page *p
                               .b = page->values + (size_t)begin * page->value_step,
                               .b_step = page->value_step,
                               .n_k = (size_t)(end - begin),
-                              .n_vectors = round_up((int64_t)task->head_dim) / SIMD_LANES,
+                              .n_vectors = round_up((int64_t)task->value_dim) / SIMD_LANES,
                               .ahead = page->next_keys,
                               .y = part + 16,
-                              .y_stride = ATTENTION_PART_FLOATS(task->head_dim)};
+                              .y_stride = ATTENTION_PART_FLOATS(task->value_dim)};
     multiply(page->type, &product, n_rows);
 }
 
@@ -291,7 +309,7 @@ static void attend_queries(const struct attention_task *task, const struct scrat
                               .y_stride = KV_PAGE};
     multiply(page->type, &product, n);
 
-    size_t part_floats = ATTENTION_PART_FLOATS(task->head_dim);
+    size_t part_floats = ATTENTION_PART_FLOATS(task->value_dim);
     float *to = part + query * part_floats;
     int64_t all_begin = range[n - 1].begin, all_end = range[0].end;
     if (all_end < all_begin) all_end = all_begin;
@@ -340,7 +358,7 @@ static void attend_page(const struct attention_task *task, const struct scratch 
 
 static void split(const struct attention_task *task, int64_t index, float *part) {
     struct scratch scratch = scratch_of(task);
-    size_t part_floats = ATTENTION_PART_FLOATS(task->head_dim);
+    size_t part_floats = ATTENTION_PART_FLOATS(task->value_dim);
     size_t n_queries = task->n_rows * task->n_heads;
     memset(part, 0, n_queries * part_floats * sizeof(float));
     for (size_t i = 0; i < n_queries; i++) {
@@ -354,8 +372,8 @@ static void split(const struct attention_task *task, int64_t index, float *part)
         attend_page(task, &scratch, page, part);
 }
 
-static void merge(size_t n_queries, size_t head_dim, const float *part, float *total) {
-    size_t part_floats = ATTENTION_PART_FLOATS(head_dim);
+static void merge(size_t n_queries, size_t value_dim, const float *part, float *total) {
+    size_t part_floats = ATTENTION_PART_FLOATS(value_dim);
     for (size_t i = 0; i < n_queries; i++, part += part_floats, total += part_floats) {
         if (part[1] == 0.0f) continue;
         if (total[1] == 0.0f) {
@@ -367,17 +385,17 @@ static void merge(size_t n_queries, size_t head_dim, const float *part, float *t
         const simd_f of_total = simd_exp(simd_set1(total[0] - maximum));
         total[0] = maximum;
         total[1] = total[1] * simd_first(of_total) + part[1] * simd_first(of_part);
-        for (size_t d = 16; d < 16 + head_dim; d += SIMD_LANES) {
+        for (size_t d = 16; d < 16 + value_dim; d += SIMD_LANES) {
             simd_f t = simd_mul(simd_load(total + d), of_total);
             simd_store(total + d, simd_fma(simd_load(part + d), of_part, t));
         }
     }
 }
 
-static void finish(const float *total, size_t head_dim, float *out) {
+static void finish(const float *total, size_t value_dim, float *out) {
     const simd_f sum = simd_set1(total[1]);
-    for (size_t d = 0; d < head_dim; d += SIMD_LANES)
-        simd_store_n(out + d, simd_div(simd_load(total + 16 + d), sum), head_dim - d);
+    for (size_t d = 0; d < value_dim; d += SIMD_LANES)
+        simd_store_n(out + d, simd_div(simd_load(total + 16 + d), sum), value_dim - d);
 }
 
 void vector_attention(struct kernels *kernels) {

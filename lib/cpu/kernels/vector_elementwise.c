@@ -121,14 +121,29 @@ static simd_f activate(enum activation activation, simd_f x) {
         return simd_mul(x, simd_normal_cdf(x));
     case ACTIVATION_RELU:
         return simd_max(simd_zero(), x);
+    case ACTIVATION_SWIGLU_CLAMPED:
+        break; /* below */
     }
     return x;
+}
+
+static simd_f swiglu_clamped(simd_f x, simd_f up) {
+    const simd_f most = simd_set1(7.0f), one = simd_set1(1.0f);
+    simd_f g = simd_min(most, x); /* a NaN stays */
+    simd_f e = simd_exp(simd_mul(g, simd_set1(-1.702f)));
+    up = simd_min(most, simd_max(simd_set1(-7.0f), up));
+    return simd_mul(simd_div(g, simd_add(one, e)), simd_add(up, one));
 }
 
 INLINE void gate_row(enum activation activation, const float *gate, const float *up, size_t n,
                      float *y) {
     for (size_t i = 0; i < n; i += SIMD_LANES) {
-        simd_f v = activate(activation, simd_load_n(gate + i, n - i));
+        simd_f v = simd_load_n(gate + i, n - i);
+        if (activation == ACTIVATION_SWIGLU_CLAMPED) {
+            simd_store_n(y + i, swiglu_clamped(v, simd_load_n(up + i, n - i)), n - i);
+            continue;
+        }
+        v = activate(activation, v);
         if (up) v = simd_mul(v, simd_load_n(up + i, n - i));
         simd_store_n(y + i, v, n - i);
     }
@@ -152,12 +167,47 @@ static void gate(enum activation activation, const float *gate_values, const flo
     case ACTIVATION_RELU:
         gate_row(ACTIVATION_RELU, gate_values, up, n, y);
         break;
+    case ACTIVATION_SWIGLU_CLAMPED:
+        gate_row(ACTIVATION_SWIGLU_CLAMPED, gate_values, up, n, y);
+        break;
     }
 }
 
 static void add(const float *x, size_t n, float *y) {
     for (size_t i = 0; i < n; i += SIMD_LANES)
         simd_store_n(y + i, simd_add(simd_load_n(y + i, n - i), simd_load_n(x + i, n - i)), n - i);
+}
+
+static void add_scaled(float factor, const float *x, size_t n, float *y) {
+    const simd_f f = simd_set1(factor);
+    for (size_t i = 0; i < n; i += SIMD_LANES)
+        simd_store_n(y + i, simd_fma(f, simd_load_n(x + i, n - i), simd_load_n(y + i, n - i)),
+                     n - i);
+}
+
+static void sigmoids(const float *x, size_t n, float *y) {
+    const simd_f one = simd_set1(1.0f), sign = simd_set1(-0.0f);
+    for (size_t i = 0; i < n; i += SIMD_LANES) {
+        simd_f e = simd_exp(simd_xor(simd_load_n(x + i, n - i), sign));
+        simd_store_n(y + i, simd_div(one, simd_add(one, e)), n - i);
+    }
+}
+
+static void route_scores(enum routing routing, const float *logits, size_t n, float *scores) {
+    if (routing == ROUTING_SIGMOID) {
+        sigmoids(logits, n, scores);
+        return;
+    }
+    float maximum = -INFINITY;
+    for (size_t i = 0; i < n; i++)
+        if (logits[i] > maximum) maximum = logits[i];
+    for (size_t i = 0; i < n; i++) /* infinities: the greatest has all */
+        scores[i] = logits[i] == maximum ? 0.0f : logits[i] - maximum;
+    for (size_t i = 0; i < n; i += SIMD_LANES)
+        simd_store_n(scores + i, simd_exp(simd_load_n(scores + i, n - i)), n - i);
+    const simd_f total = simd_set1(sum_of(scores, n));
+    for (size_t i = 0; i < n; i += SIMD_LANES)
+        simd_store_n(scores + i, simd_div(simd_load_n(scores + i, n - i), total), n - i);
 }
 
 static void scale_by(float factor, size_t n, float *y) {
@@ -181,6 +231,8 @@ void vector_elementwise(struct kernels *kernels) {
     kernels->rope = rope;
     kernels->gate = gate;
     kernels->add = add;
+    kernels->add_scaled = add_scaled;
+    kernels->route_scores = route_scores;
     kernels->scale = scale_by;
     kernels->softcap = softcap;
 }
