@@ -66,8 +66,8 @@ status hf_metadata_bool(struct hf *hf, const char *suffix, bool value);
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value);
 
 /* One key as it is: numbers, an array [count] of `size` bytes, text. */
-status hf_metadata_key_integer(struct hf *hf, const char *key, int64_t value);
-status hf_metadata_key_bool(struct hf *hf, const char *key, bool value);
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value);
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value);
 status hf_metadata_string(struct hf *hf, const char *key, struct text value);
 status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
                          const void *values, size_t size);
@@ -76,6 +76,7 @@ status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind elem
 status hf_tokenizer_make(struct hf *hf);
 /* hf_chat.c: chat templates as metadata. */
 status hf_chat_make(struct hf *hf);
+
 /* A member of the config, or its default in the family's table, is true. */
 bool hf_flag(const struct hf *hf, const char *name);
 /* Whether hf_key.when or hf_tensor.when holds. */

@@ -54,11 +54,11 @@ status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
                &value, sizeof value);
 }
 
-status hf_metadata_key_integer(struct hf *hf, const char *key, int64_t value) {
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value) {
     return put(hf, key, (struct metadata){.kind = METADATA_I64, .count = 1}, &value, sizeof value);
 }
 
-status hf_metadata_key_bool(struct hf *hf, const char *key, bool value) {
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value) {
     uint8_t byte = value;
     return put(hf, key, (struct metadata){.kind = METADATA_BOOL, .count = 1}, &byte, 1);
 }

@@ -94,7 +94,7 @@ static status write_special(struct hf_tokenizer *tokenizer, const int32_t ids[N_
         [MASK] = "tokenizer.ggml.mask_token_id",
     };
     for (int i = 0; i < N_SPECIAL; i++)
-        if (ids[i] >= 0) TRY(hf_metadata_key_integer(tokenizer->hf, keys[i], ids[i]));
+        if (ids[i] >= 0) TRY(hf_metadata_put_i64(tokenizer->hf, keys[i], ids[i]));
     return OK;
 }
 
@@ -143,10 +143,10 @@ static status write_around(struct hf_tokenizer *tokenizer, const int32_t ids[N_S
     TRY(hf_metadata_array(hf, "tokenizer.suffix_tokens", METADATA_I32, n[1], sides[1],
                           n[1] * sizeof **sides));
     if (ids[BOS] >= 0)
-        TRY(hf_metadata_key_bool(hf, "tokenizer.ggml.add_bos_token",
+        TRY(hf_metadata_put_bool(hf, "tokenizer.ggml.add_bos_token",
                                  n[0] > 0 && sides[0][0] == ids[BOS]));
     if (ids[EOS] < 0) return OK;
-    return hf_metadata_key_bool(hf, "tokenizer.ggml.add_eos_token",
+    return hf_metadata_put_bool(hf, "tokenizer.ggml.add_eos_token",
                                 n[1] > 0 && sides[1][0] == ids[EOS]);
 }
 

@@ -82,10 +82,10 @@ static status write_wordpiece(struct hf_tokenizer *tokenizer) {
     bool lowercase = config->flags.lowercase != 0;
     bool strip = config->flags.strip_accents >= 0 ? config->flags.strip_accents == 1 : lowercase;
     TRY(hf_metadata_string(hf, "tokenizer.ggml.model", (struct text){"bert", 4}));
-    TRY(hf_metadata_key_bool(hf, "tokenizer.ggml.normalizer.lowercase", lowercase));
-    TRY(hf_metadata_key_bool(hf, "tokenizer.ggml.normalizer.strip_accents", strip));
+    TRY(hf_metadata_put_bool(hf, "tokenizer.ggml.normalizer.lowercase", lowercase));
+    TRY(hf_metadata_put_bool(hf, "tokenizer.ggml.normalizer.strip_accents", strip));
     if (config->flags.chinese != 0) return OK;
-    return hf_metadata_key_bool(hf, "tokenizer.ggml.normalizer.chinese_characters", false);
+    return hf_metadata_put_bool(hf, "tokenizer.ggml.normalizer.chinese_characters", false);
 }
 
 status hf_tokenizer_wordpiece(struct hf_tokenizer *tokenizer, bool *found) {
@@ -103,7 +103,7 @@ status hf_tokenizer_wordpiece(struct hf_tokenizer *tokenizer, bool *found) {
         tokenizer->class = hf_tokenizer_class((struct text){"BertTokenizer", 13});
     }
     bool signs = has_space_mark(tokenizer->file, size);
-    if (signs) TRY(hf_metadata_key_bool(tokenizer->hf, "tokenizer.wordpiece.number_signs", true));
+    if (signs) TRY(hf_metadata_put_bool(tokenizer->hf, "tokenizer.wordpiece.number_signs", true));
     while (next_line(tokenizer->file, size, &at, &line)) {
         if (line.length > MOST_TOKEN_BYTES)
             return fail(LIMIT, "vocab.txt: a token of %zu bytes", line.length);
@@ -175,9 +175,9 @@ static status write_bpe(struct hf_tokenizer *tokenizer) {
     if (class->pre)
         TRY(hf_metadata_string(hf, "tokenizer.ggml.pre",
                                (struct text){class->pre, strlen(class->pre)}));
-    if (class->compose) TRY(hf_metadata_key_bool(hf, "tokenizer.bpe.compose", true));
+    if (class->compose) TRY(hf_metadata_put_bool(hf, "tokenizer.bpe.compose", true));
     if (tokenizer->config.flags.prefix_space != 1) return OK;
-    return hf_metadata_key_bool(hf, "tokenizer.bpe.space_prefix", true);
+    return hf_metadata_put_bool(hf, "tokenizer.bpe.space_prefix", true);
 }
 
 status hf_tokenizer_byte_bpe(struct hf_tokenizer *tokenizer, bool *found) {
@@ -312,7 +312,7 @@ status hf_tokenizer_tiktoken_read(struct hf_tokenizer *tokenizer, const char *fi
         TRY(hf_vocabulary_put(&tokenizer->vocabulary, rank, token));
     }
     TRY(add_published_special(tokenizer, (int64_t)tokenizer->vocabulary.n));
-    TRY(hf_metadata_key_bool(tokenizer->hf, "tokenizer.bpe.ranks", true));
+    TRY(hf_metadata_put_bool(tokenizer->hf, "tokenizer.bpe.ranks", true));
     return write_bpe(tokenizer);
 }
 

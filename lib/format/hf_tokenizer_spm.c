@@ -35,7 +35,7 @@ static status open_file(struct hf *hf, const char *name, struct model_file *file
 static status write_flag(struct hf *hf, const char *section, const char *name, bool value) {
     char key[96];
     snprintf(key, sizeof key, "%s.%s", section, name);
-    return hf_metadata_key_bool(hf, key, value);
+    return hf_metadata_put_bool(hf, key, value);
 }
 
 /* The kind and how texts are normalized. */
@@ -101,7 +101,7 @@ status hf_tokenizer_marian(struct hf_tokenizer *tokenizer, bool *found) {
     tokenizer->class = hf_tokenizer_class((struct text){"MarianTokenizer", 15});
     TRY(read_vocab_json(tokenizer));
     TRY(write_pieces(hf, "tokenizer.source", "source.spm"));
-    return hf_metadata_key_bool(hf, "tokenizer.sentencepiece.language_tokens", true);
+    return hf_metadata_put_bool(hf, "tokenizer.sentencepiece.language_tokens", true);
 }
 
 /* The languages' tokens behind all others, but for those that are there. */
@@ -224,7 +224,7 @@ static status read_model(struct hf_tokenizer *tokenizer, const char *name,
         tokenizer->config.texts.unknown = model->pieces[model->unknown].text;
     TRY(renumber(tokenizer, model));
     TRY(write_model(hf, "tokenizer.ggml", model));
-    return hf_metadata_key_bool(hf, "tokenizer.sentencepiece.normalized", true);
+    return hf_metadata_put_bool(hf, "tokenizer.sentencepiece.normalized", true);
 }
 
 status hf_tokenizer_sentencepiece(struct hf_tokenizer *tokenizer, bool *found) {

@@ -123,8 +123,10 @@ static status by_character(struct normalizer *normalizer, enum normalize_kind ki
     uint32_t to[MOST_PER_CHARACTER];
     unsigned bytes;
     fill_ascii(kind, ascii);
-    if (text->length && change(kind, utf8_decode(in, &bytes), to) == 0)
-        normalizer->from_start = false;
+    size_t from_start = 0, first = 0;
+    for (size_t i = 0; i < normalizer->from_start && first < text->length; i++, first += bytes)
+        from_start += change(kind, utf8_decode(in + first, &bytes), to);
+    normalizer->from_start = from_start;
     size_t at = 0;
     while (at < text->length && in[at] < 0x80 && ascii[in[at]] == in[at]) at++;
     if (at == text->length) return OK;
@@ -154,7 +156,7 @@ static void strip_left(struct normalizer *normalizer, struct text *text) {
     while (text->length && character_class(utf8_decode((const uint8_t *)text->data, &n)) & SPACE) {
         text->data += n;
         text->length -= n;
-        normalizer->from_start = false;
+        if (normalizer->from_start > 0) normalizer->from_start--;
     }
 }
 
@@ -205,7 +207,7 @@ static status replace_matches(struct normalizer *normalizer, const struct normal
         /* what is put in comes of the last character that it replaces */
         if (begin == 0 && end > 0 &&
             (!step->content.length || end > utf8_length((uint8_t)text->data[0])))
-            normalizer->from_start = false;
+            normalizer->from_start = 0;
         TRY(put(normalizer, &n, text->data + done, begin - done));
         TRY(put(normalizer, &n, step->content.data, step->content.length));
         done = end;
@@ -259,7 +261,7 @@ static status precompiled(struct normalizer *normalizer, const struct precompile
                 break;
         }
         TRY(replace_grapheme(normalizer, map, data + begin, at - begin, &n));
-        if (begin == 0 && n == 0) normalizer->from_start = false;
+        if (begin == 0 && n == 0) normalizer->from_start = 0;
     }
     finish(normalizer, n, text);
     return OK;

@@ -42,8 +42,9 @@ struct normalizer {
     int32_t *points;
     size_t n_points;
     struct regex_state *regex;
-    bool from_start; /* set before: the text is the start of all; after: its first character comes
-                        of the first one */
+    /* Of the text's first characters those that come of the first one of all; set to 1 or 0 before
+     * a run, by whether the text is the start of all. */
+    size_t from_start;
 };
 
 /* text is valid UTF-8; what comes out is text itself, or lies in the normalizer until the next

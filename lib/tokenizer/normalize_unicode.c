@@ -50,6 +50,21 @@ static status sort_marks(struct normalizer *normalizer, int32_t *marks, size_t n
     return OK;
 }
 
+/* What the first characters become, of which a later step may drop some. */
+static size_t parts_of(enum normalize_kind kind, const uint8_t *text, size_t length, size_t n) {
+    int options =
+        kind == NORMALIZE_NFKD ? UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT : UTF8PROC_DECOMPOSE;
+    utf8proc_int32_t parts[MOST_PARTS];
+    size_t count = 0, at = 0;
+    for (unsigned bytes; n > 0 && at < length; n--, at += bytes) {
+        utf8proc_ssize_t made =
+            utf8proc_decompose_char((int32_t)utf8_decode(text + at, &bytes), parts, MOST_PARTS,
+                                    (utf8proc_option_t)options, NULL);
+        count += made > 0 ? (size_t)made : 1;
+    }
+    return count;
+}
+
 static status take_points(struct normalizer *normalizer, size_t n) {
     if (n <= normalizer->n_points) return OK;
     int32_t *points;
@@ -129,6 +144,8 @@ status normalize_unicode(struct normalizer *normalizer, enum normalize_kind kind
     *changed = at < text.length;
     *n = 0;
     if (!*changed) return OK;
+    if (kind == NORMALIZE_NFD || kind == NORMALIZE_NFKD)
+        normalizer->from_start = parts_of(kind, data, text.length, normalizer->from_start);
     while (done < text.length) {
         /* the character before may compose with it */
         size_t begin = at;

@@ -82,9 +82,9 @@ static status encode_word(void *user, const uint8_t *word, size_t length) {
 
 /* Ordinary text before normalization. first: it is the start of all. */
 static status encode_plain(struct session *session, struct text text, bool first) {
-    session->normalizer.from_start = first;
+    session->normalizer.from_start = first ? 1 : 0;
     TRY(normalize_run(&session->normalizer, &text));
-    first = session->normalizer.from_start;
+    first = session->normalizer.from_start > 0;
     struct added_walk walk = {.set = &session->pipeline->added.normalized,
                               .text = (const uint8_t *)text.data,
                               .length = text.length,

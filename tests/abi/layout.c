@@ -3,8 +3,9 @@
 
 #include "transformer.h"
 
-#define PIN(type, member, offset, size)                                                         \
-    _Static_assert(offsetof(type, member) == (offset) && sizeof(((type *)0)->member) == (size), \
+#define PIN(type, member, offset, size)                    \
+    _Static_assert(offsetof(type, member) == (offset) &&   \
+                       sizeof(((type *)0)->member) == (size), \
                    #type "." #member)
 /* Members are appended, so a later release's struct may be larger. */
 #define PIN_SIZE(type, size) _Static_assert(sizeof(type) >= (size), #type)
@@ -78,10 +79,13 @@ PIN(transformer_model_details, n_token_types, 160, 8);
 PIN(transformer_model_details, has_logits, 168, 4);
 PIN(transformer_model_details, reserved, 172, 4);
 
-PIN_SIZE(transformer_tokenize_options, 16);
+PIN_SIZE(transformer_tokenize_options, 40);
 PIN(transformer_tokenize_options, struct_size, 0, 8);
 PIN(transformer_tokenize_options, add_special, 8, 4);
 PIN(transformer_tokenize_options, parse_special, 12, 4);
+PIN(transformer_tokenize_options, second, 16, 8);
+PIN(transformer_tokenize_options, second_length, 24, 8);
+PIN(transformer_tokenize_options, types, 32, 8);
 
 PIN_SIZE(transformer_detokenize_options, 16);
 PIN(transformer_detokenize_options, struct_size, 0, 8);

@@ -11,9 +11,9 @@
 
 #define MODEL SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf"
 #define MODEL_FOLDER SOURCE_ROOT "/tests/goldens/data/hf/llama-tiny-heads"
-#define MODEL_WITH_TEXT SOURCE_ROOT "/tests/goldens/data/folder"
 #define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
 #define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
+#define MODEL_WITH_TEXT SOURCE_ROOT "/tests/goldens/data/folder"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
 /* Stops a loop that no failure ends. */
@@ -282,9 +282,9 @@ END_TEST
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[])(struct world *) = {try_open,        try_open_window,
-                                                           try_open_folder, try_open_experts,
-                                                           try_open_parts,  try_open_text_folder};
+    transformer_status (*const opens[])(struct world *) = {try_open,         try_open_window,
+                                                           try_open_folder,  try_open_text_folder,
+                                                           try_open_experts, try_open_parts};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST

@@ -212,7 +212,7 @@ static int check_hashes(const struct pipeline *pipeline, const char *name, char 
         uint64_t wanted = strtoull(line, &line, 16), hash = 0xcbf29ce484222325u;
         for (size_t i = block * BLOCK; i < (block + 1) * BLOCK; i++)
             hash = hash_string(pipeline, hash, i, mode);
-        if (hash == wanted) continue;
+        if (hash >> 32 == wanted) continue;
         if (wrong++ == 0)
             printf("%s: mode %d, strings %zu ... %zu differ\n", name, mode, block * BLOCK,
                    (block + 1) * BLOCK - 1);
