@@ -223,8 +223,7 @@ START_TEST(count_is_told_when_there_is_no_room) {
     int32_t ids[8] = {-7, -7, -7, -7, -7, -7, -7, -7};
     size_t count = 0;
     ck_assert_int_eq(
-        tokenizer_encode(opened.tokenizer, &opened.memory, text, flags, NULL, 0, &count),
-        OK);
+        tokenizer_encode(opened.tokenizer, &opened.memory, text, flags, NULL, 0, &count), OK);
     size_t need = count;
     for (size_t room = 1; room < need; room++) {
         ck_assert_int_eq(
