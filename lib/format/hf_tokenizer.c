@@ -190,16 +190,31 @@ static status make(struct hf_tokenizer *tokenizer) {
     return write_around(tokenizer, ids);
 }
 
+/* What can't be done leaves a model that works by token ids; why is told when text is asked of it.
+ */
+static status keep_reason(struct hf *hf, size_t n_metadata) {
+    const char *reason = status_text();
+    hf->metadata.count = n_metadata; /* half of a vocabulary is none */
+    return hf_metadata_string(hf, "tokenizer.unsupported", text_of(reason));
+}
+
 status hf_tokenizer_make(struct hf *hf) {
     bool has;
+    char before[STATUS_TEXT_BYTES];
     TRY(hf_has_file(hf, "tokenizer.json", &has));
     if (has) return OK; /* it says all, and more than what may lie beside it */
+    status_save(before);
+    size_t n_metadata = hf->metadata.count;
     struct hf_tokenizer tokenizer = {
         .hf = hf,
         .arena = {.memory = hf->memory},
         .vocabulary = {.memory = hf->memory},
     };
     status result = make(&tokenizer);
+    if (result == UNSUPPORTED) {
+        result = keep_reason(hf, n_metadata);
+        if (result == OK) status_restore(before);
+    }
     hf_vocabulary_free(&tokenizer.vocabulary);
     hf_tokenizer_config_free(&tokenizer.config);
     arena_free(&tokenizer.arena);

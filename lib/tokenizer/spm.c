@@ -169,6 +169,10 @@ status spm_encode(const struct spm *spm, struct encoder *encoder, const uint8_t 
     size_t n;
     TRY(sentencepiece_normalize(&spm->normalizer, encoder->memory,
                                 (struct text){(const char *)text, length}, &block, &n));
+    if (n == 0) { /* of nothing but white space */
+        memory_give(encoder->memory, block);
+        return OK;
+    }
     const uint8_t *normalized = (const uint8_t *)block;
     status result = spm->kind == SPM_UNIGRAM ? unigram_encode(&spm->unigram, encoder, normalized, n)
                                              : encode_merges(spm, encoder, normalized, n);

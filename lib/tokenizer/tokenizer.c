@@ -72,6 +72,8 @@ static bool text_equals(struct text text, const char *string) {
 /* *has: the file has a tokenizer. */
 static status read_model(const struct checkpoint *checkpoint, bool *has, enum model *model) {
     struct text name;
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.unsupported", has, &name));
+    if (*has) return fail(UNSUPPORTED, "%.*s", (int)name.length, name.data);
     TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.model", has, &name));
     if (!*has) return OK;
     if (text_equals(name, "none") || text_equals(name, "no_vocab")) {

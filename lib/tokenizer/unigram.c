@@ -185,6 +185,7 @@ static void reach_from(const struct unigram *unigram, struct lattice *lattice, c
 
 status unigram_encode(const struct unigram *unigram, struct encoder *encoder, const uint8_t *text,
                       size_t length) {
+    if (length == 0) return OK;
     TRY(encoder_values(encoder, length + 1));
     struct output output = {.unigram = unigram, .encoder = encoder, .text = text};
     struct lattice lattice = {
