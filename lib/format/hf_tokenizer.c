@@ -1,6 +1,5 @@
 #include "format/hf_tokenizer.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -122,7 +121,7 @@ static status write_around(struct hf_tokenizer *tokenizer, const int32_t ids[N_S
     const char *pattern = class->around;
     if (class->language && config->flags.legacy_behaviour == 1) pattern = "$EL";
     for (const char *letter = pattern; *letter; letter++) {
-        char kind = (char)toupper((unsigned char)*letter);
+        char kind = *letter >= 'a' && *letter <= 'z' ? (char)(*letter - 32) : *letter;
         if (kind == '$') {
             side = 1;
             continue;
