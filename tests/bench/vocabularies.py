@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
 """One thread's speed of vocabularies' files against sentencepiece, transformers' tokenizers and tiktoken, line by line.
 
-usage: vocabularies.py BUILD TEXT [SECONDS]    needs sentencepiece, tokenizers, transformers, tiktoken; the vocabularies are
+usage: vocabularies.py BUILD TEXT [SECONDS [NAME ...]]    needs sentencepiece, tokenizers, transformers, tiktoken; the vocabularies are
                                                those of tests/goldens/data/vocabularies
 """
 import base64
+import json
 import os
 import subprocess
 import sys
 import time
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+sys.path.pop(0)  # tokenizers.py lies beside this file
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "goldens", "data", "vocabularies")
 
 
@@ -30,9 +32,10 @@ def peer(name):
                    r"|\s+(?!\S)|\s+")
         encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
         return "tiktoken", encoding.encode_ordinary
-    from transformers import AutoTokenizer
+    import transformers
 
-    backend = AutoTokenizer.from_pretrained(path).backend_tokenizer
+    class_ = json.load(open(os.path.join(path, "tokenizer_config.json")))["tokenizer_class"]
+    backend = getattr(transformers, class_).from_pretrained(path).backend_tokenizer
     return "tokenizers", lambda text: backend.encode(text, add_special_tokens=False).ids
 
 
@@ -42,7 +45,8 @@ def main():
     data = open(text_path, "rb").read()
     lines = data.decode().split("\n")
     print("| vocabulary | MB/s | peer | its MB/s | ratio |\n|---|---|---|---|---|")
-    for name in ("spm-unigram", "spm-bpe", "t5", "llama", "bert", "roberta", "qwen2", "tiktoken-qwen"):
+    names = sys.argv[4:] or ["spm-unigram", "spm-bpe", "t5", "llama", "bert", "roberta", "qwen2", "tiktoken-qwen"]
+    for name in names:
         who, encode = peer(name)
         program = os.path.join(build, "tests", "test_vocabularies")
         ours = float(subprocess.run([program, "-b", os.path.join(DATA, name), text_path, str(seconds)],
