@@ -154,7 +154,8 @@ status normalize_unicode(struct normalizer *normalizer, enum normalize_kind kind
             while (begin > done && (data[begin] & 0xc0) == 0x80);
         }
         TRY(normalize_room(normalizer, *n + (begin - done)));
-        memcpy(normalizer->bytes[normalizer->which] + *n, data + done, begin - done);
+        if (begin > done)
+            memcpy(normalizer->bytes[normalizer->which] + *n, data + done, begin - done);
         *n += begin - done;
         size_t end = at;
         unsigned bytes;
