@@ -405,6 +405,109 @@ START_TEST(wrong_files_are_refused) {
 }
 END_TEST
 
+/* tokenizer.ggml.pre as llama.cpp v0.5.0 knows them */
+static const char *const pre_names[] = {
+    "a.x-4.0",
+    "afmoe",
+    "bailingmoe",
+    "bailingmoe2",
+    "bloom",
+    "chameleon",
+    "chatglm-bpe",
+    "codeshell",
+    "cohere2moe",
+    "command-r",
+    "dbrx",
+    "deepseek-coder",
+    "deepseek-llm",
+    "deepseek-r1-qwen",
+    "deepseek-v3",
+    "default",
+    "exaone",
+    "exaone-moe",
+    "exaone4",
+    "f2llmv2",
+    "falcon",
+    "falcon-h1",
+    "falcon3",
+    "gemma4",
+    "gigachat",
+    "glm4",
+    "glm5",
+    "gpt-2",
+    "gpt-4o",
+    "gpt3-finnish",
+    "granite-docling",
+    "granite-embed-multi-311m",
+    "granite-embed-multi-97m",
+    "grok-2",
+    "hunyuan",
+    "hunyuan-dense",
+    "hy_v4",
+    "jais",
+    "jais-2",
+    "jina-de",
+    "jina-es",
+    "jina-v1-en",
+    "jina-v2-code",
+    "jina-v2-de",
+    "jina-v2-es",
+    "jina-v5-nano",
+    "joyai-llm",
+    "kanana2",
+    "kimi-k2",
+    "kormo",
+    "laguna",
+    "lfm2",
+    "llada-moe",
+    "llama-bpe",
+    "llama-v3",
+    "llama3",
+    "llama4",
+    "megrez",
+    "mellum",
+    "mellum2",
+    "midm-2.0",
+    "minerva-7b",
+    "minicpm5",
+    "minimax-m2",
+    "modern-bert",
+    "mpt",
+    "olmo",
+    "phi-2",
+    "pixtral",
+    "poro-chat",
+    "qwen2",
+    "qwen35",
+    "refact",
+    "roberta-bpe",
+    "sarvam-moe",
+    "seed-coder",
+    "smaug-bpe",
+    "smollm",
+    "solar-open",
+    "spark2_5",
+    "stablelm2",
+    "starcoder",
+    "superbpe",
+    "talkie",
+    "tekken",
+    "tiny_aya",
+    "trillion",
+    "ufakzeka",
+    "viking",
+    "whitespace",
+    "youtu",
+};
+
+START_TEST(every_pre_is_known) {
+    for (size_t i = 0; i < sizeof pre_names / sizeof *pre_names; i++)
+        ck_assert_msg(pretokenize_find((struct text){pre_names[i], strlen(pre_names[i])}) != NULL,
+                      "pre-tokenizer '%s' is not known", pre_names[i]);
+    ck_assert_ptr_null(pretokenize_find((struct text){"gpt-2x", 6}));
+}
+END_TEST
+
 START_TEST(the_embedding_may_be_padded_but_not_too_small) {
     struct opened opened;
     put_flawed("gpt2", NO_FLAW);
@@ -685,6 +788,7 @@ int main(void) {
     tcase_add_test(all, count_is_told_when_there_is_no_room);
     tcase_add_test(all, a_file_may_have_none);
     tcase_add_test(all, wrong_files_are_refused);
+    tcase_add_test(all, every_pre_is_known);
     tcase_add_test(all, the_embedding_may_be_padded_but_not_too_small);
     tcase_add_test(all, every_allocation_may_fail);
     tcase_add_test(all, time_is_linear_in_long_runs);
