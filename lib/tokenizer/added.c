@@ -125,6 +125,7 @@ static void search(struct added_walk *walk, size_t *start) {
                 if (!(character_class(utf8_decode(text + one, &bytes)) & SPACE)) break;
                 begin = one;
             }
+        if (token->flags & ADDED_RSTRIP && end < walk->done) end = walk->done;
         if (token->flags & ADDED_RSTRIP)
             while (end < walk->length && character_class(utf8_decode(text + end, &bytes)) & SPACE)
                 end += bytes;

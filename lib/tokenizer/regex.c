@@ -22,6 +22,8 @@ struct regex {
 
 #define CASED_UPPER "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]"
 #define CASED_LOWER "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]"
+#define UPPER_NOT_HAN "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
+#define LOWER_NOT_HAN "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}&&[^\\p{Han}]]"
 #define ANY_BEFORE "[^\\r\\n\\p{L}\\p{N}]?"
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 
@@ -54,7 +56,11 @@ static const struct {
     {ANY_BEFORE CASED_UPPER "*" CASED_LOWER "+" CONTRACTION "?|" ANY_BEFORE CASED_UPPER
                             "+" CASED_LOWER "*" CONTRACTION "?",
      match_cased_contraction},
+    {ANY_BEFORE UPPER_NOT_HAN "*" LOWER_NOT_HAN "+" CONTRACTION "?|" ANY_BEFORE UPPER_NOT_HAN
+                              "+" LOWER_NOT_HAN "*" CONTRACTION "?",
+     match_cased_contraction_not_han},
     {"\\p{Han}+", match_han},
+    {"[\\p{Han}]+", match_han},
     {"[\\p{P}\\$\\+<=>\\^~\\|]+", match_punctuation},
     {"[\\p{P}\\$\\+<=>\\^~\\|`]+", match_punctuation_backtick},
     {"\\s?\\p{L}+", match_space_any_letters},

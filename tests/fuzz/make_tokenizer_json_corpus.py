@@ -53,6 +53,7 @@ CASES = {
                                                         split('(?i:the)\\b|(?<=e)x|\\s++', 'MergedWithPrevious'), split('e*', 'Removed'),
                                                         split('a', kind='String'), split('^.|[^\\S\\n]$|(.)\\1', 'Contiguous', invert=True)),
                     normalizer={'type': 'Replace', 'pattern': {'Regex': '(a|aa)+[bc]|\\h'}, 'content': 'xx'}),
+    'accent-first': dict(model=LEVEL, normalizer={'type': 'NFD'}),
     'broken-json': '{"model": {"type": "BPE", "vocab": {"a": 0, ',
     'holes': dict(model={**LEVEL, 'vocab': {'u': 0, 'z': 900}}), 'far': dict(model={**LEVEL, 'vocab': {'u': 0, 'z': 90000000}}),
     'no-unknown': dict(model={**LEVEL, 'unk_token': 'gone'}), 'dropout': dict(model={**BPE, 'dropout': 0.5}),
@@ -65,4 +66,5 @@ if __name__ == '__main__':
     for name, case in CASES.items():
         text = case if isinstance(case, str) else json.dumps(case, ensure_ascii=False, separators=(',', ':'))
         with open(os.path.join(FOLDER, name), 'wb') as to:
-            to.write(text.encode() + (b'\0 the  word\xc3\xa9\xcc\x81 abab<s> ' + b'\xff\xf0\x9f' if name != 'deep' else b''))
+            start = b'\0\xc3\xa9' if name == 'accent-first' else b'\0'
+            to.write(text.encode() + (start + b' the  word\xc3\xa9\xcc\x81 abab<s> ' + b'\xff\xf0\x9f' if name != 'deep' else b''))
