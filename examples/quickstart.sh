@@ -29,6 +29,7 @@ need binutils command -v objcopy
 need meson command -v meson
 need ninja-build command -v ninja
 need pkg-config command -v pkg-config
+need libpcre2-dev has_pkg_config libpcre2-8
 need libutf8proc-dev has_pkg_config libutf8proc
 need libxxhash-dev has_pkg_config libxxhash
 if [ ! -s "$model" ]; then

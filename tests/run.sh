@@ -40,6 +40,7 @@ look() {
     if command -v dpkg >/dev/null; then need dpkg-dev command -v dpkg-architecture; fi
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
+    need libpcre2-dev has_library libpcre2-8
     need libutf8proc-dev has_library libutf8proc
     need libxxhash-dev has_library libxxhash
     need check has_library check

@@ -33,7 +33,7 @@ static status read_tokens(const transformer_model *model, struct memory *memory,
     size_t most = tokenizer_max_token_bytes(tokenizer);
     TRY(MEMORY_TAKE_ARRAY(memory, N_TOKEN_NAMES * (most + 1), "names of tokens", texts));
     for (size_t i = 0; i < N_TOKEN_NAMES; i++) {
-        struct detokenize_state state = {true};
+        struct detokenize_state state = {.started = true};
         char *text = *texts + i * (most + 1);
         int32_t id = tokenizer_special(tokenizer, token_names[i].kind);
         if (id < 0) continue;

@@ -7,7 +7,10 @@
 
 static status require_tokenizer(const transformer_model *model) {
     TRY(options_require("model", model));
-    return model->tokenizer ? OK : fail(STATE, "the model has no tokenizer");
+    if (model->tokenizer) return OK;
+    return model->without_tokenizer
+               ? fail(STATE, "the model's tokenizer can't be used: %s", model->without_tokenizer)
+               : fail(STATE, "the model has no tokenizer");
 }
 
 static status check_buffer(const void *buffer, int64_t capacity, const void *count) {
@@ -23,6 +26,33 @@ static status check_token(const transformer_model *model, int32_t token) {
     return fail(INVALID_ARGUMENT, "token %" PRId32 ", the vocabulary has %" PRId64, token, n);
 }
 
+struct tokenize_call {
+    const transformer_model *model;
+    struct text first, second;
+    const transformer_tokenize_options *options;
+};
+
+/* By way of buffers of ours [most], for ids and, where they are asked for, types: the caller's stay
+ * as they are unless all tokens fit. */
+static status tokenize(const struct tokenize_call *call, int32_t *tokens, size_t most, size_t *n) {
+    struct memory *memory =
+        (struct memory *)(uintptr_t)&call->model->memory; /* it counts atomically */
+    struct tokenize_flags flags = {
+        .add_special = call->options->add_special != TRANSFORMER_OFF,
+        .parse_special = call->options->parse_special == TRANSFORMER_ON,
+    };
+    int32_t *types = tokens ? call->options->types : NULL, *ids = NULL;
+    size_t size = types ? 2 * most : most;
+    if (tokens) TRY(MEMORY_TAKE_ARRAY(memory, size, "tokens", &ids));
+    status result = tokenizer_encode_pair(call->model->tokenizer, memory, call->first,
+                                          call->options->second ? &call->second : NULL, flags, ids,
+                                          types ? ids + most : NULL, most, n);
+    if (result == OK && tokens && *n) memcpy(tokens, ids, *n * sizeof *ids);
+    if (result == OK && types && *n) memcpy(types, ids + most, *n * sizeof *ids);
+    memory_give(memory, ids);
+    return result;
+}
+
 transformer_status transformer_tokenize(const transformer_model *model, const char *text,
                                         int64_t length, const transformer_tokenize_options *options,
                                         int32_t *tokens, int64_t capacity, int64_t *count) {
@@ -34,28 +64,27 @@ transformer_status transformer_tokenize(const transformer_model *model, const ch
     TRY(OPTIONS_READ(tokenize_options, options, &ours));
     TRY(options_check_mode("add_special", ours.add_special));
     TRY(options_check_mode("parse_special", ours.parse_special));
-    struct tokenize_flags flags = {.add_special = ours.add_special != TRANSFORMER_OFF,
-                                   .parse_special = ours.parse_special == TRANSFORMER_ON};
-    size_t n = 0;
-    struct memory *memory = (struct memory *)(uintptr_t)&model->memory; /* it counts atomically */
-    /* By way of a buffer of ours: the caller's stays as it is unless all tokens fit. */
-    size_t most = tokens ? (size_t)capacity : 0;
-    if ((size_t)length < most / 4) most = 4 * (size_t)length + 16;
-    int32_t *ids = NULL;
-    if (tokens) TRY(MEMORY_TAKE_ARRAY(memory, most, "tokens", &ids));
-    status result =
-        tokenizer_encode(model->tokenizer, memory, (struct text){text ? text : "", (size_t)length},
-                         flags, ids, most, &n);
+    if (ours.second_length < 0 || (!ours.second && ours.second_length))
+        return fail(INVALID_ARGUMENT, "second is NULL or its length negative");
+    const struct tokenize_call call = {
+        .model = model,
+        .first = {text ? text : "", (size_t)length},
+        .second = {ours.second ? ours.second : "", (size_t)ours.second_length},
+        .options = &ours,
+    };
+    size_t n = 0, most = tokens ? (size_t)capacity : 0;
+    size_t enough = 4 * (call.first.length / 2 + call.second.length / 2) + 64;
+    bool less = enough < most; /* for nearly all texts; a capacity may be anything */
+    status result = tokenize(&call, tokens, less ? enough : most, &n);
+    if (result == BUFFER_TOO_SMALL && less && n <= most) result = tokenize(&call, tokens, n, &n);
     if (result == OK || result == BUFFER_TOO_SMALL) *count = (int64_t)n;
-    if (result == OK && tokens && n) memcpy(tokens, ids, n * sizeof *ids);
-    memory_give(memory, ids);
     return result;
 }
 
 /* Bytes of the tokens' text, which is written as far as it fits. */
 static size_t render(const transformer_model *model, const int32_t *tokens, int64_t n_tokens,
                      bool special, char *buffer, size_t capacity) {
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     size_t length = 0;
     for (int64_t i = 0; i < n_tokens; i++) {
         size_t room = length < capacity ? capacity - length : 0;
@@ -91,7 +120,7 @@ transformer_status transformer_detokenize(const transformer_model *model, const 
 
 transformer_status transformer_token_text(const transformer_model *model, int32_t token,
                                           char *buffer, int64_t capacity, int64_t *length) {
-    struct detokenize_state state = {true};
+    struct detokenize_state state = {.started = true};
     TRY(require_tokenizer(model));
     TRY(check_buffer(buffer, capacity, length));
     TRY(check_token(model, token));
@@ -208,7 +237,7 @@ transformer_status transformer_text_stream_finish(transformer_text_stream *strea
     TRY(enter_stream(stream, text, length));
     *length = (int64_t)utf8_stream_finish(&stream->utf8, stream->text);
     *text = stream->text;
-    stream->state.started = false;
+    stream->state = (struct detokenize_state){false};
     leave_stream(stream);
     return OK;
 }

@@ -11,6 +11,7 @@ static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
     if (model->backend) model->backend->model_destroy(model->weights);
     tokenizer_close(model->tokenizer);
+    memory_give(&model->memory, model->without_tokenizer);
     memory_give(&model->memory, model->rope_factors);
     memory_give(&model->memory, model->name);
     memory_give(&model->memory, model->weight_types);
@@ -86,6 +87,23 @@ static enum weight_type weight_type_of_option(uint32_t option) {
     return types[option];
 }
 
+/* A tokenizer with a part that can't be done leaves a model that works by token ids: what is
+ * missing is told when text is asked of it. */
+static status read_tokenizer(transformer_model *model) {
+    char before[STATUS_TEXT_BYTES];
+    status_save(before);
+    status result =
+        tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer);
+    if (result != UNSUPPORTED) return result;
+    const char *reason = status_text();
+    size_t n = strlen(reason) + 1;
+    TRY(MEMORY_TAKE(&model->memory, n, "a message", &model->without_tokenizer));
+    memcpy(model->without_tokenizer, reason, n);
+    log_line(&model->log, TRANSFORMER_LOG_WARNING, "the tokenizer can't be used: %s", reason);
+    status_restore(before);
+    return OK;
+}
+
 status model_check_logits(const transformer_model *model) {
     if (model->spec->head.weight.tensor) return OK;
     return fail(UNSUPPORTED, "architecture '%s' gives no logits", model->spec->architecture);
@@ -106,7 +124,7 @@ static status read_head(transformer_model *model, const transformer_model_option
     if (options->weight_type)
         checkpoint_quantize(model->checkpoint, weight_type_of_option(options->weight_type));
     TRY(spec_read(&model->memory, model->checkpoint, &model->spec));
-    TRY(tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer));
+    TRY(read_tokenizer(model));
     return describe(model);
 }
 

@@ -13,6 +13,7 @@ struct transformer_model {
     struct checkpoint *checkpoint;
     struct spec *spec;
     struct tokenizer *tokenizer; /* NULL: none */
+    char *without_tokenizer;     /* why, if there is one that can't be done */
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;

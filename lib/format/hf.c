@@ -87,8 +87,18 @@ status hf_read_file(const struct hf *hf, const char *name, uint64_t most, struct
     return result;
 }
 
-/* Whether the folder has the file. What goes wrong otherwise than by its absence is an error. */
-static status has_file(struct hf *hf, const char *name, bool *has) {
+status hf_find_file(const struct hf *hf, const char *name, uint64_t most, bool *found, void **bytes,
+                    size_t *size) {
+    char text[STATUS_TEXT_BYTES];
+    status_save(text);
+    status result = hf_read_file(hf, name, most, hf->memory, bytes, size);
+    *found = result == OK;
+    if (result != NOT_FOUND) return result;
+    status_restore(text);
+    return OK;
+}
+
+status hf_has_file(struct hf *hf, const char *name, bool *has) {
     char text[STATUS_TEXT_BYTES];
     struct file file;
     const char *path;
@@ -280,7 +290,7 @@ static status fail_without_weights(struct hf *hf) {
     static const char *const pickles[] = {"pytorch_model.bin", "pytorch_model.bin.index.json"};
     for (size_t i = 0; i < sizeof pickles / sizeof *pickles; i++) {
         bool has;
-        TRY(has_file(hf, pickles[i], &has));
+        TRY(hf_has_file(hf, pickles[i], &has));
         if (has)
             return fail(UNSUPPORTED,
                         "%s: has its weights in %s, a PyTorch pickle, which is a program and is "
@@ -295,14 +305,14 @@ static status fail_without_weights(struct hf *hf) {
 static status open_parts(struct hf *hf) {
     bool has;
     const char *path;
-    TRY(has_file(hf, "model.safetensors", &has));
+    TRY(hf_has_file(hf, "model.safetensors", &has));
     if (has) {
         TRY(take_parts(hf, 1));
         TRY(name_file(hf, "model.safetensors", &path));
         TRY(open_part(hf, path));
         return check_names(hf, NULL);
     }
-    TRY(has_file(hf, "model.safetensors.index.json", &has));
+    TRY(hf_has_file(hf, "model.safetensors.index.json", &has));
     if (!has) return fail_without_weights(hf);
     struct arena arena = {.memory = hf->memory};
     struct index *index;
@@ -351,7 +361,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     void *bytes = NULL;
     size_t size;
     bool has;
-    TRY(has_file(hf, "config.json", &has));
+    TRY(hf_has_file(hf, "config.json", &has));
     if (!has)
         return fail(NOT_FOUND, "%s: there is no config.json, so it is no Hugging Face model", path);
     TRY(name_file(hf, "config.json", &config));
@@ -359,6 +369,8 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     status result = hf_config_parse(&hf->config, &hf->arena, config, bytes, size);
     if (result == OK) result = hf_metadata_make(hf);
     if (result == OK) result = hf_sentence_make(hf);
+    if (result == OK) result = hf_tokenizer_make(hf);
+    if (result == OK) result = hf_chat_make(hf);
     if (result == OK) result = open_parts(hf);
     if (result == OK) result = hf_quantized_gather(hf);
     if (result == OK) result = hf_tensors_rename(hf);

@@ -58,6 +58,12 @@ status hf_read_optional(struct hf *hf, const char *name, uint64_t most, const ch
 /* hf_sentence.c: how hidden states become one vector, as sentence-transformers' modules.json and
  * what it names, or the config of a classifier, say. */
 status hf_sentence_make(struct hf *hf);
+/* Whether the folder has the file. What goes wrong otherwise than by its absence is an error. */
+status hf_has_file(struct hf *hf, const char *name, bool *has);
+/* hf_read_file of a file that may be missing. */
+status hf_find_file(const struct hf *hf, const char *name, uint64_t most, bool *found, void **bytes,
+                    size_t *size);
+
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
@@ -76,6 +82,18 @@ status hf_quantized_config(struct hf *hf, const struct json_value *object);
 /* Makes one tensor of codes of the tensors that a quantized weight is kept in, under the name that
  * the weight has where it isn't quantized. */
 status hf_quantized_gather(struct hf *hf);
+/* One key as it is: numbers, an array [count] of `size` bytes, text. */
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value);
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value);
+status hf_metadata_string(struct hf *hf, const char *key, struct text value);
+status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
+                         const void *values, size_t size);
+/* hf_tokenizer.c: the vocabulary of files other than tokenizer.json as metadata, where there is no
+ * tokenizer.json. */
+status hf_tokenizer_make(struct hf *hf);
+/* hf_chat.c: chat templates as metadata. */
+status hf_chat_make(struct hf *hf);
+
 /* A member of the config, or its default in the family's table, is true. */
 bool hf_flag(const struct hf *hf, const char *name);
 /* Whether hf_key.when or hf_tensor.when holds. */

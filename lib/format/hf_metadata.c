@@ -54,6 +54,34 @@ status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
                &value, sizeof value);
 }
 
+status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value) {
+    return put(hf, key, (struct metadata){.kind = METADATA_I64, .count = 1}, &value, sizeof value);
+}
+
+status hf_metadata_put_bool(struct hf *hf, const char *key, bool value) {
+    uint8_t byte = value;
+    return put(hf, key, (struct metadata){.kind = METADATA_BOOL, .count = 1}, &byte, 1);
+}
+
+status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
+                         const void *values, size_t size) {
+    return put(hf, key,
+               (struct metadata){.kind = METADATA_ARRAY, .element = element, .count = count},
+               values, size);
+}
+
+status hf_metadata_string(struct hf *hf, const char *key, struct text value) {
+    uint8_t *bytes;
+    uint64_t length = value.length;
+    TRY(MEMORY_TAKE(hf->memory, sizeof length + value.length, "metadata", &bytes));
+    memcpy(bytes, &length, sizeof length);
+    if (length) memcpy(bytes + sizeof length, value.data, value.length);
+    status result = put(hf, key, (struct metadata){.kind = METADATA_STRING, .count = 1}, bytes,
+                        sizeof length + value.length);
+    memory_give(hf->memory, bytes);
+    return result;
+}
+
 static struct metadata *find_i64(const struct hf *hf, const char *suffix) {
     struct key key = key_of(hf, suffix);
     for (size_t i = 0; i < hf->metadata.count; i++) {

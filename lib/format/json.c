@@ -338,3 +338,35 @@ status json_end(struct json *json) {
     skip_space(json);
     return json->at == json->size ? OK : fail_at(json, json->at, "more after its end");
 }
+
+/* ---- objects of known members ---- */
+
+status json_fields(struct json *json, struct json_field *fields, size_t n, struct text *other) {
+    bool first = true, more;
+    struct json_value key, value;
+    for (size_t i = 0; i < n; i++) fields[i].found = false;
+    if (other) *other = (struct text){NULL, 0};
+    for (;;) {
+        TRY(json_member(json, &first, &more, &key));
+        if (!more) return OK;
+        TRY(json_read(json, &value));
+        TRY(json_skip(json, &value));
+        size_t i = 0;
+        while (i < n && !json_is(&key, fields[i].name)) i++;
+        if (i < n) {
+            fields[i].value = value;
+            fields[i].found = value.kind != JSON_NULL;
+        } else if (other && value.kind != JSON_NULL) {
+            *other = key.text;
+        }
+    }
+}
+
+struct json json_inside(const struct json *json, const struct json_value *value) {
+    const uint8_t *bytes = (const uint8_t *)value->text.data;
+    return (struct json){.file = json->file,
+                         .bytes = bytes,
+                         .size = value->text.length,
+                         .base = json->base + (uint64_t)(bytes - json->bytes),
+                         .depth = json->depth};
+}

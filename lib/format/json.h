@@ -45,6 +45,18 @@ status json_skip(struct json *json, struct json_value *value);
 /* Nothing but white space follows. */
 status json_end(struct json *json);
 
+/* A member that is looked for. */
+struct json_field {
+    const char *name;
+    struct json_value value; /* where it's an array or object, all of it */
+    bool found;              /* and isn't null */
+};
+/* After an object's bracket: all of it, and what the fields are, the last one of a name. *other: a
+ * member that is none of them and not null, or NULL data; NULL where that doesn't matter. */
+status json_fields(struct json *json, struct json_field *fields, size_t n, struct text *other);
+/* A reader of the text of an array or object, which json_read reads first. */
+struct json json_inside(const struct json *json, const struct json_value *value);
+
 /* The characters of a string or key, at most `capacity` bytes. LIMIT  longer. */
 status json_unescape(const struct json *json, const struct json_value *value, char *buffer,
                      size_t capacity, size_t *length);

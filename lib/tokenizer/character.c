@@ -73,3 +73,15 @@ static const struct character_range han[] = {
 int character_is_han(uint32_t c) {
     return c >= 0x2e80 && character_in(c, han, sizeof han / sizeof *han);
 }
+
+int character_is_word(uint32_t c) {
+    /* letter numbers, the symbols that are alphabetic too, and the two joiners */
+    static const struct character_range more[] = {
+        {0x200c, 0x200d},   {0x24b6, 0x24e9},   {0x1f130, 0x1f149},
+        {0x1f150, 0x1f169}, {0x1f170, 0x1f189},
+    };
+    if (character_class(c) & (LETTER | MARK | DIGIT | CONNECT)) return 1;
+    if (c < 0x80) return 0;
+    return utf8proc_category((utf8proc_int32_t)c) == UTF8PROC_CATEGORY_NL ||
+           character_in(c, more, sizeof more / sizeof *more);
+}

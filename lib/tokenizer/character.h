@@ -21,6 +21,9 @@ enum {
 
 /* Any of the above that hold. */
 unsigned character_class(uint32_t c);
+/* Of a word, as \w of the regular expressions of Rust: alphabetic, marks, decimal numbers,
+ * connecting punctuation, joiners. */
+int character_is_word(uint32_t c);
 /* \p{Han} */
 int character_is_han(uint32_t c);
 

@@ -8,7 +8,9 @@ struct encoder {
     struct memory *memory;
     int32_t *ids;
     size_t capacity;
-    size_t count;     /* also of those past the capacity */
+    size_t count; /* also of those past the capacity */
+    size_t
+        unknown_end;  /* count behind an unknown token that takes in unknown characters after it */
     uint32_t *values; /* work space of the merges */
     size_t n_values;
     char *bytes; /* work space for text */

@@ -405,6 +405,16 @@ size_t match_cjk_kana(const struct piece *piece, size_t at) {
     return run_in(piece, at, kana_and_cjk, COUNT(kana_and_cjk));
 }
 
+/* Han, kana, halfwidth katakana, radicals, Thai, Lao, Khmer, Myanmar, Hangul */
+static const struct character_range asian[] = {
+    {0xe40, 0xeff},   {0x1000, 0x109f}, {0x1100, 0x11ff}, {0x1780, 0x17ff}, {0x2f00, 0x2fdf},
+    {0x3040, 0x30ff}, {0x3400, 0x4dbf}, {0x4e00, 0xfaff}, {0xff65, 0xff9f},
+};
+
+size_t match_asian(const struct piece *piece, size_t at) {
+    return run_in(piece, at, asian, COUNT(asian));
+}
+
 size_t match_korean_or_punctuation_or_bopomofo_or_cjk(const struct piece *piece, size_t at) {
     static const struct character_range hangul[] = {{0x3131, 0x318e}, {0xac00, 0xd7a3}};
     static const struct character_range bopomofo[] = {{0x3105, 0x312f}};

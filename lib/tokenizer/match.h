@@ -87,6 +87,8 @@ size_t match_spaces_at_end(const struct piece *piece, size_t at);
 size_t match_cjk_wide(const struct piece *piece, size_t at);
 /* [\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+ */
 size_t match_cjk_kana(const struct piece *piece, size_t at);
+/* the blocks of the table in match.c, + */
+size_t match_asian(const struct piece *piece, size_t at);
 /* [\uac00-\ud7a3\u3131-\u318e]+|[the table in match.c]+|[\u3105-\u312f]+|
  * [\u4e00-\u9fa5\u3040-\u30ff]+ */
 size_t match_korean_or_punctuation_or_bopomofo_or_cjk(const struct piece *piece, size_t at);

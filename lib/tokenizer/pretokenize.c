@@ -12,6 +12,7 @@ enum { MOST_ALTERNATIVES = 8 };
 enum digit_groups {
     GROUPS_NONE,
     GROUPS_CUT,    /* (?=(\d{3})+(?!\d)): cuts between groups only */
+    GROUPS_ALL,    /* each group is a piece, of all numbers */
     GROUPS_ISOLATE /* \d{1,3}(?=(?:\d{3})*\b): each group is a piece; only before a word's end */
 };
 
@@ -205,9 +206,27 @@ static const struct pretokenize_step chameleon[] = {
     END_OF_STEPS,
 };
 
-enum { WHOLE_WORDS = 1, BEGIN = 2 };
-#define RULE(name_, steps_, flags) \
-    { name_, steps_, ((flags)&WHOLE_WORDS) != 0, ((flags)&BEGIN) != 0 }
+static const struct pretokenize_step lines[] = {
+    {.alternatives = {match_line}},
+    END_OF_STEPS,
+};
+static const struct pretokenize_step one_word[] = {END_OF_STEPS};
+static const struct pretokenize_step afmoe[] = {
+    {.groups = GROUPS_ALL},
+    {.alternatives = {match_asian}},
+    {.alternatives = {match_ascii_punctuation_word, match_letters_marks_after_other,
+                      match_punctuation_symbols_newlines, match_newlines, match_spaces_before_space,
+                      match_spaces}},
+    END_OF_STEPS,
+};
+
+enum { WHOLE_WORDS = 1, BEGIN = 2, RAW = 4, MARKS = 8, NEWLINES = 16, BETWEEN_SPACES = 32 };
+#define RULE(name_, steps_, flags)                                                               \
+    {                                                                                            \
+        .name = (name_), .steps = (steps_), .whole_words = ((flags)&WHOLE_WORDS) != 0,           \
+        .begin = ((flags)&BEGIN) != 0, .raw = ((flags)&RAW) != 0, .marks = ((flags)&MARKS) != 0, \
+        .newlines = ((flags)&NEWLINES) != 0, .between_spaces = ((flags)&BETWEEN_SPACES) != 0,    \
+    }
 
 static const struct pretokenizer names[] = {
     RULE("default", unnamed, 0),
@@ -295,6 +314,12 @@ static const struct pretokenizer names[] = {
     RULE("gpt3-finnish", bloom, 0),
     RULE("viking", viking, 0),
     RULE("chameleon", chameleon, BEGIN),
+    RULE("glm5", llama3, WHOLE_WORDS),
+    RULE("afmoe", afmoe, 0),
+    RULE("gemma4", lines, RAW | MARKS | NEWLINES | BEGIN),
+    RULE("granite-embed-multi-311m", lines, RAW | MARKS | NEWLINES | BEGIN),
+    RULE("sarvam-moe", lines, RAW | MARKS),
+    RULE("whitespace", one_word, RAW | BETWEEN_SPACES),
 };
 
 const struct pretokenizer *pretokenize_find(struct text name) {
@@ -321,11 +346,11 @@ static status split_unless_empty(const struct splitter *splitter,
     return begin < end ? split(splitter, step, begin, end) : OK;
 }
 
-/* End of the run of digits; *n of them. */
-static size_t digits_end(const uint8_t *text, size_t at, size_t end, size_t *n) {
+/* End of the run of digits, or of another class; *n of them. */
+static size_t digits_end(const uint8_t *text, size_t at, size_t end, unsigned class, size_t *n) {
     for (*n = 0; at < end; ++*n) {
         unsigned bytes;
-        if (!(character_class(utf8_decode(text + at, &bytes)) & DIGIT)) break;
+        if (!(character_class(utf8_decode(text + at, &bytes)) & class)) break;
         at += bytes;
     }
     return at;
@@ -340,16 +365,17 @@ static bool is_word_at(const uint8_t *text, size_t at, size_t end) {
 static status split_digit_groups(const struct splitter *splitter,
                                  const struct pretokenize_step *step, size_t begin, size_t end) {
     const uint8_t *text = splitter->text;
-    bool isolate = step->groups == GROUPS_ISOLATE;
+    bool isolate = step->groups != GROUPS_CUT;
+    unsigned class = step->groups == GROUPS_ALL ? NUMBER : DIGIT;
     size_t kept = begin, at = begin;
     while (at < end) {
         size_t n_digits;
-        size_t run_end = digits_end(text, at, end, &n_digits);
+        size_t run_end = digits_end(text, at, end, class, &n_digits);
         if (n_digits == 0) {
             at += utf8_length(text[at]);
             continue;
         }
-        if (isolate && is_word_at(text, run_end, end)) {
+        if (step->groups == GROUPS_ISOLATE && is_word_at(text, run_end, end)) {
             at = run_end;
             continue;
         }

@@ -12,7 +12,11 @@ struct pretokenizer {
     const char *name;
     const struct pretokenize_step *steps; /* each splits the pieces of the one before */
     bool whole_words; /* a word that is in the vocabulary is that token, whatever the merges say */
-    bool begin;       /* the begin token is added unless the file says otherwise */
+    bool raw;   /* tokens' texts are characters, not bytes in GPT-2's writing; these are <0xXX> */
+    bool marks; /* with spaces as U+2581 */
+    bool newlines;       /* a run of newlines that is a token is that token */
+    bool between_spaces; /* white space goes, words between it are split */
+    bool begin;          /* the begin token is added unless the file says otherwise */
 };
 
 /* NULL: no such name, or its rules are not known. */

@@ -21,6 +21,17 @@ int sentencepiece_byte(struct text text) {
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
+bool sentencepiece_bytes(const struct vocab *vocab, int32_t bytes[256]) {
+    bool all = true;
+    for (int byte = 0; byte < 256; byte++) {
+        static const char digits[] = "0123456789ABCDEF";
+        const char text[6] = {'<', '0', 'x', digits[byte / 16], digits[byte % 16], '>'};
+        bytes[byte] = vocab_find(vocab, text, sizeof text);
+        if (bytes[byte] < 0) all = false;
+    }
+    return all;
+}
+
 static void find_before_space(struct sentencepiece *sentencepiece) {
     const struct vocab *vocab = sentencepiece->vocab;
     for (uint32_t id = 0; id < vocab->n; id++) {
@@ -42,14 +53,7 @@ status sentencepiece_open(const struct checkpoint *checkpoint, const struct voca
     *sentencepiece = (struct sentencepiece){.vocab = vocab, .unknown = unknown};
     if (!vocab->scores)
         return fail(FORMAT, "%s: no 'tokenizer.ggml.scores'", checkpoint_name(checkpoint));
-    bool all = true;
-    for (int byte = 0; byte < 256; byte++) {
-        static const char digits[] = "0123456789ABCDEF";
-        const char text[6] = {'<', '0', 'x', digits[byte / 16], digits[byte % 16], '>'};
-        int32_t id = vocab_find(vocab, text, sizeof text);
-        sentencepiece->bytes[byte] = id;
-        if (id < 0) all = false;
-    }
+    bool all = sentencepiece_bytes(vocab, sentencepiece->bytes);
     if (!all && unknown < 0)
         return fail(FORMAT,
                     "%s: 'tokenizer.ggml.tokens' has neither a token for every byte nor an "
@@ -87,22 +91,38 @@ static uint32_t join(const void *context, uint32_t left, uint32_t right) {
     return left;
 }
 
-static void push_piece(const struct sentencepiece *sentencepiece, struct encoder *encoder,
-                       const char *piece, size_t length) {
-    int32_t id = vocab_find_plain(sentencepiece->vocab, piece, length);
+void sentencepiece_push(const struct sentencepiece *sentencepiece, struct encoder *encoder,
+                        int32_t piece) {
+    int32_t id = sentencepiece->ids ? sentencepiece->ids[piece] : piece;
+    if (id >= 0) encoder_push(encoder, id);
+}
+
+static bool lacks_bytes(const struct sentencepiece *sentencepiece, const char *text,
+                        size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (sentencepiece->bytes[(uint8_t)text[i]] < 0) return true;
+    return false;
+}
+
+/* Characters in no piece, as the tokens of their bytes; false: there are none. */
+static bool push_bytes(const struct sentencepiece *sentencepiece, struct encoder *encoder,
+                       const char *text, size_t length) {
+    if (lacks_bytes(sentencepiece, text, length)) return false;
+    for (size_t i = 0; i < length; i++)
+        sentencepiece_push(sentencepiece, encoder, sentencepiece->bytes[(uint8_t)text[i]]);
+    return true;
+}
+
+/* A run of characters in no piece: one token, also where it goes on from the stretch before. */
+static void push_unknown(const struct sentencepiece *sentencepiece, struct encoder *encoder,
+                         const char *text, size_t length) {
+    int32_t id = sentencepiece->names ? vocab_find_plain(sentencepiece->names, text, length) : -1;
     if (id >= 0) {
         encoder_push(encoder, id);
-        return;
-    }
-    bool all = true; /* it is one character: nothing longer is joined */
-    for (size_t i = 0; i < length; i++)
-        if (sentencepiece->bytes[(uint8_t)piece[i]] < 0) all = false;
-    if (!all) {
+    } else if (encoder->count == 0 || encoder->unknown_end != encoder->count) {
         encoder_push(encoder, sentencepiece->unknown);
-        return;
+        encoder->unknown_end = encoder->count;
     }
-    for (size_t i = 0; i < length; i++)
-        encoder_push(encoder, sentencepiece->bytes[(uint8_t)piece[i]]);
 }
 
 /* text: with U+2581 for spaces. */
@@ -116,8 +136,22 @@ static status encode_piece(const struct sentencepiece *sentencepiece, struct enc
     const struct rules context = {sentencepiece->vocab, text};
     const struct merge_rules rules = {rank, join, &context};
     TRY(merge_run(&rules, encoder->memory, values, &n));
-    for (size_t i = 0; i < n; i++)
-        push_piece(sentencepiece, encoder, text + values[i], values[i + 1] - values[i]);
+    const char *unknown = NULL;
+    for (size_t i = 0; i < n; i++) {
+        const char *piece = text + values[i];
+        size_t bytes = values[i + 1] - values[i];
+        int32_t id = vocab_find_plain(sentencepiece->vocab, piece, bytes);
+        bool known = id >= 0;
+        if (unknown && (known || !lacks_bytes(sentencepiece, piece, bytes))) {
+            push_unknown(sentencepiece, encoder, unknown, (size_t)(piece - unknown));
+            unknown = NULL;
+        }
+        if (known)
+            sentencepiece_push(sentencepiece, encoder, id);
+        else if (!unknown && !push_bytes(sentencepiece, encoder, piece, bytes))
+            unknown = piece;
+    }
+    if (unknown) push_unknown(sentencepiece, encoder, unknown, (size_t)(text + length - unknown));
     return OK;
 }
 

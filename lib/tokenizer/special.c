@@ -8,11 +8,12 @@ static bool is_whole(struct text text) {
            utf8_valid_prefix((const uint8_t *)text.data, text.length) == text.length;
 }
 
-static bool is_special(const struct vocab *vocab, uint32_t id) {
+static bool is_special(const struct vocab *vocab, uint32_t id, bool control_only) {
     switch (vocab->kinds[id]) {
+    case TOKEN_USER_DEFINED:
+        if (control_only) return false; /* fall through */
     case TOKEN_CONTROL:
     case TOKEN_UNKNOWN:
-    case TOKEN_USER_DEFINED:
         return is_whole(vocab_text(vocab, id));
     default:
         return false;
@@ -48,13 +49,14 @@ static void sort(const struct vocab *vocab, uint32_t *ids, size_t n) {
     }
 }
 
-status special_open(struct memory *memory, const struct vocab *vocab, struct special *special) {
+status special_open(struct memory *memory, const struct vocab *vocab, bool control_only,
+                    struct special *special) {
     *special = (struct special){.vocab = vocab, .memory = memory};
     uint32_t n = 0, i = 0;
-    for (uint32_t id = 0; id < vocab->n; id++) n += is_special(vocab, id);
+    for (uint32_t id = 0; id < vocab->n; id++) n += is_special(vocab, id, control_only);
     TRY(MEMORY_TAKE(memory, n * sizeof *special->ids, "special tokens", &special->ids));
     for (uint32_t id = 0; id < vocab->n; id++)
-        if (is_special(vocab, id)) special->ids[i++] = id;
+        if (is_special(vocab, id, control_only)) special->ids[i++] = id;
     sort(vocab, special->ids, n);
     i = 0;
     for (unsigned byte = 0; byte < 256; byte++) {

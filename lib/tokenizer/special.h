@@ -13,7 +13,9 @@ struct special {
     bool defined[256];   /* a user-defined one starts with this byte */
 };
 
-status special_open(struct memory *memory, const struct vocab *vocab, struct special *special);
+/* control_only: the user-defined ones are found elsewhere. */
+status special_open(struct memory *memory, const struct vocab *vocab, bool control_only,
+                    struct special *special);
 void special_close(struct special *special);
 
 /* First token at or behind `at`: *id, and *end of it. Returns its start, or length for none.

@@ -2,31 +2,53 @@
 
 #include <string.h>
 
-#include "tokenizer/bpe.h"
-#include "tokenizer/pretokenize.h"
+#include "tokenizer/bpe_text.h"
+#include "tokenizer/folder.h"
+#include "tokenizer/plamo.h"
+#include "tokenizer/rwkv.h"
 #include "tokenizer/sentencepiece.h"
 #include "tokenizer/special.h"
+#include "tokenizer/spm.h"
 #include "tokenizer/utf8.h"
 #include "tokenizer/vocab.h"
 #include "tokenizer/wordpiece.h"
 
-enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32 };
+enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32, MOST_AROUND = 8 };
 /* Positions in a text are 32 bits wide, and a space may take three bytes. */
 static const size_t longest_text = (size_t)1 << 30;
 
-enum model { MODEL_BPE, MODEL_SENTENCEPIECE, MODEL_WORDPIECE };
+enum model {
+    MODEL_BPE,
+    MODEL_SENTENCEPIECE,
+    MODEL_WORDPIECE,
+    MODEL_SPM, /* Unigram, and what has SentencePiece's own normalizer */
+    MODEL_RWKV,
+    MODEL_PLAMO,
+    MODEL_DNA /* BPE, and DNA in it */
+};
+
+/* Tokens before or behind a text. */
+struct around {
+    int32_t ids[MOST_AROUND];
+    size_t n;
+};
 
 struct tokenizer {
     struct memory *memory;
+    struct pipeline *pipeline; /* of tokenizer.json; then the members of models have no meaning */
     enum model model;
     struct vocab vocab;
     struct special special;
-    const struct pretokenizer *pretokenizer; /* BPE */
-    struct bpe bpe;
+    struct bpe_text bpe;
     struct sentencepiece sentencepiece;
     struct wordpiece wordpiece;
+    struct spm_options spm_options;
+    bool own_pieces, language_tokens;
+    struct spm spm;
+    struct rwkv rwkv;
+    struct plamo plamo;
     int32_t special_ids[N_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
-    int32_t before, after;        /* added around a text, -1: none */
+    struct around before, after;  /* added around a text */
     bool space_prefix;            /* SentencePiece: a space is put before a text */
     int32_t end_tokens[MOST_END_TOKENS];
     size_t n_end_tokens;
@@ -38,9 +60,9 @@ static const struct {
     const char *name;
     enum model model;
 } models[] = {
-    {"gpt2", MODEL_BPE},
-    {"llama", MODEL_SENTENCEPIECE},
-    {"bert", MODEL_WORDPIECE},
+    {"gpt2", MODEL_BPE},   {"llama", MODEL_SENTENCEPIECE}, {"bert", MODEL_WORDPIECE},
+    {"t5", MODEL_SPM},     {"rwkv", MODEL_RWKV},           {"plamo2", MODEL_PLAMO},
+    {"gemma4", MODEL_BPE}, {"whitespace", MODEL_BPE},      {"hybriddna", MODEL_DNA},
 };
 
 static bool text_equals(struct text text, const char *string) {
@@ -50,6 +72,8 @@ static bool text_equals(struct text text, const char *string) {
 /* *has: the file has a tokenizer. */
 static status read_model(const struct checkpoint *checkpoint, bool *has, enum model *model) {
     struct text name;
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.unsupported", has, &name));
+    if (*has) return fail(UNSUPPORTED, "%.*s", (int)name.length, name.data);
     TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.model", has, &name));
     if (!*has) return OK;
     if (text_equals(name, "none") || text_equals(name, "no_vocab")) {
@@ -63,16 +87,6 @@ static status read_model(const struct checkpoint *checkpoint, bool *has, enum mo
         }
     }
     return fail(UNSUPPORTED, "%s: tokenizer model '%.*s' is not one this library has",
-                checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
-}
-
-static status read_pretokenizer(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
-    struct text name = {"default", 7};
-    bool found;
-    TRY(checkpoint_read_text(checkpoint, "tokenizer.ggml.pre", &found, &name));
-    tokenizer->pretokenizer = pretokenize_find(name);
-    if (tokenizer->pretokenizer) return OK;
-    return fail(UNSUPPORTED, "%s: pre-tokenizer '%.*s' is not one this library has",
                 checkpoint_name(checkpoint), (int)(name.length < 64 ? name.length : 64), name.data);
 }
 
@@ -101,6 +115,15 @@ static void default_ids(struct tokenizer *tokenizer) {
         ids[TRANSFORMER_TOKEN_UNKNOWN] = 0;
         ids[TRANSFORMER_TOKEN_BEGIN] = 1;
         ids[TRANSFORMER_TOKEN_END] = 2;
+    } else if (tokenizer->model == MODEL_SPM && tokenizer->spm_options.kind == SPM_UNIGRAM) {
+        ids[TRANSFORMER_TOKEN_PADDING] = 0;
+        ids[TRANSFORMER_TOKEN_END] = 1;
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 2;
+    } else if (tokenizer->model == MODEL_PLAMO) {
+        ids[TRANSFORMER_TOKEN_UNKNOWN] = 0;
+        ids[TRANSFORMER_TOKEN_BEGIN] = 1;
+        ids[TRANSFORMER_TOKEN_END] = 2;
+        ids[TRANSFORMER_TOKEN_PADDING] = 3;
     } else if (tokenizer->model == MODEL_WORDPIECE) {
         ids[TRANSFORMER_TOKEN_PADDING] = 0;
         ids[TRANSFORMER_TOKEN_UNKNOWN] = 100;
@@ -129,6 +152,8 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
         {TRANSFORMER_TOKEN_MASK, "tokenizer.ggml.mask_token_id", NULL},
     };
     default_ids(tokenizer);
+    if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens")) /* all are named there */
+        for (int kind = 0; kind < N_KINDS; kind++) tokenizer->special_ids[kind] = -1;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         TRY(read_id(checkpoint, keys[i].key, keys[i].alternative, tokenizer->vocab.n,
                     &tokenizer->special_ids[keys[i].kind]));
@@ -137,37 +162,72 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
 
 /* Whether a token is added; a file that asks for one it doesn't name is wrong. */
 static status read_added(const struct checkpoint *checkpoint, const char *key, bool by_default,
-                         int32_t candidate, int32_t *added) {
+                         int32_t candidate, struct around *around) {
     bool found, add = by_default;
     TRY(checkpoint_read_bool(checkpoint, key, &found, &add));
     if (found && add && candidate < 0)
         return fail(FORMAT, "%s: '%s' is true, but the token is not named",
                     checkpoint_name(checkpoint), key);
-    *added = add ? candidate : -1;
+    if (add && candidate >= 0) around->ids[around->n++] = candidate;
+    return OK;
+}
+
+/* All the tokens around a text, in place of one. */
+static status read_around(const struct checkpoint *checkpoint, const char *key, uint32_t n_vocab,
+                          struct around *around) {
+    const struct metadata *ids = checkpoint_metadata(checkpoint, key);
+    if (!ids) return OK;
+    if (ids->kind != METADATA_ARRAY || ids->count > MOST_AROUND)
+        return fail(FORMAT, "%s: '%s' is not an array of at most %d tokens",
+                    checkpoint_name(checkpoint), key, MOST_AROUND);
+    around->n = 0;
+    for (uint64_t i = 0; i < ids->count; i++) {
+        int64_t id;
+        TRY(checkpoint_array_i64(checkpoint, ids, i, &id));
+        if (id < 0 || id >= n_vocab)
+            return fail(FORMAT, "%s: '%s' has token %" PRId64 ", the vocabulary has %" PRIu32,
+                        checkpoint_name(checkpoint), key, id, n_vocab);
+        around->ids[around->n++] = (int32_t)id;
+    }
     return OK;
 }
 
 static status read_added_tokens(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     const int32_t *ids = tokenizer->special_ids;
-    if (tokenizer->model == MODEL_WORDPIECE) {
-        int32_t begin = ids[TRANSFORMER_TOKEN_CLASSIFY] >= 0 ? ids[TRANSFORMER_TOKEN_CLASSIFY]
-                                                             : ids[TRANSFORMER_TOKEN_BEGIN];
-        int32_t end = ids[TRANSFORMER_TOKEN_SEPARATOR] >= 0 ? ids[TRANSFORMER_TOKEN_SEPARATOR]
-                                                            : ids[TRANSFORMER_TOKEN_END];
-        TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", true, begin,
-                       &tokenizer->before));
-        return read_added(checkpoint, "tokenizer.ggml.add_eos_token", true, end, &tokenizer->after);
+    int32_t begin = ids[TRANSFORMER_TOKEN_BEGIN], end = ids[TRANSFORMER_TOKEN_END];
+    bool add_begin = false, add_end = false;
+    switch (tokenizer->model) {
+    case MODEL_WORDPIECE:
+        if (ids[TRANSFORMER_TOKEN_CLASSIFY] >= 0) begin = ids[TRANSFORMER_TOKEN_CLASSIFY];
+        if (ids[TRANSFORMER_TOKEN_SEPARATOR] >= 0) end = ids[TRANSFORMER_TOKEN_SEPARATOR];
+        add_begin = add_end = true;
+        break;
+    case MODEL_SPM:
+        add_begin = tokenizer->spm_options.kind == SPM_MERGES;
+        add_end = !add_begin;
+        break;
+    case MODEL_SENTENCEPIECE:
+        add_begin = true;
+        break;
+    case MODEL_BPE:
+    case MODEL_DNA:
+        add_begin = tokenizer->bpe.rules->begin;
+        break;
+    default:
+        break;
     }
-    bool begin = tokenizer->model == MODEL_SENTENCEPIECE || tokenizer->pretokenizer->begin;
-    TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", begin, ids[TRANSFORMER_TOKEN_BEGIN],
+    TRY(read_added(checkpoint, "tokenizer.ggml.add_bos_token", add_begin, begin,
                    &tokenizer->before));
-    return read_added(checkpoint, "tokenizer.ggml.add_eos_token", false, ids[TRANSFORMER_TOKEN_END],
-                      &tokenizer->after);
+    TRY(read_added(checkpoint, "tokenizer.ggml.add_eos_token", add_end, end, &tokenizer->after));
+    TRY(read_around(checkpoint, "tokenizer.prefix_tokens", tokenizer->vocab.n, &tokenizer->before));
+    return read_around(checkpoint, "tokenizer.suffix_tokens", tokenizer->vocab.n,
+                       &tokenizer->after);
 }
 
 static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
     if (id < 0) return;
     size_t at = tokenizer->n_end_tokens;
+    if (at == MOST_END_TOKENS) return;
     for (size_t i = 0; i < tokenizer->n_end_tokens; i++)
         if (tokenizer->end_tokens[i] == id) return;
     for (; at > 0 && tokenizer->end_tokens[at - 1] > id; at--)
@@ -178,6 +238,11 @@ static void add_end_token(struct tokenizer *tokenizer, int32_t id) {
 
 /* The token of this text if it is no ordinary piece of text; -1: none. */
 static int32_t find_control(const struct tokenizer *tokenizer, const char *text) {
+    if (tokenizer->pipeline) {
+        const struct text content = {text, strlen(text)};
+        const struct added_token *added = added_find(&tokenizer->pipeline->added, content);
+        return added ? added->id : -1;
+    }
     int32_t id = vocab_find(&tokenizer->vocab, text, strlen(text));
     if (id < 0) return -1;
     uint8_t kind = tokenizer->vocab.kinds[id];
@@ -215,7 +280,7 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
     }
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++)
         add_end_token(tokenizer, find_control(tokenizer, ends[i]));
-    for (size_t i = 0; i < tokenizer->n_end_tokens; i++) {
+    for (size_t i = 0; i < tokenizer->n_end_tokens && !tokenizer->pipeline; i++) {
         uint8_t *kind = &tokenizer->vocab.kinds[tokenizer->end_tokens[i]];
         if (*kind == TOKEN_USER_DEFINED) *kind = TOKEN_CONTROL;
     }
@@ -225,9 +290,8 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
 static status open_model(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     int32_t unknown = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
     switch (tokenizer->model) {
-    case MODEL_BPE:
-        TRY(bpe_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->bpe));
-        tokenizer->bpe.whole_words = tokenizer->pretokenizer->whole_words;
+    case MODEL_BPE: /* it was: read_added_tokens asks for its rules */
+    case MODEL_DNA:
         return OK;
     case MODEL_SENTENCEPIECE:
         tokenizer->space_prefix = true;
@@ -235,14 +299,52 @@ static status open_model(const struct checkpoint *checkpoint, struct tokenizer *
                                  &tokenizer->space_prefix));
         return sentencepiece_open(checkpoint, &tokenizer->vocab, unknown,
                                   &tokenizer->sentencepiece);
-    default:
+    case MODEL_WORDPIECE:
         return wordpiece_open(checkpoint, &tokenizer->vocab, unknown, &tokenizer->wordpiece);
+    case MODEL_SPM:
+        tokenizer->spm_options.unknown = unknown;
+        TRY(spm_open(tokenizer->memory, checkpoint, &tokenizer->spm_options, tokenizer->own_pieces,
+                     &tokenizer->vocab, &tokenizer->spm));
+        tokenizer->space_prefix =
+            tokenizer->spm.normalizer.space_prefix && !tokenizer->spm.normalizer.space_suffix;
+        return OK;
+    case MODEL_RWKV:
+        return rwkv_open(tokenizer->memory, &tokenizer->vocab, unknown, &tokenizer->rwkv);
+    default:
+        return plamo_open(tokenizer->memory, checkpoint, &tokenizer->vocab, &tokenizer->plamo);
     }
+}
+
+/* Models whose text is normalized as SentencePiece does it, and whose pieces may be others than
+ * their tokens: by keys that only this library writes, but for Unigram. */
+static status read_spm_options(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    struct spm_options *options = &tokenizer->spm_options;
+    bool normalized = false;
+    struct text pieces;
+    options->section = "tokenizer.ggml";
+    options->kind = tokenizer->model == MODEL_SPM ? SPM_UNIGRAM : SPM_MERGES;
+    if (tokenizer->model != MODEL_SPM && tokenizer->model != MODEL_SENTENCEPIECE) return OK;
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.sentencepiece.normalized", &(bool){0},
+                             &normalized));
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.sentencepiece.language_tokens", &(bool){0},
+                             &tokenizer->language_tokens));
+    TRY(checkpoint_read_text(checkpoint, "tokenizer.source.model", &tokenizer->own_pieces,
+                             &pieces));
+    options->defined_inside = normalized || tokenizer->own_pieces;
+    if (options->defined_inside) tokenizer->model = MODEL_SPM;
+    if (!tokenizer->own_pieces) return OK;
+    options->section = "tokenizer.source";
+    if (!text_equals(pieces, "t5") && !text_equals(pieces, "llama"))
+        return fail(UNSUPPORTED, "%s: 'tokenizer.source.model' is '%.*s'",
+                    checkpoint_name(checkpoint), (int)(pieces.length < 64 ? pieces.length : 64),
+                    pieces.data);
+    options->kind = text_equals(pieces, "t5") ? SPM_UNIGRAM : SPM_MERGES;
+    return OK;
 }
 
 static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                    struct tokenizer *tokenizer) {
-    if (tokenizer->model == MODEL_BPE) TRY(read_pretokenizer(checkpoint, tokenizer));
+    TRY(read_spm_options(checkpoint, tokenizer));
     TRY(vocab_open(tokenizer->memory, checkpoint, &tokenizer->vocab));
     if (tokenizer->vocab.n > n_vocab)
         return fail(FORMAT,
@@ -250,36 +352,55 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                     " rows",
                     checkpoint_name(checkpoint), tokenizer->vocab.n, n_vocab);
     TRY(read_special_ids(checkpoint, tokenizer));
+    if (tokenizer->model == MODEL_BPE || tokenizer->model == MODEL_DNA)
+        TRY(bpe_text_open(tokenizer->memory, checkpoint, &tokenizer->vocab,
+                          tokenizer->model == MODEL_DNA, &tokenizer->bpe));
     TRY(read_added_tokens(checkpoint, tokenizer));
     TRY(read_end_tokens(checkpoint, tokenizer));
-    TRY(special_open(tokenizer->memory, &tokenizer->vocab, &tokenizer->special));
+    TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
+                     &tokenizer->special));
     return open_model(checkpoint, tokenizer);
 }
 
-status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
-                      struct tokenizer **tokenizer) {
-    bool has;
-    enum model model = MODEL_BPE;
-    struct tokenizer *made;
-    TRY(read_model(checkpoint, &has, &model));
-    if (!has) {
-        *tokenizer = NULL;
-        return OK;
+/* *has: the file or folder has one. */
+static status make(struct checkpoint *checkpoint, int64_t n_vocab, struct tokenizer *tokenizer,
+                   bool *has) {
+    struct folder folder;
+    TRY(folder_open(tokenizer->memory, checkpoint, n_vocab, &folder));
+    if (!folder.pipeline) {
+        TRY(read_model(checkpoint, has, &tokenizer->model));
+        return *has ? read(checkpoint, n_vocab, tokenizer) : OK;
     }
+    *has = true;
+    tokenizer->pipeline = folder.pipeline;
+    memcpy(tokenizer->special_ids, folder.special_ids, sizeof tokenizer->special_ids);
+    for (size_t i = 0; i < folder.n_end_tokens; i++)
+        if (folder.end_tokens[i] < n_vocab) add_end_token(tokenizer, folder.end_tokens[i]);
+    return read_end_tokens(checkpoint, tokenizer);
+}
+
+status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int64_t n_vocab,
+                      struct tokenizer **tokenizer) {
+    bool has = false;
+    struct tokenizer *made;
     TRY(MEMORY_TAKE_ONE(memory, "the tokenizer", &made));
-    made->memory = made->vocab.memory = made->special.memory = made->bpe.memory = memory;
-    made->model = model;
-    status result = read(checkpoint, n_vocab, made);
-    if (result == OK)
-        *tokenizer = made;
-    else
+    made->memory = made->vocab.memory = made->special.memory = memory;
+    status result = make(checkpoint, n_vocab, made, &has);
+    if (result != OK || !has) {
         tokenizer_close(made);
+        made = NULL;
+    }
+    if (result == OK) *tokenizer = made;
     return result;
 }
 
 void tokenizer_close(struct tokenizer *tokenizer) {
     if (!tokenizer) return;
-    bpe_close(&tokenizer->bpe);
+    pipeline_close(tokenizer->pipeline);
+    plamo_close(&tokenizer->plamo);
+    rwkv_close(&tokenizer->rwkv);
+    spm_close(&tokenizer->spm);
+    bpe_text_close(&tokenizer->bpe);
     special_close(&tokenizer->special);
     vocab_close(&tokenizer->vocab);
     memory_give(tokenizer->memory, tokenizer);
@@ -287,32 +408,48 @@ void tokenizer_close(struct tokenizer *tokenizer) {
 
 /* ---- text to tokens ---- */
 
-struct words {
-    const struct tokenizer *tokenizer;
-    struct encoder *encoder;
-    const uint8_t *text;
-};
-
-static status encode_word(void *user, size_t begin, size_t end) {
-    const struct words *words = user;
-    return bpe_encode_word(&words->tokenizer->bpe, words->encoder, words->text + begin,
-                           end - begin);
+/* ">>fra<<" at the start of a text: the language it is translated to; a token, known or not.
+ * Returns its length. */
+static size_t push_language(const struct tokenizer *tokenizer, struct encoder *encoder,
+                            const uint8_t *text, size_t length) {
+    if (length < 4 || memcmp(text, ">>", 2) != 0) return 0;
+    for (const uint8_t *end = text + 2; (end = memchr(end, '<', length - (size_t)(end - text)));
+         end++) {
+        size_t n = (size_t)(end - text) + 2;
+        if (n > length) return 0;
+        if (end[1] != '<') continue;
+        int32_t id = vocab_find(&tokenizer->vocab, text, n);
+        if (id < 0) id = tokenizer->special_ids[TRANSFORMER_TOKEN_UNKNOWN];
+        if (id >= 0) encoder_push(encoder, id);
+        return n;
+    }
+    return 0;
 }
 
 /* Text between special tokens. */
 static status encode_plain(const struct tokenizer *tokenizer, struct encoder *encoder,
                            const uint8_t *text, size_t length) {
     if (length == 0) return OK;
-    struct words words = {tokenizer, encoder, text};
     switch (tokenizer->model) {
     case MODEL_BPE:
-        return pretokenize_split(tokenizer->pretokenizer, text, length, encode_word, &words);
+    case MODEL_DNA:
+        return bpe_text_encode(&tokenizer->bpe, encoder, text, length);
     case MODEL_SENTENCEPIECE: /* text always stands at the start or behind a special token */
         return sentencepiece_encode(&tokenizer->sentencepiece, encoder, text, length,
                                     tokenizer->space_prefix);
-    default:
+    case MODEL_WORDPIECE:
         wordpiece_encode(&tokenizer->wordpiece, encoder, text, length);
         return OK;
+    case MODEL_SPM: {
+        size_t language =
+            tokenizer->language_tokens ? push_language(tokenizer, encoder, text, length) : 0;
+        return spm_encode(&tokenizer->spm, encoder, text + language, length - language);
+    }
+    case MODEL_RWKV:
+        rwkv_encode(&tokenizer->rwkv, encoder, text, length);
+        return OK;
+    default:
+        return plamo_encode(&tokenizer->plamo, encoder, text, length);
     }
 }
 
@@ -331,73 +468,136 @@ static status encode_text(const struct tokenizer *tokenizer, struct encoder *enc
     return OK;
 }
 
-status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
-                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
-    if (text.length > longest_text)
-        return fail(LIMIT, "a text of %zu bytes; up to %zu can be tokenized at once", text.length,
+static void push_around(struct encoder *encoder, const struct around *around) {
+    for (size_t i = 0; i < around->n; i++) encoder_push(encoder, around->ids[i]);
+}
+
+/* Of models without a template: a pair is two texts with what stands around each, the second one
+ * of BERT's without the first token; elsewhere a separator begins it. */
+static status encode_around(const struct tokenizer *tokenizer, struct encoder *encoder,
+                            struct text first, const struct text *second,
+                            struct tokenize_flags flags, int32_t *types) {
+    if (flags.add_special) push_around(encoder, &tokenizer->before);
+    TRY(encode_text(tokenizer, encoder, first, flags.parse_special));
+    if (flags.add_special) push_around(encoder, &tokenizer->after);
+    size_t n_first = encoder->count;
+    if (second) {
+        int32_t separator = tokenizer->special_ids[TRANSFORMER_TOKEN_SEPARATOR];
+        if (flags.add_special && separator >= 0 && tokenizer->model != MODEL_WORDPIECE)
+            encoder_push(encoder, separator);
+        TRY(encode_text(tokenizer, encoder, *second, flags.parse_special));
+        if (flags.add_special) push_around(encoder, &tokenizer->after);
+    }
+    for (size_t i = 0; types && i < encoder->count && i < encoder->capacity; i++)
+        types[i] = i >= n_first && tokenizer->model == MODEL_WORDPIECE;
+    return OK;
+}
+
+static status encode(const struct tokenizer *tokenizer, struct encoder *encoder, struct text first,
+                     const struct text *second, struct tokenize_flags flags, int32_t *types) {
+    const struct pipeline_input input = {first, second, flags.add_special, flags.parse_special};
+    if (tokenizer->pipeline) return pipeline_encode(tokenizer->pipeline, encoder, &input, types);
+    return encode_around(tokenizer, encoder, first, second, flags, types);
+}
+
+status tokenizer_encode_pair(const struct tokenizer *tokenizer, struct memory *memory,
+                             struct text first, const struct text *second,
+                             struct tokenize_flags flags, int32_t *ids, int32_t *types,
+                             size_t capacity, size_t *count) {
+    struct text valid, valid_second = {"", 0};
+    size_t length = first.length + (second ? second->length : 0);
+    if (first.length > longest_text || length > longest_text)
+        return fail(LIMIT, "a text of %zu bytes; up to %zu can be tokenized at once", length,
                     longest_text);
-    struct text valid;
-    void *copy;
-    TRY(utf8_repair(memory, text, &valid, &copy));
+    void *copy = NULL, *copy_second = NULL;
     struct encoder encoder = {.memory = memory, .ids = ids, .capacity = capacity};
-    status result = OK;
-    if (flags.add_special && tokenizer->before >= 0) encoder_push(&encoder, tokenizer->before);
-    TRY_OR_EXIT(encode_text(tokenizer, &encoder, valid, flags.parse_special));
-    if (flags.add_special && tokenizer->after >= 0) encoder_push(&encoder, tokenizer->after);
+    status result;
+    TRY_OR_EXIT(utf8_repair(memory, first, &valid, &copy));
+    if (second) TRY_OR_EXIT(utf8_repair(memory, *second, &valid_second, &copy_second));
+    TRY_OR_EXIT(encode(tokenizer, &encoder, valid, second ? &valid_second : NULL, flags, types));
     *count = encoder.count;
     if (ids && encoder.count > capacity)
         result = fail(BUFFER_TOO_SMALL, "%zu tokens, room for %zu", encoder.count, capacity);
 exit:
     encoder_close(&encoder);
     memory_give(memory, copy);
+    memory_give(memory, copy_second);
     return result;
+}
+
+status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
+                        struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count) {
+    return tokenizer_encode_pair(tokenizer, memory, text, NULL, flags, ids, NULL, capacity, count);
 }
 
 /* ---- tokens to text ---- */
 
-/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number. */
-static size_t render(const struct tokenizer *tokenizer, uint8_t kind, struct text text, char *out) {
+/* Bytes of a token whose text, or what is left of it, is this; out NULL: only their number.
+ * literal: it stands for itself. */
+static size_t render(const struct tokenizer *tokenizer, uint8_t kind, bool literal, bool first,
+                     struct text text, char *out) {
     int byte;
-    switch (kind) {
-    case TOKEN_CONTROL:
-    case TOKEN_UNKNOWN:
-    case TOKEN_USER_DEFINED:
+    if (literal) {
         if (out) memcpy(out, text.data, text.length);
         return text.length;
-    case TOKEN_BYTE:
-        byte = sentencepiece_byte(text);
-        if (byte < 0) break;
+    }
+    byte = kind == TOKEN_BYTE ? sentencepiece_byte(text) : -1;
+    if (byte >= 0) {
         if (out) out[0] = (char)byte;
         return 1;
-    default:
-        break;
     }
-    if (tokenizer->model == MODEL_BPE) return bpe_decode(text, out);
-    return sentencepiece_decode(text, out);
+    switch (tokenizer->model) {
+    case MODEL_BPE:
+    case MODEL_DNA:
+        return bpe_text_decode(&tokenizer->bpe, text, out);
+    case MODEL_RWKV:
+        return rwkv_decode(text, out);
+    case MODEL_WORDPIECE:
+        return wordpiece_decode(&tokenizer->wordpiece, text, first, out);
+    default:
+        return sentencepiece_decode(text, out);
+    }
+}
+
+static size_t pipeline_token_bytes(const struct pipeline *pipeline, struct detokenize_state *state,
+                                   uint32_t id, bool special, char *buffer, size_t capacity) {
+    const struct added_token *added = pipeline->added_of[id];
+    /* one that is found in normalized text, and looks otherwise there, is written out */
+    bool control = added && added->flags & ADDED_SPECIAL &&
+                   added->form.length == added->content.length &&
+                   memcmp(added->form.data, added->content.data, added->form.length) == 0;
+    if (control && !special) return 0;
+    return decode_token(&pipeline->decode, state, id, buffer, capacity);
 }
 
 size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokenize_state *state,
                              int32_t id, bool special, char *buffer, size_t capacity) {
-    const struct vocab *vocab = &tokenizer->vocab;
+    const struct pipeline *pipeline = tokenizer->pipeline;
+    const struct vocab *vocab = pipeline ? &pipeline->vocab : &tokenizer->vocab;
     if (id < 0 || (uint32_t)id >= vocab->n) return 0; /* a row that only pads the embedding */
+    if (pipeline)
+        return pipeline_token_bytes(pipeline, state, (uint32_t)id, special, buffer, capacity);
     uint8_t kind = vocab->kinds[id];
     bool control = kind == TOKEN_CONTROL || kind == TOKEN_UNKNOWN;
     if (control && !special) return 0;
     struct text text = vocab_text(vocab, (uint32_t)id);
-    bool space_added = tokenizer->model == MODEL_WORDPIECE || tokenizer->space_prefix;
-    bool literal = control || kind == TOKEN_USER_DEFINED || kind == TOKEN_BYTE;
-    if (!state->started && space_added && !literal) text = sentencepiece_without_space(text);
+    bool literal =
+        control || (kind == TOKEN_USER_DEFINED && !tokenizer->spm_options.defined_inside);
+    bool first = !state->started;
+    if (first && tokenizer->space_prefix && !literal && kind != TOKEN_BYTE)
+        text = sentencepiece_without_space(text);
     state->started = true;
-    size_t length = text.length <= capacity ? 0 : render(tokenizer, kind, text, NULL);
-    return length <= capacity ? render(tokenizer, kind, text, buffer) : length;
+    size_t length = render(tokenizer, kind, literal, first, text, NULL);
+    return length <= capacity ? render(tokenizer, kind, literal, first, text, buffer) : length;
 }
 
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
-    return tokenizer->vocab.longest;
+    if (tokenizer->pipeline) return tokenizer->pipeline->decode.longest;
+    return tokenizer->vocab.longest + (tokenizer->wordpiece.number_signs ? 1u : 0u);
 }
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
-    return tokenizer->vocab.n;
+    return tokenizer->pipeline ? tokenizer->pipeline->vocab.n : tokenizer->vocab.n;
 }
 
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind) {

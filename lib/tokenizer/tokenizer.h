@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "format/checkpoint.h"
+#include "tokenizer/decode.h"
 
 struct tokenizer;
 
@@ -12,7 +13,7 @@ struct tokenizer;
  * metadata, which must outlive it. n_vocab: rows of the embedding; a vocabulary of another size
  * than this is FORMAT, except that the embedding may be padded. UNSUPPORTED  a tokenizer model or
  * pre-tokenizer this library does not have; the message names it. */
-status tokenizer_open(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
+status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int64_t n_vocab,
                       struct tokenizer **tokenizer);
 void tokenizer_close(struct tokenizer *tokenizer); /* NULL does nothing */
 
@@ -22,17 +23,17 @@ struct tokenize_flags {
 };
 
 /* Invalid UTF-8 becomes U+FFFD, one a maximal subpart. LIMIT: over 1 GiB of text.
- * ids [capacity], or NULL to count; *count is the number of tokens even when that is over capacity (then
- * BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
+ * ids [capacity], or NULL to count; *count is the number of tokens even when that is over capacity
+ * (then BUFFER_TOO_SMALL). Temporary memory comes from `memory`. Time is linear in length up to a
  * logarithm, whatever the text. */
 status tokenizer_encode(const struct tokenizer *tokenizer, struct memory *memory, struct text text,
                         struct tokenize_flags flags, int32_t *ids, size_t capacity, size_t *count);
-
-/* Where in a text the next token stands: its text depends on it (a leading space that the tokenizer
- * added is taken away). */
-struct detokenize_state {
-    bool started;
-};
+/* The same of two texts, as a cross-encoder is given them; second NULL: of one. types: NULL, or
+ * [capacity] for each token's type. */
+status tokenizer_encode_pair(const struct tokenizer *tokenizer, struct memory *memory,
+                             struct text first, const struct text *second,
+                             struct tokenize_flags flags, int32_t *ids, int32_t *types,
+                             size_t capacity, size_t *count);
 
 /* Writes the bytes of one token to buffer [capacity] and returns how many they are, at most
  * tokenizer_max_token_bytes; nothing is written if they don't fit. Control tokens give nothing

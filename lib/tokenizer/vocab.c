@@ -1,16 +1,17 @@
 #include "tokenizer/vocab.h"
 
 #include <math.h>
+#include <stdio.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static const char tokens_key[] = "tokenizer.ggml.tokens";
-static const char types_key[] = "tokenizer.ggml.token_type";
-static const char scores_key[] = "tokenizer.ggml.scores";
+struct vocab_keys {
+    char tokens[64], types[64], scores[64];
+};
 
-static status read_offsets(const struct checkpoint *checkpoint, const struct metadata *tokens,
-                           struct vocab *vocab) {
+static status read_offsets(const struct checkpoint *checkpoint, const char *tokens_key,
+                           const struct metadata *tokens, struct vocab *vocab) {
     const uint8_t *cursor = tokens->values;
     for (uint32_t id = 0; id < vocab->n; id++) {
         struct text text = checkpoint_next_string(&cursor);
@@ -24,7 +25,8 @@ static status read_offsets(const struct checkpoint *checkpoint, const struct met
     return OK;
 }
 
-static status read_kinds(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status read_kinds(const struct checkpoint *checkpoint, const char *types_key,
+                         struct vocab *vocab) {
     const struct metadata *types = checkpoint_metadata(checkpoint, types_key);
     if (!types) {
         memset(vocab->kinds, TOKEN_NORMAL, vocab->n);
@@ -44,7 +46,8 @@ static status read_kinds(const struct checkpoint *checkpoint, struct vocab *voca
     return OK;
 }
 
-static status read_scores(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status read_scores(const struct checkpoint *checkpoint, const char *scores_key,
+                          struct vocab *vocab) {
     const struct metadata *scores = checkpoint_metadata(checkpoint, scores_key);
     if (!scores) return OK;
     if (scores->kind != METADATA_ARRAY || scores->element != METADATA_F32 ||
@@ -64,7 +67,7 @@ static bool text_is(const struct vocab *vocab, uint32_t id, const void *data, si
     return text.length == length && memcmp(text.data, data, length) == 0;
 }
 
-static void insert(struct vocab *vocab, uint32_t id) {
+void vocab_add(struct vocab *vocab, uint32_t id) {
     struct text text = vocab_text(vocab, id);
     if (text.length == 0) return; /* stands for nothing, so no text becomes it */
     uint64_t hash = XXH3_64bits(text.data, text.length);
@@ -76,7 +79,16 @@ static void insert(struct vocab *vocab, uint32_t id) {
     vocab->slots[at] = (struct vocab_slot){tag, id + 1};
 }
 
-static status read(const struct checkpoint *checkpoint, struct vocab *vocab) {
+static status take_slots(struct vocab *vocab) {
+    uint64_t n_slots = 16;
+    while (n_slots * 3 < (uint64_t)vocab->n * 4) n_slots *= 2; /* at most three quarters full */
+    vocab->mask = (uint32_t)(n_slots - 1);
+    return MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots);
+}
+
+static status read(const struct checkpoint *checkpoint, const struct vocab_keys *keys,
+                   struct vocab *vocab) {
+    const char *tokens_key = keys->tokens;
     const struct metadata *tokens = checkpoint_metadata(checkpoint, tokens_key);
     if (!tokens) return fail(FORMAT, "%s: no '%s'", checkpoint_name(checkpoint), tokens_key);
     if (tokens->kind != METADATA_ARRAY || tokens->element != METADATA_STRING)
@@ -90,25 +102,66 @@ static status read(const struct checkpoint *checkpoint, struct vocab *vocab) {
     TRY(MEMORY_TAKE(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
                     &vocab->offsets));
     TRY(MEMORY_TAKE(vocab->memory, vocab->n, "the vocabulary", &vocab->kinds));
-    TRY(read_offsets(checkpoint, tokens, vocab));
-    TRY(read_kinds(checkpoint, vocab));
-    TRY(read_scores(checkpoint, vocab));
-    uint64_t n_slots = 16;
-    while (n_slots * 3 < (uint64_t)vocab->n * 4) n_slots *= 2; /* at most three quarters full */
-    TRY(MEMORY_TAKE_ARRAY(vocab->memory, n_slots, "the vocabulary", &vocab->slots));
-    vocab->mask = (uint32_t)(n_slots - 1);
-    for (uint32_t id = 0; id < vocab->n; id++) insert(vocab, id);
+    TRY(read_offsets(checkpoint, tokens_key, tokens, vocab));
+    TRY(read_kinds(checkpoint, keys->types, vocab));
+    TRY(read_scores(checkpoint, keys->scores, vocab));
+    TRY(take_slots(vocab));
+    for (uint32_t id = 0; id < vocab->n; id++) vocab_add(vocab, id);
     return OK;
 }
 
-status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab) {
+status vocab_open_section(struct memory *memory, const struct checkpoint *checkpoint,
+                          const char *section, struct vocab *vocab) {
+    struct vocab_keys keys;
+    snprintf(keys.tokens, sizeof keys.tokens, "%s.tokens", section);
+    snprintf(keys.types, sizeof keys.types, "%s.token_type", section);
+    snprintf(keys.scores, sizeof keys.scores, "%s.scores", section);
     *vocab = (struct vocab){.memory = memory};
-    status result = read(checkpoint, vocab);
+    status result = read(checkpoint, &keys, vocab);
+    if (result != OK) vocab_close(vocab);
+    return result;
+}
+
+status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab) {
+    return vocab_open_section(memory, checkpoint, "tokenizer.ggml", vocab);
+}
+
+/* own: of the packed texts' bytes. */
+static status pack(struct vocab *vocab, const struct text *texts, size_t bytes) {
+    TRY(MEMORY_TAKE(vocab->memory, bytes, "the vocabulary", &vocab->own));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n * sizeof *vocab->offsets, "the vocabulary",
+                    &vocab->offsets));
+    TRY(MEMORY_TAKE(vocab->memory, vocab->n, "the vocabulary", &vocab->kinds));
+    vocab->strings = vocab->own;
+    uint32_t at = 0;
+    for (uint32_t id = 0; id < vocab->n; id++) {
+        uint64_t length = texts[id].length;
+        memcpy(vocab->own + at, &length, sizeof length);
+        at += (uint32_t)sizeof length;
+        if (length) memcpy(vocab->own + at, texts[id].data, (size_t)length);
+        vocab->offsets[id] = at;
+        vocab->kinds[id] = texts[id].data ? TOKEN_NORMAL : TOKEN_UNUSED;
+        at += (uint32_t)length;
+        if (length > vocab->longest) vocab->longest = (uint32_t)length;
+    }
+    return take_slots(vocab);
+}
+
+status vocab_make(struct memory *memory, const struct text *texts, uint32_t n,
+                  struct vocab *vocab) {
+    *vocab = (struct vocab){.memory = memory, .n = n};
+    uint64_t bytes = 0;
+    for (uint32_t id = 0; id < n; id++) {
+        bytes += sizeof(uint64_t) + texts[id].length;
+        if (bytes > UINT32_MAX) return fail(UNSUPPORTED, "the texts of tokens are over 4 GiB");
+    }
+    status result = pack(vocab, texts, (size_t)bytes);
     if (result != OK) vocab_close(vocab);
     return result;
 }
 
 void vocab_close(struct vocab *vocab) {
+    memory_give(vocab->memory, vocab->own);
     memory_give(vocab->memory, vocab->slots);
     memory_give(vocab->memory, vocab->kinds);
     memory_give(vocab->memory, vocab->offsets);

@@ -27,7 +27,8 @@ struct vocab {
     struct memory *memory;
     uint32_t n;
     uint32_t longest;       /* bytes of the longest text */
-    const uint8_t *strings; /* as in the file: u64 length + bytes, packed */
+    const uint8_t *strings; /* as in a GGUF file: u64 length + bytes, packed */
+    uint8_t *own;           /* strings, where they aren't the file's */
     uint32_t *offsets;      /* [n] of a text's first byte in strings */
     uint8_t *kinds;         /* [n] enum token_kind */
     const uint8_t *scores;  /* [n] little-endian f32, or NULL */
@@ -37,6 +38,14 @@ struct vocab {
 
 /* FORMAT  the arrays of the file don't fit together; nothing is left to close. */
 status vocab_open(struct memory *memory, const struct checkpoint *checkpoint, struct vocab *vocab);
+/* The same of the keys SECTION.tokens, .token_type and .scores. */
+status vocab_open_section(struct memory *memory, const struct checkpoint *checkpoint,
+                          const char *section, struct vocab *vocab);
+/* From texts [n], which are copied; a NULL one is no token. All are normal ones, and none is found
+ * by its text before vocab_add. */
+status vocab_make(struct memory *memory, const struct text *texts, uint32_t n, struct vocab *vocab);
+/* The token is found by its text from now on, unless another one with this text is. */
+void vocab_add(struct vocab *vocab, uint32_t id);
 void vocab_close(struct vocab *vocab);
 
 static inline struct text vocab_text(const struct vocab *vocab, uint32_t id) {

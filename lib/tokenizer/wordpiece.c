@@ -19,13 +19,18 @@ struct word {
 
 status wordpiece_open(const struct checkpoint *checkpoint, const struct vocab *vocab,
                       int32_t unknown, struct wordpiece *wordpiece) {
-    *wordpiece = (struct wordpiece){.vocab = vocab, .unknown = unknown, .lowercase = true};
+    *wordpiece =
+        (struct wordpiece){.vocab = vocab, .unknown = unknown, .lowercase = true, .chinese = true};
     if (unknown < 0)
         return fail(FORMAT, "%s: no 'tokenizer.ggml.unknown_token_id'",
                     checkpoint_name(checkpoint));
     TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.normalizer.lowercase", &(bool){0},
                              &wordpiece->lowercase));
     wordpiece->strip_accents = wordpiece->lowercase;
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.ggml.normalizer.chinese_characters", &(bool){0},
+                             &wordpiece->chinese));
+    TRY(checkpoint_read_bool(checkpoint, "tokenizer.wordpiece.number_signs", &(bool){0},
+                             &wordpiece->number_signs));
     return checkpoint_read_bool(checkpoint, "tokenizer.ggml.normalizer.strip_accents", &(bool){0},
                                 &wordpiece->strip_accents);
 }
@@ -61,13 +66,34 @@ static int32_t longest_piece(const struct vocab *vocab, const struct word *word,
     return -1;
 }
 
+/* The same of pieces with ##: the bytes before the place are those for the time of the search. */
+static int32_t longest_signed_piece(const struct vocab *vocab, struct word *word, size_t at,
+                                    size_t *end) {
+    static const char signs[2] = {'#', '#'};
+    if (at == 0) at = sizeof space_mark;
+    bool first = at == sizeof space_mark;
+    size_t begin = first ? at : at - sizeof signs;
+    char kept[sizeof signs];
+    memcpy(kept, word->text + begin, sizeof kept);
+    if (!first) memcpy(word->text + begin, signs, sizeof signs);
+    int32_t id = -1;
+    for (size_t stop = word->length; id < 0 && stop > at; stop--) {
+        if (stop < word->length && ((uint8_t)word->text[stop] & 0xc0) == 0x80) continue;
+        id = vocab_find_plain(vocab, word->text + begin, stop - begin);
+        if (id >= 0) *end = stop;
+    }
+    if (!first) memcpy(word->text + begin, kept, sizeof kept);
+    return id;
+}
+
 static void word_finish(const struct wordpiece *wordpiece, struct encoder *encoder,
                         struct word *word) {
     size_t before = encoder->count;
     if (word->n_characters == 0) return;
     bool known = word->n_characters <= MOST_CHARACTERS;
     for (size_t at = 0; known && at < word->length;) {
-        int32_t id = longest_piece(wordpiece->vocab, word, at, &at);
+        int32_t id = wordpiece->number_signs ? longest_signed_piece(wordpiece->vocab, word, at, &at)
+                                             : longest_piece(wordpiece->vocab, word, at, &at);
         /* U+2581 alone would be a piece without a character of the word */
         known = id >= 0 && at > sizeof space_mark;
         if (known) encoder_push(encoder, id);
@@ -151,10 +177,31 @@ void wordpiece_encode(const struct wordpiece *wordpiece, struct encoder *encoder
         uint32_t c = utf8_decode(text + at, &n);
         at += n;
         if (is_dropped(c)) continue;
-        bool apart = is_chinese(c);
+        bool apart = wordpiece->chinese && is_chinese(c);
         if (apart) word_finish(wordpiece, encoder, &word);
         add_normalized(wordpiece, encoder, &word, c);
         if (apart) word_finish(wordpiece, encoder, &word);
     }
     word_finish(wordpiece, encoder, &word);
+}
+
+size_t wordpiece_decode(const struct wordpiece *wordpiece, struct text text, bool first,
+                        char *out) {
+    bool starts_word;
+    if (wordpiece->number_signs) {
+        starts_word = text.length < 2 || memcmp(text.data, "##", 2) != 0;
+        if (!starts_word) text = (struct text){text.data + 2, text.length - 2};
+    } else {
+        starts_word = text.length >= sizeof space_mark &&
+                      memcmp(text.data, space_mark, sizeof space_mark) == 0;
+        if (starts_word)
+            text = (struct text){text.data + sizeof space_mark, text.length - sizeof space_mark};
+    }
+    size_t n = 0;
+    if (starts_word && !first) {
+        if (out) out[n] = ' ';
+        n++;
+    }
+    if (out && text.length) memcpy(out + n, text.data, text.length);
+    return n + text.length;
 }

@@ -94,10 +94,13 @@ PIN(transformer_model_details, start_token, 196, 4);
 PIN(transformer_model_details, n_source_vocab, 200, 8);
 PIN(transformer_model_details, source_context_length, 208, 8);
 
-PIN_SIZE(transformer_tokenize_options, 16);
+PIN_SIZE(transformer_tokenize_options, 40);
 PIN(transformer_tokenize_options, struct_size, 0, 8);
 PIN(transformer_tokenize_options, add_special, 8, 4);
 PIN(transformer_tokenize_options, parse_special, 12, 4);
+PIN(transformer_tokenize_options, second, 16, 8);
+PIN(transformer_tokenize_options, second_length, 24, 8);
+PIN(transformer_tokenize_options, types, 32, 8);
 
 PIN_SIZE(transformer_detokenize_options, 16);
 PIN(transformer_detokenize_options, struct_size, 0, 8);

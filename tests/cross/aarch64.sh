@@ -50,11 +50,12 @@ foreign_apt() {
 }
 libraries() (
     mkdir -p "$build/apt/lists/partial" "$build/apt/cache/archives/partial" "$sysroot" && cd "$build/apt" &&
-        foreign_apt update && foreign_apt download libutf8proc-dev libutf8proc2 libxxhash-dev || exit 1
+        foreign_apt update && foreign_apt download libpcre2-dev libpcre2-8-0 libutf8proc-dev libutf8proc2 \
+            libxxhash-dev || exit 1
     for package in *.deb; do dpkg-deb -x "$package" "$sysroot" || exit 1; done
 )
-if [ ! -e "$sysroot/usr/include/utf8proc.h" ] || [ ! -e "$sysroot/usr/include/xxhash.h" ]; then
-    libraries >"$log" 2>&1 || skip "no arm64 packages of utf8proc and xxhash, see $log"
+if [ ! -e "$sysroot/usr/include/pcre2.h" ] || [ ! -e "$sysroot/usr/include/utf8proc.h" ] || [ ! -e "$sysroot/usr/include/xxhash.h" ]; then
+    libraries >"$log" 2>&1 || skip "no arm64 packages of PCRE2, utf8proc and xxhash, see $log"
 fi
 cat >"$build/libraries.ini" <<END
 [properties]

@@ -17,6 +17,7 @@
 #define MODEL_WITH_EXPERTS SOURCE_ROOT "/tests/goldens/data/hf/llama-moe"
 #define MODEL_WITH_PARTS SOURCE_ROOT "/tests/goldens/data/hf/gpt-oss" /* of experts' tensors */
 #define MODEL_WITH_LATENTS SOURCE_ROOT "/tests/goldens/data/hf/deepseek_v3-experts"
+#define MODEL_WITH_TEXT SOURCE_ROOT "/tests/goldens/data/folder"
 #define MODEL_WITH_WINDOW SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"
 
 /* Stops a loop that no failure ends. */
@@ -103,6 +104,25 @@ static transformer_status try_open_encoder(struct world *world) {
     transformer_context_destroy(world->context);
     transformer_model_close(world->model);
     world->context = NULL;
+    world->model = NULL;
+    return status;
+}
+
+/* tokenizer.json is read, and a pair of texts tokenized. */
+static transformer_status try_open_text_folder(struct world *world) {
+    static const char text[] = "the river 123 \xf0\x9f\xa6\x8a <|im_end|>";
+    transformer_tokenize_options options = {.struct_size = sizeof options,
+                                            .parse_special = TRANSFORMER_ON,
+                                            .second = text,
+                                            .second_length = 9};
+    int32_t tokens[128], types[128];
+    int64_t count;
+    transformer_status status = open_model(world, MODEL_WITH_TEXT);
+    if (status != TRANSFORMER_OK) return status;
+    options.types = types;
+    status =
+        transformer_tokenize(world->model, text, sizeof text - 1, &options, tokens, 128, &count);
+    transformer_model_close(world->model);
     world->model = NULL;
     return status;
 }
@@ -351,15 +371,15 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
-enum { N_OPENS = 11 };
+enum { N_OPENS = 12 };
 
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[N_OPENS])(struct world *) = {
-        try_open,         try_open_window,     try_open_folder,  try_open_experts,   try_open_parts,
-        try_open_encoder, try_encoder_decoder, try_open_latents, try_open_quantized, try_convert,
-        try_adapter};
+        try_open,         try_open_window,      try_open_folder,    try_open_experts,
+        try_open_parts,   try_open_encoder,     try_encoder_decoder, try_open_latents,
+        try_open_quantized, try_convert,        try_adapter,        try_open_text_folder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST

@@ -28,7 +28,7 @@ static void check_round_trip(const struct tokenizer *tokenizer, struct memory *m
     must(utf8_repair(memory, text, &valid, &copy) == OK);
     size_t longest = tokenizer_max_token_bytes(tokenizer), length = 0;
     char *back = malloc(valid.length + longest + 1);
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     for (size_t i = 0; i < count; i++) {
         length += tokenizer_token_bytes(tokenizer, &state, ids[i], false, back + length,
                                         valid.length + longest - length);
@@ -50,7 +50,7 @@ static void check_text(const struct tokenizer *tokenizer, struct memory *memory,
         must(tokenizer_encode(tokenizer, memory, text, flags, ids, room, &count) == OK);
         status result = tokenizer_encode(tokenizer, memory, text, flags, NULL, 0, &needed);
         must(result == OK && needed == count);
-        struct detokenize_state state = {false};
+        struct detokenize_state state = {.started = false};
         for (size_t i = 0; i < count; i++) {
             must(ids[i] >= 0 && ids[i] < tokenizer_vocab_size(tokenizer));
             size_t n = tokenizer_token_bytes(tokenizer, &state, ids[i], special & 1, buffer,

@@ -2,7 +2,7 @@
 # Fuzzes for real: builds the library and one target with clang's libFuzzer, AddressSanitizer and UndefinedBehaviorSanitizer in
 # build-fuzz/ and runs the target from its corpus; what is found lies in build-fuzz/NAME-crash-*.
 #
-# usage: sh tests/fuzz/live.sh NAME [SECONDS] [libFuzzer argument...]     NAME: gguf_head hf model tokenizer options
+# usage: sh tests/fuzz/live.sh NAME [SECONDS] [libFuzzer argument...]     NAME: chat gguf_head hf model options tokenizer tokenizer_json vocabulary
 set -eu
 [ $# -gt 0 ] || { sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p;}' "$0" >&2 && exit 2; }
 cd "$(dirname "$0")/../.."
@@ -11,6 +11,7 @@ shift
 [ $# -eq 0 ] || shift
 case $name in
 gguf_head | model) corpus=tests/fuzz/corpus/gguf seeds=tests/goldens/data/small length=200000 ;;
+tokenizer_json) corpus=tests/fuzz/corpus/tokenizer_json seeds='' length=20000 ;;
 options) corpus=tests/fuzz/corpus/gguf seeds='' length=4096 ;;
 *) corpus=tests/fuzz/corpus/$name seeds='' length=4096 ;;
 esac
@@ -26,7 +27,7 @@ sanitizers=address,undefined
 ninja -C $build lib/libtransformer-core.a >>$build/log.txt
 clang -std=c11 -g -O1 -fsanitize=$sanitizers,fuzzer -fno-sanitize-recover=all -DSOURCE_ROOT="\"$PWD\"" -Iinclude -Ilib \
     "tests/fuzz/fuzz_$name.c" -Wl,--whole-archive $build/lib/libtransformer-core.a -Wl,--no-whole-archive \
-    -lutf8proc -lm -lpthread -o "$build/fuzz_$name"
+    -lutf8proc -lpcre2-8 -lm -lpthread -o "$build/fuzz_$name"
 mkdir -p "$build/found_$name"
 # shellcheck disable=SC2086 # no seeds are no word
 exec "$build/fuzz_$name" -max_total_time="$seconds" -max_len=$length -timeout=60 -rss_limit_mb=4096 \

@@ -320,8 +320,8 @@ static void put_flawed(const char *model, enum flaw flaw) {
     if (flaw == MODEL_A_NUMBER)
         put_key_u32(&file, "tokenizer.ggml.model", 1);
     else
-        put_key_string(&file, "tokenizer.ggml.model", flaw == MODEL_UNKNOWN ? "rwkv" : model);
-    put_key_string(&file, "tokenizer.ggml.pre", flaw == PRE_UNKNOWN ? "gemma4" : "default");
+        put_key_string(&file, "tokenizer.ggml.model", flaw == MODEL_UNKNOWN ? "charlm" : model);
+    put_key_string(&file, "tokenizer.ggml.pre", flaw == PRE_UNKNOWN ? "klingon" : "default");
     static const char *const tokens[] = {"a", "b", "ab", "a"};
     uint64_t n = flaw == TOKENS_EMPTY ? 0 : 4;
     put_array(&file, flaw == NO_TOKENS ? "no tokens" : "tokenizer.ggml.tokens",
@@ -375,9 +375,9 @@ static const struct {
     {ID_NEGATIVE, "bert", FORMAT, "tokenizer.ggml.eos_token_id"},
     {ID_A_STRING, "llama", FORMAT, "tokenizer.ggml.eos_token_id"},
     {BOS_NOT_NAMED, "gpt2", FORMAT, "tokenizer.ggml.add_bos_token"},
-    {MODEL_UNKNOWN, "gpt2", UNSUPPORTED, "rwkv"},
+    {MODEL_UNKNOWN, "gpt2", UNSUPPORTED, "charlm"},
     {MODEL_A_NUMBER, "gpt2", FORMAT, "tokenizer.ggml.model"},
-    {PRE_UNKNOWN, "gpt2", UNSUPPORTED, "gemma4"},
+    {PRE_UNKNOWN, "gpt2", UNSUPPORTED, "klingon"},
     {NO_UNKNOWN_FOR_BYTES, "llama", FORMAT, "tokenizer.ggml.unknown_token_id"},
     {NO_FLAW, "bert", FORMAT, "tokenizer.ggml.unknown_token_id"},
 };
@@ -405,6 +405,109 @@ START_TEST(wrong_files_are_refused) {
 }
 END_TEST
 
+/* tokenizer.ggml.pre as llama.cpp v0.5.0 knows them */
+static const char *const pre_names[] = {
+    "a.x-4.0",
+    "afmoe",
+    "bailingmoe",
+    "bailingmoe2",
+    "bloom",
+    "chameleon",
+    "chatglm-bpe",
+    "codeshell",
+    "cohere2moe",
+    "command-r",
+    "dbrx",
+    "deepseek-coder",
+    "deepseek-llm",
+    "deepseek-r1-qwen",
+    "deepseek-v3",
+    "default",
+    "exaone",
+    "exaone-moe",
+    "exaone4",
+    "f2llmv2",
+    "falcon",
+    "falcon-h1",
+    "falcon3",
+    "gemma4",
+    "gigachat",
+    "glm4",
+    "glm5",
+    "gpt-2",
+    "gpt-4o",
+    "gpt3-finnish",
+    "granite-docling",
+    "granite-embed-multi-311m",
+    "granite-embed-multi-97m",
+    "grok-2",
+    "hunyuan",
+    "hunyuan-dense",
+    "hy_v4",
+    "jais",
+    "jais-2",
+    "jina-de",
+    "jina-es",
+    "jina-v1-en",
+    "jina-v2-code",
+    "jina-v2-de",
+    "jina-v2-es",
+    "jina-v5-nano",
+    "joyai-llm",
+    "kanana2",
+    "kimi-k2",
+    "kormo",
+    "laguna",
+    "lfm2",
+    "llada-moe",
+    "llama-bpe",
+    "llama-v3",
+    "llama3",
+    "llama4",
+    "megrez",
+    "mellum",
+    "mellum2",
+    "midm-2.0",
+    "minerva-7b",
+    "minicpm5",
+    "minimax-m2",
+    "modern-bert",
+    "mpt",
+    "olmo",
+    "phi-2",
+    "pixtral",
+    "poro-chat",
+    "qwen2",
+    "qwen35",
+    "refact",
+    "roberta-bpe",
+    "sarvam-moe",
+    "seed-coder",
+    "smaug-bpe",
+    "smollm",
+    "solar-open",
+    "spark2_5",
+    "stablelm2",
+    "starcoder",
+    "superbpe",
+    "talkie",
+    "tekken",
+    "tiny_aya",
+    "trillion",
+    "ufakzeka",
+    "viking",
+    "whitespace",
+    "youtu",
+};
+
+START_TEST(every_pre_is_known) {
+    for (size_t i = 0; i < sizeof pre_names / sizeof *pre_names; i++)
+        ck_assert_msg(pretokenize_find((struct text){pre_names[i], strlen(pre_names[i])}) != NULL,
+                      "pre-tokenizer '%s' is not known", pre_names[i]);
+    ck_assert_ptr_null(pretokenize_find((struct text){"gpt-2x", 6}));
+}
+END_TEST
+
 START_TEST(the_embedding_may_be_padded_but_not_too_small) {
     struct opened opened;
     put_flawed("gpt2", NO_FLAW);
@@ -415,7 +518,7 @@ START_TEST(the_embedding_may_be_padded_but_not_too_small) {
     other = NULL;
     ck_assert_int_eq(tokenizer_open(&opened.memory, opened.checkpoint, 3, &other), FORMAT);
     ck_assert_ptr_null(other);
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     ck_assert_uint_eq(tokenizer_token_bytes(opened.tokenizer, &state, 4, true, NULL, 0), 0);
     close_all(&opened);
 }
@@ -630,7 +733,7 @@ static void check_case(struct opened *opened, const char *text, size_t length, c
     if (!lossless) return;
     char *back = malloc(length + tokenizer_max_token_bytes(opened->tokenizer));
     size_t n_back = 0;
-    struct detokenize_state state = {false};
+    struct detokenize_state state = {.started = false};
     for (size_t i = 0; i < count; i++)
         n_back += tokenizer_token_bytes(opened->tokenizer, &state, ids[i], false, back + n_back,
                                         length + 256 - n_back);
@@ -685,6 +788,7 @@ int main(void) {
     tcase_add_test(all, count_is_told_when_there_is_no_room);
     tcase_add_test(all, a_file_may_have_none);
     tcase_add_test(all, wrong_files_are_refused);
+    tcase_add_test(all, every_pre_is_known);
     tcase_add_test(all, the_embedding_may_be_padded_but_not_too_small);
     tcase_add_test(all, every_allocation_may_fail);
     tcase_add_test(all, time_is_linear_in_long_runs);

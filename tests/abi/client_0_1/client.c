@@ -80,6 +80,12 @@ static int64_t ask_tokenizer(transformer_model *model, int32_t *tokens, int64_t 
     options.add_special = TRANSFORMER_OFF;
     back_options.struct_size = sizeof back_options;
     stream_options.struct_size = sizeof stream_options;
+    options.second = text;
+    options.second_length = 3;
+    OK(transformer_tokenize(model, text, 3, &options, NULL, 0, &length));
+    expect(length > 1, "a pair");
+    options.second = NULL;
+    options.second_length = 0;
     OK(transformer_tokenize(model, text, (int64_t)strlen(text), &options, tokens, capacity,
                             &count));
     OK(transformer_detokenize(model, tokens, count, &back_options, back, sizeof back, &length));

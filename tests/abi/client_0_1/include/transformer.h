@@ -327,11 +327,18 @@ typedef struct transformer_tokenize_options {
     uint32_t add_special;   /* mode, default ON: begin and end tokens as the model wants them */
     uint32_t parse_special; /* mode, default OFF: control tokens written out in the text become
                                those tokens */
+    const char *second; /* [second_length], or NULL: another text after the first, with the tokens
+                           between the two that the model wants: the pair that a cross-encoder is
+                           given, query and document */
+    int64_t second_length;
+    int32_t *types; /* [capacity], or NULL: each token's type, which of the two texts it belongs to
+                       as BERT's segments say it; written with tokens, not when counting */
 } transformer_tokenize_options;
 
 /* text [length] UTF-8; invalid bytes become U+FFFD, one per maximal subpart.   tokens [capacity],
  * NULL with capacity 0 to count. count  tokens of the text, written on BUFFER_TOO_SMALL too. STATE
- * the model has no tokenizer. */
+ * the model has no tokenizer, or one that this library can't do: the message tells what is missing.
+ */
 TRANSFORMER_API transformer_status transformer_tokenize(const transformer_model *model,
                                                         const char *text, int64_t length,
                                                         const transformer_tokenize_options *options,

@@ -1,0 +1,169 @@
+#include <string.h>
+
+#include "format/hf_tokenizer.h"
+
+/* The languages' codes in the order of their tokens, as the models were published. */
+static const char *const mbart[] = {
+    "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN",
+    "hi_IN", "it_IT", "ja_XX", "kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP",
+    "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN", NULL,
+};
+static const char *const mbart_50[] = {
+    "ar_AR", "cs_CZ", "de_DE", "en_XX", "es_XX", "et_EE", "fi_FI", "fr_XX", "gu_IN",
+    "hi_IN", "it_IT", "ja_XX", "kk_KZ", "ko_KR", "lt_LT", "lv_LV", "my_MM", "ne_NP",
+    "nl_XX", "ro_RO", "ru_RU", "si_LK", "tr_TR", "vi_VN", "zh_CN", "af_ZA", "az_AZ",
+    "bn_IN", "fa_IR", "he_IL", "hr_HR", "id_ID", "ka_GE", "km_KH", "mk_MK", "ml_IN",
+    "mn_MN", "mr_IN", "pl_PL", "ps_AF", "pt_XX", "sv_SE", "sw_KE", "ta_IN", "te_IN",
+    "th_TH", "tl_XX", "uk_UA", "ur_PK", "xh_ZA", "gl_ES", "sl_SI", NULL,
+};
+static const char *const m2m_100[] = {
+    "af", "am", "ar", "ast", "az", "ba", "be", "bg", "bn", "br",  "bs", "ca", "ceb", "cs", "cy",
+    "da", "de", "el", "en",  "es", "et", "fa", "ff", "fi", "fr",  "fy", "ga", "gd",  "gl", "gu",
+    "ha", "he", "hi", "hr",  "ht", "hu", "hy", "id", "ig", "ilo", "is", "it", "ja",  "jv", "ka",
+    "kk", "km", "kn", "ko",  "lb", "lg", "ln", "lo", "lt", "lv",  "mg", "mk", "ml",  "mn", "mr",
+    "ms", "my", "ne", "nl",  "no", "ns", "oc", "or", "pa", "pl",  "ps", "pt", "ro",  "ru", "sd",
+    "si", "sk", "sl", "so",  "sq", "sr", "ss", "su", "sv", "sw",  "ta", "th", "tl",  "tn", "tr",
+    "uk", "ur", "uz", "vi",  "wo", "xh", "yi", "yo", "zh", "zu",  NULL,
+};
+static const char *const nllb[] = {
+    "ace_Arab", "ace_Latn", "acm_Arab", "acq_Arab", "aeb_Arab", "afr_Latn", "ajp_Arab", "aka_Latn",
+    "amh_Ethi", "apc_Arab", "arb_Arab", "ars_Arab", "ary_Arab", "arz_Arab", "asm_Beng", "ast_Latn",
+    "awa_Deva", "ayr_Latn", "azb_Arab", "azj_Latn", "bak_Cyrl", "bam_Latn", "ban_Latn", "bel_Cyrl",
+    "bem_Latn", "ben_Beng", "bho_Deva", "bjn_Arab", "bjn_Latn", "bod_Tibt", "bos_Latn", "bug_Latn",
+    "bul_Cyrl", "cat_Latn", "ceb_Latn", "ces_Latn", "cjk_Latn", "ckb_Arab", "crh_Latn", "cym_Latn",
+    "dan_Latn", "deu_Latn", "dik_Latn", "dyu_Latn", "dzo_Tibt", "ell_Grek", "eng_Latn", "epo_Latn",
+    "est_Latn", "eus_Latn", "ewe_Latn", "fao_Latn", "pes_Arab", "fij_Latn", "fin_Latn", "fon_Latn",
+    "fra_Latn", "fur_Latn", "fuv_Latn", "gla_Latn", "gle_Latn", "glg_Latn", "grn_Latn", "guj_Gujr",
+    "hat_Latn", "hau_Latn", "heb_Hebr", "hin_Deva", "hne_Deva", "hrv_Latn", "hun_Latn", "hye_Armn",
+    "ibo_Latn", "ilo_Latn", "ind_Latn", "isl_Latn", "ita_Latn", "jav_Latn", "jpn_Jpan", "kab_Latn",
+    "kac_Latn", "kam_Latn", "kan_Knda", "kas_Arab", "kas_Deva", "kat_Geor", "knc_Arab", "knc_Latn",
+    "kaz_Cyrl", "kbp_Latn", "kea_Latn", "khm_Khmr", "kik_Latn", "kin_Latn", "kir_Cyrl", "kmb_Latn",
+    "kon_Latn", "kor_Hang", "kmr_Latn", "lao_Laoo", "lvs_Latn", "lij_Latn", "lim_Latn", "lin_Latn",
+    "lit_Latn", "lmo_Latn", "ltg_Latn", "ltz_Latn", "lua_Latn", "lug_Latn", "luo_Latn", "lus_Latn",
+    "mag_Deva", "mai_Deva", "mal_Mlym", "mar_Deva", "min_Latn", "mkd_Cyrl", "plt_Latn", "mlt_Latn",
+    "mni_Beng", "khk_Cyrl", "mos_Latn", "mri_Latn", "zsm_Latn", "mya_Mymr", "nld_Latn", "nno_Latn",
+    "nob_Latn", "npi_Deva", "nso_Latn", "nus_Latn", "nya_Latn", "oci_Latn", "gaz_Latn", "ory_Orya",
+    "pag_Latn", "pan_Guru", "pap_Latn", "pol_Latn", "por_Latn", "prs_Arab", "pbt_Arab", "quy_Latn",
+    "ron_Latn", "run_Latn", "rus_Cyrl", "sag_Latn", "san_Deva", "sat_Beng", "scn_Latn", "shn_Mymr",
+    "sin_Sinh", "slk_Latn", "slv_Latn", "smo_Latn", "sna_Latn", "snd_Arab", "som_Latn", "sot_Latn",
+    "spa_Latn", "als_Latn", "srd_Latn", "srp_Cyrl", "ssw_Latn", "sun_Latn", "swe_Latn", "swh_Latn",
+    "szl_Latn", "tam_Taml", "tat_Cyrl", "tel_Telu", "tgk_Cyrl", "tgl_Latn", "tha_Thai", "tir_Ethi",
+    "taq_Latn", "taq_Tfng", "tpi_Latn", "tsn_Latn", "tso_Latn", "tuk_Latn", "tum_Latn", "tur_Latn",
+    "twi_Latn", "tzm_Tfng", "uig_Arab", "ukr_Cyrl", "umb_Latn", "urd_Arab", "uzn_Latn", "vec_Latn",
+    "vie_Latn", "war_Latn", "wol_Latn", "xho_Latn", "ydd_Hebr", "yor_Latn", "yue_Hant", "zho_Hans",
+    "zho_Hant", "zul_Latn", NULL,
+};
+
+#define SENTENCEPIECE_TEXTS .bos = "<s>", .eos = "</s>", .unknown = "<unk>"
+#define FAIRSEQ_TEXTS                                                                \
+    SENTENCEPIECE_TEXTS, .separator = "</s>", .padding = "<pad>", .classify = "<s>", \
+                         .mask = "<mask>"
+#define BERT_TEXTS                                                                     \
+    .unknown = "[UNK]", .separator = "[SEP]", .padding = "[PAD]", .classify = "[CLS]", \
+    .mask = "[MASK]"
+#define GPT2_TEXTS .bos = "<|endoftext|>", .eos = "<|endoftext|>", .pre = "gpt-2"
+
+static const struct hf_class classes[] = {
+    {"LlamaTokenizer", HF_PLAIN, "B$e", true, SENTENCEPIECE_TEXTS, .pre = "llama-bpe"},
+    {"CodeLlamaTokenizer", HF_PLAIN, "B$e", true, SENTENCEPIECE_TEXTS},
+    {"GemmaTokenizer", HF_PLAIN, "B$e", true, .bos = "<bos>", .eos = "<eos>", .unknown = "<unk>",
+     .padding = "<pad>"},
+    {"T5Tokenizer", HF_T5, "$E", false, .eos = "</s>", .unknown = "<unk>", .padding = "<pad>"},
+    {"XLMRobertaTokenizer", HF_FAIRSEQ, "C$S", false, FAIRSEQ_TEXTS},
+    {"CamembertTokenizer", HF_CAMEMBERT, "C$S", false, FAIRSEQ_TEXTS},
+    {"MBartTokenizer", HF_FAIRSEQ, "$EL", false, FAIRSEQ_TEXTS, .languages = mbart,
+     .language = "en_XX"},
+    {"MBart50Tokenizer", HF_FAIRSEQ, "L$E", false, FAIRSEQ_TEXTS, .languages = mbart_50,
+     .language = "en_XX"},
+    {"NllbTokenizer", HF_FAIRSEQ, "L$E", false, FAIRSEQ_TEXTS, .languages = nllb,
+     .language = "eng_Latn"},
+    {"M2M100Tokenizer", HF_M2M, "L$E", false, SENTENCEPIECE_TEXTS, .separator = "</s>",
+     .padding = "<pad>", .languages = m2m_100, .language = "en", .language_pattern = "__%s__"},
+    {"MarianTokenizer", HF_MARIAN, "$E", false, .eos = "</s>", .unknown = "<unk>",
+     .padding = "<pad>"},
+    {"BertTokenizer", HF_WORDPIECE, "C$S", false, BERT_TEXTS},
+    {"DistilBertTokenizer", HF_WORDPIECE, "C$S", false, BERT_TEXTS},
+    {"ElectraTokenizer", HF_WORDPIECE, "C$S", false, BERT_TEXTS},
+    {"MobileBertTokenizer", HF_WORDPIECE, "C$S", false, BERT_TEXTS},
+    {"MPNetTokenizer", HF_WORDPIECE, "C$S", false, .bos = "<s>", .eos = "</s>", .unknown = "[UNK]",
+     .separator = "</s>", .padding = "<pad>", .classify = "<s>", .mask = "<mask>"},
+    {"GPT2Tokenizer", HF_BYTE_BPE, "b$", true, GPT2_TEXTS},
+    {"CodeGenTokenizer", HF_BYTE_BPE, "b$", true, GPT2_TEXTS},
+    {"RobertaTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
+    {"BartTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
+    {"LongformerTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
+    {"LEDTokenizer", HF_BYTE_BPE, "C$S", false, FAIRSEQ_TEXTS, .pre = "gpt-2"},
+    {"QWenTokenizer", HF_BYTE_BPE, "$", false, .eos = "<|endoftext|>", .pre = "qwen2",
+     .compose = true},
+    {"Qwen2Tokenizer", HF_BYTE_BPE, "$", false, .eos = "<|endoftext|>", .padding = "<|endoftext|>",
+     .pre = "qwen2", .compose = true},
+    /* their code lowercases, strips accents or renumbers: what tokenizer.json says and these files
+       don't */
+    {.name = "AlbertTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "XLNetTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "PegasusTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "DebertaV2Tokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "RemBertTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "ReformerTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "BigBirdTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "CpmTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "BartphoTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "XLMProphetNetTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "ErnieMTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "BertJapaneseTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "CLIPTokenizer", .layout = HF_REFUSED, .around = "$"},
+    {.name = "WhisperTokenizer", .layout = HF_REFUSED, .around = "$"},
+};
+
+static const struct {
+    const char *model_type, *class;
+} models[] = {
+    {"llama", "LlamaTokenizer"},
+    {"mistral", "LlamaTokenizer"},
+    {"mixtral", "LlamaTokenizer"},
+    {"gemma", "GemmaTokenizer"},
+    {"gemma2", "GemmaTokenizer"},
+    {"gemma3_text", "GemmaTokenizer"},
+    {"gemma3", "GemmaTokenizer"},
+    {"t5", "T5Tokenizer"},
+    {"umt5", "T5Tokenizer"},
+    {"mt5", "T5Tokenizer"},
+    {"xlm-roberta", "XLMRobertaTokenizer"},
+    {"xlm-roberta-xl", "XLMRobertaTokenizer"},
+    {"camembert", "CamembertTokenizer"},
+    {"mbart", "MBartTokenizer"},
+    {"m2m_100", "M2M100Tokenizer"},
+    {"marian", "MarianTokenizer"},
+    {"bert", "BertTokenizer"},
+    {"distilbert", "DistilBertTokenizer"},
+    {"electra", "ElectraTokenizer"},
+    {"nomic_bert", "BertTokenizer"},
+    {"mpnet", "MPNetTokenizer"},
+    {"gpt2", "GPT2Tokenizer"},
+    {"gpt_neo", "GPT2Tokenizer"},
+    {"gptj", "GPT2Tokenizer"},
+    {"opt", "GPT2Tokenizer"},
+    {"roberta", "RobertaTokenizer"},
+    {"bart", "BartTokenizer"},
+    {"qwen", "QWenTokenizer"},
+    {"qwen2", "Qwen2Tokenizer"},
+    {"qwen3", "Qwen2Tokenizer"},
+};
+
+static bool is(struct text text, const char *word) {
+    return strlen(word) == text.length && memcmp(word, text.data, text.length) == 0;
+}
+
+const struct hf_class *hf_tokenizer_class(struct text name) {
+    if (name.length > 4 && memcmp(name.data + name.length - 4, "Fast", 4) == 0) name.length -= 4;
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (is(name, classes[i].name)) return &classes[i];
+    return NULL;
+}
+
+const struct hf_class *hf_tokenizer_class_of_model(struct text model_type) {
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++)
+        if (is(model_type, models[i].model_type))
+            return hf_tokenizer_class((struct text){models[i].class, strlen(models[i].class)});
+    return NULL;
+}
