@@ -370,28 +370,65 @@ template <int type, int n, int gate> struct gemm_hopper {
 
     /* ---- to y ---- */
 
-    /* Eight lanes have consecutive rows: whole sectors of 32 bytes. */
-    DEVICE void store(const gemm_args &args, const gemm_hopper_work &work, const consumer &c,
-                      const sums &total) {
-        const gemm_weight &weight = args.weights[work.weight];
-        const uint32_t row = work.first_row + c.row_tile * LAYOUT_ROWS + lane_index() / 4;
+    /* A warp's sums go by shared memory of its own, [n_weights][chunk][pitch] floats at a time, so
+     * that lanes have consecutive rows and the arithmetic of an output is not there for each
+     * register. */
+    static constexpr uint32_t chunk = gemm_hopper_chunk(n), pitch = GEMM_HOPPER_SUM_PITCH;
+
+    DEVICE shared sums_of(const consumer &c) {
+        return shared_memory() +
+               (tile.sums_at + c.row_tile * (n_weights * chunk * pitch * (uint32_t)sizeof(float)));
+    }
+
+    template <uint32_t first> DEVICE void spread(const consumer &c, const sums &total) {
+        const shared to = sums_of(c);
+        const uint32_t row = lane_index() / 4, x = lane_index() % 4 * 2;
 #pragma unroll
-        for (uint32_t i = 0; i < n / 2; i++) {
-            const uint32_t at = i / 4 * 8 + lane_index() % 4 * 2 + i % 2;
-            const uint32_t x = work.first_x + at, r = row + i % 4 / 2 * 8;
-            if (at >= work.n_x || r >= weight.n_rows) continue;
-            float value = gemm_finish_sum<type>(args, weight, work.expert, r, x, total[0][i]);
+        for (uint32_t w = 0; w < n_weights; w++)
+#pragma unroll
+            for (uint32_t i = 0; i < chunk / 2; i++) {
+                const uint32_t at =
+                    (w * chunk + i / 4 * 8 + x + i % 2) * pitch + row + i % 4 / 2 * 8;
+                store_shared(to + at * 4, total[w][first / 2 + i]);
+            }
+        warp_sync();
+    }
+
+    DEVICE void store_chunk(const gemm_args &args, const gemm_hopper_work &work, const consumer &c,
+                            uint32_t first) {
+        const gemm_weight &weight = args.weights[work.weight];
+        const shared from = sums_of(c);
+        const uint32_t in_tile = lane_index() % LAYOUT_ROWS;
+        const uint32_t row = work.first_row + c.row_tile * LAYOUT_ROWS + in_tile;
+        for (uint32_t at = lane_index() / LAYOUT_ROWS; at < chunk; at += 32 / LAYOUT_ROWS) {
+            if (first + at >= work.n_x || row >= weight.n_rows) continue;
+            const uint32_t x = work.first_x + first + at;
+            float value =
+                gemm_finish_sum<type>(args, weight, work.expert, row, x,
+                                      load_shared<float>(from + (at * pitch + in_tile) * 4));
             if constexpr (gate != 0)
                 value = activation_apply(args.activation, value) *
-                        gemm_finish_sum<type>(args, args.weights[work.weight + 1], work.expert, r,
-                                              x, total[1][i]);
-            gemm_finish_store(args, weight.y + (size_t)x * weight.y_stride + r, value);
+                        gemm_finish_sum<type>(
+                            args, args.weights[work.weight + 1], work.expert, row, x,
+                            load_shared<float>(from + ((chunk + at) * pitch + in_tile) * 4));
+            gemm_finish_store(args, weight.y + (size_t)x * weight.y_stride + row, value);
         }
+        warp_sync();
+    }
+
+    template <uint32_t first>
+    DEVICE void store(const gemm_args &args, const gemm_hopper_work &work, const consumer &c,
+                      const sums &total) {
+        if (first >= work.n_x) return;
+        spread<first>(c, total);
+        store_chunk(args, work, c, first);
+        if constexpr (first + chunk < n) store<first + chunk>(args, work, c, total);
     }
 
     DEVICE void consume(const gemm_args &args) {
         consumer c = {{0, 0}, {0, 0}, warp_index_of_all() - first_consumer, false, 0, false};
         const uint32_t end = count_tiles(args);
+        wait_for_previous_kernel(); /* scales, sums that others are added to */
         for (uint32_t index = block_index(); index < end; index += block_count()) {
             const gemm_hopper_work work = find_work(args, index);
             if (work.n_x == 0) continue;
@@ -399,7 +436,7 @@ template <int type, int n, int gate> struct gemm_hopper {
             sums total;
             sum_columns(c, work, total);
             if (args.splits_apart && work.n_splits > 1 && !join_splits(args, work, total)) continue;
-            store(args, work, c, total);
+            store<0>(args, work, c, total);
         }
     }
 

@@ -21,6 +21,7 @@ enum {
     GEMM_HOPPER_THREADS = 384, /* one more asks for copies */
     GEMM_HOPPER_CONSUMERS = 256,
     GEMM_HOPPER_BAND = 8,
+    GEMM_HOPPER_SUM_PITCH = 20, /* floats of a warp's rows of sums, so that banks differ */
     GEMM_HOPPER_SHARED_MOST = 226 * 1024
 };
 
@@ -32,7 +33,8 @@ struct gemm_hopper_tile {
     uint32_t run_stages; /* of GEMM_HOPPER_ROWS rows, of both weights of GATE */
     uint32_t x_bytes;    /* of a stage of x: one unit of N rows */
     uint32_t x_stages;
-    uint32_t barriers_at; /* in shared memory: full and empty of each stage of weights, then of x */
+    uint32_t sums_at;      /* in shared memory: of each warp, on their way out */
+    uint32_t barriers_at;  /* likewise: full and empty of each stage of weights, then of x */
     uint32_t shared_bytes; /* of a launch; 0: there is no such kernel */
 };
 
@@ -41,25 +43,35 @@ LAYOUT_CONSTANT uint32_t gemm_hopper_n(uint32_t index) {
     return ns[index];
 }
 
+/* Rows of x whose sums are on their way out at once. */
+LAYOUT_CONSTANT uint32_t gemm_hopper_chunk(uint32_t n) {
+    return n < 32 ? n : 32;
+}
+
 /* gate: 1 for the kernel of GEMM_GATE, else 0. */
 LAYOUT_CONSTANT struct gemm_hopper_tile gemm_hopper_tile_of(uint32_t type, uint32_t gate,
                                                             uint32_t n) {
     const struct weight_format format = weight_layout_format(type);
     const uint32_t row_tiles = GEMM_HOPPER_ROWS / LAYOUT_ROWS * (1 + gate);
-    struct gemm_hopper_tile tile = {n, false, 0, 0, 0, 0, 0, 0, 0};
+    struct gemm_hopper_tile tile = {n, false, 0, 0, 0, 0, 0, 0, 0, 0};
     /* 128 registers of a thread for sums: (total, part) of one weight or two. */
     tile.whole = n * (1 + gate) > 128;
     if (type == WEIGHT_F32 || n * (1 + gate) > 256) return tile;
     tile.run_units = LAYOUT_HEADER_COLS / LAYOUT_COLS;
-    if (format.low_bits == 16 && n >= 64) tile.run_units = 1;
+    if (format.low_bits == 16) tile.run_units = n >= 64 || gate ? 1 : 2;
     tile.run_bytes = format.header_bytes + tile.run_units * weight_layout_unit_bytes(format);
     tile.x_bytes = n * LAYOUT_COLS * 2;
     tile.x_stages = n >= 128 ? 4 : 8;
-    uint32_t rest = GEMM_HOPPER_SHARED_MOST - tile.x_stages * tile.x_bytes - 1024;
-    tile.run_stages = rest / (row_tiles * tile.run_bytes);
+    const uint32_t sum_bytes = row_tiles * gemm_hopper_chunk(n) * GEMM_HOPPER_SUM_PITCH * 4;
+    for (;; tile.x_stages /= 2) {
+        const uint32_t others = tile.x_stages * tile.x_bytes + sum_bytes + 1024;
+        tile.run_stages = (GEMM_HOPPER_SHARED_MOST - others) / (row_tiles * tile.run_bytes);
+        if (tile.run_stages >= 2 || tile.x_stages == 2) break;
+    }
     if (tile.run_stages > 12) tile.run_stages = 12;
     if (tile.run_stages < 2) return tile;
-    tile.barriers_at = tile.x_stages * tile.x_bytes + tile.run_stages * row_tiles * tile.run_bytes;
+    tile.sums_at = tile.x_stages * tile.x_bytes + tile.run_stages * row_tiles * tile.run_bytes;
+    tile.barriers_at = tile.sums_at + sum_bytes;
     tile.shared_bytes = tile.barriers_at + 16 * (tile.run_stages + tile.x_stages) + 16; /* a flag */
     return tile;
 }
