@@ -66,6 +66,14 @@ status device_check(struct device *device, driver_result result, const char *cal
 
 /* ---- opening ---- */
 
+const char *device_image_file(void) {
+    return environment_read("CUDA_IMAGE");
+}
+
+static bool has_hopper_kernels(void) {
+    return image_n_hopper || device_image_file();
+}
+
 status device_properties(const struct driver *driver, driver_device handle,
                          struct cuda_properties *properties) {
     static const unsigned int attributes[] = {
@@ -79,17 +87,17 @@ status device_properties(const struct driver *driver, driver_device handle,
     int values[sizeof attributes / sizeof *attributes] = {0};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         DRIVER_TRY(driver, device_get_attribute, &values[i], attributes[i], handle);
+    const char *wanted = environment_read("CUDA_WARPGROUPS");
+    const bool hopper = values[0] == 9 && values[1] == 0;
     *properties = (struct cuda_properties){.major = values[0],
                                            .minor = values[1],
                                            .n_multiprocessors = values[2],
                                            .shared_per_block = (size_t)values[3],
                                            .shared_per_multiprocessor = (size_t)values[4],
-                                           .l2_bytes = (size_t)values[5]};
+                                           .l2_bytes = (size_t)values[5],
+                                           .warpgroups = hopper && has_hopper_kernels() && wanted &&
+                                                         strcmp(wanted, "1") == 0};
     return OK;
-}
-
-const char *device_image_file(void) {
-    return environment_read("CUDA_IMAGE");
 }
 
 status device_open_driver(struct driver *driver) {
@@ -157,7 +165,8 @@ static status load_image(struct device *device) {
     TRY(MEMORY_TAKE_ARRAY(device->memory, image_n_parts + 1, "the kernels' libraries",
                           &device->libraries));
     if (file) return load_file(device, file);
-    for (uint32_t i = 0; i < image_n_parts; i++) TRY(load_part(device, image_parts[i].begin));
+    const uint32_t n = image_n_parts - (device->properties.warpgroups ? 0 : image_n_hopper);
+    for (uint32_t i = 0; i < n; i++) TRY(load_part(device, image_parts[i].begin));
     return OK;
 }
 

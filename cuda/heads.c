@@ -77,5 +77,5 @@ status heads_launch(struct launcher *launcher, const struct op *op) {
         .expert_bytes = weight->expert_bytes,
     };
     TRY(launch_prepare(launcher, op, &problem));
-    return launcher_launch(launcher, &choice.launch, &args);
+    return launcher_gemm(launcher, &choice, &args);
 }

@@ -113,6 +113,10 @@ status experts_launch_route(struct launcher *launcher, const struct op *op);
 status experts_launch_groups(struct launcher *launcher, const struct op *op, uint32_t group_rows);
 status experts_launch_weigh(struct launcher *launcher, const struct op *op);
 
+/* linear.c: a product by the kernel that was chosen. */
+status launcher_gemm(struct launcher *launcher, const struct gemm_choice *choice,
+                     const struct gemm_args *args);
+
 /* norm NULL: none. */
 struct norm_weights launcher_norm(const struct backend_model *model, const struct norm_spec *norm);
 /* Of a LINEAR's or NORM's rows in this step. */

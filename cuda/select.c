@@ -1,6 +1,7 @@
-#include "cuda/select.h"
+#include "cuda/select_model.h"
 
 #include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 
 int select_activation(enum weight_type type) {
@@ -14,16 +15,6 @@ int select_activation(enum weight_type type) {
     }
 }
 
-static uint32_t ceil_div(uint32_t a, uint32_t b) {
-    return a / b + (a % b != 0);
-}
-static uint32_t smaller(uint32_t a, uint32_t b) {
-    return a < b ? a : b;
-}
-static double larger(double a, double b) {
-    return a > b ? a : b;
-}
-
 /* ---- the law of splits: whatever is changed here changes the bits of results ---- */
 
 /* Bytes that a multiprocessor must have asked for so that memory never waits for it: its share of
@@ -34,15 +25,23 @@ static const uint32_t most_blocks = 4; /* of a multiprocessor, that a split is m
 static const uint32_t most_splits = 16;
 static const uint32_t least_split = 2; /* GEMM_SPLIT_MULTIPLEs; in less, filling the ring is most */
 
+/* Of the kernel of the fewest tokens. */
+static uint32_t law_tile_rows(const struct cuda_properties *device, enum weight_type type) {
+    return select_hopper_has(device, type) ? GEMM_HOPPER_ROWS
+                                           : gemm_tile_of(type, 0, gemm_tile_n(0)).rows;
+}
+
 uint32_t select_split_cols(const struct cuda_properties *device, enum weight_type type,
                            uint32_t n_rows, uint32_t n_cols) {
     const uint32_t never = (uint32_t)weight_layout_padded_cols(n_cols);
+    const bool hopper = select_hopper_has(device, type); /* its blocks fill a multiprocessor */
     /* The kernel of the fewest tokens is the one that waits for memory. */
     const struct gemm_tile tile = gemm_tile_of(type, 0, gemm_tile_n(0));
     const uint32_t asked = (tile.stages - 1) * tile.stage_units * tile.unit_bytes;
-    const uint32_t blocks = smaller(most_blocks, ceil_div(bytes_under_way, asked));
+    const uint32_t blocks = hopper ? 1 : smaller(most_blocks, ceil_div(bytes_under_way, asked));
     const uint32_t wanted = (uint32_t)device->n_multiprocessors * blocks;
-    const uint32_t n_tiles = ceil_div(n_rows, tile.rows), n_pieces = n_cols / GEMM_SPLIT_MULTIPLE;
+    const uint32_t n_tiles = ceil_div(n_rows, law_tile_rows(device, type));
+    const uint32_t n_pieces = n_cols / GEMM_SPLIT_MULTIPLE;
     if (n_tiles == 0) return never;
     /* As many as all run side by side: one more, and some multiprocessors would do twice the work.
      */
@@ -55,16 +54,11 @@ uint32_t select_split_cols(const struct cuda_properties *device, enum weight_typ
 
 /* ---- what a launch would cost, in clocks of a multiprocessor ---- */
 
-/* From datasheets and about: a choice needs their proportions only. */
-static const double memory_bytes = 16; /* a clock, from device memory, while all of them read */
-static const double cache_bytes = 32;  /* a clock, from L2 */
-static const double products = 1024;   /* a clock: multiply-adds of mma.sync on 16-bit operands */
+static const double products = 1024; /* a clock: multiply-adds of mma.sync on 16-bit operands */
 /* A clock, made bf16: about 160 instructions of a warp unpack a unit's 1,024, and four warps have
  * one each. */
 static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
-static const double memory_clocks = 1000; /* from asking for bytes to having them */
-static const double block_clocks = 2000;  /* first and last steps of a block, which nothing hides */
-static const double part_clocks = 2500;   /* parts written, counted, read again and added */
+static const double block_clocks = 2000; /* first and last steps of a block, which nothing hides */
 
 struct trial {
     const struct gemm_problem *problem;
@@ -134,18 +128,10 @@ static const char *const names[WEIGHT_TYPES][2][GEMM_TILE_NS] = {
 };
 #undef NAMES
 
-/* Row blocks of a launch whose tiles have so many rows. */
-static uint32_t count_row_blocks(const struct gemm_problem *problem, uint32_t rows) {
-    const uint32_t n = problem->combine == GEMM_GATE ? 1 : problem->n_weights;
-    uint32_t n_blocks = 0;
-    for (uint32_t i = 0; i < n; i++) n_blocks += ceil_div(problem->n_rows[i], rows);
-    return n_blocks;
-}
-
 /* All rows whose tiles one launch has side by side: for the law, in which two matrices of a gate
  * count as one. */
-static uint32_t law_rows(const struct gemm_problem *problem) {
-    const uint32_t rows = gemm_tile_of(problem->type, 0, gemm_tile_n(0)).rows;
+static uint32_t law_rows(const struct cuda_properties *device, const struct gemm_problem *problem) {
+    const uint32_t rows = law_tile_rows(device, problem->type);
     return count_row_blocks(problem, rows) * rows;
 }
 
@@ -181,10 +167,14 @@ static struct gemm_choice as_choice(const struct trial *trial, const char *kerne
 struct gemm_choice select_gemm(const struct cuda_properties *device,
                                const struct gemm_problem *problem) {
     const uint32_t split_cols =
-        select_split_cols(device, problem->type, law_rows(problem), problem->n_cols);
+        select_split_cols(device, problem->type, law_rows(device, problem), problem->n_cols);
     const uint32_t gate = problem->combine == GEMM_GATE;
     struct gemm_choice choice = {.split_cols = split_cols};
     double least = 0;
+    if (select_hopper_has(device, problem->type)) {
+        select_gemm_hopper(device, problem, &choice);
+        return choice;
+    }
     struct trial trial = {.problem = problem, .n_splits = ceil_div(problem->n_cols, split_cols)};
     for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
         trial.tile = gemm_tile_of(problem->type, gate, gemm_tile_n(i));

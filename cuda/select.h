@@ -17,6 +17,7 @@ struct cuda_properties { /* of a device */
     size_t shared_per_block; /* bytes a block may ask for */
     size_t shared_per_multiprocessor;
     size_t l2_bytes;
+    bool warpgroups; /* the kernels that use wgmma run there, and are to be used */
 };
 
 struct launch_shape {
@@ -43,6 +44,7 @@ struct gemm_choice {
     uint32_t n_counters;
     uint32_t tile_rows;  /* of x in a block: gemm_groups_args.group_rows */
     uint32_t max_groups; /* of gemm_args, with experts */
+    bool warpgroups;     /* the arguments are gemm_hopper_args */
 };
 
 /* How a weight type wants its activations: enum cuda_activation. */

@@ -37,7 +37,8 @@ work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 : >"$work/programs"
 
-# Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one. The one list of them, and
+# Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one, HOPPER before a program for
+# TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them. The one list of them, and
 # their order: what is right before what is fast, so that what time does not suffice for matters least.
 programs() {
     if [ -n "${CHECK_PROGRAMS:-}" ]; then
@@ -52,13 +53,16 @@ law         30 gpu_law_chains SEED
 kernels     20 gpu_emulator SEED
 kernels     20 gpu_hopper SEED
 kernels     90 gpu_gemm SEED
+kernels     60 gpu_gemm_hopper SEED
 kernels     90 gpu_attention SEED
 kernels     30 gpu_rope_store SEED
 kernels     30 gpu_elementwise SEED
 kernels     30 gpu_pool_experts SEED
 kernels     30 gpu_sampling_device SEED
 kernels     30 gpu_repeats SEED
+kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
+goldens     60 HOPPER test_golden small
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
@@ -67,6 +71,8 @@ bandwidth   40 gpu_ceilings product
 bandwidth   60 gpu_ceilings read
 speed       60 gpu_models made Q4_K 1B SEED
 speed       60 gpu_speed SEED
+speed       60 HOPPER gpu_speed SEED
+speed       60 HOPPER gpu_models made BF16 1B SEED
 speed       45 gpu_speed_kernels attention SEED
 speed       20 gpu_speed_kernels elementwise SEED
 speed       60 gpu_models made BF16 1B SEED
@@ -75,6 +81,7 @@ speed       60 gpu_models made Q8_0 1B SEED
 speed       60 gpu_models made BF16 8B SEED
 speed       60 gpu_models made Q8_0 8B SEED
 bandwidth   60 gpu_speed splits
+bandwidth   60 HOPPER gpu_speed splits
 sanitizer   60 SANITIZER memcheck gpu_gemm SEED
 sanitizer   60 SANITIZER racecheck gpu_attention SEED
 END
@@ -115,8 +122,12 @@ said() { tail -c "+$((log_at + 1))" "$log"; }
 run() { # SECTION LIMIT PROGRAM ARGUMENT...
     section=$1 limit=$2
     shift 2
-    what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')
-    around=
+    around= variables= with=
+    if [ "$1" = HOPPER ]; then
+        variables=TRANSFORMER_CUDA_WARPGROUPS=1 with=', wgmma'
+        shift
+    fi
+    what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')$with
     if [ "$1" = SANITIZER ]; then
         if ! command -v compute-sanitizer >/dev/null; then
             record "$section" "$what" skipped 0 "there is no compute-sanitizer"
@@ -142,7 +153,7 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
     begin=$(date +%s)
     begin_log "$section $what"
     # shellcheck disable=SC2086,SC2046 # words of a command
-    timeout -k 5 "$limit" $line_by_line $around "bin/$program" $(printf '%s ' "$@" | sed "s/SEED/$seed/") >>"$log" 2>&1
+    env $variables timeout -k 5 "$limit" $line_by_line $around "bin/$program" $(printf '%s ' "$@" | sed "s/SEED/$seed/") >>"$log" 2>&1
     code=$?
     seconds=$(($(date +%s) - begin))
     case $code in

@@ -25,7 +25,7 @@ BUILD = pathlib.Path('.')
 # Kernels in whose inner loops a spill costs; those of them that multiply no matrices.
 HOT = re.compile(r'^(gemm|attention)')
 NO_PRODUCT = re.compile(r'^(gemm_groups|attention_merge)$')
-TENSOR = re.compile(r'\bHMMA\b')
+TENSOR = {'sm_80': re.compile(r'\bHMMA\b'), 'sm_90a': re.compile(r'\bHGMMA\b')}
 LOCAL = re.compile(r'\b(?:LDL|STL)\b')
 NEEDED_NEVER = re.compile(r'^lib(cuda|cudart|cublas|cublasLt|nvrtc|nvJitLink|stdc\+\+)\.so')
 
@@ -107,19 +107,21 @@ class Compiler(unittest.TestCase):
         tool = disassembler()
         if not tool:
             self.skipTest('no cuobjdump or no nvdisasm: pip install nvidia-cuda-cuobjdump nvidia-cuda-nvdisasm')
-        seen, without = 0, []
-        for image in sorted((BUILD / 'cuda').rglob('*.fatbin')) + sorted((BUILD / 'cuda').rglob('*.cubin')):
-            for kernel, text in instructions(tool, image, 'sm_80').items():
-                if not HOT.match(kernel) or NO_PRODUCT.search(kernel):
-                    continue
-                seen += 1
-                if not TENSOR.search(text):
-                    without.append(kernel)
-                with self.subTest(kernel=kernel):
-                    self.assertFalse(LOCAL.findall(text), 'local memory is used')
-        self.assertGreater(seen, 0, f'no kernel of GEMM or attention for sm_80 under {BUILD}/cuda')
-        self.assertEqual(sorted(set(without)), [], 'no HMMA in these')
-        print(f'{seen} kernels of GEMM and attention for sm_80 have HMMA')
+        images = sorted((BUILD / 'cuda').rglob('*.fatbin')) + sorted((BUILD / 'cuda').rglob('*.cubin'))
+        for arch, product in TENSOR.items():
+            seen, without = 0, []
+            for image in images:
+                for kernel, text in instructions(tool, image, arch).items():
+                    if not HOT.match(kernel) or NO_PRODUCT.search(kernel):
+                        continue
+                    seen += 1
+                    if not product.search(text):
+                        without.append(kernel)
+                    with self.subTest(kernel=kernel, arch=arch):
+                        self.assertFalse(LOCAL.findall(text), 'local memory is used')
+            self.assertGreater(seen, 0, f'no kernel of GEMM or attention for {arch} under {BUILD}/cuda')
+            self.assertEqual(sorted(set(without)), [], f'no {product.pattern} in these')
+            print(f'{seen} kernels of GEMM and attention for {arch} have {product.pattern}')
 
 
 class Library(unittest.TestCase):

@@ -11,8 +11,30 @@ struct cuda_properties random_gemm_properties(struct gpu *gpu) {
         DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR, DRIVER_DEVICE_L2_CACHE_SIZE};
     int value[4] = {0};
     for (int i = 0; i < 4; i++) gpu->driver.device_get_attribute(&value[i], which[i], gpu->device);
-    return (struct cuda_properties){gpu->major,       gpu->minor,       value[0],
-                                    (size_t)value[1], (size_t)value[2], (size_t)value[3]};
+    const char *wanted = getenv("TRANSFORMER_CUDA_WARPGROUPS");
+    return (struct cuda_properties){.major = gpu->major,
+                                    .minor = gpu->minor,
+                                    .n_multiprocessors = value[0],
+                                    .shared_per_block = (size_t)value[1],
+                                    .shared_per_multiprocessor = (size_t)value[2],
+                                    .l2_bytes = (size_t)value[3],
+                                    .warpgroups = gpu->major == 9 && gpu->minor == 0 && wanted &&
+                                                  !strcmp(wanted, "1")};
+}
+
+void random_gemm_arguments(struct gpu *gpu, const struct gemm_choice *choice,
+                           const struct gemm_args *args, struct gemm_hopper_args *made) {
+    struct driver_tensor_map map;
+    const uint64_t dims[2] = {args->n_cols, args->n_x}, strides[1] = {args->x_stride};
+    const uint32_t box[2] = {LAYOUT_COLS, choice->tile_rows}, steps[2] = {1, 1};
+    *made = (struct gemm_hopper_args){.gemm = *args};
+    if (!choice->warpgroups) return;
+    if (gpu->driver.tensor_map_encode(&map, DRIVER_TENSOR_BFLOAT16, 2, (void *)(uintptr_t)args->x,
+                                      dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
+                                      DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
+                                      DRIVER_TENSOR_FILL_NONE) != DRIVER_SUCCESS)
+        gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
+    memcpy(&made->x_map, &map, sizeof map);
 }
 
 struct random_weight random_weight_make(struct gpu *gpu, enum weight_type type,

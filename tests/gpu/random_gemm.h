@@ -3,6 +3,7 @@
 #ifndef GPU_RANDOM_GEMM_H
 #define GPU_RANDOM_GEMM_H
 
+#include "cuda/kernels/gemm/gemm_hopper_args.h"
 #include "cuda/select.h"
 #include "gpu_test.h"
 
@@ -27,6 +28,10 @@ struct random_weight random_weight_make(struct gpu *gpu, enum weight_type type,
 void random_weight_free(struct gpu *gpu, struct random_weight *weight);
 /* [n_x] rows, padded, one after the other. */
 void *random_x_make(struct gpu *gpu, enum weight_type type, uint32_t n_x, uint32_t n_cols);
+/* warpgroups as TRANSFORMER_CUDA_WARPGROUPS says. */
 struct cuda_properties random_gemm_properties(struct gpu *gpu);
+/* What the chosen kernel takes: all of it, or its member gemm. */
+void random_gemm_arguments(struct gpu *gpu, const struct gemm_choice *choice,
+                           const struct gemm_args *args, struct gemm_hopper_args *made);
 
 #endif

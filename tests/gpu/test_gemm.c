@@ -1,15 +1,68 @@
 /* GEMM kernels: every type and tile against sums in f64 of the very operands, and memcmp across
- * everything that must not change a bit: rows in the call, tiles, splits apart or not. */
+ * everything that must not change a bit: rows in the call, tiles, splits apart or not.
+ * test_gemm_hopper.c is the same of the kernels for warpgroups. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cuda/kernels/gemm/gemm_args.h"
+#include "cuda/kernels/gemm/gemm_hopper_args.h"
+#include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "gpu_test.h"
 
+#ifndef TEST_HOPPER
+#define TEST_HOPPER 0
+#endif
+
 enum { POISON = 0xff };
+
+/* ---- what a family of kernels is ---- */
+
+struct kernel_tile {
+    uint32_t rows, threads, shared_bytes, part_bytes; /* shared_bytes 0: there is no such kernel */
+    bool whole;                                       /* of weights without splits alone */
+};
+
+enum { N_TILES = TEST_HOPPER ? GEMM_HOPPER_NS : GEMM_TILE_NS };
+
+static uint32_t tile_n(uint32_t index) {
+    return TEST_HOPPER ? gemm_hopper_n(index) : gemm_tile_n(index);
+}
+
+static struct kernel_tile tile_of(uint32_t type, uint32_t gate, uint32_t n) {
+    if (TEST_HOPPER) {
+        const struct gemm_hopper_tile tile = gemm_hopper_tile_of(type, gate, n);
+        return (struct kernel_tile){GEMM_HOPPER_ROWS, GEMM_HOPPER_THREADS, tile.shared_bytes,
+                                    gemm_hopper_part_bytes(gate, n), tile.whole};
+    }
+    const struct gemm_tile tile = gemm_tile_of(type, gate, n);
+    return (struct kernel_tile){tile.rows, tile.threads, tile.shared_bytes,
+                                tile.shared_bytes ? gemm_tile_part_bytes(gate, n) : 0, false};
+}
+
+/* The kernel on all tiles of the grid that gemm_args describe. */
+static void launch_kernel(struct gpu *gpu, const char *name, const struct kernel_tile *tile,
+                          uint32_t n, uint32_t n_tiles, const struct gemm_args *args) {
+    if (!TEST_HOPPER) {
+        gpu_run(gpu, name, n_tiles, tile->threads, tile->shared_bytes, args, sizeof *args);
+        return;
+    }
+    struct gemm_hopper_args hopper = {.gemm = *args};
+    struct driver_tensor_map map;
+    const uint64_t n_x = (uint64_t)args->n_x * (args->n_heads ? args->n_heads : 1);
+    const uint64_t dims[2] = {args->n_cols, n_x}, strides[1] = {args->x_stride};
+    const uint32_t box[2] = {LAYOUT_COLS, n}, steps[2] = {1, 1};
+    if (gpu->driver.tensor_map_encode(&map, DRIVER_TENSOR_BFLOAT16, 2, (void *)(uintptr_t)args->x,
+                                      dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
+                                      DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
+                                      DRIVER_TENSOR_FILL_NONE) != DRIVER_SUCCESS)
+        gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
+    memcpy(&hopper.x_map, &map, sizeof map);
+    uint32_t grid = 1 + gpu_random(gpu) % n_tiles; /* blocks take tiles in turn */
+    gpu_run(gpu, name, grid, tile->threads, tile->shared_bytes, &hopper, sizeof hopper);
+}
 
 /* A weight on the device, and its values as the product has them. */
 struct weight {
@@ -195,8 +248,8 @@ static size_t y_floats(const struct weight *w, const struct launch *launch) {
 }
 
 static void kernel_name(uint32_t type, const struct launch *launch, char name[64]) {
-    int length = snprintf(name, 64, "gemm_%s_n%u%s", type_name(type), launch->n,
-                          launch->combine == GEMM_GATE ? "_gate" : "");
+    int length = snprintf(name, 64, "gemm_%s%s_n%u%s", TEST_HOPPER ? "hopper_" : "",
+                          type_name(type), launch->n, launch->combine == GEMM_GATE ? "_gate" : "");
     for (int i = 0; i < length; i++)
         if (name[i] >= 'A' && name[i] <= 'Z') name[i] = (char)(name[i] - 'A' + 'a');
 }
@@ -208,7 +261,7 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
                 float **y) {
     char name[64];
     uint32_t gate = launch->combine == GEMM_GATE;
-    const struct gemm_tile tile = gemm_tile_of(w->type, gate, launch->n);
+    const struct kernel_tile tile = tile_of(w->type, gate, launch->n);
     struct gemm_args args = {.n_weights = n_weights,
                              .n_cols = w->padded,
                              .x = (const uint8_t *)in->x + (size_t)launch->first_x * in->stride,
@@ -243,11 +296,11 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
         splits = (w->padded + launch->split_cols - 1) / launch->split_cols;
         uint32_t *zeros = calloc(tiles, sizeof *zeros);
         args.counters = gpu_upload(gpu, zeros, tiles * sizeof *zeros);
-        args.parts = gpu_alloc(gpu, (size_t)tiles * splits * gemm_tile_part_bytes(gate, launch->n));
+        args.parts = gpu_alloc(gpu, (size_t)tiles * splits * tile.part_bytes);
         free(zeros);
     }
     kernel_name(w->type, launch, name);
-    gpu_run(gpu, name, tiles * splits, tile.threads, tile.shared_bytes, &args, sizeof args);
+    launch_kernel(gpu, name, &tile, launch->n, tiles * splits, &args);
     for (uint32_t i = 0; i < n_y; i++) {
         gpu_download(gpu, y[i], args.weights[i].y, y_floats(&w[i], launch) * sizeof(float));
         gpu_free(gpu, args.weights[i].y);
@@ -353,11 +406,13 @@ static void check_bits(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t
         float *y = take_y(&w, &launch), *other = take_y(&w, &launch);
         run(gpu, &w, 1, &in, &launch, NULL, &y);
         check_y(gpu, &w, &in, &launch, NULL, y);
-        for (uint32_t i = 0; i < GEMM_TILE_NS; i++)
+        for (uint32_t i = 0; i < N_TILES; i++)
             for (uint32_t apart = 0; apart < 2; apart++) {
-                launch.n = gemm_tile_n(i);
+                launch.n = tile_n(i);
                 launch.splits_apart = apart;
-                if (gemm_tile_of(type, 0, launch.n).shared_bytes == 0) continue;
+                const struct kernel_tile tile = tile_of(type, 0, launch.n);
+                if (tile.shared_bytes == 0 || (tile.whole && launch.split_cols < w.padded))
+                    continue;
                 run(gpu, &w, 1, &in, &launch, NULL, &other);
                 check_same(gpu, apart ? "apart" : "in another tile", type, y, other,
                            (size_t)n_x * y_stride(&w));
@@ -409,13 +464,14 @@ static void check_epilogues(struct gpu *gpu, uint32_t type, uint32_t n_cols, uin
 }
 
 static void check_gate(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t n) {
-    if (gemm_tile_of(type, 1, n).shared_bytes == 0) return;
+    const struct kernel_tile tile = tile_of(type, 1, n);
+    if (tile.shared_bytes == 0) return;
     uint32_t n_x = 1 + gpu_random(gpu) % (n < 64 ? 2 * n : n), rows = 1 + gpu_random(gpu) % 150;
     struct weight w[2] = {make_weight(gpu, type, rows, n_cols),
                           make_weight(gpu, type, rows, n_cols)};
     struct inputs in = make_inputs(gpu, type, n_x, n_cols);
     struct launch launch = {.n = n,
-                            .split_cols = GEMM_SPLIT_MULTIPLE,
+                            .split_cols = tile.whole ? w->padded : GEMM_SPLIT_MULTIPLE,
                             .n_x = n_x,
                             .bias = gpu_random(gpu) % 2,
                             .combine = GEMM_GATE,
@@ -562,7 +618,7 @@ static void check_sort(struct gpu *gpu) {
         uint32_t *n_groups;
         for (uint32_t i = 0; i < n_choices; i++)
             expert[i] = (int32_t)(gpu_random(gpu) % n_experts * (gpu_random(gpu) % 4 != 0));
-        sort_choices(gpu, expert, n_choices, n_experts, shapes[s][2], gemm_tile_n(s), &groups,
+        sort_choices(gpu, expert, n_choices, n_experts, shapes[s][2], tile_n(s), &groups,
                      &n_groups);
         gpu_free(gpu, groups);
         gpu_free(gpu, n_groups);
@@ -584,7 +640,7 @@ struct expert_case {
 static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
     const struct weight *w = c->expert[0];
     uint32_t gate = c->n_weights - 1, n = c->launch.n;
-    const struct gemm_tile tile = gemm_tile_of(w->type, gate, n);
+    const struct kernel_tile tile = tile_of(w->type, gate, n);
     size_t tiles_bytes =
         (c->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS * weight_layout_tile_bytes(w->type, w->n_cols);
     struct gemm_group *groups;
@@ -624,10 +680,10 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
     uint32_t splits = args.splits_apart ? (w->padded + args.split_cols - 1) / args.split_cols : 1;
     uint32_t *zeros = calloc(n_tiles, sizeof *zeros);
     args.counters = gpu_upload(gpu, zeros, n_tiles * sizeof *zeros);
-    args.parts = gpu_alloc(gpu, (size_t)n_tiles * splits * gemm_tile_part_bytes(gate, n));
+    args.parts = gpu_alloc(gpu, (size_t)n_tiles * splits * tile.part_bytes);
     char name[64];
     kernel_name(w->type, &c->launch, name);
-    gpu_run(gpu, name, n_tiles * splits, tile.threads, tile.shared_bytes, &args, sizeof args);
+    launch_kernel(gpu, name, &tile, n, n_tiles * splits, &args);
     for (uint32_t x = 0; x < c->launch.n_x; x++)
         gpu_download(gpu, y + (size_t)x * y_stride(w), out + (size_t)x * y_stride(w),
                      c->n_rows * sizeof *y);
@@ -646,11 +702,13 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
 }
 
 static void check_experts(struct gpu *gpu, uint32_t type, uint32_t n, uint32_t gate) {
-    if (gemm_tile_of(type, gate, n).shared_bytes == 0) return;
+    const struct kernel_tile tile = tile_of(type, gate, n);
+    if (tile.shared_bytes == 0) return;
     uint32_t n_cols = some_cols(gpu, type, 512);
     struct expert_case c = {.n_rows = 1 + gpu_random(gpu) % 90, .n_weights = 1 + gate};
+    uint32_t whole = (uint32_t)weight_layout_padded_cols(n_cols);
     c.launch = (struct launch){.n = n,
-                               .split_cols = GEMM_SPLIT_MULTIPLE,
+                               .split_cols = tile.whole ? whole : GEMM_SPLIT_MULTIPLE,
                                .splits_apart = gpu_random(gpu) % 2,
                                .n_x = 1 + gpu_random(gpu) % (n < 64 ? 4 * n : n),
                                .bias = true,
@@ -688,7 +746,7 @@ enum { N_HEADS = 3 };
 /* A matrix for every head: all in one launch, each head's outputs beside the other's in a row, have
  * the bits of each alone; what lies between them is left as it is. */
 static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
-    const struct gemm_tile tile = gemm_tile_of(type, 0, n);
+    const struct kernel_tile tile = tile_of(type, 0, n);
     if (tile.shared_bytes == 0) return;
     uint32_t n_cols = some_cols(gpu, type, 256), n_rows = 1 + gpu_random(gpu) % 40;
     uint32_t n_x = 1 + gpu_random(gpu) % (2 * n);
@@ -726,8 +784,8 @@ static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
                                            .expert_bytes = bytes};
     char name[64];
     kernel_name(type, &launch, name);
-    gpu_run(gpu, name, (n_rows + tile.rows - 1) / tile.rows * of_head * N_HEADS, tile.threads,
-            tile.shared_bytes, &args, sizeof args);
+    uint32_t n_tiles = (n_rows + tile.rows - 1) / tile.rows * of_head * N_HEADS;
+    launch_kernel(gpu, name, &tile, n, n_tiles, &args);
     gpu_download(gpu, y, args.weights[0].y, y_bytes);
     for (uint32_t h = 0; h < N_HEADS; h++) {
         launch.first_x = h * n_x;
@@ -751,22 +809,28 @@ int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     const char *only = argc > 2 ? argv[2] : NULL; /* a type's name, after the seed */
+    if (TEST_HOPPER && gpu.major != 9) {
+        printf("skipped: compute capability %d.%d\n", gpu.major, gpu.minor);
+        gpu_close(&gpu);
+        return GPU_SKIP;
+    }
     check_sort(&gpu);
     for (int t = 0; t < LAYOUT_TYPES; t++) {
         uint32_t type = (uint32_t)t;
-        if (weight_layout_type(type) != type) continue; /* has no kernels */
+        if (weight_layout_type(type) != type) continue;  /* has no kernels */
+        if (TEST_HOPPER && type == WEIGHT_F32) continue; /* likewise */
         if (only && strcmp(only, type_name(type)) != 0) continue;
         if (type < WEIGHT_TYPES) check_values(&gpu, (enum weight_type)type);
         check_bits(&gpu, type, 1 + gpu_random(&gpu) % 200, some_cols(&gpu, type, 320),
                    1 + gpu_random(&gpu) % 20);
         check_bits(&gpu, type, 1 + gpu_random(&gpu) % 40, some_cols(&gpu, type, 1024),
                    1 + gpu_random(&gpu) % 140);
-        for (uint32_t i = 0; i < GEMM_TILE_NS; i++) {
-            if (gemm_tile_of(type, 0, gemm_tile_n(i)).shared_bytes)
-                check_epilogues(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
-            check_gate(&gpu, type, some_cols(&gpu, type, 512), gemm_tile_n(i));
-            check_experts(&gpu, type, gemm_tile_n(i), i % 2);
-            check_heads(&gpu, type, gemm_tile_n(i));
+        for (uint32_t i = 0; i < N_TILES; i++) {
+            if (tile_of(type, 0, tile_n(i)).shared_bytes)
+                check_epilogues(&gpu, type, some_cols(&gpu, type, 512), tile_n(i));
+            check_gate(&gpu, type, some_cols(&gpu, type, 512), tile_n(i));
+            check_experts(&gpu, type, tile_n(i), i % 2);
+            check_heads(&gpu, type, tile_n(i));
         }
     }
     return gpu_close(&gpu);

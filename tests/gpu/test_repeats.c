@@ -56,12 +56,16 @@ static float *product(const struct setup *setup, uint32_t n_x) {
         .combine = problem.combine,
         .activation = 1,
     };
+    struct gemm_hopper_args made;
+    random_gemm_arguments(gpu, &choice, &args, &made);
+    const void *taken = choice.warpgroups ? (const void *)&made : &made.gemm;
+    const size_t n_taken = choice.warpgroups ? sizeof made : sizeof made.gemm;
     bool fine = true;
     for (int i = 0; fine && i < setup->n_repeats; i++) {
         gpu_poison(gpu, y, n_bytes);
         if (choice.parts_bytes) gpu_poison(gpu, parts, choice.parts_bytes);
         fine = gpu_run(gpu, choice.launch.kernel, choice.launch.grid, choice.launch.threads,
-                       choice.launch.shared_bytes, &args, sizeof args);
+                       choice.launch.shared_bytes, taken, n_taken);
         gpu_download(gpu, i ? again : first, y, n_bytes);
         for (size_t j = 0; i == 0 && j < n_bytes / sizeof(float); j++)
             if (!(first[j] == first[j])) { /* poison is NaN */

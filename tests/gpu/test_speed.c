@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cublas.h"
+#include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/select.h"
 #include "gpu_test.h"
@@ -35,7 +36,8 @@ struct run {
     struct bench *bench;
     const struct random_weight *weight;
     struct timed_kernel kernel;
-    struct gemm_args args;
+    struct gemm_hopper_args args;
+    void *taken; /* what of it the kernel takes */
     uint32_t n_launches;
     size_t copy_bytes;
     bool waits; /* the kernel's code for this device has a wait for the launch before */
@@ -45,10 +47,10 @@ static bool run_copies(void *user, int repeat) {
     (void)repeat;
     for (uint32_t i = 0; i < run->n_launches; i++) {
         const uint8_t *copy = run->weight->pool + i % run->weight->n_copies * run->copy_bytes;
-        run->args.weights[0].tiles = copy;
-        run->args.weights[1].tiles = copy + run->weight->bytes;
+        run->args.gemm.weights[0].tiles = copy;
+        run->args.gemm.weights[1].tiles = copy + run->weight->bytes;
         run->kernel.dependent = i > 0 && run->waits;
-        if (!timing_launch(run->bench->gpu, &run->kernel, &run->args)) return false;
+        if (!timing_launch(run->bench->gpu, &run->kernel, run->taken)) return false;
     }
     return true;
 }
@@ -116,7 +118,7 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     if (!scale) exit(1);
     for (uint32_t i = 0; i < n_x; i++) scale[i] = 1;
     void *x = random_x_make(gpu, weight->type, n_x, shape->n_cols);
-    run.args = (struct gemm_args){
+    struct gemm_args args = {
         .weights = {{.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows},
                     {.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows}},
         .n_weights = n_matrices,
@@ -130,10 +132,12 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
         .activation = 1, /* SiLU */
     };
-    run.args.parts = gpu_alloc(gpu, choice->parts_bytes);
-    run.args.counters = gpu_alloc(gpu, choice->n_counters * sizeof(uint32_t));
+    args.parts = gpu_alloc(gpu, choice->parts_bytes);
+    args.counters = gpu_alloc(gpu, choice->n_counters * sizeof(uint32_t));
+    random_gemm_arguments(gpu, choice, &args, &run.args);
+    run.taken = choice->warpgroups ? (void *)&run.args : &run.args.gemm;
     if (choice->n_counters)
-        gpu->driver.set_u32((driver_address)(uintptr_t)run.args.counters, 0, choice->n_counters,
+        gpu->driver.set_u32((driver_address)(uintptr_t)args.counters, 0, choice->n_counters,
                             gpu->stream);
     /* Many tokens take long: fewer launches then. */
     run.n_launches = n_x >= 512 ? 4 : weight->n_copies < 64 ? weight->n_copies : 64;
@@ -166,9 +170,9 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     free(scale);
     gpu_free(gpu, x);
     gpu_free(gpu, y);
-    gpu_free(gpu, (void *)(uintptr_t)run.args.x_scale);
-    gpu_free(gpu, run.args.parts);
-    gpu_free(gpu, run.args.counters);
+    gpu_free(gpu, (void *)(uintptr_t)args.x_scale);
+    gpu_free(gpu, args.parts);
+    gpu_free(gpu, args.counters);
 }
 
 static void time_selected(struct bench *bench, const struct random_weight *weight,
@@ -183,28 +187,41 @@ static void time_selected(struct bench *bench, const struct random_weight *weigh
     time_gemm(bench, weight, shape, n_x, &choice);
 }
 
+/* The kernel of one token, a block for each tile and split. */
+static struct gemm_choice narrowest(const struct bench *bench, const struct random_weight *weight,
+                                    uint32_t gate, uint32_t split_cols, char kernel[64]) {
+    const bool hopper = bench->properties.warpgroups && weight->type != WEIGHT_F32;
+    const uint32_t n = hopper ? gemm_hopper_n(0) : gemm_tile_n(0);
+    const struct gemm_tile tile = gemm_tile_of(weight->type, gate, n);
+    const struct gemm_hopper_tile hopper_tile = gemm_hopper_tile_of(weight->type, gate, n);
+    const uint32_t rows = hopper ? GEMM_HOPPER_ROWS : tile.rows;
+    const uint32_t n_row_blocks = (weight->n_rows + rows - 1) / rows;
+    const uint32_t n_splits = (weight->n_cols - 1) / split_cols + 1;
+    snprintf(kernel, 64, "gemm_%s%s_n%u%s", hopper ? "hopper_" : "",
+             weight_type_traits[weight->type].name, n, gate ? "_gate" : "");
+    for (char *c = kernel; *c; c++) *c = (char)tolower((unsigned char)*c);
+    return (struct gemm_choice){
+        .launch = {.kernel = kernel,
+                   .grid = n_row_blocks * n_splits,
+                   .threads = hopper ? GEMM_HOPPER_THREADS : tile.threads,
+                   .shared_bytes = hopper ? hopper_tile.shared_bytes : tile.shared_bytes},
+        .split_cols = split_cols,
+        .splits_apart = n_splits > 1,
+        .parts_bytes = (uint64_t)n_row_blocks * n_splits *
+                       (hopper ? gemm_hopper_part_bytes(gate, n) : gemm_tile_part_bytes(gate, n)),
+        .n_counters = n_row_blocks,
+        .tile_rows = n,
+        .warpgroups = hopper};
+}
+
 /* One token, columns split into 1, 2, 4 … parts: what the law of splits is to be frozen by. */
 static void time_splits(struct bench *bench, const struct random_weight *weight,
                         const struct random_shape *shape) {
-    const uint32_t gate = shape->gate, n = gemm_tile_n(0);
-    const struct gemm_tile tile = gemm_tile_of(weight->type, gate, n);
-    const uint32_t n_row_blocks = (shape->n_rows + tile.rows - 1) / tile.rows;
     const uint32_t n_pieces = (shape->n_cols - 1) / GEMM_SPLIT_MULTIPLE + 1;
-    char kernel[64];
-    snprintf(kernel, sizeof kernel, "gemm_%s_n%u%s", weight_type_traits[weight->type].name, n,
-             gate ? "_gate" : "");
-    for (char *c = kernel; *c; c++) *c = (char)tolower((unsigned char)*c);
     for (uint32_t wanted = 1; wanted <= 16 && wanted <= n_pieces; wanted *= 2) {
+        char kernel[64];
         const uint32_t split_cols = ((n_pieces - 1) / wanted + 1) * GEMM_SPLIT_MULTIPLE;
-        const uint32_t n_splits = (shape->n_cols - 1) / split_cols + 1;
-        const uint32_t grid = n_row_blocks * n_splits;
-        const struct gemm_choice choice = {
-            .launch = {kernel, grid, tile.threads, tile.shared_bytes},
-            .split_cols = split_cols,
-            .splits_apart = n_splits > 1,
-            .parts_bytes = (uint64_t)grid * gemm_tile_part_bytes(gate, n),
-            .n_counters = n_row_blocks,
-        };
+        const struct gemm_choice choice = narrowest(bench, weight, shape->gate, split_cols, kernel);
         time_gemm(bench, weight, shape, 1, &choice);
     }
 }

@@ -1,9 +1,10 @@
-/* Kernel selection, for the shapes of real models on four devices: the kernels are there and legal,
+/* Kernel selection, for the shapes of real models on five devices: the kernels are there and legal,
  * a grid computes every output once, and how sums are split does not depend on the rows. */
 #include "cuda/select.h"
 
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/elementwise/elementwise_args.h"
+#include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 
 #include <check.h> /* after ours: it defines a macro fail */
@@ -20,10 +21,11 @@ static const struct device {
     const char *name;
     struct cuda_properties properties;
 } devices[] = {
-    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20}},
-    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20}},
-    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20}},
-    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20}},
+    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20, false}},
+    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, false}},
+    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20, false}},
+    {"H100 by warpgroups", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, true}},
+    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20, false}},
 };
 static const uint32_t rows_of_x[] = {1,  2,   3,   7,   8,   9,   16,  17,   32,   33,
                                      64, 100, 128, 129, 257, 512, 777, 1024, 2048, 4096};
@@ -117,6 +119,22 @@ static uint32_t tile_of_name(const char *kernel) {
     return n;
 }
 
+/* What a chosen kernel's blocks do. */
+struct kernel_tile {
+    uint32_t rows, threads, shared_bytes, part_bytes;
+};
+static struct kernel_tile tile_of(const struct gemm_problem *gemm,
+                                  const struct gemm_choice *choice) {
+    const uint32_t gate = gemm->combine == GEMM_GATE, n = tile_of_name(choice->launch.kernel);
+    if (choice->warpgroups)
+        return (struct kernel_tile){GEMM_HOPPER_ROWS, GEMM_HOPPER_THREADS,
+                                    gemm_hopper_tile_of(gemm->type, gate, n).shared_bytes,
+                                    gemm_hopper_part_bytes(gate, n)};
+    const struct gemm_tile tile = gemm_tile_of(gemm->type, gate, n);
+    return (struct kernel_tile){tile.rows, tile.threads, tile.shared_bytes,
+                                gemm_tile_part_bytes(gate, n)};
+}
+
 static void check_launch(const struct device *device, const struct problem *problem,
                          const struct gemm_choice *choice) {
     const struct gemm_problem *gemm = &problem->gemm;
@@ -125,11 +143,15 @@ static void check_launch(const struct device *device, const struct problem *prob
     char name[64];
     require_that(launch->kernel, "%s on %s has no kernel", problem->what, device->name);
     const uint32_t n = tile_of_name(launch->kernel);
-    snprintf(name, sizeof name, "gemm_%s_n%u%s", weight_type_traits[gemm->type].name, n,
-             gate ? "_gate" : "");
+    snprintf(name, sizeof name, "gemm_%s%s_n%u%s", choice->warpgroups ? "hopper_" : "",
+             weight_type_traits[gemm->type].name, n, gate ? "_gate" : "");
     for (char *c = name; *c; c++) *c = (char)tolower((unsigned char)*c);
     require(!strcmp(launch->kernel, name));
-    const struct gemm_tile tile = gemm_tile_of(gemm->type, gate, n);
+    require(choice->warpgroups == (device->properties.warpgroups && gemm->type != WEIGHT_F32));
+    require(choice->tile_rows == n);
+    if (choice->warpgroups && gemm_hopper_tile_of(gemm->type, gate, n).whole)
+        require(choice->split_cols >= gemm->n_cols);
+    const struct kernel_tile tile = tile_of(gemm, choice);
     require(tile.shared_bytes > 0);
     require(launch->shared_bytes == tile.shared_bytes);
     require(launch->shared_bytes <= device->properties.shared_per_block);
@@ -139,10 +161,12 @@ static void check_launch(const struct device *device, const struct problem *prob
 }
 
 /* Every block of the grid has outputs, and all together have each once. */
-static void check_cover(const struct problem *problem, const struct gemm_choice *choice) {
+static void check_cover(const struct device *device, const struct problem *problem,
+                        const struct gemm_choice *choice) {
     const struct gemm_problem *gemm = &problem->gemm;
     const uint32_t gate = gemm->combine == GEMM_GATE, n = tile_of_name(choice->launch.kernel);
-    const uint32_t rows = gemm_tile_of(gemm->type, gate, n).rows;
+    const struct kernel_tile tile = tile_of(gemm, choice);
+    const uint32_t rows = tile.rows;
     const uint32_t n_splits =
         choice->splits_apart ? (gemm->n_cols - 1) / choice->split_cols + 1 : 1;
     const uint32_t n_weights = gate ? 1 : gemm->n_weights;
@@ -153,16 +177,18 @@ static void check_cover(const struct problem *problem, const struct gemm_choice 
         n_row_blocks += (gemm->n_rows[i] + rows - 1) / rows;
     }
     const uint32_t n_x_blocks = (gemm->n_x - 1) / n + 1;
-    require(choice->launch.grid == n_row_blocks * n_x_blocks * n_splits);
+    const uint32_t n_tiles = n_row_blocks * n_x_blocks * n_splits;
+    const uint32_t most = (uint32_t)device->properties.n_multiprocessors; /* tiles in turn */
+    require(choice->launch.grid == (choice->warpgroups && n_tiles > most ? most : n_tiles));
     if (choice->splits_apart) {
         require(n_splits > 1 && gemm->n_x <= SELECT_APART_MAX_ROWS);
         require(choice->n_counters >= n_row_blocks * n_x_blocks);
         require(choice->parts_bytes >=
-                (uint64_t)n_row_blocks * n_x_blocks * n_splits * gemm_tile_part_bytes(gate, n));
+                (uint64_t)n_row_blocks * n_x_blocks * n_splits * tile.part_bytes);
         require(choice->parts_bytes <= 64 << 20);
     }
-    for (uint32_t b = 0; b < n_row_blocks * n_x_blocks * n_splits; b++) {
-        if (choice->launch.grid > 1024) return; /* the same arithmetic, only longer */
+    for (uint32_t b = 0; b < n_tiles; b++) {
+        if (n_tiles > 1024) return; /* the same arithmetic, only longer */
         uint32_t row_block = b / n_x_blocks % n_row_blocks, x = b % n_x_blocks * n, weight = 0;
         while (row_block >= (gemm->n_rows[weight] + rows - 1) / rows)
             row_block -= (gemm->n_rows[weight++] + rows - 1) / rows;
@@ -184,7 +210,7 @@ static void check_product(const struct device *device, struct problem *problem) 
         if (i == 0) split_cols = choice.split_cols;
         require(choice.split_cols == split_cols);
         check_launch(device, problem, &choice);
-        check_cover(problem, &choice);
+        check_cover(device, problem, &choice);
     }
     require(split_cols % LAYOUT_COLS == 0);
     require_that(split_cols >= gemm->n_cols || split_cols % GEMM_SPLIT_MULTIPLE == 0,
@@ -255,7 +281,7 @@ START_TEST(experts_have_groups) {
                 const struct gemm_choice one = select_gemm(&devices[d].properties, &gemm);
                 gemm.n_experts = 64;
                 const struct gemm_choice all = select_gemm(&devices[d].properties, &gemm);
-                const uint32_t rows = gemm_tile_of(gemm.type, 1, all.tile_rows).rows;
+                const uint32_t rows = tile_of(&gemm, &all).rows;
                 const uint32_t n_splits =
                     all.splits_apart ? (gemm.n_cols - 1) / all.split_cols + 1 : 1;
                 ck_assert_uint_eq(all.split_cols, one.split_cols);
@@ -263,8 +289,11 @@ START_TEST(experts_have_groups) {
                 ck_assert_uint_eq(all.tile_rows, tile_of_name(all.launch.kernel));
                 ck_assert_uint_eq(all.max_groups,
                                   gemm_groups_most(gemm.n_x, gemm.n_experts, all.tile_rows));
+                const uint32_t n_tiles =
+                    all.max_groups * n_splits * ((model->expert_ff - 1) / rows + 1);
+                const uint32_t most = (uint32_t)devices[d].properties.n_multiprocessors;
                 ck_assert_uint_eq(all.launch.grid,
-                                  all.max_groups * n_splits * ((model->expert_ff - 1) / rows + 1));
+                                  all.warpgroups && n_tiles > most ? most : n_tiles);
             }
     }
 }

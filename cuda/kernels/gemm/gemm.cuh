@@ -9,10 +9,9 @@
 #ifndef CUDA_KERNELS_GEMM_GEMM_CUH
 #define CUDA_KERNELS_GEMM_GEMM_CUH
 
-#include "cuda/kernels/gemm/gemm_args.h"
+#include "cuda/kernels/gemm/gemm_finish.cuh"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/kernels/gemm/unpack.cuh"
-#include "cuda/kernels/math.cuh"
 
 static_assert(sizeof(gemm_group) == 16, "it is read at once");
 
@@ -391,12 +390,8 @@ template <int type, int n, int gate> struct gemm {
     DEVICE float finished_sum(const gemm_args &args, const gemm_work &work, uint32_t w, uint32_t x,
                               uint32_t row) {
         float sum = load_shared<float>(shared_memory() + ((w * n + x) * sum_pitch + row) * 4);
-        if constexpr (type == WEIGHT_F16)
-            sum *= load_global<float>(args.x_scale + work.first_x + x);
-        const gemm_weight &weight = args.weights[work.weight + w];
-        if (!weight.bias) return sum;
-        size_t at = (size_t)work.expert * weight.n_rows + work.first_row + row;
-        return sum + load_global<float>(weight.bias + at);
+        return gemm_finish_sum<type>(args, args.weights[work.weight + w], work.expert,
+                                     work.first_row + row, work.first_x + x, sum);
     }
 
     DEVICE void store(const gemm_args &args, const gemm_work &work) {
@@ -408,11 +403,10 @@ template <int type, int n, int gate> struct gemm {
             float value = finished_sum(args, work, 0, x, row);
             if constexpr (gate != 0)
                 value = gate_apply(args.activation, value, finished_sum(args, work, 1, x, row));
-            float *y = weight.y + (size_t)(work.first_y + x) * weight.y_stride +
-                       (size_t)work.expert * args.y_head + work.first_row + row;
-            if (args.combine == GEMM_ADD) value = load_global<float>(y) + value;
-            if (args.softcap != 0.0f) value = softcap_f32(value, args.softcap);
-            store_global(y, value);
+            gemm_finish_store(args,
+                              weight.y + (size_t)(work.first_y + x) * weight.y_stride +
+                                  (size_t)work.expert * args.y_head + work.first_row + row,
+                              value);
         }
     }
 

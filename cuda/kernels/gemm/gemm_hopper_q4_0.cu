@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm_hopper.cuh"
+
+GEMM_HOPPER_KERNELS(q4_0, WEIGHT_Q4_0)

@@ -1,0 +1,3 @@
+#include "cuda/kernels/gemm/gemm_hopper.cuh"
+
+GEMM_HOPPER_KERNELS(q4_k, WEIGHT_Q4_K)
