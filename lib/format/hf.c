@@ -118,7 +118,7 @@ status hf_read_optional(struct hf *hf, const char *name, uint64_t most, const ch
                         void **bytes, size_t *size) {
     bool has;
     *bytes = NULL;
-    TRY(has_file(hf, name, &has));
+    TRY(hf_has_file(hf, name, &has));
     if (!has) return OK;
     TRY(name_file(hf, name, path));
     return read_whole(hf, *path, most, hf->memory, bytes, size);
@@ -407,14 +407,14 @@ bool hf_is_adapter_path(const struct checkpoint_options *options) {
 static status open_adapter_part(struct hf *hf) {
     bool has;
     const char *path;
-    TRY(has_file(hf, "adapter_model.safetensors", &has));
+    TRY(hf_has_file(hf, "adapter_model.safetensors", &has));
     if (has) {
         TRY(take_parts(hf, 1));
         TRY(name_file(hf, "adapter_model.safetensors", &path));
         TRY(open_part(hf, path));
         return check_names(hf, NULL);
     }
-    TRY(has_file(hf, "adapter_model.bin", &has));
+    TRY(hf_has_file(hf, "adapter_model.bin", &has));
     if (has)
         return fail(UNSUPPORTED,
                     "%s: has its weights in adapter_model.bin, a PyTorch pickle, which is a "
@@ -433,7 +433,7 @@ status hf_open_adapter(struct hf *hf, struct memory *memory,
     void *bytes = NULL;
     size_t size;
     bool has;
-    TRY(has_file(hf, "adapter_config.json", &has));
+    TRY(hf_has_file(hf, "adapter_config.json", &has));
     if (!has)
         return fail(NOT_FOUND, "%s: there is no adapter_config.json, so it is no PEFT adapter",
                     path);
