@@ -81,8 +81,10 @@ static void test_gate(const struct path *path) {
         }
         float special[8] = {INFINITY, 1e30f, -1e30f, 0.0f, -0.0f, NAN, 1e-40f, -200.0f}, out[8];
         k->gate(activation, special, NULL, 8, out);
-        check(out[0] == INFINITY && out[1] == 1e30f && isnan(out[5]) && out[3] == 0.0f &&
-                  (activation == ACTIVATION_NONE || (out[2] == 0.0f && out[7] == 0.0f)),
+        float most = activation == ACTIVATION_TANH ? 1.0f : INFINITY;
+        float least = activation == ACTIVATION_TANH ? -1.0f : 0.0f;
+        check(out[0] == most && out[1] == fminf(most, 1e30f) && isnan(out[5]) && out[3] == 0.0f &&
+                  (activation == ACTIVATION_NONE || (out[2] == least && out[7] == least)),
               "%s: %s of inf, 1e30, -1e30, 0, NaN, -200: %g %g %g %g %g %g", k->name, names[a],
               (double)out[0], (double)out[1], (double)out[2], (double)out[3], (double)out[5],
               (double)out[7]);
