@@ -39,6 +39,7 @@ static const char *const suffixes[KINDS] = {".hidden", ".pooled", ".score"};
 struct subject {
     const char *name;
     enum kind kind;
+    bool f16; /* keys and values */
     transformer_model *model;
     transformer_context *context;
     transformer_model_details details;
@@ -90,7 +91,8 @@ static void compare(const struct subject *subject, int32_t index, const float *r
         if (!(difference <= worst)) worst = difference;
     }
     CHECK(worst <= tolerance, "%s, sequence %d: differs by %g", subject->name, index, worst);
-    printf("%s, sequence %d: within %.2g\n", subject->name, index, worst);
+    printf("%s, sequence %d: within %.2g with KV of %s\n", subject->name, index, worst,
+           subject->f16 ? "f16" : "f32");
 }
 
 static bool takes_same(const struct subject *subject, transformer_sequence *sequence, int32_t index,
@@ -207,6 +209,7 @@ static void run(const char *path, const char *name, enum kind kind, const struct
                                                .kv_tokens = kind == SCORE ? 1024 : 0,
                                                .kv_type =
                                                    f16 ? TRANSFORMER_KV_F16 : TRANSFORMER_KV_F32};
+        subject.f16 = f16;
         if (open_subject(&subject, path, &options)) {
             CHECK((subject.details.n_labels > 0) == (kind == SCORE) && !subject.details.has_logits,
                   "%s: what the model says it gives", name);

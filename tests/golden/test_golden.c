@@ -308,13 +308,15 @@ static int run_hf(void) {
 
 /* Random configs of the families of decoders, each with its logits beside the folder. */
 static int run_folders(void) {
+    /* Models of a width of 4 make much of what a GPU's operands are rounded to. */
+    double tolerance = getenv("TEST_DEVICE") ? DIVERGENCE_TOLERANCE : UNQUANTIZED_TOLERANCE;
     char folder[1024];
     struct dirent **entries = NULL;
     snprintf(folder, sizeof folder, "%s/folders", data());
     int n = scandir(folder, &entries, ends_in_logits, alphasort);
     if (n != N_FOLDERS) golden_failed("number of folders", folder);
     for (int i = 0; i < n; i++) {
-        check_small(folder, folder, entries[i]->d_name, UNQUANTIZED_TOLERANCE);
+        check_small(folder, folder, entries[i]->d_name, tolerance);
         free(entries[i]);
     }
     free(entries);
@@ -595,7 +597,8 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
     if (code == 2)
-        printf("usage: test_golden small | hf | folders | sources [NAME] | real [MODEL] | perplexity "
-               "[MODEL]\n");
+        printf(
+            "usage: test_golden small | hf | folders | sources [NAME] | real [MODEL] | perplexity "
+            "[MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -10,6 +10,7 @@
 #include "cuda/kernels/gemm/gemm_hopper_args.h"
 #include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
+#include "cuda/kernels/kinds.h"
 #include "gpu_test.h"
 
 #ifndef TEST_HOPPER
@@ -318,14 +319,16 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
 
 static double activation(uint32_t kind, double x) {
     switch (kind) {
-    case 1:
+    case KIND_ACTIVATION_SILU:
         return x / (1.0 + exp(-x));
-    case 2:
+    case KIND_ACTIVATION_GELU_TANH:
         return 0.5 * x * (1.0 + tanh(0.7978845608028654 * (x + 0.044715 * x * x * x)));
-    case 3:
+    case KIND_ACTIVATION_GELU:
         return 0.5 * x * erfc(-x / sqrt(2.0));
-    case 4:
+    case KIND_ACTIVATION_RELU:
         return x > 0.0 ? x : 0.0;
+    case KIND_ACTIVATION_TANH:
+        return tanh(x);
     default:
         return x;
     }
@@ -367,7 +370,7 @@ static void check_y(struct gpu *gpu, const struct weight *w, const struct inputs
                 double up_bound, up = exact_sum(&w[1], in, launch->first_x + x, row, &up_bound);
                 if (launch->bias) up += (double)w[1].bias_values[row];
                 double gate = activation(launch->activation, sum);
-                if (launch->activation == 5) { /* SWIGLU_CLAMPED */
+                if (launch->activation == KIND_ACTIVATION_SWIGLU_CLAMPED) {
                     double cut = fmin(sum, 7.0);
                     gate = cut / (1.0 + exp(-1.702 * cut));
                     up = fmax(fmin(up, 7.0), -7.0) + 1.0;
@@ -475,7 +478,7 @@ static void check_gate(struct gpu *gpu, uint32_t type, uint32_t n_cols, uint32_t
                             .n_x = n_x,
                             .bias = gpu_random(gpu) % 2,
                             .combine = GEMM_GATE,
-                            .activation = gpu_random(gpu) % 6};
+                            .activation = gpu_random(gpu) % (KIND_ACTIVATION_SWIGLU_CLAMPED + 1)};
     float *y = take_y(w, &launch), *apart = take_y(w, &launch);
     run(gpu, w, 2, &in, &launch, NULL, &y);
     check_y(gpu, w, &in, &launch, NULL, y);
