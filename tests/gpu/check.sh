@@ -27,7 +27,9 @@ if [ "${1:-}" = --emulated ]; then
 fi
 export LD_LIBRARY_PATH="${emulated:+$emulated:}$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 export GPU_RESULTS="$out/records.jsonl"
-export TEST_GOLDENS="$here/goldens" TEST_DEVICE=1 GPU_TEST_KERNELS="$here/kernels"
+goldens=$here/goldens
+[ ! -e goldens.txt ] || goldens=$(cat goldens.txt)
+export TEST_GOLDENS="$goldens" TEST_DEVICE=1 GPU_TEST_KERNELS="$here/kernels"
 PATH=$PATH:/usr/local/cuda/bin:/opt/cuda/bin
 log=$out/log.txt
 rm -f "$out/results.json" "$out/table.txt"

@@ -1,17 +1,23 @@
 #!/bin/sh
 # Makes the folder that check.sh runs in on a machine with a GPU: programs, the library and what it links, small goldens.
-# usage: sh tests/gpu/pack.sh BUILD FOLDER       BUILD: of meson, with nvcc and tests; FOLDER must not exist yet
+# usage: sh tests/gpu/pack.sh BUILD FOLDER [GOLDENS]     BUILD: of meson, with nvcc and tests; FOLDER must not exist yet
+# GOLDENS: where they lie on that machine, in a checkout say; without it they go along.
 set -eu
 root=$(cd "$(dirname "$0")/../.." && pwd)
 build=$(cd "$1" && pwd)
-folder=$2
-most=$((64 * 1024)) # KiB
+folder=$2 elsewhere=${3:-}
+most=$((96 * 1024)) # KiB; about two thirds of it as xz
 mkdir "$folder"
 mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
 cp "$root/tests/gpu/check.sh" "$folder/"
-for goldens in small families quantized real; do
-    cp -r "$root/tests/goldens/data/$goldens" "$folder/goldens/"
-done
+if [ -n "$elsewhere" ]; then
+    rmdir "$folder/goldens"
+    printf '%s\n' "$elsewhere" >"$folder/goldens.txt"
+else
+    for goldens in small families quantized real; do
+        cp -r "$root/tests/goldens/data/$goldens" "$folder/goldens/"
+    done
+fi
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     case $program in
     */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
