@@ -8,7 +8,7 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 models=${XDG_CACHE_HOME:-${HOME:-$root/build}/.cache}/libtransformer/models
 model=$models/smollm2.gguf
-question=${1:-What is the capital of France, and what is it known for?}
+question=${1:-What is the capital of France?}
 
 stop() {
     echo "quickstart: $*" >&2
