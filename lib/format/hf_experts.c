@@ -174,7 +174,7 @@ const struct hf_family hf_expert_families[] = {
     {"qwen2_moe", "qwen2moe", qwen2_moe_keys, qwen2_moe_tensors, NULL, 1e4},
     {"qwen3_moe", "qwen3moe", qwen3_moe_keys, qwen3_moe_tensors, NULL, 1e4},
     {"ernie4_5_moe", "ernie4_5-moe", ernie4_5_moe_keys, ernie4_5_moe_tensors, NULL, 5e5},
-    {"gpt_oss", "gpt-oss", gpt_oss_keys, gpt_oss_tensors, NULL, 1.5e5},
+    {"gpt_oss", "gpt-oss", gpt_oss_keys, gpt_oss_tensors, NULL, 1.5e5, .rope_required = true},
     {"olmoe", "olmoe", olmoe_keys, olmoe_tensors, NULL, 1e4},
     {"granitemoe", "granitemoe", granitemoe_keys, granitemoe_tensors, "halves", 1e4},
     {"granitemoeshared", "granitemoe", granitemoe_keys, granitemoe_tensors, "halves", 1e4},

@@ -95,7 +95,8 @@ struct hf_family {
     double partial;          /* default of partial_rotary_factor; 0: must be 1 */
     const char *prefixes;    /* of tensors' names, one after the other; NULL: "model." */
     enum hf_positions positions;
-    bool scales_scores;      /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
+    bool scales_scores; /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
+    bool rope_required; /* the class's default is a scaling: the config has to say which */
 };
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */

@@ -343,6 +343,8 @@ status hf_rope_make(struct hf *hf, int64_t head_dim) {
     if ((old && old->kind != JSON_OBJECT) || (parameters && parameters->kind != JSON_OBJECT))
         return fail(FORMAT, "%s: key '%s' is no object", config->file,
                     old ? "rope_scaling" : "rope_parameters");
+    if (!old && !parameters && hf->family->rope_required)
+        return fail(UNSUPPORTED, "%s: the key 'rope_parameters' is missing", config->file);
     if (old) rope.where = "rope_scaling";
     if (parameters) rope.where = "rope_parameters";
     if (parameters && hf->family->rope_theta_local > 0) {

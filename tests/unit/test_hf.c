@@ -488,6 +488,8 @@ START_TEST(families) {
          UNSUPPORTED},
         {"gemma3_text", "\"query_pre_attn_scalar\":0", "'query_pre_attn_scalar'", FORMAT},
         {"gemma3_text", "\"hidden_activation\":\"mish\"", "'hidden_activation'", UNSUPPORTED},
+        {"gpt_oss", "\"num_local_experts\":2,\"num_experts_per_tok\":1",
+         "'rope_parameters' is missing", UNSUPPORTED},
         {"gpt_neo", "\"attention_types\":3", "'attention_types'", FORMAT},
         {"gpt_neo", "\"attention_types\":[[[\"global\"],1]]", "embed_tokens", UNSUPPORTED},
         {"gpt_neo", "\"attention_types\":[[[\"global\"],2]]", "'attention_types'", FORMAT},
