@@ -125,6 +125,17 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
     return OK;
 }
 
+status decoder_read_sliding_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                                  struct attention_spec *attention) {
+    struct attention_spec *a = attention;
+    struct kv_stream_spec *stream = &spec->kv_streams[layer];
+    TRY(keys_i64_or(keys, "attention.key_length_swa", 1, MAX_HEAD_DIM, &a->head_dim));
+    TRY(keys_i64_or(keys, "attention.value_length_swa", 1, MAX_HEAD_DIM, &a->value_dim));
+    stream->key_dim = a->head_dim;
+    stream->value_dim = a->value_dim;
+    return OK;
+}
+
 status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
                            struct spec *spec) {
     static const char *const suffix = "attention.sliding_window_pattern";

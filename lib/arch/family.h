@@ -51,6 +51,9 @@ status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t 
  * head_dim, scale, and the layer's KV stream. head_dim_default 0: n_embd / n_heads. */
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
                           int64_t head_dim_default, struct attention_spec *attention);
+/* The same with other sizes of heads: key_length_swa, value_length_swa where they are there. */
+status decoder_read_sliding_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                                  struct attention_spec *attention);
 /* attention.sliding_window_pattern: one layer in so many doesn't slide, 0: all slide, or an array
  * tells for each whether it slides; `pattern` where the file doesn't say. Sets the layer's window,
  * and its KV stream's, to `window` or 0. */
@@ -128,5 +131,8 @@ status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pa
  * normalize, group_top (0: 2). */
 status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
                     int64_t layer, enum activation activation, struct layer_spec *to);
+/* Of that the router and the experts that it chooses, without a shared one. */
+status experts_bind_chosen(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                           int64_t layer, enum activation activation, struct experts_spec *experts);
 
 #endif

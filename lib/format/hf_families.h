@@ -25,8 +25,11 @@ enum hf_use {
     HF_FLAG,             /* decides about tensors and keys: `when` */
     HF_MUST_BE,          /* one of the words in `target`, "silu|swish"; null passes too */
     HF_FULL_LAYERS,      /* layer_types: all of them full_attention */
-    HF_LAYERS,       /* layer_types: full_attention or sliding_attention, an array in `target` */
-    HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
+    HF_LAYERS,         /* layer_types: full_attention or sliding_attention, an array in `target` */
+    HF_LAYERS_TO_FULL, /* the same, without the key: all slide but every sixth; the last one never
+                          does, whatever the key says */
+    HF_LAYER_SIZES, /* sizes that differ between layers, of this key and others: hf_layer_sizes.c */
+    HF_LATE_LAYERS, /* the number of layers before those that slide, likewise */
     HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */
     HF_INTEGERS,     /* an integer for each layer, an array in `target` */
     HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers; and the key `target` */

@@ -68,7 +68,8 @@ START_TEST(of_a_layer) {
     struct layer_spec *layer = &spec->layers[3];
     refuse(layer->residual, RESIDUAL_PARALLEL, "'gemma3', layer 3: a norm or scale of what");
     layer->attention.clamp = 1.0f;
-    refuse(layer->attention.norm_whole, true, "layer 3: a norm of whole projections after a clamp");
+    refuse(layer->attention.norms, NORM_OF_ALL_HEADS,
+           "layer 3: a norm of whole projections after a clamp");
     layer->attention.clamp = 0.0f;
     spec->layers[1].attention.max_bias = 8.0f;
     refuse(layer->attention.max_bias, 4.0f, "layer 3: ALiBi with other slopes");

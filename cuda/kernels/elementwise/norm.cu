@@ -33,6 +33,8 @@ struct row_source {
     row_norm add_norm;
     uint32_t n_cols;
     float add_scale; /* 0: as it is */
+    bool scales_sum;
+    float sum_scale;
 };
 
 DEVICE quad load_source(const row_source &source, uint32_t col) {
@@ -43,6 +45,8 @@ DEVICE quad load_source(const row_source &source, uint32_t col) {
     if (source.add_scale != 0.0f)
         for (uint32_t i = 0; i < 4; i++) added.v[i] *= source.add_scale;
     for (uint32_t i = 0; i < 4; i++) x.v[i] += added.v[i];
+    if (source.scales_sum)
+        for (uint32_t i = 0; i < 4; i++) x.v[i] *= source.sum_scale;
     return x;
 }
 
@@ -142,10 +146,15 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
 
     uint64_t head = args.head_rows ? row / args.head_rows : 0;
     if (args.head_rows) from = row % args.head_rows;
-    row_source source = {
-        args.in + from * args.in_stride + head * args.in_head, nullptr, {}, n, args.add_scale};
+    row_source source = {args.in + from * args.in_stride + head * args.in_head,
+                         nullptr,
+                         {},
+                         n,
+                         args.add_scale,
+                         args.sum_scale != nullptr,
+                         args.sum_scale ? load_global<float>(args.sum_scale) : 1.0f};
     if (args.add) {
-        row_source added = {args.add + from * args.add_stride, nullptr, {}, n, 0.0f};
+        row_source added = {args.add + from * args.add_stride, nullptr, {}, n, 0.0f, false, 1.0f};
         source.add_norm = measure(args.add_norm, added);
         source.add = added.in;
         if (args.sum) {
