@@ -103,8 +103,7 @@ static status launch_norm(struct launcher *launcher, const struct op *op) {
         args.add_scale = op->add_scale;
         if (op->sum_scale) args.sum_scale = cuda_weights_vector(context->model, op->sum_scale);
     }
-    if (op->parts.n > 1) /* context.c: they are as rows, without a gap */
-        args.in_stride = args.normed_stride = args.add_stride = args.n_cols;
+    args.parts = (uint32_t)op->parts.n;
     struct launch_shape shape = {.kernel = "norm_prepare",
                                  .grid = args.n_rows,
                                  .threads = NORM_THREADS,

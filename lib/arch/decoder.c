@@ -274,6 +274,25 @@ status decoder_bind_attention(struct binder *binder, const struct spec *spec, in
                        a->n_heads * value_dim, &a->out);
 }
 
+status decoder_bind_head_norms(struct binder *binder, int64_t layer, float eps,
+                               struct attention_spec *attention) {
+    struct attention_spec *a = attention;
+    bool q_each, k_each;
+    if (!bind_has(binder, "blk.%d.attn_q_norm", layer)) return OK;
+    TRY(bind_norm_of_heads(binder, "blk.%d.attn_q_norm", layer, a->n_heads, a->head_dim, eps,
+                           &a->q_norm, &q_each));
+    TRY(bind_norm_of_heads(binder, "blk.%d.attn_k_norm", layer, a->n_kv_heads, a->head_dim, eps,
+                           &a->k_norm, &k_each));
+    bool k_one = a->n_kv_heads == 1; /* its weights are those of each too */
+    if (q_each != k_each && !(q_each && k_one))
+        return fail(UNSUPPORTED,
+                    "%s: 'blk.%" PRId64 ".attn_q_norm.weight' and attn_k_norm.weight: one of them "
+                    "is of each head, the other for all",
+                    checkpoint_name(binder->file), layer);
+    if (q_each) a->norms = NORM_OF_EACH;
+    return OK;
+}
+
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
                               int64_t layer) {
     struct attention_spec *attention = &spec->layers[layer].attention;

@@ -77,6 +77,10 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* attn_q_norm and attn_k_norm where the file has them: layer norms of each head, with weights for
+ * all or for each. */
+status decoder_bind_head_norms(struct binder *binder, int64_t layer, float eps,
+                               struct attention_spec *attention);
 /* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
 status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
                                int64_t *n_ff);

@@ -108,9 +108,11 @@ bool hf_applies(const struct hf *hf, const char *when);
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
 status hf_tensors_rename(struct hf *hf);
 
-/* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
- * one of them where it belongs, under `name` with the layer in it. */
-status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
+/* hf_gather.c: the matrices of experts, or vectors of heads, each a tensor of the files, as slices
+ * of one tensor. Puts one of them where it belongs, under `name` with the layer in it; `count` is
+ * the key that says how many there are. */
+status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert,
+                     const char *count);
 /* Adds these tensors, and second halves, to the table. FORMAT  a matrix is missing or unlike the
  * others. */
 status hf_gather_finish(struct hf *hf);

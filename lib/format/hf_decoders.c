@@ -12,7 +12,7 @@ static const struct hf_key phi_keys[] = {
         ACT DROPOUTS TIED("false"){"intermediate_size", HF_INTEGER, "feed_forward_length"},
     {"", HF_WIDTHS, "feed_forward_length", "4"},
     {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
-    {"qk_layernorm", HF_MUST_BE, "false"},
+    {"qk_layernorm", HF_FLAG, NULL, "false"},
     END};
 
 static const struct hf_tensor phi_tensors[] = {
@@ -28,6 +28,10 @@ static const struct hf_tensor phi_tensors[] = {
     {"layers.%d.mlp.fc1.bias", "blk.%d.ffn_up.bias"},
     {"layers.%d.mlp.fc2.weight", "blk.%d.ffn_down.weight"},
     {"layers.%d.mlp.fc2.bias", "blk.%d.ffn_down.bias"},
+    {"layers.%d.self_attn.q_layernorm.weight", "blk.%d.attn_q_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.q_layernorm.bias", "blk.%d.attn_q_norm.bias", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.weight", "blk.%d.attn_k_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.bias", "blk.%d.attn_k_norm.bias", "qk_layernorm"},
     END};
 
 static const struct hf_key phi3_keys[] = {
@@ -84,7 +88,7 @@ static const struct hf_key stablelm_keys[] = {
     {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
     {"use_parallel_residual", HF_BOOL, "use_parallel_residual", "false"},
     {"use_qkv_bias", HF_FLAG, NULL, "false"},
-    {"qk_layernorm", HF_MUST_BE, "false"},
+    {"qk_layernorm", HF_FLAG, NULL, "false"},
     {"rope_pct", HF_MUST_BE, ""},
     END};
 
@@ -95,6 +99,10 @@ static const struct hf_tensor stablelm_tensors[] = {
     {"layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
      "!use_parallel_residual"},
     {"layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias", "!use_parallel_residual"},
+    {"layers.%d.self_attn.q_layernorm.norms.%d.weight", "blk.%d.attn_q_norm.weight", "qk_layernorm",
+     .count = "attention.head_count"},
+    {"layers.%d.self_attn.k_layernorm.norms.%d.weight", "blk.%d.attn_k_norm.weight", "qk_layernorm",
+     .count = "attention.head_count_kv"},
     END};
 
 /* ---- falcon ---- */
@@ -159,7 +167,7 @@ static const struct hf_tensor falcon_tensors[] = {
         {"logit_scale", HF_NUMBER, "logit_scale", "0.0625"},
 
 static const struct hf_key cohere_keys[] = {
-    COHERE_SIZES{"use_qk_norm", HF_MUST_BE, "false"}, {"layer_types", HF_FULL_LAYERS}, END};
+    COHERE_SIZES{"use_qk_norm", HF_FLAG, NULL, "false"}, {"layer_types", HF_FULL_LAYERS}, END};
 
 static const struct hf_key cohere2_keys[] = {
     COHERE_SIZES{"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
@@ -179,6 +187,8 @@ static const struct hf_key cohere2_keys[] = {
 static const struct hf_tensor cohere_tensors[] = {
     PROJECTIONS QKV_BIASES("attention_bias")
         OUT_BIAS("attention_bias"){"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight"},
+    {"layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "use_qk_norm"},
+    {"layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "use_qk_norm"},
     END};
 
 /* ---- glm, glm4 ---- */

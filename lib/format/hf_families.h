@@ -81,6 +81,8 @@ struct hf_tensor {
                            "-NAME": where there is no tensor NAME */
     enum hf_values values;
     enum hf_layers layers; /* that have it */
+    const char *count; /* after "architecture.": the key with the number of the second %d's values;
+                          NULL: expert_count */
 };
 
 /* A table of positions that the class computes: context_length + position_offset rows. */

@@ -305,7 +305,7 @@ static status rename_one(struct hf *hf, const bool *applies, size_t index, int64
             TRY(hf_gather_halve(hf, tensor, target));
         }
         TRY(make_name(hf, row->target, layer, &target));
-        if (expert >= 0) return hf_gather_add(hf, tensor, target, expert);
+        if (expert >= 0) return hf_gather_add(hf, tensor, target, expert, row->count);
         tensor->name = target;
         return pair_rows(hf, row->target, tensor);
     }

@@ -420,7 +420,7 @@ FAMILIES = {
             c.num_attention_heads // (c.num_kv_heads if c.new_decoder_architecture else 1))),
     "command-r": dict(
         model="Cohere", base=dict(SIZES, **ROPE, vocab_size=151, num_key_value_heads=2, logit_scale=0.4),
-        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1] + QK_NORMS),
         keys=lambda c: {"logit_scale": c.logit_scale}, values=as_they_are),
     "cohere2": dict(
         model="Cohere2", base=dict(SIZES, **ROPE, vocab_size=153, num_key_value_heads=2, num_hidden_layers=5,

@@ -39,6 +39,7 @@ MODELS = {
     "phi2-gqa": dict(num_key_value_heads=2),
     "stablelm-parallel": dict(use_parallel_residual=True, use_qkv_bias=False, tie_word_embeddings=True),
     "falcon-new": dict(new_decoder_architecture=True, num_kv_heads=2, bias=True, tie_word_embeddings=False),
+    "command-r-plus": dict(num_key_value_heads=2, use_qk_norm=True),
     "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),

@@ -96,7 +96,9 @@ struct norm_args {
     float add_scale;        /* what is added is multiplied by it; 0: as it is */
     /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.
      * 0: none. Without `add`. */
-    uint32_t head_rows, in_head, padding;
+    uint32_t head_rows, in_head;
+    uint32_t parts; /* more than 1: a row of all has so many parts of n_cols, each as a row of its
+                       own; n_cols is a multiple of 4. Without index, sum and `to` */
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
