@@ -181,6 +181,7 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .k_norm_kind = (uint32_t)k_norm->kind,
         .v_norm_kind = (uint32_t)a->v_norm.kind,
         .norm_of_each = a->norms == NORM_OF_EACH,
+        .norm_turned = a->norms_turned,
         .q_eps = q_norm->eps,
         .k_eps = k_norm->eps,
         .v_eps = a->v_norm.eps,

@@ -318,7 +318,8 @@ status decoder_read_activation(const struct keys *keys, const char *suffix,
                                         [ACTIVATION_GELU_TANH] = "gelu_tanh",
                                         [ACTIVATION_GELU] = "gelu",
                                         [ACTIVATION_RELU] = "relu",
-                                        [ACTIVATION_TANH] = "tanh"};
+                                        [ACTIVATION_TANH] = "tanh",
+                                        [ACTIVATION_RELU_SQUARED] = "relu_squared"};
     struct text text = {"", 0};
     TRY(keys_text_or(keys, suffix, &text));
     if (text.length == 0) return OK;

@@ -47,6 +47,12 @@ FAMILY("qwen3moe", qwen3_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("ernie4_5-moe", llama_read, READS_EXPERTS)
 FAMILY("gpt-oss", gpt_oss_read, READS_WINDOW | READS_EXPERTS)
 FAMILY("olmoe", olmoe_read, READS_EXPERTS)
+FAMILY("nemotron", nemotron_read, 0)
+FAMILY("arcee", arcee_read, 0)
+FAMILY("exaone", qwen2_read, READS_WINDOW)
+FAMILY("exaone4", exaone4_read, READS_WINDOW)
+FAMILY("hunyuan-dense", hunyuan_dense_read, 0)
+FAMILY("internlm2", llama_read, READS_WINDOW)
 FAMILY("granitemoe", granite_read,
        READS_LOGIT_SCALE | READS_RESIDUAL_SCALE | READS_EMBEDDING_SCALE | READS_EXPERTS)
 FAMILY("minicpm3", minicpm3_read,

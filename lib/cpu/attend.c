@@ -40,12 +40,16 @@ static void rotate(const struct worker *worker, const struct attention_spec *att
                    const struct norm_spec *norm, int64_t row, int64_t head, float *x) {
     const struct backend_context *context = worker->context;
     if (attention->clamp != 0.0f) clamp(attention->clamp, (size_t)attention->head_dim, x);
-    norm_head(worker, norm, attention->norms, head, (size_t)attention->head_dim, x);
-    if (attention->rope < 0) return;
-    x += attention->rope_first;
-    const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
-    const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
-    worker->kernels->rope(x, table, (size_t)rope->n_dims, rope->pairing);
+    size_t n = (size_t)attention->head_dim;
+    bool after = attention->norms_turned;
+    if (!after) norm_head(worker, norm, attention->norms, head, n, x);
+    if (attention->rope >= 0) {
+        const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
+        const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
+        worker->kernels->rope(x + attention->rope_first, table, (size_t)rope->n_dims,
+                              rope->pairing);
+    }
+    if (after) norm_head(worker, norm, attention->norms, head, n, x);
 }
 
 /* What a query has beside the latent dims, which are there already. */

@@ -26,6 +26,7 @@ enum hf_use {
     HF_MUST_BE,          /* one of the words in `target`, "silu|swish"; null passes too */
     HF_FULL_LAYERS,      /* layer_types: all of them full_attention */
     HF_LAYERS,         /* layer_types: full_attention or sliding_attention, an array in `target` */
+    HF_PATTERN, /* an integer for `target`, which counts where layer_types isn't there */
     HF_LAYERS_TO_FULL, /* the same, without the key: all slide but every sixth; the last one never
                           does, whatever the key says */
     HF_LAYER_SIZES, /* sizes that differ between layers, of this key and others: hf_layer_sizes.c */
@@ -102,6 +103,7 @@ struct hf_family {
     enum hf_positions positions;
     bool scales_scores; /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
     bool rope_required; /* the class's default is a scaling: the config has to say which */
+    bool rope_alpha;    /* "dynamic" with `alpha` is a larger base, whatever the length */
 };
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */

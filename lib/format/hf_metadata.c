@@ -217,7 +217,7 @@ static status read_number(struct hf *hf, const struct hf_key *key) {
     if (!value) return OK;
     if (key->use == HF_COUNT && json_to_i64(value, &integer) && integer == 0) return OK;
     if (key->use == HF_INTEGER || key->use == HF_COUNT || key->use == HF_WIDTHS ||
-        key->use == HF_ADD) {
+        key->use == HF_ADD || key->use == HF_PATTERN) {
         if (!json_to_i64(value, &integer) || integer < 1 || integer > INT32_MAX)
             return fail_value(hf, key, "an integer of 32 bits above 0");
         if (key->use == HF_WIDTHS) integer *= hf_metadata_i64(hf, "embedding_length", 0);
@@ -293,6 +293,7 @@ static status read_activation(struct hf *hf, const struct hf_key *key) {
         {"gelu_python_tanh", "gelu_tanh"},
         {"relu", "relu"},
         {"tanh", "tanh"},
+        {"relu2", "relu_squared"},
     };
     struct json_value fallback;
     const struct json_value *value = value_or_default(hf, key, &fallback);
@@ -552,6 +553,8 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
     case HF_LAYER_GROUPS:
     case HF_LAYERS_TO_FULL:
         return read_layers(hf, key);
+    case HF_PATTERN:
+        return hf_config_value(&hf->config, "layer_types") ? OK : read_number(hf, key);
     case HF_LAYER_SIZES:
         return hf_layer_sizes_make(hf);
     case HF_INTEGERS:

@@ -645,6 +645,8 @@ static status check_layer(const struct place *place) {
         return refuse(place, "ALiBi of keys behind a query");
     if (layer->attention.norms == NORM_OF_ALL_HEADS && layer->attention.clamp != 0.0f)
         return refuse(place, "a norm of whole projections after a clamp");
+    if (layer->attention.norms == NORM_OF_ALL_HEADS && layer->attention.norms_turned)
+        return refuse(place, "a norm of whole projections after their rotation");
     if (layer->attention.latent.rank && layer->attention.v_norm.kind != NORM_NONE)
         return refuse(place, "latent attention with a norm of its values");
     TRY(check_end(place, layer));

@@ -315,6 +315,25 @@ def latent(r, **more):
     return c
 
 
+def exaone4(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), sliding_window=r.choice([None, 6, 20]),
+                   num_hidden_layers=r.choice([2, 5]))
+    if c["sliding_window"] is None:
+        c["layer_types"] = ["full_attention"] * c["num_hidden_layers"]
+    elif flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    else:
+        c["sliding_window_pattern"] = r.choice([2, 4])
+    return c
+
+
+def hunyuan(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r))
+    if c["rope_parameters"]["rope_type"] == "dynamic":
+        c["rope_parameters"]["alpha"] = r.choice([4.0, 1000.0])
+    return c
+
+
 def routed(r, c):
     groups, size = r.choice([1, 2, 3, 4]), r.choice([2, 3, 5])
     used = r.randint(1, groups)
@@ -397,6 +416,12 @@ FAMILIES = {
     "qwen3_moe": ("Qwen3Moe", lambda r: qwen_moe(r, attention_bias=flag(r))),
     "ernie4_5_moe": ("Ernie4_5_Moe", ernie_moe),
     "gpt_oss": ("GptOss", gpt_oss),
+    "nemotron": ("Nemotron", lambda r: partial_family(
+        r, (0.25, 0.5, 1.0), norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r), hidden_act=act(r, "relu2"))),
+    "arcee": ("Arcee", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r),
+                                            hidden_act=act(r, "relu2"))),
+    "exaone4": ("Exaone4", exaone4),
+    "hunyuan_v1_dense": ("HunYuanDenseV1", hunyuan),
     "olmoe": ("Olmoe", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
                                             norm_topk_prob=flag(r), eos_token_id=1, **experts(r))),
     "granitemoe": ("GraniteMoe", granite_moe),
@@ -421,7 +446,8 @@ def fill(model, generator):
         for name, parameter in model.named_parameters():
             values = generator.standard_normal(tuple(parameter.shape)).astype(np.float32)
             if parameter.ndim == 1:
-                zero_centered = type(model).__name__.startswith(("GemmaF", "Gemma2", "Gemma3")) or name.endswith("bias")
+                zero_centered = name.endswith("bias") or type(model).__name__.startswith(
+                    ("GemmaF", "Gemma2", "Gemma3", "Nemotron"))
                 values = (0.0 if zero_centered else 1.0) + 0.25 * values
             elif "embed" in name or "wte" in name or "wpe" in name:
                 values *= 0.8 if not model.config.tie_word_embeddings else 1.5 / parameter.shape[1] ** 0.5

@@ -59,6 +59,8 @@ struct rope_store_args {
     uint32_t q_norm_kind, k_norm_kind;      /* enum kind_of_norm */
     uint32_t v_norm_kind;                   /* likewise, without weights */
     uint32_t norm_of_each;                  /* a head has weights and bias of its own */
+    uint32_t norm_turned;                   /* q and k are normed after their rotation */
+    uint32_t padding;
     float q_eps, k_eps, v_eps;
     uint32_t rope_dims;      /* of a head that are rotated; 0 none */
     uint32_t rope_halves;    /* pairs: 0 (2i, 2i + 1), 1 (i, i + rope_dims / 2) */

@@ -171,6 +171,9 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
          * through all lanes, and what isn't wanted is not stored. */
         uint32_t kind = is_v ? args.v_norm_kind : is_q ? args.q_norm_kind : args.k_norm_kind;
         bool normed = kind != KIND_NORM_NONE;
+        const bool turns = !is_v && args.rope_dims;
+        if (turns && args.norm_turned) head_rotate(head, args, row);
+        warp_sync();
         if (warp_ballot(normed)) {
             head_lanes of_norm = head;
             if (!normed) of_norm.dim = 0;
@@ -180,7 +183,7 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
                              : args.k_eps);
             warp_sync();
         }
-        if (!is_v && args.rope_dims) head_rotate(head, args, row);
+        if (turns && !args.norm_turned) head_rotate(head, args, row);
         warp_sync();
         if (is_q && active)
             for (uint32_t d = head.lane; d < head.dim; d += 8)
