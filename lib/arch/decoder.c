@@ -314,12 +314,10 @@ status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const cha
 /* The family's own, unless the file says otherwise. */
 status decoder_read_activation(const struct keys *keys, const char *suffix,
                                enum activation *activation) {
-    static const char *const names[] = {[ACTIVATION_SILU] = "silu",
-                                        [ACTIVATION_GELU_TANH] = "gelu_tanh",
-                                        [ACTIVATION_GELU] = "gelu",
-                                        [ACTIVATION_RELU] = "relu",
-                                        [ACTIVATION_TANH] = "tanh",
-                                        [ACTIVATION_RELU_SQUARED] = "relu_squared"};
+    static const char *const names[] = {
+        [ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh",
+        [ACTIVATION_GELU] = "gelu", [ACTIVATION_RELU] = "relu",
+        [ACTIVATION_TANH] = "tanh", [ACTIVATION_RELU_SQUARED] = "relu_squared"};
     struct text text = {"", 0};
     TRY(keys_text_or(keys, suffix, &text));
     if (text.length == 0) return OK;

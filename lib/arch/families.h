@@ -37,7 +37,8 @@ FAMILY("bert", bert_read, READS_CAUSAL)
 FAMILY("nomic-bert", nomic_bert_read, READS_CAUSAL)
 FAMILY("mpnet", mpnet_read, READS_CAUSAL)
 FAMILY("modern-bert", modernbert_read, READS_CAUSAL | READS_WINDOW)
-FAMILY("t5", t5_read, READS_LOGIT_SCALE)         /* T5 1.1, Flan and UMT5 too */
+FAMILY("t5", t5_read, READS_LOGIT_SCALE) /* T5 1.1, Flan and UMT5 too */
+FAMILY("t5encoder", t5_encoder_read, READS_CAUSAL)
 FAMILY("bart", bart_read, READS_EMBEDDING_SCALE) /* these four: names of our own */
 FAMILY("mbart", bart_read, READS_EMBEDDING_SCALE)
 FAMILY("marian", bart_read, READS_EMBEDDING_SCALE)

@@ -112,6 +112,10 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
 status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
                                   const char *side, int64_t i, struct layer_spec *layer);
 
+/* The same of layer i of an encoder that has no decoder: one of spec.layers. */
+status encoder_decoder_read_alone(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  int64_t i, struct layer_spec *layer);
+
 /* ---- latent.c ---- */
 
 /* Latent attention: kv_lora_rank, rope.dimension_count, key_length and value_length (those with

@@ -1,5 +1,5 @@
-/* Nemotron and Minitron (arXiv:2402.16819, 2407.14679): layer norms, whose weights files have with 1
- * added, partial rotation, an FFN of squared ReLU without a gate. */
+/* Nemotron and Minitron (arXiv:2402.16819, 2407.14679): layer norms, whose weights files have with
+ * 1 added, partial rotation, an FFN of squared ReLU without a gate. */
 #include "arch/family.h"
 
 status nemotron_read(const struct keys *keys, struct binder *binder, struct spec *spec) {

@@ -622,7 +622,10 @@ static status read_family(struct hf *hf) {
     const struct json_value *type = hf_config_value(&hf->config, "model_type");
     if (!type || type->kind != JSON_STRING)
         return fail(FORMAT, "%s: key 'model_type' is missing or no string", hf->config.file);
-    hf->family = hf_families_find(type->text.data, type->text.length);
+    const struct json_value *classes = hf_config_value(&hf->config, "architectures");
+    hf->family =
+        hf_families_find(type->text.data, type->text.length, classes ? classes->text.data : "",
+                         classes ? classes->text.length : 0);
     if (!hf->family) return hf_config_refuse(&hf->config, "model_type", type);
     if (!hf->family->nested) return OK;
     const struct json_value *text = hf_config_value(&hf->config, "text_config");
