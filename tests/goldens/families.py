@@ -530,6 +530,36 @@ FAMILIES = {
             ("mlp.experts.down_proj", "ffn_down_exps.weight"),
             ("mlp.experts.down_proj_bias", "ffn_down_exps.bias")]),
         keys=gpt_oss_keys, values=gpt_oss_values, joined=gpt_oss_joined),
+    "nemotron": dict(
+        model="Nemotron", base=dict(SIZES, vocab_size=185, num_key_value_heads=2, norm_eps=1e-5, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN[1:] + PRE_NORMS),
+        keys=lambda c: {"attention.layer_norm_epsilon": c.norm_eps},
+        values=lambda name, c, values: plus_one(name, c, values) if name.endswith(".weight") else values,
+        norm_center=0.0),
+    "arcee": dict(
+        model="Arcee", base=dict(SIZES, **ROPE, vocab_size=187, num_key_value_heads=2, rms_norm_eps=1e-5, mlp_bias=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN[1:] + PRE_NORMS), values=adjacent_pairs),
+    "exaone": dict(  # what it computes is a llama's
+        model="Llama", base=dict(SIZES, **ROPE, vocab_size=189, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=as_they_are),
+    "exaone4": dict(
+        model="Exaone4", base=dict(SIZES, **ROPE, vocab_size=191, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                   num_hidden_layers=4, sliding_window=20, layer_types=["sliding_attention"] * 3 + [
+                                       "full_attention"]),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
+            ("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window, "attention.sliding_window_pattern": [
+            kind == "sliding_attention" for kind in c.layer_types]}, values=as_they_are),
+    "hunyuan-dense": dict(
+        model="HunYuanDenseV1", base=dict(SIZES, **ROPE, vocab_size=193, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                          head_dim=16, tie_word_embeddings=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + [
+            ("self_attn.query_layernorm", "attn_q_norm"), ("self_attn.key_layernorm", "attn_k_norm")]),
+        values=as_they_are),
+    "internlm2": dict(  # likewise
+        model="Llama", base=dict(SIZES, **ROPE, vocab_size=195, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=adjacent_pairs),
     "olmoe": dict(
         model="Olmoe", base=dict(SMALL, **ROPE, vocab_size=103, num_key_value_heads=2, num_experts=6,
                                  num_experts_per_tok=3, eos_token_id=2),
