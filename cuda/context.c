@@ -267,8 +267,17 @@ static uint64_t host_bytes(const struct program *program, const struct backend_l
 
 /* What no kernel does. */
 static status check_program(const struct program *program) {
-    if (!program->spec->embedding_in.weight.tensor) return OK;
-    return fail(UNSUPPORTED, "a GPU has no kernel for embeddings that are projected");
+    if (program->spec->embedding_in.weight.tensor)
+        return fail(UNSUPPORTED, "a GPU has no kernel for embeddings that are projected");
+    if (program->spec->layer_inputs.width % 4)
+        return fail(UNSUPPORTED,
+                    "a GPU has no kernel for inputs of layers of %" PRId64
+                    " columns: no multiple of 4",
+                    program->spec->layer_inputs.width);
+    for (int64_t i = 0; i < program->spec->n_layers; i++)
+        if (program->spec->layers[i].attention.v_norm.weight.tensor)
+            return fail(UNSUPPORTED, "a GPU has no kernel for norms of values with weights");
+    return OK;
 }
 
 status cuda_context_bytes(const struct program *program, const struct backend_choice *choice,

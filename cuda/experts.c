@@ -7,6 +7,7 @@ status experts_launch_route(struct launcher *launcher, const struct op *op) {
     struct route_args args = {
         .logits = launcher_reg(context, op->in),
         .bias = cuda_weights_vector(context->model, &experts->selection_bias),
+        .scales = cuda_weights_vector(context->model, &experts->expert_scale),
         .expert = context->routes.expert,
         .weight = context->routes.weight,
         .n_rows = (uint32_t)launcher->n_rows,
@@ -19,6 +20,7 @@ status experts_launch_route(struct launcher *launcher, const struct op *op) {
         .n_groups_used = (uint32_t)experts->n_groups_used,
         .group_top = (uint32_t)experts->group_top,
         .factor = experts->scale,
+        .logit_scale = experts->router_scale,
     };
     struct launch_shape shape = {.kernel = "route",
                                  .grid = args.n_rows,

@@ -38,7 +38,8 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct spec *spec = context->program->spec;
     const struct cuda_weight *table = cuda_weights_matrix(context->model, op->embed.table);
-    const struct cuda_weight *positions = cuda_weights_matrix(context->model, op->embed.positions);
+    const struct cuda_weight *positions =
+        op->embed.positions ? cuda_weights_matrix(context->model, op->embed.positions) : NULL;
     const struct cuda_weight *types =
         op->embed.token_types ? cuda_weights_matrix(context->model, op->embed.token_types) : NULL;
     struct embed_args args = {
@@ -61,7 +62,7 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
     struct launch_shape shape = {
         .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};
     TRY(launcher_launch(launcher, &shape, &args));
-    for (int i = 0; i < spec->n_ropes; i++) {
+    for (int i = 0; op->embed.turns && i < spec->n_ropes; i++) {
         struct rope_table_args rope = {
             .rows = launcher_rows(context),
             .frequencies = context->frequencies[i],
@@ -94,20 +95,40 @@ static status launch_norm(struct launcher *launcher, const struct op *op) {
         .in_stride = width_of(context, op->in),
         .normed_stride = width_of(context, op->out[0]),
         .norm = launcher_norm(context->model, op->norm),
-        .n_rows = (uint32_t)n_rows,
-        .n_cols = (uint32_t)op->width,
-        .n_padded = (uint32_t)op->width,
+        .n_rows = (uint32_t)(n_rows * op->parts.n),
+        .n_cols = (uint32_t)op->parts.width,
+        .n_padded = (uint32_t)op->parts.width,
     };
     if (op->add != REG_NONE) {
         args.add = launcher_reg(context, op->add);
         args.add_stride = width_of(context, op->add);
         args.add_norm = launcher_norm(context->model, op->add_norm);
         args.add_scale = op->add_scale;
+        if (op->sum_scale) args.sum_scale = cuda_weights_vector(context->model, op->sum_scale);
     }
+    args.parts = (uint32_t)op->parts.n;
     struct launch_shape shape = {.kernel = "norm_prepare",
-                                 .grid = (uint32_t)n_rows,
+                                 .grid = args.n_rows,
                                  .threads = NORM_THREADS,
                                  .shared_bytes = NORM_SHARED};
+    return launcher_launch(launcher, &shape, &args);
+}
+
+static status launch_gate(struct launcher *launcher, const struct op *op) {
+    const struct backend_context *context = launcher->context;
+    struct gate_args args = {.gate = launcher_reg(context, op->in),
+                             .up = launcher_reg(context, op->gate.by) + op->gate.first,
+                             .out = launcher_reg(context, op->out[0]),
+                             .gate_stride = width_of(context, op->in),
+                             .up_stride = width_of(context, op->gate.by),
+                             .out_stride = width_of(context, op->out[0]),
+                             .n_rows = (uint32_t)launcher->n_rows,
+                             .n_cols = (uint32_t)op->gate.width,
+                             .activation = (uint32_t)op->gate.activation};
+    struct launch_shape shape = {.kernel = "gate",
+                                 .grid =
+                                     4 * (uint32_t)context->device->properties.n_multiprocessors,
+                                 .threads = GATE_THREADS};
     return launcher_launch(launcher, &shape, &args);
 }
 
@@ -139,17 +160,18 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     const struct rope_spec *rope = a->rope < 0 ? NULL : &context->program->spec->ropes[a->rope];
     const struct backend_model *model = context->model;
     const struct norm_spec none = {.kind = NORM_NONE};
-    const struct norm_spec *q_norm = a->norm_whole ? &none : &a->q_norm;
-    const struct norm_spec *k_norm = a->norm_whole ? &none : &a->k_norm;
-    const reg v = op->out[1], q_rest = op->out[2];
+    const bool whole = a->norms == NORM_OF_ALL_HEADS;
+    const struct norm_spec *q_norm = whole ? &none : &a->q_norm;
+    const struct norm_spec *k_norm = whole ? &none : &a->k_norm;
+    const reg k = op->out[0], v = op->out[1], q_rest = op->out[2];
     struct rope_store_args args = {
         .rows = launcher_rows(context),
         .kv = stream_of(context, a),
         .q = op->in == REG_NONE ? NULL : launcher_reg(context, op->in),
-        .k = launcher_reg(context, op->out[0]),
+        .k = k == REG_NONE ? NULL : launcher_reg(context, k),
         .v = v == REG_NONE ? NULL : launcher_reg(context, v),
         .q_stride = op->in == REG_NONE ? 0 : width_of(context, op->in),
-        .k_stride = width_of(context, op->out[0]),
+        .k_stride = k == REG_NONE ? 0 : width_of(context, k),
         .v_stride = v == REG_NONE ? 0 : width_of(context, v),
         .n_rows = (uint32_t)launcher->n_rows,
         .n_heads = op->in == REG_NONE ? 0 : (uint32_t)a->n_heads,
@@ -160,8 +182,12 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
         .k_norm_bias = cuda_weights_vector(model, &k_norm->bias),
         .q_norm_kind = (uint32_t)q_norm->kind,
         .k_norm_kind = (uint32_t)k_norm->kind,
+        .v_norm_kind = (uint32_t)a->v_norm.kind,
+        .norm_of_each = a->norms == NORM_OF_EACH,
+        .norm_turned = a->norms_turned,
         .q_eps = q_norm->eps,
         .k_eps = k_norm->eps,
+        .v_eps = a->v_norm.eps,
         .rope_dims = rope ? (uint32_t)rope->n_dims : 0,
         .rope_halves = rope && rope->pairing == ROPE_HALVES,
         .rope_table = rope ? context->rope_tables[a->rope] : NULL,
@@ -280,6 +306,8 @@ static status launch_op(struct launcher *launcher, const struct op *op) {
         return heads_launch(launcher, op);
     case OP_NORM:
         return launch_norm(launcher, op);
+    case OP_GATE:
+        return launch_gate(launcher, op);
     case OP_ROPE_STORE:
         return launch_rope_store(launcher, op);
     case OP_POOL:

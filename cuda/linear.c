@@ -141,6 +141,7 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         args.add_stride = (uint32_t)regs[op->add].width;
         args.add_norm = launcher_norm(model, op->add_norm);
         args.add_scale = op->add_scale;
+        if (op->sum_scale) args.sum_scale = cuda_weights_vector(model, op->sum_scale);
     }
     if (op->sum != REG_NONE) {
         args.sum = launcher_reg(context, op->sum);

@@ -132,6 +132,8 @@ DEVICE float activation_apply(uint32_t kind, float x) {
         return tanh_f32(x);
     case KIND_ACTIVATION_RELU:
         return 0.0f > x ? 0.0f : x;
+    case KIND_ACTIVATION_RELU_SQUARED:
+        return 0.0f > x ? 0.0f : x * x;
     default:
         return x;
     }

@@ -178,6 +178,19 @@ status bind_norm_layer(struct binder *binder, const char *stem, int64_t layer, i
                              &norm->bias);
 }
 
+status bind_norm_of_heads(struct binder *binder, const char *stem, int64_t layer, int64_t n_heads,
+                          int64_t n, float eps, struct norm_spec *norm, bool *of_each) {
+    const struct tensor *tensor =
+        checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text);
+    *of_each = tensor && tensor->dims[1] > 1;
+    int64_t n_vectors = *of_each ? n_heads : 1;
+    *norm = (struct norm_spec){.kind = NORM_LAYER, .eps = eps};
+    TRY(bind_vectors_named(binder, BIND_REQUIRED, name_of(stem, ".weight", layer).text, n_vectors,
+                           n, &norm->weight));
+    return bind_vectors_named(binder, BIND_OPTIONAL, name_of(stem, ".bias", layer).text, n_vectors,
+                              n, &norm->bias);
+}
+
 bool bind_has(const struct binder *binder, const char *stem, int64_t layer) {
     return checkpoint_tensor(binder->file, name_of(stem, ".weight", layer).text) != NULL;
 }

@@ -42,6 +42,10 @@ status bind_norm_rms(struct binder *binder, const char *stem, int64_t layer, int
 /* "stem.weight" [n] and, if it is there, "stem.bias" [n] of a layer norm. */
 status bind_norm_layer(struct binder *binder, const char *stem, int64_t layer, int64_t n, float eps,
                        struct norm_spec *norm);
+/* The same of each of n_heads heads: "stem.weight" [n] for all of them, or [n_heads][n], and then
+ * *of_each. */
+status bind_norm_of_heads(struct binder *binder, const char *stem, int64_t layer, int64_t n_heads,
+                          int64_t n, float eps, struct norm_spec *norm, bool *of_each);
 /* Whether the file has "stem.weight". */
 bool bind_has(const struct binder *binder, const char *stem, int64_t layer);
 /* Up to BIND_MOST_PARTS weights that lie in one tensor: rows[i] rows of "stem.weight" [sum][cols]

@@ -1,6 +1,6 @@
 /* Command R (Cohere, 2024): attention and FFN side by side behind one layer norm without a bias,
- * logits scaled; and Command R7B, most of whose layers slide, while those that don't have no
- * positions. Norms of q and k, a weight for each head, are refused for their tensors. */
+ * logits scaled, in Command R+ norms of each head of q and k; and Command R7B, most of whose layers
+ * slide, while those that don't have no positions. */
 #include "arch/family.h"
 
 static status read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
@@ -8,6 +8,7 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
     struct layer_spec *layer = &spec->layers[i];
     layer->residual = RESIDUAL_PARALLEL;
     TRY(decoder_read_attention(keys, binder, spec, i));
+    TRY(decoder_bind_head_norms(binder, i, eps, &layer->attention));
     TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
     TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps, &layer->attention_norm));
     layer->ffn_norm = layer->attention_norm;

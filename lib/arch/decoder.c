@@ -125,6 +125,17 @@ status decoder_read_heads(const struct keys *keys, const struct spec *spec, int6
     return OK;
 }
 
+status decoder_read_sliding_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                                  struct attention_spec *attention) {
+    struct attention_spec *a = attention;
+    struct kv_stream_spec *stream = &spec->kv_streams[layer];
+    TRY(keys_i64_or(keys, "attention.key_length_swa", 1, MAX_HEAD_DIM, &a->head_dim));
+    TRY(keys_i64_or(keys, "attention.value_length_swa", 1, MAX_HEAD_DIM, &a->value_dim));
+    stream->key_dim = a->head_dim;
+    stream->value_dim = a->value_dim;
+    return OK;
+}
+
 status decoder_read_window(const struct keys *keys, int64_t layer, int64_t pattern, int64_t window,
                            struct spec *spec) {
     static const char *const suffix = "attention.sliding_window_pattern";
@@ -263,6 +274,25 @@ status decoder_bind_attention(struct binder *binder, const struct spec *spec, in
                        a->n_heads * value_dim, &a->out);
 }
 
+status decoder_bind_head_norms(struct binder *binder, int64_t layer, float eps,
+                               struct attention_spec *attention) {
+    struct attention_spec *a = attention;
+    bool q_each, k_each;
+    if (!bind_has(binder, "blk.%d.attn_q_norm", layer)) return OK;
+    TRY(bind_norm_of_heads(binder, "blk.%d.attn_q_norm", layer, a->n_heads, a->head_dim, eps,
+                           &a->q_norm, &q_each));
+    TRY(bind_norm_of_heads(binder, "blk.%d.attn_k_norm", layer, a->n_kv_heads, a->head_dim, eps,
+                           &a->k_norm, &k_each));
+    bool k_one = a->n_kv_heads == 1; /* its weights are those of each too */
+    if (q_each != k_each && !(q_each && k_one))
+        return fail(UNSUPPORTED,
+                    "%s: 'blk.%" PRId64 ".attn_q_norm.weight' and attn_k_norm.weight: one of them "
+                    "is of each head, the other for all",
+                    checkpoint_name(binder->file), layer);
+    if (q_each) a->norms = NORM_OF_EACH;
+    return OK;
+}
+
 status decoder_read_attention(const struct keys *keys, struct binder *binder, struct spec *spec,
                               int64_t layer) {
     struct attention_spec *attention = &spec->layers[layer].attention;
@@ -284,11 +314,10 @@ status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const cha
 /* The family's own, unless the file says otherwise. */
 status decoder_read_activation(const struct keys *keys, const char *suffix,
                                enum activation *activation) {
-    static const char *const names[] = {[ACTIVATION_SILU] = "silu",
-                                        [ACTIVATION_GELU_TANH] = "gelu_tanh",
-                                        [ACTIVATION_GELU] = "gelu",
-                                        [ACTIVATION_RELU] = "relu",
-                                        [ACTIVATION_TANH] = "tanh"};
+    static const char *const names[] = {
+        [ACTIVATION_SILU] = "silu", [ACTIVATION_GELU_TANH] = "gelu_tanh",
+        [ACTIVATION_GELU] = "gelu", [ACTIVATION_RELU] = "relu",
+        [ACTIVATION_TANH] = "tanh", [ACTIVATION_RELU_SQUARED] = "relu_squared"};
     struct text text = {"", 0};
     TRY(keys_text_or(keys, suffix, &text));
     if (text.length == 0) return OK;

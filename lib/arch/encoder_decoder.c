@@ -145,6 +145,16 @@ static status bind_ffn(const struct keys *keys, struct binder *binder, const str
                        spec->n_embd, ffn->n_ff, &ffn->down);
 }
 
+status encoder_decoder_read_alone(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  int64_t i, struct layer_spec *layer) {
+    struct attention_spec *a = &layer->attention;
+    TRY(read_heads(keys, spec, false, a));
+    a->bidirectional = true;
+    set_stream(spec, a, i, KV_GROWING);
+    TRY(bind_attention(binder, spec, "enc.blk.%d.attn", i, a));
+    return bind_ffn(keys, binder, spec, "enc", i, &layer->ffn);
+}
+
 status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
                                   const char *side, int64_t i, struct layer_spec *layer) {
     bool decoder = !binder->of_source;

@@ -96,15 +96,9 @@ static status bind_shared(struct binder *binder, const struct spec *spec, int64_
                        &to->experts.shared_gate);
 }
 
-status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
-                    int64_t layer, enum activation activation, struct layer_spec *to) {
-    struct experts_spec *experts = &to->experts;
-    bool sparse = bind_has(binder, "blk.%d.ffn_gate_inp", layer);
-    TRY(check_place(keys, layer, sparse));
-    if (!sparse) {
-        experts->n_experts = 0;
-        return decoder_bind_ffn(keys, binder, spec, layer, activation, &to->ffn);
-    }
+status experts_bind_chosen(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                           int64_t layer, enum activation activation,
+                           struct experts_spec *experts) {
     TRY(read_routing(keys, experts));
     experts->ffn.activation = activation;
     TRY(decoder_read_activation(keys, "activation", &experts->ffn.activation));
@@ -114,6 +108,18 @@ status experts_bind(const struct keys *keys, struct binder *binder, const struct
                     spec->n_embd, &experts->router));
     TRY(bind_vector(binder, BIND_OPTIONAL, "blk.%d.exp_probs_b.bias", layer, experts->n_experts,
                     &experts->selection_bias));
-    TRY(bind_chosen(binder, spec, layer, experts));
+    return bind_chosen(binder, spec, layer, experts);
+}
+
+status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                    int64_t layer, enum activation activation, struct layer_spec *to) {
+    struct experts_spec *experts = &to->experts;
+    bool sparse = bind_has(binder, "blk.%d.ffn_gate_inp", layer);
+    TRY(check_place(keys, layer, sparse));
+    if (!sparse) {
+        experts->n_experts = 0;
+        return decoder_bind_ffn(keys, binder, spec, layer, activation, &to->ffn);
+    }
+    TRY(experts_bind_chosen(keys, binder, spec, layer, activation, experts));
     return bind_shared(binder, spec, layer, to);
 }

@@ -51,6 +51,9 @@ status decoder_bind_positions(struct binder *binder, struct spec *spec, int64_t 
  * head_dim, scale, and the layer's KV stream. head_dim_default 0: n_embd / n_heads. */
 status decoder_read_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
                           int64_t head_dim_default, struct attention_spec *attention);
+/* The same with other sizes of heads: key_length_swa, value_length_swa where they are there. */
+status decoder_read_sliding_heads(const struct keys *keys, const struct spec *spec, int64_t layer,
+                                  struct attention_spec *attention);
 /* attention.sliding_window_pattern: one layer in so many doesn't slide, 0: all slide, or an array
  * tells for each whether it slides; `pattern` where the file doesn't say. Sets the layer's window,
  * and its KV stream's, to `window` or 0. */
@@ -74,6 +77,10 @@ status decoder_read_attention(const struct keys *keys, struct binder *binder, st
  */
 status decoder_bind_attention(struct binder *binder, const struct spec *spec, int64_t layer,
                               struct attention_spec *attention);
+/* attn_q_norm and attn_k_norm where the file has them: layer norms of each head, with weights for
+ * all or for each. */
+status decoder_bind_head_norms(struct binder *binder, int64_t layer, float eps,
+                               struct attention_spec *attention);
 /* A width of a layer's FFN: `suffix`, or feed_forward_length where it isn't there. */
 status decoder_read_ffn_length(const struct keys *keys, int64_t layer, const char *suffix,
                                int64_t *n_ff);
@@ -105,6 +112,10 @@ status encoder_decoder_read_model(const struct keys *keys, struct binder *binder
 status encoder_decoder_read_layer(const struct keys *keys, struct binder *binder, struct spec *spec,
                                   const char *side, int64_t i, struct layer_spec *layer);
 
+/* The same of layer i of an encoder that has no decoder: one of spec.layers. */
+status encoder_decoder_read_alone(const struct keys *keys, struct binder *binder, struct spec *spec,
+                                  int64_t i, struct layer_spec *layer);
+
 /* ---- latent.c ---- */
 
 /* Latent attention: kv_lora_rank, rope.dimension_count, key_length and value_length (those with
@@ -128,5 +139,8 @@ status latent_read_rope(const struct keys *keys, struct spec *spec, enum rope_pa
  * normalize, group_top (0: 2). */
 status experts_bind(const struct keys *keys, struct binder *binder, const struct spec *spec,
                     int64_t layer, enum activation activation, struct layer_spec *to);
+/* Of that the router and the experts that it chooses, without a shared one. */
+status experts_bind_chosen(const struct keys *keys, struct binder *binder, const struct spec *spec,
+                           int64_t layer, enum activation activation, struct experts_spec *experts);
 
 #endif

@@ -9,7 +9,7 @@ status olmoe_read(const struct keys *keys, struct binder *binder, struct spec *s
         struct layer_spec *layer = &spec->layers[i];
         struct attention_spec *a = &layer->attention;
         TRY(decoder_read_attention(keys, binder, spec, i));
-        a->norm_whole = true;
+        a->norms = NORM_OF_ALL_HEADS;
         TRY(bind_norm_rms(binder, "blk.%d.attn_q_norm", i, a->n_heads * a->head_dim, eps,
                           &a->q_norm));
         TRY(bind_norm_rms(binder, "blk.%d.attn_k_norm", i, a->n_kv_heads * a->head_dim, eps,

@@ -10,6 +10,7 @@ status phi2_read(const struct keys *keys, struct binder *binder, struct spec *sp
         struct layer_spec *layer = &spec->layers[i];
         layer->residual = RESIDUAL_PARALLEL;
         TRY(decoder_read_attention(keys, binder, spec, i));
+        TRY(decoder_bind_head_norms(binder, i, eps, &layer->attention));
         TRY(decoder_bind_plain_ffn(keys, binder, spec, i, ACTIVATION_GELU_TANH, &layer->ffn));
         TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                             &layer->attention_norm));

@@ -13,6 +13,7 @@ enum activation {
     ACTIVATION_GELU,
     ACTIVATION_RELU,
     ACTIVATION_TANH,
+    ACTIVATION_RELU_SQUARED, /* arXiv:2109.08668 */
     ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
                                  most 7, u to -7 ... 7 */
 };
@@ -74,6 +75,12 @@ struct rope_spec {
     struct weight_ref long_factors; /* likewise, longrope */
 };
 
+enum norm_of_heads {
+    NORM_OF_HEADS,    /* of each head, weights [head_dim] for all of them */
+    NORM_OF_EACH,     /* of each head, weights of its own: [n_heads * head_dim] */
+    NORM_OF_ALL_HEADS /* of all together, [n_heads * head_dim] */
+};
+
 /* Multi-head latent attention (arXiv:2405.04434, section 2.1) in absorbed form: what the keys and
  * values of all heads are made of is kept instead of them, one head that all queries share. Its key
  * is a latent vector, normed, and the rotated dims after that; its value is the latent vector. A
@@ -108,8 +115,12 @@ struct attention_spec {
     int relative_bias;  /* 1 + index of spec.relative_biases; 0: none */
     bool cross;         /* the keys are of the sequence's source, which every query sees whole */
     struct linear_spec q, k, v, out;
-    struct norm_spec q_norm, k_norm; /* per head, [head_dim]; or as norm_whole says */
-    bool norm_whole;                 /* of all heads together, [n_heads * head_dim] */
+    bool shares_kv; /* the keys and values are those that an earlier layer has put into this
+                       stream: k and v are not there */
+    struct norm_spec q_norm, k_norm;
+    enum norm_of_heads norms;  /* what each of the two is of */
+    bool norms_turned;        /* q and k are normed after their rotation, not before */
+    struct norm_spec v_norm;   /* of each head, [value_dim] */
     struct latent_spec latent; /* of rank: n_kv_heads is 1, head_dim rank + rotated dims, value_dim
                                   rank; k and v are not there */
     struct weight_ref sinks;   /* [n_heads]: one more score of each query in its softmax, without a
@@ -145,10 +156,25 @@ struct experts_spec {
     int64_t n_groups, n_groups_used, group_top;
     struct linear_spec router;        /* weight [n_experts][n_embd] */
     struct weight_ref selection_bias; /* [n_experts] */
+    struct norm_spec router_norm;     /* of what the router reads; kind NONE: ffn_norm's result */
+    float router_scale;               /* of its logits; 0: none */
+    struct weight_ref expert_scale;   /* [n_experts], of the weights, after `scale`; or none */
     struct ffn_spec ffn;              /* of each; biases [n_experts][rows] */
+    struct norm_spec norm;            /* of what the experts read; kind NONE: ffn_norm's result */
+    /* Of what the chosen ones give together, and of what the shared one gives, before both are
+     * added; kind NONE: none. */
+    struct norm_spec post_norm, shared_post_norm;
     /* The layer's own ffn, if it has one, is the shared expert, which every row goes to. Times the
      * sigmoid of this, weight [1][n_embd], if it is there. */
     struct linear_spec shared_gate;
+};
+
+/* The last block of layers that have an input of their own: x += n(out(act(gate x) * input)). */
+struct layer_input_spec {
+    struct linear_spec gate; /* [width of the input][n_embd] */
+    enum activation activation;
+    struct linear_spec out; /* [n_embd][width of the input] */
+    struct norm_spec norm;
 };
 
 struct layer_spec {
@@ -162,6 +188,19 @@ struct layer_spec {
      * and values are of its output. n_heads 0: none. */
     struct norm_spec cross_norm, post_cross_norm;
     struct attention_spec cross;
+    struct layer_input_spec input;  /* where the model has layer_inputs */
+    struct weight_ref output_scale; /* [1]: what the layer gives is multiplied by it; or none */
+};
+
+/* Inputs of the layers, `width` floats of a token for each: those of layer i are
+ * scale * (embedding_scale * e + n(project x)), where x is what the first layer reads, and e and
+ * the projection are the i-th of n_layers parts. */
+struct layer_inputs_spec {
+    int64_t width;                /* 0: the model has none */
+    struct linear_spec embedding; /* weight [n_vocab or more][n_layers * width] */
+    struct linear_spec project;   /* [n_layers * width][n_embd] */
+    struct norm_spec norm;        /* [width] */
+    float embedding_scale, scale;
 };
 
 /* A bias of the scores by a key's distance from the query, a number for each bucket of distances
@@ -252,6 +291,7 @@ struct spec {
     struct relative_bias_spec *relative_biases;
     int n_relative_biases;
     struct source_spec source;
+    struct layer_inputs_spec layer_inputs;
     /* Every tensor that something above refers to, each once: a backend loads these. */
     struct weight_slot *weights; /* [n_weights] */
     int n_weights;

@@ -1,6 +1,5 @@
 /* StableLM 2 (arXiv:2402.17834): a llama with layer norms and partial rotation; the 12B model has
- * attention and FFN side by side behind one norm. Norms of q and k, a weight for each head, are
- * refused for their tensors. */
+ * attention and FFN side by side behind one norm, and norms of each head of q and k. */
 #include "arch/family.h"
 
 status stablelm_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -12,6 +11,7 @@ status stablelm_read(const struct keys *keys, struct binder *binder, struct spec
     for (int64_t i = 0; i < spec->n_layers; i++) {
         struct layer_spec *layer = &spec->layers[i];
         TRY(decoder_read_attention(keys, binder, spec, i));
+        TRY(decoder_bind_head_norms(binder, i, eps, &layer->attention));
         TRY(decoder_bind_ffn(keys, binder, spec, i, ACTIVATION_SILU, &layer->ffn));
         TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                             &layer->attention_norm));

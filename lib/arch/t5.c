@@ -1,10 +1,11 @@
 /* T5 (arXiv:1910.10683), T5 1.1 and Flan, UMT5 (arXiv:2304.09151): RMS norms before every block, a
  * bias of scores by distance instead of positions, no scale of scores. T5 has one such bias for all
- * layers of a side, in its first layer's; UMT5 has one in each layer. */
+ * layers of a side, in its first layer's; UMT5 has one in each layer. The encoder of each is a
+ * model of its own, too. */
 #include <math.h>
 #include <stdio.h>
 
-#include "arch/family.h"
+#include "arch/encoder.h"
 
 /* The layer's own bias, or that of the layer before. */
 static status read_bias(const struct keys *keys, struct binder *binder, struct spec *spec,
@@ -64,4 +65,23 @@ status t5_read(const struct keys *keys, struct binder *binder, struct spec *spec
     if (spec->head.weight.tensor == spec->embedding.weight.tensor)
         spec->logit_scale = 1.0f / sqrtf((float)spec->n_embd);
     return keys_f32_or(keys, "logit_scale", 1e-9f, 1e9f, &spec->logit_scale);
+}
+
+status t5_encoder_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
+    float eps;
+    TRY(encoder_read_model(keys, binder, 0, spec));
+    TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
+    TRY(MEMORY_TAKE_ARRAY(spec->memory, (size_t)spec->n_layers, "biases by distance",
+                          &spec->relative_biases));
+    for (int64_t i = 0; i < spec->n_layers; i++) {
+        struct layer_spec *layer = &spec->layers[i];
+        TRY(encoder_decoder_read_alone(keys, binder, spec, i, layer));
+        layer->attention.scale = 1.0f;
+        TRY(read_bias(keys, binder, spec, "enc.blk.%d.attn_rel_b.weight", i,
+                      i ? &spec->layers[i - 1] : NULL, &layer->attention));
+        TRY(bind_norm_rms(binder, "enc.blk.%d.attn_norm", i, spec->n_embd, eps,
+                          &layer->attention_norm));
+        TRY(bind_norm_rms(binder, "enc.blk.%d.ffn_norm", i, spec->n_embd, eps, &layer->ffn_norm));
+    }
+    return bind_norm_rms(binder, "enc.output_norm", 0, spec->n_embd, eps, &spec->output_norm);
 }

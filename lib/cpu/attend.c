@@ -20,17 +20,36 @@ static void clamp(float most, size_t n, float *x) {
     }
 }
 
+/* Of one head, n dims. */
+static void norm_head(const struct worker *worker, const struct norm_spec *norm,
+                      enum norm_of_heads norms, int64_t head, size_t n, float *x) {
+    const struct backend_model *model = worker->context->model;
+    if (norm->kind == NORM_NONE || norms == NORM_OF_ALL_HEADS) return;
+    const float *weight = weights_vector(model, &norm->weight);
+    const float *bias = weights_vector(model, &norm->bias);
+    size_t first = norms == NORM_OF_EACH ? (size_t)head * n : 0;
+    if (weight) weight += first;
+    if (bias) bias += first;
+    if (norm->kind == NORM_LAYER)
+        worker->kernels->norm_layer(x, weight, bias, norm->eps, n, x);
+    else
+        worker->kernels->norm_rms(x, weight, norm->eps, n, x);
+}
+
 static void rotate(const struct worker *worker, const struct attention_spec *attention,
-                   const struct norm_spec *norm, int64_t row, float *x) {
+                   const struct norm_spec *norm, int64_t row, int64_t head, float *x) {
     const struct backend_context *context = worker->context;
     if (attention->clamp != 0.0f) clamp(attention->clamp, (size_t)attention->head_dim, x);
-    if (norm->kind != NORM_NONE && !attention->norm_whole)
-        linear_norm(worker, norm, x, (size_t)attention->head_dim, x);
-    if (attention->rope < 0) return;
-    x += attention->rope_first;
-    const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
-    const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
-    worker->kernels->rope(x, table, (size_t)rope->n_dims, rope->pairing);
+    size_t n = (size_t)attention->head_dim;
+    bool after = attention->norms_turned;
+    if (!after) norm_head(worker, norm, attention->norms, head, n, x);
+    if (attention->rope >= 0) {
+        const struct rope_spec *rope = &context->program->spec->ropes[attention->rope];
+        const float *table = context->rope_tables[attention->rope] + row * rope->n_dims;
+        worker->kernels->rope(x + attention->rope_first, table, (size_t)rope->n_dims,
+                              rope->pairing);
+    }
+    if (after) norm_head(worker, norm, attention->norms, head, n, x);
 }
 
 /* What a query has beside the latent dims, which are there already. */
@@ -60,27 +79,31 @@ static void store_head(const struct worker *worker, const struct op *op, int64_t
     float *v = execution_reg(context, op->out[1]) + row * context->program->regs[op->out[1]].width +
                head * (int64_t)value_dim;
     if (a->clamp != 0.0f) clamp(a->clamp, value_dim, v);
+    norm_head(worker, &a->v_norm, NORM_OF_HEADS, head, value_dim, v);
     worker->kernels->kv_store(context->kv_type, v, value_dim, slot, page + place->v_offset);
 }
 
 void attend_store(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct attention_spec *a = op->attention;
-    int64_t n_q_heads = op->in == REG_NONE ? 0 : a->n_heads, heads = n_q_heads + a->n_kv_heads;
-    int64_t q_width = op->in == REG_NONE ? 0 : context->program->regs[op->in].width;
-    int64_t k_width = context->program->regs[op->out[0]].width;
+    const struct reg_plan *regs = context->program->regs;
+    bool stores = op->out[0] != REG_NONE;
+    int64_t n_q_heads = op->in == REG_NONE ? 0 : a->n_heads;
+    int64_t heads = n_q_heads + (stores ? a->n_kv_heads : 0);
+    int64_t q_width = op->in == REG_NONE ? 0 : regs[op->in].width;
+    int64_t k_width = stores ? regs[op->out[0]].width : 0;
     struct range share = execution_share(worker, context->step->n_rows * heads);
     for (int64_t unit = share.begin; unit < share.end; unit++) {
         int64_t row = unit / heads, head = unit % heads;
         if (head < n_q_heads) {
             float *q = execution_reg(context, op->in) + row * q_width + head * a->head_dim;
             take_rotated_dims(worker, op, row, head, q);
-            rotate(worker, a, &a->q_norm, row, q);
+            rotate(worker, a, &a->q_norm, row, head, q);
             continue;
         }
         head -= n_q_heads;
         float *k = execution_reg(context, op->out[0]) + row * k_width + head * a->head_dim;
-        rotate(worker, a, &a->k_norm, row, k);
+        rotate(worker, a, &a->k_norm, row, head, k);
         store_head(worker, op, row, head, k);
     }
 }

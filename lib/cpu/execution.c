@@ -27,7 +27,7 @@ static void add_row(const struct worker *worker, const struct packed_weight *wei
 }
 
 static const struct packed_weight *matrix_or_null(const struct backend_context *context,
-                                                 const struct weight_ref *ref) {
+                                                  const struct weight_ref *ref) {
     return ref ? weights_matrix(context->model, ref) : NULL;
 }
 
@@ -52,7 +52,7 @@ static void run_embed(const struct worker *worker, const struct op *op) {
             add_row(worker, positions, (size_t)(context->position[row] + op->embed.position_offset),
                     x);
         if (types) add_row(worker, types, token_types ? token_types[row] : 0, x);
-        for (int i = 0; i < spec->n_ropes; i++) {
+        for (int i = 0; op->embed.turns && i < spec->n_ropes; i++) {
             const struct rope_spec *rope = &spec->ropes[i];
             worker->kernels->rope_table(context->position[row], program->frequencies[i],
                                         (size_t)rope->n_dims / 2, rope->attention_factor,
@@ -68,13 +68,14 @@ static int64_t rows_of(const struct backend_context *context, const struct op *o
 static void run_norm(const struct worker *worker, const struct op *op) {
     const struct backend_context *context = worker->context;
     const struct reg_plan *regs = context->program->regs;
-    struct range share = execution_share(worker, rows_of(context, op));
-    size_t n = (size_t)op->width;
-    for (int64_t row = share.begin; row < share.end; row++) {
-        const float *x = execution_reg(context, op->in) + row * regs[op->in].width;
-        float *y = execution_reg(context, op->out[0]) + row * regs[op->out[0]].width;
+    struct range share = execution_share(worker, rows_of(context, op) * op->parts.n);
+    size_t n = (size_t)op->parts.width;
+    for (int64_t part = share.begin; part < share.end; part++) {
+        int64_t row = part / op->parts.n, at = part % op->parts.n * op->parts.width;
+        const float *x = execution_reg(context, op->in) + row * regs[op->in].width + at;
+        float *y = execution_reg(context, op->out[0]) + row * regs[op->out[0]].width + at;
         if (op->add != REG_NONE) {
-            const float *add = execution_reg(context, op->add) + row * regs[op->add].width;
+            const float *add = execution_reg(context, op->add) + row * regs[op->add].width + at;
             linear_add_normed(worker, op, x, add, n, worker->scratch->sum);
             x = worker->scratch->sum;
         }
@@ -82,6 +83,19 @@ static void run_norm(const struct worker *worker, const struct op *op) {
             linear_norm(worker, op->norm, x, n, y);
         else
             memcpy(y, x, n * sizeof *y);
+    }
+}
+
+static void run_gate(const struct worker *worker, const struct op *op) {
+    const struct backend_context *context = worker->context;
+    const struct reg_plan *regs = context->program->regs;
+    struct range share = execution_share(worker, context->step->n_rows);
+    for (int64_t row = share.begin; row < share.end; row++) {
+        const float *x = execution_reg(context, op->in) + row * regs[op->in].width;
+        const float *by = execution_reg(context, op->gate.by) + row * regs[op->gate.by].width;
+        float *y = execution_reg(context, op->out[0]) + row * regs[op->out[0]].width;
+        worker->kernels->gate(op->gate.activation, x, by + op->gate.first, (size_t)op->gate.width,
+                              y);
     }
 }
 
@@ -165,6 +179,9 @@ static void run_op(const struct worker *worker, const struct op *op) {
         break;
     case OP_NORM:
         run_norm(worker, op);
+        break;
+    case OP_GATE:
+        run_gate(worker, op);
         break;
     case OP_ROPE_STORE:
         attend_store(worker, op);

@@ -128,7 +128,7 @@ void linear_run_tile(const struct worker *worker, const struct linear_call *call
 void linear_norm(const struct worker *worker, const struct norm_spec *norm, const float *x,
                  size_t n, float *y);
 
-/* to = x + add_scale * add_norm(add) of an op, one row. */
+/* to = (x + add_scale * add_norm(add)) * sum_scale of an op, one row. */
 void linear_add_normed(const struct worker *worker, const struct op *op, const float *x,
                        const float *add, size_t n, float *to);
 

@@ -68,9 +68,17 @@ void experts_choose(const struct experts_spec *experts, const float *scores, con
 static void route_row(const struct worker *worker, const struct experts_spec *experts,
                       const float *logits, int32_t *expert, float *weight) {
     const float *bias = weights_vector(worker->context->model, &experts->selection_bias);
+    const float *scale = weights_vector(worker->context->model, &experts->expert_scale);
     float *scores = worker->scratch->row, *candidates = worker->scratch->sum;
-    worker->kernels->route_scores(experts->routing, logits, (size_t)experts->n_experts, scores);
+    size_t n = (size_t)experts->n_experts;
+    if (experts->router_scale != 0.0f) {
+        memcpy(candidates, logits, n * sizeof *logits);
+        worker->kernels->scale(experts->router_scale, n, candidates);
+        logits = candidates;
+    }
+    worker->kernels->route_scores(experts->routing, logits, n, scores);
     experts_choose(experts, scores, bias, candidates, expert, weight);
+    for (int64_t i = 0; scale && i < experts->n_used; i++) weight[i] *= scale[expert[i]];
 }
 
 /* A counting sort: the choices of each expert in the order of the slots. */

@@ -21,6 +21,8 @@ void linear_add_normed(const struct worker *worker, const struct op *op, const f
         memcpy(to, add, n * sizeof *to);
     if (op->add_scale != 1.0f) worker->kernels->scale(op->add_scale, n, to);
     worker->kernels->add(x, n, to);
+    if (op->sum_scale)
+        worker->kernels->scale(weights_vector(worker->context->model, op->sum_scale)[0], n, to);
 }
 
 static bool needs(const struct worker *worker, const struct op *op, enum activation_format format) {

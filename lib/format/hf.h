@@ -22,6 +22,7 @@ struct hf {
     int64_t n_layers, head_dim;
     int64_t n_decoder_layers;   /* of the rows "decoder..."; n_layers where the config has no two */
     bool dense[HF_MOST_LAYERS]; /* layers without experts, of a family that has them */
+    bool slides[HF_MOST_LAYERS]; /* layers with a window, of a family some of whose layers have */
     struct hf_gathered *gathered;
     struct hf_half *halves;
     bool interleaves; /* rows of q and k: the GGUF family rotates adjacent pairs */
@@ -67,9 +68,13 @@ status hf_find_file(const struct hf *hf, const char *name, uint64_t most, bool *
 /* hf_metadata.c: the config as metadata, UNSUPPORTED by name what changes the arithmetic and has
  * no place there. Sets family, n_layers and the factors of rope. */
 status hf_metadata_make(struct hf *hf);
+/* hf_layer_sizes.c: heads of layers with a window and of those without, FFNs of layers that share
+ * keys with an earlier one. */
+status hf_layer_sizes_make(struct hf *hf);
 /* hf_rope.c: the same for rope, of heads of head_dim dimensions. */
 status hf_rope_make(struct hf *hf, int64_t head_dim);
 /* One key "ARCHITECTURE.suffix" with one number, F32 or I64, or text. */
+status hf_metadata_integers(struct hf *hf, const char *suffix, const int64_t *values, int64_t n);
 /* What became of such a key so far, fallback: nothing. */
 int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallback);
 status hf_metadata_f32(struct hf *hf, const char *suffix, float value);
@@ -103,9 +108,11 @@ bool hf_applies(const struct hf *hf, const char *when);
  * nothing; UNSUPPORTED  one is not known, FORMAT  one is missing. */
 status hf_tensors_rename(struct hf *hf);
 
-/* hf_gather.c: the matrices of experts, each a tensor of the files, as slices of one tensor. Puts
- * one of them where it belongs, under `name` with the layer in it. */
-status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert);
+/* hf_gather.c: the matrices of experts, or vectors of heads, each a tensor of the files, as slices
+ * of one tensor. Puts one of them where it belongs, under `name` with the layer in it; `count` is
+ * the key that says how many there are. */
+status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert,
+                     const char *count);
 /* Adds these tensors, and second halves, to the table. FORMAT  a matrix is missing or unlike the
  * others. */
 status hf_gather_finish(struct hf *hf);

@@ -12,7 +12,7 @@ static const struct hf_key phi_keys[] = {
         ACT DROPOUTS TIED("false"){"intermediate_size", HF_INTEGER, "feed_forward_length"},
     {"", HF_WIDTHS, "feed_forward_length", "4"},
     {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
-    {"qk_layernorm", HF_MUST_BE, "false"},
+    {"qk_layernorm", HF_FLAG, NULL, "false"},
     END};
 
 static const struct hf_tensor phi_tensors[] = {
@@ -28,6 +28,10 @@ static const struct hf_tensor phi_tensors[] = {
     {"layers.%d.mlp.fc1.bias", "blk.%d.ffn_up.bias"},
     {"layers.%d.mlp.fc2.weight", "blk.%d.ffn_down.weight"},
     {"layers.%d.mlp.fc2.bias", "blk.%d.ffn_down.bias"},
+    {"layers.%d.self_attn.q_layernorm.weight", "blk.%d.attn_q_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.q_layernorm.bias", "blk.%d.attn_q_norm.bias", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.weight", "blk.%d.attn_k_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.bias", "blk.%d.attn_k_norm.bias", "qk_layernorm"},
     END};
 
 static const struct hf_key phi3_keys[] = {
@@ -84,7 +88,7 @@ static const struct hf_key stablelm_keys[] = {
     {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
     {"use_parallel_residual", HF_BOOL, "use_parallel_residual", "false"},
     {"use_qkv_bias", HF_FLAG, NULL, "false"},
-    {"qk_layernorm", HF_MUST_BE, "false"},
+    {"qk_layernorm", HF_FLAG, NULL, "false"},
     {"rope_pct", HF_MUST_BE, ""},
     END};
 
@@ -95,6 +99,10 @@ static const struct hf_tensor stablelm_tensors[] = {
     {"layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight",
      "!use_parallel_residual"},
     {"layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias", "!use_parallel_residual"},
+    {"layers.%d.self_attn.q_layernorm.norms.%d.weight", "blk.%d.attn_q_norm.weight", "qk_layernorm",
+     .count = "attention.head_count"},
+    {"layers.%d.self_attn.k_layernorm.norms.%d.weight", "blk.%d.attn_k_norm.weight", "qk_layernorm",
+     .count = "attention.head_count_kv"},
     END};
 
 /* ---- falcon ---- */
@@ -159,7 +167,7 @@ static const struct hf_tensor falcon_tensors[] = {
         {"logit_scale", HF_NUMBER, "logit_scale", "0.0625"},
 
 static const struct hf_key cohere_keys[] = {
-    COHERE_SIZES{"use_qk_norm", HF_MUST_BE, "false"}, {"layer_types", HF_FULL_LAYERS}, END};
+    COHERE_SIZES{"use_qk_norm", HF_FLAG, NULL, "false"}, {"layer_types", HF_FULL_LAYERS}, END};
 
 static const struct hf_key cohere2_keys[] = {
     COHERE_SIZES{"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
@@ -179,6 +187,8 @@ static const struct hf_key cohere2_keys[] = {
 static const struct hf_tensor cohere_tensors[] = {
     PROJECTIONS QKV_BIASES("attention_bias")
         OUT_BIAS("attention_bias"){"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight"},
+    {"layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "use_qk_norm"},
+    {"layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "use_qk_norm"},
     END};
 
 /* ---- glm, glm4 ---- */
@@ -201,7 +211,77 @@ static const struct hf_tensor glm4_tensors[] = {
     {"layers.%d.post_mlp_layernorm.weight", "blk.%d.post_ffw_norm.weight"},
     END};
 
+/* ---- nemotron, arcee ---- */
+
+#define EPS(fallback) {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", fallback},
+
+static const struct hf_key nemotron_keys[] = {
+    WIDTHS HEADS(NULL) HEAD_DIM(NULL) CONTEXT("4096") ACT TIED("false") ATTENTION_BIAS("false")
+        MLP_BIAS{"intermediate_size", HF_INTEGER, "feed_forward_length", "24576"},
+    {"norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
+    END};
+
+#define PLAIN_FFN                                                                              \
+    QKV_BIASES("attention_bias")                                                               \
+    OUT_BIAS("attention_bias")                                                                 \
+    QKV_WEIGHTS HEAD_WEIGHT{"embed_tokens.weight", "token_embd.weight"},                       \
+        {"layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight"},                    \
+        {"layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight"},                              \
+        {"layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight"},                          \
+        {"layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", "mlp_bias"},                      \
+        {"layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", "mlp_bias"},
+
+static const struct hf_tensor nemotron_tensors[] = {
+    PLAIN_FFN NORM_BIASES(NULL){"norm.weight", "output_norm.weight", NULL, HF_ADD_ONE},
+    {"norm.bias", "output_norm.bias"},
+    {"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight", NULL, HF_ADD_ONE},
+    {"layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", NULL, HF_ADD_ONE},
+    END};
+
+static const struct hf_key arcee_keys[] = {
+    EPS("1e-5") SIZES HEADS(NULL) HEAD_DIM(NULL) CONTEXT("4096") ACT TIED("false")
+        ATTENTION_BIAS("false") MLP_BIAS END};
+
+static const struct hf_tensor arcee_tensors[] = {
+    PLAIN_FFN PRE_NORMS{"norm.weight", "output_norm.weight"}, END};
+
+/* ---- exaone4, hunyuan ---- */
+
+static const struct hf_key exaone4_keys[] = {
+    EPS("1e-5") SIZES HEADS("32") HEAD_DIM(NULL) CONTEXT("2048")
+        ACT TIED("false"){"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
+    {"layer_types", HF_LAYERS, "attention.sliding_window_pattern"},
+    {"sliding_window_pattern", HF_PATTERN, "attention.sliding_window_pattern", "4"},
+    END};
+
+static const struct hf_tensor exaone4_tensors[] = {
+    PROJECTIONS QK_NORMS{"layers.%d.post_attention_layernorm.weight",
+                         "blk.%d.post_attention_norm.weight"},
+    {"layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight"},
+    END};
+
+static const struct hf_key hunyuan_keys[] = {
+    EPS("1e-5") SIZES HEADS(NULL) HEAD_DIM(NULL) CONTEXT("2048") ACT TIED("false")
+        ATTENTION_BIAS("false"){"mlp_bias", HF_MUST_BE, "false"},
+    {"use_qk_norm", HF_MUST_BE, "true"},
+    {"use_cla", HF_MUST_BE, "false"},
+    {"norm_type", HF_MUST_BE, "rms"},
+    {"num_experts", HF_MUST_BE, "1"},
+    {"eod_token_id", HF_NO_EFFECT},
+    END};
+
+static const struct hf_tensor hunyuan_tensors[] = {
+    PROJECTIONS PRE_NORMS QKV_BIASES("attention_bias") OUT_BIAS(
+        "attention_bias"){"layers.%d.self_attn.query_layernorm.weight", "blk.%d.attn_q_norm.weight"},
+    {"layers.%d.self_attn.key_layernorm.weight", "blk.%d.attn_k_norm.weight"},
+    END};
+
 const struct hf_family hf_decoder_families[] = {
+    {"nemotron", "nemotron", nemotron_keys, nemotron_tensors, NULL, 1e4, .partial = 0.5},
+    {"arcee", "arcee", arcee_keys, arcee_tensors, "halves", 1e4},
+    {"exaone4", "exaone4", exaone4_keys, exaone4_tensors, NULL, 1e4},
+    {"hunyuan_v1_dense", "hunyuan-dense", hunyuan_keys, hunyuan_tensors, NULL, 1e4,
+     .rope_alpha = true},
     {"phi", "phi2", phi_keys, phi_tensors, NULL, 1e4, .partial = 0.5},
     {"phi3", "phi3", phi3_keys, phi3_tensors, NULL, 1e4, .partial = 1.0},
     {"starcoder2", "starcoder2", starcoder2_keys, starcoder2_tensors, NULL, 1e4},

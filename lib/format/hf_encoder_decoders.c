@@ -8,9 +8,11 @@
         {"forced_bos_token_id", HF_TOKEN, "forced_bos_token_id"},          \
         {"forced_eos_token_id", HF_TOKEN, "forced_eos_token_id", last},
 
-#define BOTH_SIDES                                                                   \
-    {"is_encoder_decoder", HF_MUST_BE, "true"}, {"is_decoder", HF_MUST_BE, "false"}, \
-        {"dropout_rate", HF_NO_EFFECT}, {"classifier_dropout", HF_NO_EFFECT},        \
+#define BOTH_SIDES \
+    {"is_encoder_decoder", HF_MUST_BE, "true"}, {"is_decoder", HF_MUST_BE, "false"}, TRAINING
+
+#define TRAINING                                                          \
+    {"dropout_rate", HF_NO_EFFECT}, {"classifier_dropout", HF_NO_EFFECT}, \
         {"classif_dropout", HF_NO_EFFECT}, {"classifier_dropout_rate", HF_NO_EFFECT},
 
 /* ---- T5 ---- */
@@ -26,26 +28,42 @@
         {"dense_act_fn", HF_NO_EFFECT}, {"is_gated_act", HF_NO_EFFECT}, /* of the one above */     \
         {"n_positions", HF_NO_EFFECT}, {"initializer_factor", HF_NO_EFFECT},                       \
         {"", HF_INTEGER, "context_length", "32768"}, /* distances have no end */                   \
-        BOTH_SIDES GENERATION(NULL, "1", NULL){"pad_token_id", HF_TOKEN, "decoder_start_token_id", \
-                                               "0"},                                               \
+        TRAINING GENERATION(NULL, "1", NULL){"pad_token_id", HF_TOKEN, "decoder_start_token_id",   \
+                                             "0"},                                                 \
         {"vocab_size", HF_NO_EFFECT}, /* what the tensors have */                                  \
         {"output_past", HF_NO_EFFECT}, {"tokenizer_class", HF_NO_EFFECT},
 
+#define T5_SIZES                                             \
+    {"num_layers", HF_INTEGER, "block_count", "6"},          \
+        {"d_ff", HF_INTEGER, "feed_forward_length", "2048"}, \
+        {"num_heads", HF_INTEGER, "attention.head_count", "8"},
+
+#define UMT5_SIZES                                           \
+    {"num_layers", HF_INTEGER, "block_count", "8"},          \
+        {"d_ff", HF_INTEGER, "feed_forward_length", "1024"}, \
+        {"num_heads", HF_INTEGER, "attention.head_count", "6"},
+
 static const struct hf_key t5_keys[] = {
-    {"num_layers", HF_INTEGER, "block_count", "6"},
-    {"d_ff", HF_INTEGER, "feed_forward_length", "2048"},
-    {"num_heads", HF_INTEGER, "attention.head_count", "8"},
-    T5_KEYS("relu"){"scale_decoder_outputs", HF_ROOT_INVERSE, "logit_scale"},
+    T5_SIZES BOTH_SIDES T5_KEYS("relu"){"scale_decoder_outputs", HF_ROOT_INVERSE, "logit_scale"},
     {"tie_word_embeddings", HF_ROOT_INVERSE, "logit_scale", "true"},
     END};
 
 static const struct hf_key umt5_keys[] = {
-    {"num_layers", HF_INTEGER, "block_count", "8"},
-    {"d_ff", HF_INTEGER, "feed_forward_length", "1024"},
-    {"num_heads", HF_INTEGER, "attention.head_count", "6"},
-    T5_KEYS("gated-gelu"){"tie_word_embeddings", HF_ROOT_INVERSE, "logit_scale", "true"},
+    UMT5_SIZES BOTH_SIDES T5_KEYS("gated-gelu"){"tie_word_embeddings", HF_ROOT_INVERSE,
+                                                "logit_scale", "true"},
     {"scalable_attention", HF_MUST_BE, "true"}, /* a note of the converter */
     END};
+
+/* Of an encoder alone. */
+#define NO_DECODER                                                                   \
+    {"is_encoder_decoder", HF_NO_EFFECT}, {"scale_decoder_outputs", HF_NO_EFFECT}, { \
+        "tie_word_embeddings", HF_NO_EFFECT                                          \
+    }
+
+static const struct hf_key t5_encoder_keys[] = {T5_SIZES T5_KEYS("relu") NO_DECODER, END};
+
+static const struct hf_key umt5_encoder_keys[] = {
+    UMT5_SIZES T5_KEYS("gated-gelu") NO_DECODER, {"scalable_attention", HF_MUST_BE, "true"}, END};
 
 #define T5_ATTENTION(side, short, index, of, to)                                               \
     {side ".block.%d.layer." index "." of ".q.weight", short ".blk.%d." to "_q.weight"},       \
@@ -70,6 +88,13 @@ static const struct hf_key umt5_keys[] = {
         {side ".block.%d.layer." ffn ".layer_norm.weight", short ".blk.%d.ffn_norm.weight"}, {     \
         side ".final_layer_norm.weight", short ".output_norm.weight"                               \
     }
+
+static const struct hf_tensor t5_encoder_tensors[] = {
+    {"shared.weight", "token_embd.weight", "?"},
+    {"encoder.embed_tokens.weight", "token_embd.weight", "-shared.weight"},
+    {"encoder.embed_tokens.weight", NULL},
+    T5_SIDE("encoder", "enc", "1"),
+    END};
 
 static const struct hf_tensor t5_tensors[] = {
     {"shared.weight", "token_embd.weight", "?"},
@@ -235,6 +260,8 @@ static const struct hf_tensor marian_tensors[] = {
     END};
 
 const struct hf_family hf_encoder_decoder_families[] = {
+    {"t5", "t5encoder", t5_encoder_keys, t5_encoder_tensors, .of_class = "EncoderModel"},
+    {"umt5", "t5encoder", umt5_encoder_keys, t5_encoder_tensors, .of_class = "EncoderModel"},
     {"t5", "t5", t5_keys, t5_tensors},
     {"umt5", "t5", umt5_keys, t5_tensors},
     {"bart", "bart", bart_keys, bart_tensors},

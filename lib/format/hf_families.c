@@ -8,11 +8,20 @@ static const struct hf_family *const tables[] = {
     hf_encoder_decoder_families, hf_encoder_families, hf_expert_families, hf_latent_families,
 };
 
-const struct hf_family *hf_families_find(const char *model_type, size_t length) {
+static bool is_of_class(const struct hf_family *family, const char *classes, size_t length) {
+    size_t n = family->of_class ? strlen(family->of_class) : 0;
+    for (size_t i = 0; i + n <= length; i++)
+        if (n == 0 || memcmp(classes + i, family->of_class, n) == 0) return true;
+    return n == 0;
+}
+
+const struct hf_family *hf_families_find(const char *model_type, size_t length, const char *classes,
+                                         size_t classes_length) {
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         for (const struct hf_family *family = tables[i]; family->model_type; family++)
             if (strlen(family->model_type) == length &&
-                memcmp(family->model_type, model_type, length) == 0)
+                memcmp(family->model_type, model_type, length) == 0 &&
+                is_of_class(family, classes, classes_length))
                 return family;
     return NULL;
 }

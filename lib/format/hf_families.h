@@ -25,8 +25,12 @@ enum hf_use {
     HF_FLAG,             /* decides about tensors and keys: `when` */
     HF_MUST_BE,          /* one of the words in `target`, "silu|swish"; null passes too */
     HF_FULL_LAYERS,      /* layer_types: all of them full_attention */
-    HF_LAYERS,       /* layer_types: full_attention or sliding_attention, an array in `target` */
-    HF_LATE_LAYERS,  /* the number of layers before those that slide, likewise */
+    HF_LAYERS,         /* layer_types: full_attention or sliding_attention, an array in `target` */
+    HF_PATTERN,        /* an integer for `target`, which counts where layer_types isn't there */
+    HF_LAYERS_TO_FULL, /* the same, without the key: all slide but every sixth; the last one never
+                          does, whatever the key says */
+    HF_LAYER_SIZES, /* sizes that differ between layers, of this key and others: hf_layer_sizes.c */
+    HF_LATE_LAYERS, /* the number of layers before those that slide, likewise */
     HF_LAYER_GROUPS, /* [[["global", "local"], 12], …]: 12 times these two, likewise */
     HF_INTEGERS,     /* an integer for each layer, an array in `target` */
     HF_SPARSE_STEP,  /* only every n-th layer has experts: hf_tensor.layers; and the key `target` */
@@ -78,6 +82,8 @@ struct hf_tensor {
                            "-NAME": where there is no tensor NAME */
     enum hf_values values;
     enum hf_layers layers; /* that have it */
+    const char *count; /* after "architecture.": the key with the number of the second %d's values;
+                          NULL: expert_count */
 };
 
 /* A table of positions that the class computes: context_length + position_offset rows. */
@@ -95,8 +101,10 @@ struct hf_family {
     double partial;          /* default of partial_rotary_factor; 0: must be 1 */
     const char *prefixes;    /* of tensors' names, one after the other; NULL: "model." */
     enum hf_positions positions;
-    bool scales_scores; /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
-    bool rope_required; /* the class's default is a scaling: the config has to say which */
+    bool scales_scores;   /* by yarn's mscale_all_dim: rope.scaling.yarn_log_multiplier */
+    bool rope_required;   /* the class's default is a scaling: the config has to say which */
+    const char *of_class; /* of configs alone whose `architectures` has it in a name; NULL: all */
+    bool rope_alpha;      /* "dynamic" with `alpha` is a larger base, whatever the length */
 };
 
 /* The families of a file hf_SUBJECT.c; the last has no model_type. */
@@ -104,8 +112,9 @@ extern const struct hf_family hf_llama_families[], hf_gemma_families[], hf_gpt_f
     hf_decoder_families[], hf_encoder_decoder_families[], hf_encoder_families[],
     hf_expert_families[], hf_latent_families[];
 
-/* NULL: none of this model_type. */
-const struct hf_family *hf_families_find(const char *model_type, size_t length);
+/* NULL: none of this model_type; classes: what `architectures` says. */
+const struct hf_family *hf_families_find(const char *model_type, size_t length, const char *classes,
+                                         size_t classes_length);
 /* Those that are read as this architecture, at most `most`; returns how many. */
 size_t hf_families_of(const char *architecture, size_t length, const struct hf_family **families,
                       size_t most);

@@ -25,7 +25,7 @@ static int shown(struct text text) {
 }
 
 /* The most recent ones come first: files have a layer's experts together. */
-static status find(struct hf *hf, struct text name, struct hf_gathered **found) {
+static status find(struct hf *hf, struct text name, const char *count, struct hf_gathered **found) {
     struct hf_gathered *g = hf->gathered;
     for (; g; g = g->next)
         if (g->name.length == name.length && memcmp(g->name.data, name.data, name.length) == 0)
@@ -36,9 +36,9 @@ static status find(struct hf *hf, struct text name, struct hf_gathered **found) 
     TRY(arena_take(&hf->arena, sizeof *g, "tensors of experts", &block));
     g = block;
     *g = (struct hf_gathered){
-        .next = hf->gathered, .name = name, .n = hf_metadata_i64(hf, "expert_count", 0)};
+        .next = hf->gathered, .name = name, .n = hf_metadata_i64(hf, count, 0)};
     if (g->n < 1 || g->n > 4096)
-        return fail(FORMAT, "%s: %" PRId64 " experts", hf->config.file, g->n);
+        return fail(FORMAT, "%s: %s is %" PRId64, hf->config.file, count, g->n);
     TRY(arena_take(&hf->arena, (size_t)g->n * sizeof *g->slices, "tensors of experts", &block));
     g->slices = block;
     memset(g->slices, 0, (size_t)g->n * sizeof *g->slices);
@@ -46,15 +46,16 @@ static status find(struct hf *hf, struct text name, struct hf_gathered **found) 
     return OK;
 }
 
-status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert) {
+status hf_gather_add(struct hf *hf, const struct tensor *tensor, struct text name, int64_t expert,
+                     const char *count) {
     struct hf_gathered *g;
     const char *file = hf->parts[tensor->part].file.name;
-    TRY(find(hf, name, &g));
+    TRY(find(hf, name, count ? count : "expert_count", &g));
     if (expert >= g->n)
-        return fail(FORMAT, "%s: tensor '%.*s' is of expert %" PRId64 " of %" PRId64, file,
+        return fail(FORMAT, "%s: tensor '%.*s' is number %" PRId64 " of %" PRId64, file,
                     shown(tensor->name), tensor->name.data, expert, g->n);
     if (g->slices[expert].n_dims)
-        return fail(FORMAT, "%s: two tensors mean expert %" PRId64 " of '%.*s'", file, expert,
+        return fail(FORMAT, "%s: two tensors mean number %" PRId64 " of '%.*s'", file, expert,
                     shown(name), name.data);
     g->slices[expert] = *tensor;
     g->n_seen++;
@@ -76,13 +77,13 @@ void hf_gather_join(struct tensor *tensor) {
 
 static status finish_one(struct hf *hf, const struct hf_gathered *g, struct tensor *tensor) {
     if (g->n_seen != g->n)
-        return fail(FORMAT, "%s: has %" PRId64 " of the %" PRId64 " experts of '%.*s'", hf->path,
+        return fail(FORMAT, "%s: has %" PRId64 " of the %" PRId64 " parts of '%.*s'", hf->path,
                     g->n_seen, g->n, shown(g->name), g->name.data);
     for (int64_t i = 0; i < g->n; i++) {
         const struct tensor *a = &g->slices[0], *b = &g->slices[i];
-        if (b->n_dims != 2 || b->dims[0] != a->dims[0] || b->dims[1] != a->dims[1] ||
-            b->type != a->type || b->form != a->form)
-            return fail(FORMAT, "%s: tensor '%.*s' isn't of the first expert's shape and type",
+        if (b->n_dims < 1 || b->n_dims > 2 || b->n_dims != a->n_dims || b->dims[0] != a->dims[0] ||
+            b->dims[1] != a->dims[1] || b->type != a->type || b->form != a->form)
+            return fail(FORMAT, "%s: tensor '%.*s' isn't of the first one's shape and type",
                         hf->parts[b->part].file.name, shown(b->name), b->name.data);
     }
     *tensor = (struct tensor){.name = g->name, .slices = g->slices, .n_slices = g->n};

@@ -82,6 +82,11 @@ status hf_metadata_string(struct hf *hf, const char *key, struct text value) {
     return result;
 }
 
+status hf_metadata_integers(struct hf *hf, const char *suffix, const int64_t *values, int64_t n) {
+    return hf_metadata_array(hf, key_of(hf, suffix).text, METADATA_I64, (uint64_t)n, values,
+                             (size_t)n * sizeof *values);
+}
+
 static struct metadata *find_i64(const struct hf *hf, const char *suffix) {
     struct key key = key_of(hf, suffix);
     for (size_t i = 0; i < hf->metadata.count; i++) {
@@ -212,7 +217,7 @@ static status read_number(struct hf *hf, const struct hf_key *key) {
     if (!value) return OK;
     if (key->use == HF_COUNT && json_to_i64(value, &integer) && integer == 0) return OK;
     if (key->use == HF_INTEGER || key->use == HF_COUNT || key->use == HF_WIDTHS ||
-        key->use == HF_ADD) {
+        key->use == HF_ADD || key->use == HF_PATTERN) {
         if (!json_to_i64(value, &integer) || integer < 1 || integer > INT32_MAX)
             return fail_value(hf, key, "an integer of 32 bits above 0");
         if (key->use == HF_WIDTHS) integer *= hf_metadata_i64(hf, "embedding_length", 0);
@@ -288,6 +293,7 @@ static status read_activation(struct hf *hf, const struct hf_key *key) {
         {"gelu_python_tanh", "gelu_tanh"},
         {"relu", "relu"},
         {"tanh", "tanh"},
+        {"relu2", "relu_squared"},
     };
     struct json_value fallback;
     const struct json_value *value = value_or_default(hf, key, &fallback);
@@ -330,8 +336,7 @@ static status read_integers(struct hf *hf, const struct hf_key *key) {
     if (n != hf->n_layers)
         return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
                     hf->config.file, hf->config.prefix, key->name, n, hf->n_layers);
-    struct metadata array = {.kind = METADATA_ARRAY, .element = METADATA_I64, .count = (uint64_t)n};
-    return put(hf, key_of(hf, key->target).text, array, numbers, (size_t)n * sizeof *numbers);
+    return hf_metadata_integers(hf, key->target, numbers, n);
 }
 
 /* Which layers slide. */
@@ -431,8 +436,12 @@ static status read_layers(struct hf *hf, const struct hf_key *key) {
         return fail(LIMIT, "%s: %" PRId64 " layers", hf->config.file, hf->n_layers);
     if (value && key->use == HF_LATE_LAYERS) TRY(read_late_layers(hf, key, value, &layers));
     if (value && key->use == HF_LAYER_GROUPS) TRY(read_layer_groups(hf, key, value, &layers));
-    if (value && (key->use == HF_LAYERS || key->use == HF_FULL_LAYERS))
+    bool to_full = key->use == HF_LAYERS_TO_FULL;
+    if (value && (key->use == HF_LAYERS || key->use == HF_FULL_LAYERS || to_full))
         TRY(read_layer_types(hf, key, value, &layers));
+    for (; !value && to_full && layers.n < hf->n_layers && layers.n < MOST_LAYERS; layers.n++)
+        layers.any |= layers.slides[layers.n] = (layers.n + 1) % 6 != 0;
+    if (to_full && layers.n) layers.slides[layers.n - 1] = false;
     if (value && layers.n != hf->n_layers)
         return fail(FORMAT, "%s: key '%s%s' has %" PRId64 " elements for %" PRId64 " layers",
                     hf->config.file, hf->config.prefix, key->name, layers.n, hf->n_layers);
@@ -440,7 +449,10 @@ static status read_layers(struct hf *hf, const struct hf_key *key) {
     const struct json_value *window = hf_config_find(&hf->config, "sliding_window");
     if (window && window->kind == JSON_NULL && (layers.any || !value))
         return hf_config_refuse(&hf->config, "sliding_window", window);
-    if (!value) return OK;
+    if (!value && !to_full) return OK;
+    if (layers.n != hf->n_layers)
+        return fail(LIMIT, "%s: %" PRId64 " layers", hf->config.file, hf->n_layers);
+    for (int64_t i = 0; i < layers.n; i++) hf->slides[i] = layers.slides[i] != 0;
     struct metadata array = {
         .kind = METADATA_ARRAY, .element = METADATA_BOOL, .count = (uint64_t)hf->n_layers};
     return put(hf, key_of(hf, key->target).text, array, layers.slides, (size_t)hf->n_layers);
@@ -539,7 +551,12 @@ static status read_key(struct hf *hf, const struct hf_key *key) {
     case HF_LAYERS:
     case HF_LATE_LAYERS:
     case HF_LAYER_GROUPS:
+    case HF_LAYERS_TO_FULL:
         return read_layers(hf, key);
+    case HF_PATTERN:
+        return hf_config_value(&hf->config, "layer_types") ? OK : read_number(hf, key);
+    case HF_LAYER_SIZES:
+        return hf_layer_sizes_make(hf);
     case HF_INTEGERS:
         return read_integers(hf, key);
     case HF_SPARSE_STEP:
@@ -605,7 +622,10 @@ static status read_family(struct hf *hf) {
     const struct json_value *type = hf_config_value(&hf->config, "model_type");
     if (!type || type->kind != JSON_STRING)
         return fail(FORMAT, "%s: key 'model_type' is missing or no string", hf->config.file);
-    hf->family = hf_families_find(type->text.data, type->text.length);
+    const struct json_value *classes = hf_config_value(&hf->config, "architectures");
+    hf->family =
+        hf_families_find(type->text.data, type->text.length, classes ? classes->text.data : "",
+                         classes ? classes->text.length : 0);
     if (!hf->family) return hf_config_refuse(&hf->config, "model_type", type);
     if (!hf->family->nested) return OK;
     const struct json_value *text = hf_config_value(&hf->config, "text_config");

@@ -63,7 +63,7 @@ static status check_members(const struct rope *rope) {
         if (member->name.length <= skip + n || memcmp(name, config->prefix, skip) != 0 ||
             memcmp(name + skip, begin.text, n) != 0 || member->value.kind == JSON_NULL)
             continue;
-        bool ok = false;
+        bool ok = rope->hf->family->rope_alpha && strcmp(name + skip + n, "alpha") == 0;
         for (size_t k = 0; k < sizeof known / sizeof *known; k++)
             ok = ok || strcmp(name + skip + n, known[k]) == 0;
         if (!ok) return hf_config_refuse(config, name + skip, &member->value);
@@ -284,6 +284,22 @@ static status make_score_scale(const struct rope *rope, const struct json_value 
                             find(rope, "mscale_all_dim"));
 }
 
+/* What "dynamic" with a member alpha makes of the base; *fixed: that is all it does. */
+static status stretch_base(const struct rope *rope, int64_t head_dim, double *theta, bool *fixed) {
+    const struct json_value *type = find(rope, find(rope, "rope_type") ? "rope_type" : "type");
+    double alpha = 0.0;
+    *fixed = false;
+    if (!rope->hf->family->rope_alpha || !type || !json_is(type, "dynamic")) return OK;
+    TRY(read_number(rope, "alpha", &alpha, &alpha));
+    if (alpha == 0.0) return OK;
+    if (alpha < 0.0 || head_dim < 4)
+        return hf_config_refuse(&rope->hf->config, name_of(rope, "alpha").text,
+                                find(rope, "alpha"));
+    *theta *= pow(alpha, (double)head_dim / (double)(head_dim - 2));
+    *fixed = true;
+    return OK;
+}
+
 static status make_scaling(const struct rope *rope, int64_t head_dim, double theta) {
     const struct hf_config *config = &rope->hf->config;
     if (rope->where) TRY(check_members(rope));
@@ -356,8 +372,11 @@ status hf_rope_make(struct hf *hf, int64_t head_dim) {
         }
     }
     double theta;
+    bool fixed;
     TRY(read_theta(&rope, "rope_theta", hf->family->rope_theta, &theta));
+    TRY(stretch_base(&rope, head_dim, &theta, &fixed));
     TRY(hf_metadata_f32(hf, "rope.freq_base", (float)theta));
+    if (fixed) return check_members(&rope);
     if (hf->family->rope_theta_local > 0) TRY(make_local(hf, local));
     return make_scaling(&rope, head_dim, theta);
 }

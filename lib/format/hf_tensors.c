@@ -210,7 +210,11 @@ static bool strip_model(const struct hf_family *family, struct text *name) {
     *name = strip(*name, "language_model.");
     *name = strip(*name, "model.");
     *name = strip(*name, "language_model.");
-    return !starts_with(*name, "vision_tower.") && !starts_with(*name, "multi_modal_projector.");
+    static const char *const others[] = {"vision_tower.", "multi_modal_projector.", "audio_tower.",
+                                         "embed_vision.", "vision_embedder.",       "embed_audio."};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (starts_with(*name, others[i])) return false;
+    return true;
 }
 
 bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
@@ -246,7 +250,8 @@ static void find_rows(const struct hf *hf, bool *applies) {
         applies[i] = when && when[0] == '-' ? true : hf_applies(hf, when);
         for (size_t k = 0; when && when[0] == '-' && k < table->count; k++) {
             struct text name = table->items[k].name;
-            if (strip_model(hf->family, &name) && name.length == strlen(when + 1) && memcmp(name.data, when + 1, name.length) == 0)
+            if (strip_model(hf->family, &name) && name.length == strlen(when + 1) &&
+                memcmp(name.data, when + 1, name.length) == 0)
                 applies[i] = false;
         }
     }
@@ -300,7 +305,7 @@ static status rename_one(struct hf *hf, const bool *applies, size_t index, int64
             TRY(hf_gather_halve(hf, tensor, target));
         }
         TRY(make_name(hf, row->target, layer, &target));
-        if (expert >= 0) return hf_gather_add(hf, tensor, target, expert);
+        if (expert >= 0) return hf_gather_add(hf, tensor, target, expert, row->count);
         tensor->name = target;
         return pair_rows(hf, row->target, tensor);
     }

@@ -9,11 +9,13 @@ struct builder {
     reg residual; /* [rows][n_embd] */
     /* What is still to be added to it, normed: the op that reads the residual next does so. */
     reg pending;
-    const struct norm_spec *pending_norm; /* NULL: none */
+    const struct norm_spec *pending_norm;   /* NULL: none */
+    const struct weight_ref *pending_scale; /* of the sum; NULL: none */
+    reg inputs;                             /* of layers: [rows][n_layers * width], or none */
 };
 
 /* Every layer takes at most this many. */
-enum { LAYER_OPS = 18, LAYER_REGS = 22, OTHER_OPS = 8, OTHER_REGS = 5 };
+enum { LAYER_OPS = 23, LAYER_REGS = 26, OTHER_OPS = 11, OTHER_REGS = 8 };
 /* Besides, of a layer with cross attention; of an encoder. */
 enum { CROSS_OPS = 6, CROSS_REGS = 5, SOURCE_OPS = 3, SOURCE_REGS = 1 };
 
@@ -74,7 +76,9 @@ static void take_pending(struct builder *b, struct op *op, bool others_read_it) 
     op->add = b->pending;
     op->add_norm = b->pending_norm;
     op->add_scale = b->program->spec->residual_scale;
+    op->sum_scale = b->pending_scale;
     b->pending = REG_NONE;
+    b->pending_scale = NULL;
     if (!others_read_it) return;
     b->residual = new_reg(b, b->program->spec->n_embd);
     b->program->regs[b->residual].first = b->program->n_ops - 1;
@@ -87,7 +91,8 @@ static void emit_norm(struct builder *b, int layer, const struct norm_spec *norm
     if (norm->kind == NORM_NONE) return;
     struct op *op = emit(b, OP_NORM, layer, x, x, REG_NONE, REG_NONE);
     op->norm = norm;
-    op->width = width;
+    op->parts.width = width;
+    op->parts.n = 1;
 }
 
 /* x += W a, or x = n(x + W a); or where the family norms or scales what a block gives:
@@ -163,12 +168,16 @@ static reg build_attention(struct builder *b, const struct layer_spec *spec, int
     if (a->latent.rank) return build_latent_attention(b, spec, layer);
     int64_t q_width = a->n_heads * a->head_dim, k_width = a->n_kv_heads * a->head_dim;
     int64_t value_dim = attention_value_dim(a);
-    reg q = new_reg(b, q_width), k = new_reg(b, k_width), v = new_reg(b, a->n_kv_heads * value_dim);
-    emit_projections(b, spec, layer, 3, (const struct linear_spec *[]){&a->q, &a->k, &a->v},
-                     (reg[]){q, k, v});
-    if (a->norm_whole) {
+    reg q = new_reg(b, q_width), k = REG_NONE, v = REG_NONE;
+    if (!a->shares_kv) {
+        k = new_reg(b, k_width);
+        v = new_reg(b, a->n_kv_heads * value_dim);
+    }
+    emit_projections(b, spec, layer, a->shares_kv ? 1 : 3,
+                     (const struct linear_spec *[]){&a->q, &a->k, &a->v}, (reg[]){q, k, v});
+    if (a->norms == NORM_OF_ALL_HEADS) {
         emit_norm(b, layer, &a->q_norm, q_width, q);
-        emit_norm(b, layer, &a->k_norm, k_width, k);
+        if (!a->shares_kv) emit_norm(b, layer, &a->k_norm, k_width, k);
     }
     emit(b, OP_ROPE_STORE, layer, q, k, v, REG_NONE)->attention = a;
     reg out = new_reg(b, a->n_heads * value_dim);
@@ -230,7 +239,8 @@ static void build_router(struct builder *b, const struct layer_spec *spec, int l
     *shared_gate = gate ? new_reg(b, 1) : REG_NONE;
     struct op *op = emit(b, OP_LINEAR, layer, b->residual, logits, *shared_gate, REG_NONE);
     take_pending(b, op, true);
-    op->norm = norm_or_null(&spec->ffn_norm);
+    op->norm = norm_or_null(experts->router_norm.kind == NORM_NONE ? &spec->ffn_norm
+                                                                   : &experts->router_norm);
     op->linear.n_weights = gate ? 2 : 1;
     op->linear.combine = COMBINE_STORE;
     op->linear.weights[0] = &experts->router;
@@ -248,7 +258,7 @@ static reg build_chosen(struct builder *b, const struct layer_spec *spec, int la
     const struct ffn_spec *ffn = &experts->ffn;
     reg hidden = new_reg(b, experts->n_used * reg_padded(ffn->n_ff));
     struct op *up = emit(b, OP_EXPERTS, layer, b->residual, hidden, REG_NONE, REG_NONE);
-    up->norm = norm_or_null(&spec->ffn_norm);
+    up->norm = norm_or_null(experts->norm.kind == NORM_NONE ? &spec->ffn_norm : &experts->norm);
     up->of_rows = true;
     up->experts = experts;
     set_ffn_weights(up, ffn);
@@ -263,7 +273,31 @@ static reg build_chosen(struct builder *b, const struct layer_spec *spec, int la
     return y;
 }
 
+/* What the experts give and what the shared one gives, each normed, then their sum. */
+static void build_normed_sum(struct builder *b, const struct layer_spec *spec, int layer, reg y,
+                             reg shared) {
+    const struct experts_spec *experts = &spec->experts;
+    int64_t n = b->program->spec->n_embd;
+    reg sum = new_reg(b, n);
+    struct op *op = emit(b, OP_WEIGH, layer, y, sum, REG_NONE, REG_NONE);
+    op->experts = experts;
+    op->weigh.shared = op->weigh.shared_gate = REG_NONE;
+    emit_norm(b, layer, &experts->post_norm, n, sum);
+    if (shared != REG_NONE) {
+        touch(b, shared);
+        op = emit(b, OP_NORM, layer, sum, sum, REG_NONE, REG_NONE);
+        op->add = shared;
+        op->add_norm = norm_or_null(&experts->shared_post_norm);
+        op->add_scale = 1.0f;
+        op->parts.width = n;
+        op->parts.n = 1;
+    }
+    b->pending = sum;
+    b->pending_norm = norm_or_null(&spec->post_ffn_norm);
+}
+
 static void build_experts(struct builder *b, const struct layer_spec *spec, int layer) {
+    const struct experts_spec *experts = &spec->experts;
     reg shared = REG_NONE, shared_gate;
     build_router(b, spec, layer, &shared_gate);
     reg y = build_chosen(b, spec, layer);
@@ -271,6 +305,10 @@ static void build_experts(struct builder *b, const struct layer_spec *spec, int 
         reg hidden = build_ffn(b, spec, layer);
         shared = new_reg(b, b->program->spec->n_embd);
         emit_linear(b, layer, NULL, hidden, &spec->ffn.down, COMBINE_STORE, shared);
+    }
+    if (experts->post_norm.kind != NORM_NONE || experts->shared_post_norm.kind != NORM_NONE) {
+        build_normed_sum(b, spec, layer, y, shared);
+        return;
     }
     reg target = experts_target(b, &spec->post_ffn_norm);
     touch(b, shared);
@@ -282,7 +320,43 @@ static void build_experts(struct builder *b, const struct layer_spec *spec, int 
     op->weigh.shared_gate = shared_gate;
 }
 
-static void build_layer(struct builder *b, const struct layer_spec *spec, int layer) {
+/* ---- inputs of layers ---- */
+
+/* Of what the first layer reads and of the tokens, for all layers at once. */
+static void build_layer_inputs(struct builder *b, const struct spec *spec) {
+    const struct layer_inputs_spec *inputs = &spec->layer_inputs;
+    if (!inputs->width) return;
+    int64_t width = spec->n_layers * inputs->width;
+    b->inputs = new_reg(b, width);
+    struct op *op = emit(b, OP_EMBED, -1, REG_NONE, b->inputs, REG_NONE, REG_NONE);
+    op->embed.table = &inputs->embedding.weight;
+    op->embed.scale = inputs->embedding_scale * inputs->scale;
+    reg projected = new_reg(b, width);
+    emit_linear(b, -1, NULL, b->residual, &inputs->project, COMBINE_STORE, projected);
+    touch(b, projected);
+    op = emit(b, OP_NORM, -1, b->inputs, b->inputs, REG_NONE, REG_NONE);
+    op->add = projected;
+    op->add_norm = norm_or_null(&inputs->norm);
+    op->add_scale = inputs->scale;
+    op->parts.width = inputs->width;
+    op->parts.n = spec->n_layers;
+}
+
+static void build_layer_input(struct builder *b, const struct layer_spec *spec, int layer) {
+    int64_t width = b->program->spec->layer_inputs.width;
+    reg hidden = new_reg(b, width);
+    emit_linear(b, layer, NULL, b->residual, &spec->input.gate, COMBINE_STORE, hidden);
+    take_pending(b, &b->program->ops[b->program->n_ops - 1], true);
+    touch(b, b->inputs);
+    struct op *op = emit(b, OP_GATE, layer, hidden, hidden, REG_NONE, REG_NONE);
+    op->gate.by = b->inputs;
+    op->gate.first = layer * width;
+    op->gate.width = width;
+    op->gate.activation = spec->input.activation;
+    emit_linear_residual(b, spec->residual, layer, &spec->input.out, hidden, &spec->input.norm);
+}
+
+static void build_blocks(struct builder *b, const struct layer_spec *spec, int layer) {
     reg attended = build_attention(b, spec, layer), hidden;
     if (spec->residual == RESIDUAL_PARALLEL) { /* both read the residual before either adds to it */
         hidden = build_ffn(b, spec, layer);
@@ -301,12 +375,19 @@ static void build_layer(struct builder *b, const struct layer_spec *spec, int la
     emit_linear_residual(b, spec->residual, layer, &spec->ffn.down, hidden, &spec->post_ffn_norm);
 }
 
+static void build_layer(struct builder *b, const struct layer_spec *spec, int layer) {
+    build_blocks(b, spec, layer);
+    if (b->inputs != REG_NONE) build_layer_input(b, spec, layer);
+    if (spec->output_scale.tensor) b->pending_scale = &spec->output_scale;
+}
+
 /* The encoder's layers, and of what they give the keys and values for every layer of the decoder.
  */
 static void build_source(struct builder *b, const struct spec *spec) {
     const struct source_spec *source = &spec->source;
     b->residual = new_reg(b, spec->n_embd);
     struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, b->residual, REG_NONE, REG_NONE);
+    embed->embed.turns = true;
     embed->embed.table = &source->embedding.weight;
     embed->embed.positions = &source->positions;
     embed->embed.position_offset = source->position_offset;
@@ -339,7 +420,8 @@ static void build_final_norm(struct builder *b, const struct spec *spec) {
     struct op *op = emit(b, OP_NORM, -1, x, normed, REG_NONE, REG_NONE);
     take_pending(b, op, false);
     op->norm = norm_or_null(&spec->output_norm);
-    op->width = spec->n_embd;
+    op->parts.width = spec->n_embd;
+    op->parts.n = 1;
     b->residual = normed;
 }
 
@@ -380,6 +462,7 @@ static void build_embedding(struct builder *b, const struct spec *spec) {
     bool projected = spec->embedding_in.weight.tensor != NULL;
     reg tokens = new_reg(b, projected ? spec->embedding.weight.tensor->dims[0] : spec->n_embd);
     struct op *embed = emit(b, OP_EMBED, -1, REG_NONE, tokens, REG_NONE, REG_NONE);
+    embed->embed.turns = true;
     embed->embed.table = &spec->embedding.weight;
     embed->embed.token_types = &spec->token_types;
     embed->embed.scale = spec->embedding_scale;
@@ -390,8 +473,7 @@ static void build_embedding(struct builder *b, const struct spec *spec) {
     }
     embed->embed.positions = &spec->positions;
     embed->embed.position_offset = spec->position_offset;
-    if (projected)
-        emit_linear(b, -1, NULL, tokens, &spec->embedding_in, COMBINE_ADD, b->residual);
+    if (projected) emit_linear(b, -1, NULL, tokens, &spec->embedding_in, COMBINE_ADD, b->residual);
 }
 
 /* Logits of what the output norm gives, or of a projection of that. */
@@ -422,6 +504,7 @@ static void build_model(struct builder *b, const struct spec *spec,
                         const struct pooling_spec *pooling) {
     build_embedding(b, spec);
     emit_norm(b, -1, &spec->embedding_norm, spec->n_embd, b->residual);
+    build_layer_inputs(b, spec);
     for (int layer = 0; layer < spec->n_layers; layer++)
         build_layer(b, &spec->layers[layer], layer);
     build_head(b, spec, pooling);
@@ -448,13 +531,17 @@ static status check_norm(const struct place *place, const struct norm_spec *norm
     return OK;
 }
 
-/* A layer has a KV stream of its own, of the shape of its heads. */
+/* A layer has a KV stream of its own, or shares an earlier layer's, of the shape of its heads. */
 static status check_kv_stream(const struct place *place, const struct attention_spec *a) {
     const struct spec *spec = place->spec;
     const struct kv_stream_spec *stream = &spec->kv_streams[a->kv_stream];
+    bool filled = false;
     for (int64_t i = 0; i < place->layer; i++)
-        if (spec->layers[i].attention.kv_stream == a->kv_stream)
-            return refuse(place, "a KV stream that an earlier layer has too");
+        filled = filled || spec->layers[i].attention.kv_stream == a->kv_stream;
+    if (filled && !a->shares_kv) return refuse(place, "a KV stream that an earlier layer has too");
+    if (!filled && a->shares_kv) return refuse(place, "a KV stream that no earlier layer fills");
+    if (a->shares_kv && (a->latent.rank || a->bidirectional))
+        return refuse(place, "latent or bidirectional attention with another layer's keys");
     if (stream->value_dim != (a->latent.rank ? 0 : attention_value_dim(a)))
         return refuse(place, "a KV stream whose values aren't its attention's");
     if (stream->n_heads != a->n_kv_heads || stream->key_dim != a->head_dim ||
@@ -508,6 +595,25 @@ static status check_experts(const struct place *place, const struct layer_spec *
         return refuse(place, "a number of experts that the number of groups doesn't divide");
     if (experts->shared_gate.weight.tensor && !layer->ffn.n_ff)
         return refuse(place, "the gate of a shared expert without that expert");
+    if (experts->shared_gate.weight.tensor &&
+        (experts->router_norm.kind != NORM_NONE || experts->post_norm.kind != NORM_NONE ||
+         experts->shared_post_norm.kind != NORM_NONE))
+        return refuse(place, "the gate of a shared expert beside norms of experts");
+    return OK;
+}
+
+/* What comes after a layer's blocks is added with what the last of them gives. */
+static status check_end(const struct place *place, const struct layer_spec *layer) {
+    const struct spec *spec = place->spec;
+    const struct norm_spec *last =
+        spec->layer_inputs.width ? &layer->input.norm : &layer->post_ffn_norm;
+    if (spec->layer_inputs.width && layer->residual != RESIDUAL_SEQUENTIAL)
+        return refuse(place, "an input of a layer without a sequential residual");
+    if (spec->layer_inputs.width && layer->input.activation == ACTIVATION_SWIGLU_CLAMPED)
+        return refuse(place, "an input of a layer with a clamped SwiGLU");
+    if (layer->output_scale.tensor && (layer->residual != RESIDUAL_SEQUENTIAL ||
+                                       (last->kind == NORM_NONE && spec->residual_scale == 1.0f)))
+        return refuse(place, "a scale of a layer's output without a norm before it");
     return OK;
 }
 
@@ -519,6 +625,12 @@ static status check_layer(const struct place *place) {
                                        &layer->post_ffn_norm,
                                        &layer->attention.q_norm,
                                        &layer->attention.k_norm,
+                                       &layer->attention.v_norm,
+                                       &layer->experts.router_norm,
+                                       &layer->experts.norm,
+                                       &layer->experts.post_norm,
+                                       &layer->experts.shared_post_norm,
+                                       &layer->input.norm,
                                        &layer->attention.latent.q_a_norm,
                                        &layer->attention.latent.kv_a_norm};
     if (layer->residual == RESIDUAL_PARALLEL &&
@@ -531,8 +643,13 @@ static status check_layer(const struct place *place) {
         return refuse(place, "a scale of what a residual takes before its norm");
     if (layer->attention.bidirectional && layer->attention.max_bias != 0.0f)
         return refuse(place, "ALiBi of keys behind a query");
-    if (layer->attention.norm_whole && layer->attention.clamp != 0.0f)
+    if (layer->attention.norms == NORM_OF_ALL_HEADS && layer->attention.clamp != 0.0f)
         return refuse(place, "a norm of whole projections after a clamp");
+    if (layer->attention.norms == NORM_OF_ALL_HEADS && layer->attention.norms_turned)
+        return refuse(place, "a norm of whole projections after their rotation");
+    if (layer->attention.latent.rank && layer->attention.v_norm.kind != NORM_NONE)
+        return refuse(place, "latent attention with a norm of its values");
+    TRY(check_end(place, layer));
     TRY(check_latent(place, &layer->attention));
     TRY(check_experts(place, layer));
     TRY(check_slopes(place, &layer->attention));
@@ -553,7 +670,8 @@ static status check_source(const struct spec *spec) {
               layer->post_ffn_norm.kind != NORM_NONE)))
             return refuse(&place, "such a residual in an encoder");
         if (!a->bidirectional || a->rope >= 0 || a->max_bias != 0.0f || a->window ||
-            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE || a->clamp != 0.0f)
+            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE ||
+            a->v_norm.kind != NORM_NONE || a->shares_kv || a->clamp != 0.0f)
             return refuse(&place, "such an attention in an encoder");
         if (spec->kv_streams[a->kv_stream].kind != KV_PASSING)
             return refuse(&place, "an encoder's KV stream that stays");
@@ -561,7 +679,8 @@ static status check_source(const struct spec *spec) {
     for (place.layer = 0; place.layer < spec->n_layers; place.layer++) {
         const struct attention_spec *a = &spec->layers[place.layer].cross;
         if (!a->n_heads || !a->cross || a->rope >= 0 || a->max_bias != 0.0f || a->window ||
-            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE || a->clamp != 0.0f ||
+            a->q_norm.kind != NORM_NONE || a->k_norm.kind != NORM_NONE ||
+            a->v_norm.kind != NORM_NONE || a->shares_kv || a->clamp != 0.0f ||
             spec->kv_streams[a->kv_stream].kind != KV_FIXED)
             return refuse(&place, "such a cross attention");
     }
@@ -572,6 +691,9 @@ static status check_spec(const struct spec *spec) {
     struct place place = {.spec = spec, .layer = -1};
     if (spec->source.n_layers) TRY(check_source(spec));
     if (spec->embedding.bias.tensor) return refuse(&place, "an embedding with a bias");
+    if (spec->layer_inputs.width && spec->source.n_layers)
+        return refuse(&place, "inputs of layers in an encoder-decoder");
+    TRY(check_norm(&place, &spec->layer_inputs.norm));
     if (spec->embedding_in.weight.tensor && (!spec->positions.tensor || spec->token_types.tensor))
         return refuse(&place, "a projection of embeddings without learned positions");
     TRY(check_norm(&place, &spec->output_norm));
@@ -649,7 +771,7 @@ static status fill(struct program *program, const struct rope_factors *factors, 
     program->n_hidden =
         spec->head_in.weight.tensor ? spec->head_in.weight.tensor->dims[1] : spec->n_embd;
     program->whole = program_is_whole(spec, pooling);
-    struct builder b = {.program = program, .pending = REG_NONE};
+    struct builder b = {.program = program, .pending = REG_NONE, .inputs = REG_NONE};
     if (source) build_source(&b, spec);
     build_model(&b, spec, pooling);
     program->row_floats = buffers_plan(program->regs, program->n_regs);

@@ -24,11 +24,11 @@ static inline int64_t reg_padded(int64_t n) {
 }
 
 enum op_kind {
-    OP_EMBED,  /* out = scale * embedding[token]; position tables of the step's rows are made here
-                  too */
+    OP_EMBED,  /* out = scale * embedding[token] */
     OP_LINEAR, /* outputs of up to three weights from n(x), combined as `combine` says */
     OP_HEADS,  /* of every head h: out's floats h * out_head on = W[h] times in's h * in_head on */
     OP_NORM,   /* out = n(in), which may be one register */
+    OP_GATE,   /* out = act(in) * some columns of another register */
     OP_ROPE_STORE, /* q, k: norm, rotate; k, v rounded into their pages. Latent attention: v is
                       none, the dims of q that are rotated come from the register after it */
     OP_ATTENTION,  /* out = softmax(scale q·k) v over the sequence's pages */
@@ -59,11 +59,13 @@ struct op {
     bool pooled;   /* LINEAR, NORM: their rows are pooled vectors */
     reg in, out[OP_MAX_WEIGHTS];
     /* LINEAR, NORM and HEAD, where the family norms or scales what a block gives: their input is
-     * in + add_scale * add_norm(add), which also goes to `sum` unless that is REG_NONE. */
+     * (in + add_scale * add_norm(add)) * sum_scale, which also goes to `sum` unless that is
+     * REG_NONE. */
     reg add, sum;
     float add_scale;
-    const struct norm_spec *add_norm; /* NULL none */
-    const struct norm_spec *norm;     /* of the input; NULL none */
+    const struct weight_ref *sum_scale; /* [1]; NULL none */
+    const struct norm_spec *add_norm;   /* NULL none */
+    const struct norm_spec *norm;       /* of the input; NULL none */
     union {
         struct {
             int n_weights;
@@ -78,12 +80,20 @@ struct op {
                 positions alone: their rows are all that `out` gets */
             int64_t position_offset;
             float scale;
+            bool turns; /* the tables of rope for the step's rows are made too */
         } embed;
         struct {
             const struct linear_spec *weight; /* [n_heads][rows][cols] */
             int64_t in_head, out_head;        /* floats from head to head */
         } heads;
-        int64_t width; /* NORM: floats of a row */
+        struct {
+            int64_t width, n; /* NORM: a row is n parts of so many floats, each normed by itself */
+        } parts;
+        struct {
+            reg by; /* [rows][...], of which the columns from `first` on are taken */
+            int64_t first, width;
+            enum activation activation;
+        } gate;
         struct {
             bool add;   /* to what `out` has */
             reg shared; /* + sigmoid(shared_gate) * shared, each REG_NONE: none */

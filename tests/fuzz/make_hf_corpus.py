@@ -47,6 +47,34 @@ def shapes(layer, tied=False):
     return names
 
 
+GEMMA4 = dict(BASE, model_type="gemma4_text", num_hidden_layers=3, head_dim=2, num_key_value_heads=1,
+              layer_types=["full_attention", "sliding_attention", "full_attention"], attention_k_eq_v=True,
+              num_kv_shared_layers=1, use_double_wide_mlp=True, hidden_size_per_layer_input=2,
+              per_layer_config={"0": {"head_dim": 4}, "2": {"head_dim": 4}}, rope_parameters={
+                  "full_attention": {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.5},
+                  "sliding_attention": {"rope_type": "default", "rope_theta": 1e4}})
+
+
+def gemma4_shapes():
+    names = {"model.embed_tokens.weight": [2, 2], "model.norm.weight": [2], "model.embed_tokens_per_layer.weight": [2, 6],
+             "model.per_layer_model_projection.weight": [6, 2], "model.per_layer_projection_norm.weight": [2]}
+    for i, (dim, wide) in enumerate(((4, 2), (2, 2), (4, 4))):
+        layer = f"model.layers.{i}."
+        names.update({f"{layer}{name}.weight": [2] for name in (
+            "input_layernorm", "post_attention_layernorm", "pre_feedforward_layernorm", "post_feedforward_layernorm",
+            "post_per_layer_input_norm")})
+        names.update({layer + "layer_scalar": [1], layer + "self_attn.q_proj.weight": [dim, 2],
+                      layer + "self_attn.o_proj.weight": [2, dim], layer + "self_attn.q_norm.weight": [dim],
+                      layer + "mlp.gate_proj.weight": [wide, 2], layer + "mlp.up_proj.weight": [wide, 2],
+                      layer + "mlp.down_proj.weight": [2, wide], layer + "per_layer_input_gate.weight": [2, 2],
+                      layer + "per_layer_projection.weight": [2, 2]})
+        if i < 2:
+            names.update({layer + "self_attn.k_proj.weight": [dim, 2], layer + "self_attn.k_norm.weight": [dim]})
+        if i == 1:
+            names[layer + "self_attn.v_proj.weight"] = [dim, 2]
+    return names
+
+
 def safetensors(names, dtype="F32", element=4):
     header, at = {"__metadata__": {"format": "pt"}}, 0
     for name, shape in names.items():
@@ -171,6 +199,12 @@ def write(name, config, **files):
 if __name__ == "__main__":
     os.makedirs(FOLDER, exist_ok=True)
     llama = shapes(LAYER)
+    gemma4 = gemma4_shapes()
+    write("ok_gemma4", GEMMA4, model__safetensors=safetensors(gemma4))
+    write("per_layer_unknown", dict(GEMMA4, per_layer_config={"1": {"window": 2}}), model__safetensors=safetensors(gemma4))
+    write("per_layer_beyond", dict(GEMMA4, per_layer_config={"7": {"head_dim": 2}}), model__safetensors=safetensors(gemma4))
+    write("ok_t5_encoder", dict(T5, architectures=["T5EncoderModel"]), model__safetensors=safetensors(
+        {name: shape for name, shape in t5_shapes().items() if not name.startswith("decoder")}))
     write("ok_llama", BASE, model__safetensors=safetensors(llama))
     write("ok_llama_f64", BASE, model__safetensors=safetensors(llama, "F64", 8))
     write("ok_llama3", dict(BASE, rope_scaling=dict(rope_type="llama3", factor=8, low_freq_factor=1, high_freq_factor=4,

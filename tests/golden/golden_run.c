@@ -36,7 +36,9 @@ bool session_open(struct session *session, const char *path, int64_t max_tokens,
         session->n_vocab = details.n_vocab;
         return true;
     }
-    if (device && strstr(transformer_last_error(), "no attention kernel has heads of"))
+    const char *error = transformer_last_error();
+    if (device && (strstr(error, "no attention kernel has heads of") ||
+                   strstr(error, "a GPU has no kernel for inputs of layers")))
         printf("left out on this device: %s: %s\n", path, transformer_last_error());
     else
         golden_failed(transformer_last_error(), path);

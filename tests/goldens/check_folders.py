@@ -131,6 +131,37 @@ def gemma3(r):
     return c
 
 
+def gemma4(r, unified=False):
+    n_kv = r.choice([1, 2])
+    n, dim, layers = n_kv * r.choice([1, 2, 3]), r.choice([4, 8, 12]), r.choice([2, 3, 5, 7])
+    c = dict(vocab_size=r.choice([61, 96]), hidden_size=r.choice([16, 24, 40]), intermediate_size=r.choice([20, 32]),
+             num_hidden_layers=layers, num_attention_heads=n, num_key_value_heads=n_kv, head_dim=dim,
+             global_head_dim=r.choice([dim, 16, 24]), max_position_embeddings=r.choice([128, 512]),
+             tie_word_embeddings=r.random() < 0.7, rms_norm_eps=eps(r), attention_bias=r.random() < 0.3,
+             hidden_activation=act(r, "gelu_pytorch_tanh"), sliding_window=r.choice([5, 24, 200]),
+             final_logit_softcapping=r.choice([None, 6.0]), attention_k_eq_v=flag(r),
+             use_double_wide_mlp=flag(r), rope_parameters={
+                 "full_attention": {"rope_type": "proportional", "rope_theta": r.choice([1000.0, 1e6]),
+                                    "partial_rotary_factor": r.choice([0.25, 0.5, 1.0])},
+                 "sliding_attention": {"rope_type": "default", "rope_theta": r.choice([1000.0, 1e4])}})
+    if flag(r):
+        c["num_global_key_value_heads"] = r.choice([k for k in (1, 2, 3) if n % k == 0])
+    if r.random() < 0.3:
+        c["rope_parameters"]["full_attention"] = rope(r, c["global_head_dim"], scalings=("linear", "yarn", "llama3"))
+    if r.random() < 0.7:
+        c["layer_types"] = layer_types(r, layers - 1) + ["full_attention"]
+        if layers > 2:  # a layer of each type before those that share its keys
+            c["layer_types"][:2] = ["sliding_attention", "full_attention"]
+            c["num_kv_shared_layers"] = r.randint(0, layers - 2)
+    if unified:
+        return c
+    c["hidden_size_per_layer_input"] = r.choice([0, 4, 7, 8])
+    c["vocab_size_per_layer_input"] = c["vocab_size"]
+    if flag(r):
+        c.update(enable_moe_block=True, moe_intermediate_size=r.choice([12, 20]), **experts(r, used="top_k_experts"))
+    return c
+
+
 def granite(r, **more):
     return llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r), mlp_bias=flag(r),
                       embedding_multiplier=r.choice([1.0, 6.0]), residual_multiplier=r.choice([1.0, 0.3]),
@@ -284,6 +315,25 @@ def latent(r, **more):
     return c
 
 
+def exaone4(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), sliding_window=r.choice([None, 6, 20]),
+                   num_hidden_layers=r.choice([2, 5]))
+    if c["sliding_window"] is None:
+        c["layer_types"] = ["full_attention"] * c["num_hidden_layers"]
+    elif flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    else:
+        c["sliding_window_pattern"] = r.choice([2, 4])
+    return c
+
+
+def hunyuan(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r))
+    if c["rope_parameters"]["rope_type"] == "dynamic":
+        c["rope_parameters"]["alpha"] = r.choice([4.0, 1000.0])
+    return c
+
+
 def routed(r, c):
     groups, size = r.choice([1, 2, 3, 4]), r.choice([2, 3, 5])
     used = r.randint(1, groups)
@@ -317,6 +367,8 @@ FAMILIES = {
     "gemma": ("Gemma", lambda r: llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r))),
     "gemma2": ("Gemma2", gemma2),
     "gemma3_text": ("Gemma3Text", gemma3),
+    "gemma4_text": ("Gemma4Text", gemma4),
+    "gemma4_unified_text": ("Gemma4UnifiedText", lambda r: gemma4(r, True)),
     "olmo": ("Olmo", lambda r: llama_like(r, False, clip_qkv=r.choice([None, 0.8]), attention_bias=flag(r),
                                           hidden_act=act(r), eos_token_id=1)),
     "olmo2": ("Olmo2", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
@@ -328,16 +380,17 @@ FAMILIES = {
     "seed_oss": ("SeedOss", lambda r: llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r),
                                                  attention_out_bias=flag(r), mlp_bias=flag(r), hidden_act=act(r))),
     "phi3": ("Phi3", phi3),
-    "phi": ("Phi", lambda r: partial_family(r, (0.25, 0.5, 1.0), layer_norm_eps=eps(r), hidden_act=act(r, "gelu_new"))),
+    "phi": ("Phi", lambda r: partial_family(r, (0.25, 0.5, 1.0), layer_norm_eps=eps(r), hidden_act=act(r, "gelu_new"),
+                                            qk_layernorm=flag(r))),
     "starcoder2": ("Starcoder2", lambda r: llama_like(
         r, False, norm_epsilon=eps(r), use_bias=flag(r), sliding_window=r.choice([None, 16]),
         hidden_act=act(r, "gelu_pytorch_tanh"), bos_token_id=1, eos_token_id=2)),
     "stablelm": ("StableLm", lambda r: partial_family(
         r, (0.25, 0.5, 1.0), layer_norm_eps=eps(r), use_qkv_bias=flag(r), use_parallel_residual=flag(r),
-        hidden_act=act(r))),
+        hidden_act=act(r), qk_layernorm=flag(r))),
     "falcon": ("Falcon", falcon),
     "cohere": ("Cohere", lambda r: llama_like(r, False, layer_norm_eps=eps(r), logit_scale=r.choice([0.0625, 0.4]),
-                                              attention_bias=flag(r), hidden_act=act(r))),
+                                              attention_bias=flag(r), hidden_act=act(r), use_qk_norm=flag(r))),
     "cohere2": ("Cohere2", cohere2),
     "glm": ("Glm", glm),
     "glm4": ("Glm4", glm),
@@ -363,6 +416,12 @@ FAMILIES = {
     "qwen3_moe": ("Qwen3Moe", lambda r: qwen_moe(r, attention_bias=flag(r))),
     "ernie4_5_moe": ("Ernie4_5_Moe", ernie_moe),
     "gpt_oss": ("GptOss", gpt_oss),
+    "nemotron": ("Nemotron", lambda r: partial_family(
+        r, (0.25, 0.5, 1.0), norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r), hidden_act=act(r, "relu2"))),
+    "arcee": ("Arcee", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r),
+                                            hidden_act=act(r, "relu2"))),
+    "exaone4": ("Exaone4", exaone4),
+    "hunyuan_v1_dense": ("HunYuanDenseV1", hunyuan),
     "olmoe": ("Olmoe", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
                                             norm_topk_prob=flag(r), eos_token_id=1, **experts(r))),
     "granitemoe": ("GraniteMoe", granite_moe),
@@ -375,7 +434,10 @@ FAMILIES = {
         [None, 1.4]), dim_model_base=r.choice([None, 20]), pad_token_id=0)),
     "granitemoeshared": ("GraniteMoeShared", lambda r: granite_moe(r, shared_intermediate_size=r.choice([0, 24]))),
 }
-CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM"}
+CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM", "Gemma4Text": "Gemma4ForCausalLM",
+           "Gemma4UnifiedText": "Gemma4UnifiedForCausalLM"}
+# Buffers that are of a model as its parameters are.
+LEARNED_BUFFERS = ("e_score_correction_bias", "layer_scalar")
 
 
 def fill(model, generator):
@@ -384,7 +446,8 @@ def fill(model, generator):
         for name, parameter in model.named_parameters():
             values = generator.standard_normal(tuple(parameter.shape)).astype(np.float32)
             if parameter.ndim == 1:
-                zero_centered = type(model).__name__.startswith(("Gemma",)) or name.endswith("bias")
+                zero_centered = name.endswith("bias") or type(model).__name__.startswith(
+                    ("GemmaF", "Gemma2", "Gemma3", "Nemotron"))
                 values = (0.0 if zero_centered else 1.0) + 0.25 * values
             elif "embed" in name or "wte" in name or "wpe" in name:
                 values *= 0.8 if not model.config.tie_word_embeddings else 1.5 / parameter.shape[1] ** 0.5
@@ -392,8 +455,9 @@ def fill(model, generator):
                 values *= 1.3 / min(parameter.shape) ** 0.5 if parameter.ndim == 2 else 0.3
             parameter.copy_(torch.from_numpy(values))
         for name, buffer in model.named_buffers():
-            if name.endswith("e_score_correction_bias"):
-                buffer.copy_(torch.from_numpy(0.2 * generator.standard_normal(tuple(buffer.shape))))
+            if name.endswith(LEARNED_BUFFERS):
+                center = 0.0 if name.endswith("bias") else 1.0
+                buffer.copy_(torch.from_numpy(center + 0.2 * generator.standard_normal(tuple(buffer.shape))))
 
 
 def draw(family, seed):
@@ -415,12 +479,13 @@ def write(family, seed, folder):
     dtype = r.choice([torch.float32, torch.float32, torch.float16, torch.bfloat16])
     with torch.no_grad():  # not its buffers, the frequencies of rope among them
         for parameter in [*model.parameters(), *(buffer for name, buffer in model.named_buffers()
-                                                 if name.endswith("e_score_correction_bias"))]:
+                                                 if name.endswith(LEARNED_BUFFERS))]:
             parameter.copy_(parameter.to(dtype).float())
     model.save_pretrained(folder, state_dict={name: t.to(dtype) for name, t in model.state_dict().items()})
     tokens = [r.randrange(model.config.vocab_size) for _ in range(r.choice([LENGTH, LENGTH, 30]))]
+    more = {"output_hidden_states": True} if family.startswith("gemma4") else {}  # else it cuts what isn't there
     with torch.no_grad():
-        return members, tokens, model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0].numpy()
+        return members, tokens, model(input_ids=torch.tensor([tokens]), use_cache=False, **more).logits[0].numpy()
 
 
 def check(program, family, seed, keep):

@@ -8,6 +8,7 @@ A family has
   keys     what it adds to the common metadata: {suffix: value}
   values   what a GGUF file holds for a tensor of the model (GGUF name, config, values); a list where the name is
            several with "|" between them
+  extra    {GGUF name: values} of tensors that the model has not, of its config
   joined   the other way round, for the weights of experts
   prepare  what is done to the filled model before its logits are computed
   f16      parts of GGUF names whose tensors are F16
@@ -236,7 +237,61 @@ def minicpm3_keys(config):
     return keys
 
 
+def gemma4_keys(config):
+    slides = [kind == "sliding_attention" for kind in config.layer_types]
+    of_layer = [config.per_layer_config[i] for i in range(config.num_hidden_layers)]
+    first_shared = config.num_hidden_layers - config.num_kv_shared_layers
+    ropes = config.rope_parameters
+    keys = {"attention.key_length": of_layer[-1].head_dim, "attention.value_length": of_layer[-1].head_dim,
+            "attention.key_length_swa": config.head_dim, "attention.value_length_swa": config.head_dim,
+            "attention.head_count_kv": [layer.num_key_value_heads for layer in of_layer],
+            "attention.shared_kv_layers": config.num_kv_shared_layers, "attention.sliding_window": config.sliding_window,
+            "attention.sliding_window_pattern": slides, "rope.dimension_count": of_layer[-1].head_dim,
+            "rope.dimension_count_swa": config.head_dim, "rope.freq_base": ropes["full_attention"]["rope_theta"],
+            "rope.freq_base_swa": ropes["sliding_attention"]["rope_theta"],
+            "embedding_length_per_layer_input": config.hidden_size_per_layer_input}
+    if config.final_logit_softcapping:
+        keys["final_logit_softcapping"] = config.final_logit_softcapping
+    if config.use_double_wide_mlp:
+        keys["feed_forward_length"] = [config.intermediate_size * (1 + (i >= first_shared))
+                                       for i in range(config.num_hidden_layers)]
+    if config.enable_moe_block:
+        keys.update({"expert_count": config.num_experts, "expert_used_count": config.top_k_experts,
+                     "expert_feed_forward_length": config.moe_intermediate_size})
+    return keys
+
+
+def gemma4_extra(config):
+    """What the frequencies of global layers are divided by: of those that aren't turned by a large number."""
+    dim = config.per_layer_config[config.num_hidden_layers - 1].head_dim
+    turned = int(dim * config.rope_parameters["full_attention"]["partial_rotary_factor"] / 2)
+    return {"rope_freqs.weight": np.array([1.0] * turned + [1e30] * (dim // 2 - turned), np.float32)}
+
+
 FAMILIES = {
+    "gemma4": dict(
+        model="Gemma4Text", class_="Gemma4ForCausalLM", base=dict(
+            SIZES, hidden_size=32, intermediate_size=40, vocab_size=183, num_hidden_layers=8, num_attention_heads=4,
+            num_key_value_heads=1, head_dim=8, global_head_dim=16, hidden_size_per_layer_input=8,
+            vocab_size_per_layer_input=183, num_kv_shared_layers=4, use_double_wide_mlp=True, sliding_window=12,
+            final_logit_softcapping=6.0, layer_types=["sliding_attention", "full_attention"] * 4, rope_parameters={
+                "full_attention": {"rope_type": "proportional", "rope_theta": 1e6, "partial_rotary_factor": 0.25},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+        top=TOP + [("model.embed_tokens_per_layer", "per_layer_token_embd"),
+                   ("model.per_layer_model_projection", "per_layer_model_proj"),
+                   ("model.per_layer_projection_norm", "per_layer_proj_norm")],
+        layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
+            ("input_layernorm", "attn_norm"), ("post_attention_layernorm", "post_attention_norm"),
+            ("pre_feedforward_layernorm", "ffn_norm"), ("post_feedforward_layernorm", "post_ffw_norm"),
+            ("per_layer_input_gate", "inp_gate"), ("per_layer_projection", "proj"),
+            ("post_per_layer_input_norm", "post_norm"), ("layer_scalar", "layer_output_scale.weight"),
+            ("router.proj", "ffn_gate_inp"), ("router.scale", "ffn_gate_inp.scale"),
+            ("router.per_expert_scale", "ffn_down_exps.scale"),
+            ("experts.gate_up_proj", "ffn_gate_up_exps.weight"), ("experts.down_proj", "ffn_down_exps.weight"),
+            ("pre_feedforward_layernorm_2", "pre_ffw_norm_2"), ("post_feedforward_layernorm_1", "post_ffw_norm_1"),
+            ("post_feedforward_layernorm_2", "post_ffw_norm_2")]),
+        keys=gemma4_keys, extra=gemma4_extra, values=as_they_are,
+        prepare=lambda model: setattr(model.config, "allow_global_per_layer_attribute_access", True)),
     "minicpm3": dict(
         model="MiniCPM3", base=dict(
             DENSE_LATENT_SIZES, **ROPE, vocab_size=179, rms_norm_eps=1e-5, scale_emb=3, scale_depth=0.9, dim_model_base=20,
@@ -365,7 +420,7 @@ FAMILIES = {
             c.num_attention_heads // (c.num_kv_heads if c.new_decoder_architecture else 1))),
     "command-r": dict(
         model="Cohere", base=dict(SIZES, **ROPE, vocab_size=151, num_key_value_heads=2, logit_scale=0.4),
-        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1]),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS[:1] + QK_NORMS),
         keys=lambda c: {"logit_scale": c.logit_scale}, values=as_they_are),
     "cohere2": dict(
         model="Cohere2", base=dict(SIZES, **ROPE, vocab_size=153, num_key_value_heads=2, num_hidden_layers=5,
@@ -475,6 +530,36 @@ FAMILIES = {
             ("mlp.experts.down_proj", "ffn_down_exps.weight"),
             ("mlp.experts.down_proj_bias", "ffn_down_exps.bias")]),
         keys=gpt_oss_keys, values=gpt_oss_values, joined=gpt_oss_joined),
+    "nemotron": dict(
+        model="Nemotron", base=dict(SIZES, vocab_size=185, num_key_value_heads=2, norm_eps=1e-5, rope_parameters={
+            "rope_type": "default", "rope_theta": 10000.0, "partial_rotary_factor": 0.5}),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN[1:] + PRE_NORMS),
+        keys=lambda c: {"attention.layer_norm_epsilon": c.norm_eps},
+        values=lambda name, c, values: plus_one(name, c, values) if name.endswith(".weight") else values,
+        norm_center=0.0),
+    "arcee": dict(
+        model="Arcee", base=dict(SIZES, **ROPE, vocab_size=187, num_key_value_heads=2, rms_norm_eps=1e-5, mlp_bias=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN[1:] + PRE_NORMS), values=adjacent_pairs),
+    "exaone": dict(  # what it computes is a llama's
+        model="Llama", base=dict(SIZES, **ROPE, vocab_size=189, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=as_they_are),
+    "exaone4": dict(
+        model="Exaone4", base=dict(SIZES, **ROPE, vocab_size=191, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                   num_hidden_layers=4, sliding_window=20, layer_types=["sliding_attention"] * 3 + [
+                                       "full_attention"]),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + QK_NORMS + [
+            ("post_attention_layernorm", "post_attention_norm"), ("post_feedforward_layernorm", "post_ffw_norm")]),
+        keys=lambda c: {"attention.sliding_window": c.sliding_window, "attention.sliding_window_pattern": [
+            kind == "sliding_attention" for kind in c.layer_types]}, values=as_they_are),
+    "hunyuan-dense": dict(
+        model="HunYuanDenseV1", base=dict(SIZES, **ROPE, vocab_size=193, num_key_value_heads=2, rms_norm_eps=1e-5,
+                                          head_dim=16, tie_word_embeddings=True),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS + [
+            ("self_attn.query_layernorm", "attn_q_norm"), ("self_attn.key_layernorm", "attn_k_norm")]),
+        values=as_they_are),
+    "internlm2": dict(  # likewise
+        model="Llama", base=dict(SIZES, **ROPE, vocab_size=195, num_key_value_heads=2, rms_norm_eps=1e-5),
+        top=TOP, layer=("model.layers.", ATTENTION + FFN + PRE_NORMS), values=adjacent_pairs),
     "olmoe": dict(
         model="Olmoe", base=dict(SMALL, **ROPE, vocab_size=103, num_key_value_heads=2, num_experts=6,
                                  num_experts_per_tok=3, eos_token_id=2),

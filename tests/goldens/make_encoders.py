@@ -33,6 +33,8 @@ MODERN = dict(BERT, pad_token_id=0, eos_token_id=1, bos_token_id=2, cls_token_id
               num_hidden_layers=4, local_attention=16)
 ROBERTA = dict(BERT, type_vocab_size=1, pad_token_id=1, bos_token_id=0, eos_token_id=2)
 TOKEN = "ForSequenceClassification"
+T5 = dict(vocab_size=61, d_model=32, d_kv=8, d_ff=40, num_layers=2, num_heads=4, relative_attention_num_buckets=8,
+          relative_attention_max_distance=20, feed_forward_proj="gated-gelu")
 
 # name: class of transformers without Config, what its config has, the rest
 MODELS = {
@@ -66,6 +68,10 @@ MODELS = {
     "nomic_bert": ("NomicBert", "Model", dict(BERT)),
     "nomic_bert-theta": ("NomicBert", "Model", dict(BERT, type_vocab_size=1, rope_parameters={
         "rope_type": "default", "rope_theta": 300.0})),
+    "t5": ("T5", "EncoderModel", dict(T5, feed_forward_proj="relu")),
+    "t5-gated": ("T5", "EncoderModel", dict(T5, num_heads=3, d_ff=36, num_layers=3, relative_attention_num_buckets=6,
+                                            relative_attention_max_distance=9)),
+    "umt5": ("UMT5", "EncoderModel", dict(T5, layer_norm_epsilon=1e-4)),
     "llama-score": ("Llama", TOKEN, dict(DECODER, vocab_size=400, num_labels=1)),
     "qwen2-score": ("Qwen2", TOKEN, dict(DECODER, num_labels=3, tie_word_embeddings=False)),
     "gpt2-score": ("GPT2", TOKEN, dict(vocab_size=63, n_positions=128, n_embd=32, n_layer=2, n_head=4, num_labels=2,
@@ -96,7 +102,14 @@ MODERN_NAMES = {
     "layers.{}.attn_norm": "blk.{}.attn_norm", "layers.{}.attn.Wqkv": "blk.{}.attn_qkv",
     "layers.{}.attn.Wo": "blk.{}.attn_output", "layers.{}.mlp_norm": "blk.{}.ffn_norm",
     "layers.{}.mlp.Wi": "blk.{}.ffn_up", "layers.{}.mlp.Wo": "blk.{}.ffn_down"}
-GGUF = {"bert": ("bert", BERT_NAMES), "bert-sentence": ("bert", BERT_NAMES), "bert-score": ("bert", {
+T5_NAMES = {"shared": "token_embd", "encoder.final_layer_norm": "enc.output_norm",
+            "encoder.block.{}.layer.0.layer_norm": "enc.blk.{}.attn_norm",
+            "encoder.block.{}.layer.1.layer_norm": "enc.blk.{}.ffn_norm",
+            "encoder.block.{}.layer.0.SelfAttention.relative_attention_bias": "enc.blk.{}.attn_rel_b",
+            **{f"encoder.block.{{}}.layer.0.SelfAttention.{x}": f"enc.blk.{{}}.attn_{x}" for x in "qkvo"},
+            **{f"encoder.block.{{}}.layer.1.DenseReluDense.{x}": f"enc.blk.{{}}.ffn_{to}" for x, to in [
+                ("wi", "up"), ("wi_0", "gate"), ("wi_1", "up"), ("wo", "down")]}}
+GGUF = {"t5": ("t5encoder", T5_NAMES), "umt5": ("t5encoder", T5_NAMES), "bert": ("bert", BERT_NAMES), "bert-sentence": ("bert", BERT_NAMES), "bert-score": ("bert", {
             **{"bert." + a: b for a, b in BERT_NAMES.items()}, "bert.pooler.dense": "cls", "classifier": "cls.output"}),
         "nomic_bert": ("nomic-bert", NOMIC_NAMES), "modernbert": ("modern-bert", MODERN_NAMES)}
 
@@ -116,7 +129,8 @@ def fill(name, model):
             else:
                 sharp = any(part in key for part in ("query", "key", "Wqkv", ".q.", ".k.", "q_lin", "k_lin", "q_proj",
                                                      "k_proj", "c_attn"))
-                values *= (1.7 if sharp else 1.0) / parameter.shape[1] ** 0.5
+                sharper = 0.9 if "SelfAttention" in key else 1.7  # T5 doesn't divide its scores
+                values *= (sharper if sharp else 1.0) / parameter.shape[1] ** 0.5
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
 
 
@@ -138,7 +152,7 @@ def run(model, config, tokens, class_):
     with torch.no_grad():
         if class_ == TOKEN:
             return model(input_ids=torch.tensor([tokens]), **arguments).logits.float().numpy()
-        base = model if class_ == "Model" else model.base_model
+        base = model if class_.endswith("Model") else model.base_model
         return base(input_ids=torch.tensor([tokens]), **arguments).last_hidden_state[0].float().numpy()
 
 
@@ -174,12 +188,19 @@ def write_gguf(name, config, model, sentence):
     writer = gguf.GGUFWriter(os.path.join(FOLDER, name + ".gguf"), architecture)
     writer.add_name(name)
     writer.add_block_count(config.num_hidden_layers)
-    writer.add_context_length(config.max_position_embeddings)
+    writer.add_context_length(getattr(config, "max_position_embeddings", 512))
     writer.add_embedding_length(config.hidden_size)
-    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_feed_forward_length(config.d_ff if architecture == "t5encoder" else config.intermediate_size)
     writer.add_head_count(config.num_attention_heads)
-    writer.add_layer_norm_eps(config.norm_eps if architecture == "modern-bert" else config.layer_norm_eps)
-    writer.add_causal_attention(False)
+    if architecture == "t5encoder":
+        writer.add_key_length(config.d_kv)
+        writer.add_value_length(config.d_kv)
+        writer.add_layer_norm_rms_eps(config.layer_norm_epsilon)
+        writer.add_relative_attn_buckets_count(config.relative_attention_num_buckets)
+        writer.add_uint32("t5encoder.attention.relative_max_distance", config.relative_attention_max_distance)
+    else:
+        writer.add_layer_norm_eps(config.norm_eps if architecture == "modern-bert" else config.layer_norm_eps)
+        writer.add_causal_attention(False)
     if sentence:
         writer.add_pooling_type(gguf.PoolingType.MEAN)
         writer.add_bool(f"{architecture}.pooling_normalize", True)

@@ -39,6 +39,7 @@ MODELS = {
     "phi2-gqa": dict(num_key_value_heads=2),
     "stablelm-parallel": dict(use_parallel_residual=True, use_qkv_bias=False, tie_word_embeddings=True),
     "falcon-new": dict(new_decoder_architecture=True, num_kv_heads=2, bias=True, tie_word_embeddings=False),
+    "command-r-plus": dict(num_key_value_heads=2, use_qk_norm=True),
     "command-r-mha": dict(num_key_value_heads=6, attention_bias=True, logit_scale=1.0),
     "glm4-mha": dict(num_key_value_heads=6, attention_bias=False, tie_word_embeddings=True),
     "bloom-heads-2": dict(n_head=2, tie_word_embeddings=False),
@@ -73,6 +74,11 @@ MODELS = {
                              tie_word_embeddings=True),
     "granitemoe-alone": dict(shared_intermediate_size=0, attention_bias=True, residual_multiplier=1.0,
                              tie_word_embeddings=False, num_key_value_heads=4),
+    "gemma4-experts": dict(
+        num_hidden_layers=3, layer_types=["sliding_attention", "sliding_attention", "full_attention"],
+        num_kv_shared_layers=0, hidden_size_per_layer_input=0, num_key_value_heads=2, num_global_key_value_heads=1,
+        attention_k_eq_v=True, use_double_wide_mlp=False, enable_moe_block=True, num_experts=6, top_k_experts=2,
+        moe_intermediate_size=12, final_logit_softcapping=None, tie_word_embeddings=False),
     "ernie4_5-bias": dict(use_bias=True, tie_word_embeddings=False, num_key_value_heads=6),
 }
 
@@ -127,6 +133,8 @@ def fill(name, family, model, names):
                 values = values.astype(np.float16)
             parameter.copy_(torch.from_numpy(values.astype(np.float32)))
         for key, buffer in model.named_buffers():
+            if names.get(key, "").endswith("layer_output_scale.weight"):
+                buffer.copy_(torch.from_numpy(1.0 + 0.2 * random.standard_normal(buffer.shape)))
             if "exp_probs_b" in names.get(key, ""):
                 buffer.copy_(torch.from_numpy(0.1 * random.standard_normal(buffer.shape)))
 
@@ -139,7 +147,7 @@ def tensor_names(family, n_layers):
         pairs += [(f"{prefix}{i}.{source}", "|".join(f"blk.{i}.{part}" for part in target.split("|")))
                   for source, target in inner]
     names = {f"{source}.{kind}": f"{target}.{kind}" for source, target in pairs for kind in ("weight", "bias")}
-    names.update({source: target for source, target in pairs if target.endswith((".weight", ".bias"))})
+    names.update({source: target for source, target in pairs if target.endswith((".weight", ".bias", ".scale"))})
     return names
 
 
@@ -157,7 +165,7 @@ def metadata(config, family):
         if eps is None and getattr(config, member, None) is not None:
             keys["attention.layer_norm_epsilon"] = float(getattr(config, member))
     rope = getattr(config, "rope_parameters", None)
-    if rope:
+    if rope and "rope_theta" in rope:
         keys["rope.freq_base"] = float(rope["rope_theta"])
         if rope.get("partial_rotary_factor", 1.0) != 1.0:
             keys["rope.dimension_count"] = int(head_dim(config) * rope["partial_rotary_factor"])
@@ -172,6 +180,8 @@ def write_key(writer, name, value):
         writer.add_bool(name, value)
     elif isinstance(value, float):
         writer.add_float32(name, value)
+    elif isinstance(value, list):
+        writer.add_array(name, value)
     elif isinstance(value, int):
         writer.add_uint32(name, value)
     else:
@@ -270,6 +280,8 @@ def make(name):
                 writer.add_tensor(target, encoded[target][1], raw_dtype=encoded[target][0])
             else:
                 writer.add_tensor(target, np.ascontiguousarray(part.astype(np.float16) if is_f16(family, target) else part))
+    for target, values in family.get("extra", lambda filled: {})(config).items():
+        writer.add_tensor(target, values)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -12,6 +12,7 @@ _Static_assert((int)KIND_ACTIVATION_SILU == (int)ACTIVATION_SILU &&
                    (int)KIND_ACTIVATION_GELU == (int)ACTIVATION_GELU &&
                    (int)KIND_ACTIVATION_RELU == (int)ACTIVATION_RELU &&
                    (int)KIND_ACTIVATION_TANH == (int)ACTIVATION_TANH &&
+                   (int)KIND_ACTIVATION_RELU_SQUARED == (int)ACTIVATION_RELU_SQUARED &&
                    (int)KIND_ACTIVATION_SWIGLU_CLAMPED == (int)ACTIVATION_SWIGLU_CLAMPED,
                "kinds.h");
 
@@ -477,6 +478,7 @@ int main(int argc, char **argv) {
     test_rope_table(&gpu, 80);
     test_norms(&gpu);
     test_gate(&gpu, 3, 1001, KIND_ACTIVATION_SWIGLU_CLAMPED, true, 4);
+    test_gate(&gpu, 3, 1001, KIND_ACTIVATION_RELU_SQUARED, true, 4);
     for (int activation = 0; activation <= KIND_ACTIVATION_RELU; activation++) {
         test_gate(&gpu, 3, 1001, activation, true, 4);
         test_gate(&gpu, 1, 8, activation, false, 1);

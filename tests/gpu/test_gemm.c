@@ -329,6 +329,8 @@ static double activation(uint32_t kind, double x) {
         return x > 0.0 ? x : 0.0;
     case KIND_ACTIVATION_TANH:
         return tanh(x);
+    case KIND_ACTIVATION_RELU_SQUARED:
+        return x > 0.0 ? x * x : 0.0;
     default:
         return x;
     }

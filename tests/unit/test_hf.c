@@ -503,6 +503,61 @@ START_TEST(families) {
          "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"},"
          "\"sliding_attention\":{\"rope_type\":\"linear\",\"factor\":2}}",
          "'rope_parameters.sliding_attention.rope_type'", UNSUPPORTED},
+        {"gemma4_text", "\"attention_bias\":false", "'rope_parameters' is missing", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"use_bidirectional_attention\":\"all\"",
+         "'use_bidirectional_attention'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":{\"0\":{\"window\":3}}",
+         "'per_layer_config' has a member 'window'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":{\"1\":{\"head_dim\":4}}",
+         "'per_layer_config' has a member '1'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":{\"\":{}}",
+         "'per_layer_config'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":[]",
+         "'per_layer_config'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":{\"0\":{\"head_dim\":-1}}",
+         "'per_layer_config'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"per_layer_config\":{\"99999999999999999999\":{}}",
+         "'per_layer_config'", UNSUPPORTED},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"num_kv_shared_layers\":1",
+         "'num_kv_shared_layers'", FORMAT},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"global_head_dim\":0",
+         "'global_head_dim'", FORMAT},
+        {"gemma4_text",
+         "\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"proportional\",\"rope_theta\":"
+         "1e6}},"
+         "\"layer_types\":[\"chunked\"]",
+         "'layer_types'", UNSUPPORTED},
+        {"hunyuan_v1_dense", "\"rope_parameters\":{\"rope_type\":\"dynamic\",\"alpha\":-1}",
+         "'rope_parameters.alpha'", UNSUPPORTED},
+        {"exaone4", "\"sliding_window_pattern\":\"LLLG\"", "'sliding_window_pattern'", FORMAT},
+        {"arcee", "\"hidden_act\":\"xielu\"", "'hidden_act'", UNSUPPORTED},
         {"gemma3_text", "\"tie_word_embeddings\":true", "pre_feedforward_layernorm.weight", FORMAT},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

@@ -68,8 +68,18 @@ START_TEST(of_a_layer) {
     struct layer_spec *layer = &spec->layers[3];
     refuse(layer->residual, RESIDUAL_PARALLEL, "'gemma3', layer 3: a norm or scale of what");
     layer->attention.clamp = 1.0f;
-    refuse(layer->attention.norm_whole, true, "layer 3: a norm of whole projections after a clamp");
+    refuse(layer->attention.norms, NORM_OF_ALL_HEADS,
+           "layer 3: a norm of whole projections after a clamp");
     layer->attention.clamp = 0.0f;
+    refuse(layer->attention.shares_kv, true, "layer 3: a KV stream that no earlier layer fills");
+    refuse(layer->attention.kv_stream, 0, "layer 3: a KV stream that an earlier layer has too");
+    struct norm_spec post = layer->post_ffn_norm;
+    layer->post_ffn_norm.kind = NORM_NONE;
+    refuse(layer->output_scale, vector, "layer 3: a scale of a layer's output without a norm");
+    layer->post_ffn_norm = post;
+    layer->output_scale = vector; /* this one the ops can do */
+    ck_assert_int_eq(build(), OK);
+    layer->output_scale = (struct weight_ref){.id = -1};
     spec->layers[1].attention.max_bias = 8.0f;
     refuse(layer->attention.max_bias, 4.0f, "layer 3: ALiBi with other slopes");
     spec->layers[1].attention.max_bias = 0.0f;

@@ -50,14 +50,18 @@ struct rope_store_args {
     struct step_rows rows;
     struct kv_stream_args kv;
     float *q;       /* [n_rows][q_stride], in place */
-    const float *k; /* [n_rows][k_stride] */
-    const float *v; /* [n_rows][v_stride]; NULL: MLA, the values are a prefix of k */
+    const float *k; /* [n_rows][k_stride]; NULL: they are there already, q alone is turned */
+    const float *v; /* [n_rows][v_stride]; NULL: none, or MLA, the values are a prefix of k */
     uint32_t q_stride, k_stride, v_stride;
     uint32_t n_rows, n_heads, head_dim;
-    const float *q_norm, *k_norm;           /* weights [head_dim]; NULL: ones */
+    const float *q_norm, *k_norm;           /* weights, NULL: ones: [head_dim], or for each head */
     const float *q_norm_bias, *k_norm_bias; /* of NORM_LAYER; NULL: none */
     uint32_t q_norm_kind, k_norm_kind;      /* enum kind_of_norm */
-    float q_eps, k_eps;
+    uint32_t v_norm_kind;                   /* likewise, without weights */
+    uint32_t norm_of_each;                  /* a head has weights and bias of its own */
+    uint32_t norm_turned;                   /* q and k are normed after their rotation */
+    uint32_t padding;
+    float q_eps, k_eps, v_eps;
     uint32_t rope_dims;      /* of a head that are rotated; 0 none */
     uint32_t rope_halves;    /* pairs: 0 (2i, 2i + 1), 1 (i, i + rope_dims / 2) */
     const float *rope_table; /* [n_rows][rope_dims / 2][2]: cos, sin */

@@ -143,7 +143,8 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
     uint8_t *pool = args.kv.pool + (size_t)page * args.kv.page_bytes;
     uint32_t slot = (uint32_t)(position % ATTENTION_PAGE);
     uint32_t largest = args.head_dim > args.kv.value_dim ? args.head_dim : args.kv.value_dim;
-    uint32_t n_kv = args.kv.n_kv_heads, n = args.n_heads + n_kv + (args.v ? n_kv : 0);
+    uint32_t n_kv = args.kv.n_kv_heads;
+    uint32_t n = args.n_heads + (args.k ? n_kv : 0) + (args.v ? n_kv : 0);
     uint32_t group = thread_index() / 8;
     /* The loop is the same for a whole warp, whose lanes all shuffle. */
     for (uint32_t first = warp_index() * 4; first < n; first += ROPE_STORE_THREADS / 8) {
@@ -160,22 +161,29 @@ KERNEL(rope_store, struct rope_store_args, ROPE_STORE_THREADS, 1) {
                 head.x + 4 * d,
                 active ? clamped(stored_value(args, from, row, h, d, head.dim, is_q), args.clamp)
                        : 0.0f);
-        const float *weight = is_q ? args.q_norm : args.k_norm;
+        const float *weight = is_v ? nullptr : is_q ? args.q_norm : args.k_norm;
+        const float *bias = is_v ? nullptr : is_q ? args.q_norm_bias : args.k_norm_bias;
+        uint32_t first_weight = args.norm_of_each && active ? h * args.head_dim : 0;
+        if (weight) weight += first_weight;
+        if (bias) bias += first_weight;
         warp_sync();
         /* Lanes of one head at a time see the same of it, but lanes of others another: sums go
          * through all lanes, and what isn't wanted is not stored. */
-        uint32_t kind = is_v   ? (uint32_t)KIND_NORM_NONE
-                        : is_q ? args.q_norm_kind
-                               : args.k_norm_kind;
+        uint32_t kind = is_v ? args.v_norm_kind : is_q ? args.q_norm_kind : args.k_norm_kind;
         bool normed = kind != KIND_NORM_NONE;
+        const bool turns = !is_v && args.rope_dims;
+        if (turns && args.norm_turned) head_rotate(head, args, row);
+        warp_sync();
         if (warp_ballot(normed)) {
             head_lanes of_norm = head;
             if (!normed) of_norm.dim = 0;
-            head_norm(of_norm, kind, weight, is_q ? args.q_norm_bias : args.k_norm_bias,
-                      is_q ? args.q_eps : args.k_eps);
+            head_norm(of_norm, kind, weight, bias,
+                      is_v   ? args.v_eps
+                      : is_q ? args.q_eps
+                             : args.k_eps);
             warp_sync();
         }
-        if (!is_v && args.rope_dims) head_rotate(head, args, row);
+        if (turns && !args.norm_turned) head_rotate(head, args, row);
         warp_sync();
         if (is_q && active)
             for (uint32_t d = head.lane; d < head.dim; d += 8)

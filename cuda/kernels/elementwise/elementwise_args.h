@@ -91,11 +91,14 @@ struct norm_args {
     uint32_t to_stride[CUDA_ACTIVATIONS];
     uint32_t in_stride, add_stride, sum_stride, normed_stride;
     uint32_t n_rows, n_cols, n_padded;
-    float *scale;    /* [n_rows] of ACTIVATION_F16 */
-    float add_scale; /* what is added is multiplied by it; 0: as it is */
+    float *scale;           /* [n_rows] of ACTIVATION_F16 */
+    const float *sum_scale; /* [1], of the sum with `add`; NULL: none */
+    float add_scale;        /* what is added is multiplied by it; 0: as it is */
     /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.
      * 0: none. Without `add`. */
-    uint32_t head_rows, in_head, padding;
+    uint32_t head_rows, in_head;
+    uint32_t parts; /* more than 1: a row of all has so many parts of n_cols, each as a row of its
+                       own; n_cols is a multiple of 4. Without index, sum and `to` */
 };
 
 /* out = act(gate) * up (up NULL: act(gate)), where the GEMM could not do it itself; out may be gate
@@ -156,6 +159,7 @@ enum kind_of_routing { KIND_ROUTING_SOFTMAX, KIND_ROUTING_SIGMOID };
 struct route_args {
     const float *logits; /* [n_rows][logits_stride] */
     const float *bias;   /* [n_experts], of the choice alone; NULL none */
+    const float *scales; /* [n_experts], of the weights in the end; NULL none */
     int32_t *expert;     /* [n_rows][n_used] */
     float *weight;       /* [n_rows][n_used] */
     uint32_t n_rows, n_experts, n_used, logits_stride;
@@ -163,6 +167,8 @@ struct route_args {
     uint32_t renormalize;
     uint32_t n_groups, n_groups_used, group_top; /* n_groups 0 or 1: none */
     float factor;
+    float logit_scale; /* 0: none */
+    uint32_t padding;
 };
 
 /* The choices of all rows by expert, those of one expert in the order of the rows: its products are

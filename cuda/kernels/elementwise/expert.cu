@@ -22,6 +22,11 @@ DEVICE void store_score(uint32_t expert, float score) {
     store_shared<float>(shared_memory() + (SCORES + 4 * expert), score);
 }
 
+DEVICE float load_logit(const route_args &args, const float *logits, uint32_t expert) {
+    float logit = load_global<float>(logits + expert);
+    return args.logit_scale != 0.0f ? logit * args.logit_scale : logit;
+}
+
 /* The greatest of the ranks [first, end), 0 if none is left. */
 DEVICE uint64_t greatest_rank(uint32_t first, uint32_t end) {
     uint64_t greatest = 0;
@@ -38,12 +43,12 @@ DEVICE void score_experts(const route_args &args, const float *logits) {
     uint32_t n = args.n_experts;
     float max = from_bits(0xFF800000u), sum = 0.0f;
     for (uint32_t i = lane_index(); i < n; i += 32) {
-        float logit = load_global<float>(logits + i);
+        float logit = load_logit(args, logits, i);
         max = logit > max ? logit : max;
     }
     max = warp_reduce<reduce_max>(max);
     for (uint32_t i = lane_index(); i < n; i += 32) {
-        float logit = load_global<float>(logits + i), score;
+        float logit = load_logit(args, logits, i), score;
         if (args.kind == KIND_ROUTING_SIGMOID) {
             score = 1.0f / (1.0f + exp_f32(-logit));
         } else {
@@ -123,7 +128,10 @@ KERNEL(route, route_args, ROUTE_THREADS, 1) {
     }
     for (uint32_t i = lane_index(); i < args.n_used; i += 32) {
         float score = load_global<float>(weight + i);
-        store_global<float>(weight + i, args.factor * (args.renormalize ? score / sum : score));
+        score = args.factor * (args.renormalize ? score / sum : score);
+        if (args.scales)
+            score *= load_global<float>(args.scales + load_global<int32_t>(expert + i));
+        store_global<float>(weight + i, score);
     }
 }
 

@@ -33,6 +33,8 @@ struct row_source {
     row_norm add_norm;
     uint32_t n_cols;
     float add_scale; /* 0: as it is */
+    bool scales_sum;
+    float sum_scale;
 };
 
 DEVICE quad load_source(const row_source &source, uint32_t col) {
@@ -43,6 +45,8 @@ DEVICE quad load_source(const row_source &source, uint32_t col) {
     if (source.add_scale != 0.0f)
         for (uint32_t i = 0; i < 4; i++) added.v[i] *= source.add_scale;
     for (uint32_t i = 0; i < 4; i++) x.v[i] += added.v[i];
+    if (source.scales_sum)
+        for (uint32_t i = 0; i < 4; i++) x.v[i] *= source.sum_scale;
     return x;
 }
 
@@ -142,10 +146,21 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
 
     uint64_t head = args.head_rows ? row / args.head_rows : 0;
     if (args.head_rows) from = row % args.head_rows;
-    row_source source = {
-        args.in + from * args.in_stride + head * args.in_head, nullptr, {}, n, args.add_scale};
+    uint64_t out_row = row, first = head * args.in_head;
+    if (args.parts > 1) {
+        first = (uint64_t)(row % args.parts) * n;
+        from = out_row = row / args.parts;
+    }
+    row_source source = {args.in + from * args.in_stride + first,
+                         nullptr,
+                         {},
+                         n,
+                         args.add_scale,
+                         args.sum_scale != nullptr,
+                         args.sum_scale ? load_global<float>(args.sum_scale) : 1.0f};
     if (args.add) {
-        row_source added = {args.add + from * args.add_stride, nullptr, {}, n, 0.0f};
+        const float *add = args.add + from * args.add_stride + (args.parts > 1 ? first : 0);
+        row_source added = {add, nullptr, {}, n, 0.0f, false, 1.0f};
         source.add_norm = measure(args.add_norm, added);
         source.add = added.in;
         if (args.sum) {
@@ -158,7 +173,8 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
     }
     row_norm norm = measure(args.norm, source);
 
-    float *normed = args.normed ? args.normed + (uint64_t)row * args.normed_stride : nullptr;
+    float *normed = args.normed ? args.normed + out_row * args.normed_stride : nullptr;
+    if (normed && args.parts > 1) normed += first;
     char *bf16 = prepared_row(args, CUDA_ACTIVATION_BF16, row);
     char *f16 = prepared_row(args, CUDA_ACTIVATION_F16, row);
     char *split = prepared_row(args, CUDA_ACTIVATION_SPLIT, row);

@@ -80,6 +80,8 @@ static float activate(enum activation activation, float x) {
         return (float)reference_tanh((double)x);
     case ACTIVATION_RELU:
         return x < 0.0f ? 0.0f : x;
+    case ACTIVATION_RELU_SQUARED:
+        return x < 0.0f ? 0.0f : x * x;
     case ACTIVATION_SWIGLU_CLAMPED:
         break; /* below */
     }

@@ -123,6 +123,9 @@ static simd_f activate(enum activation activation, simd_f x) {
         return simd_tanh(x);
     case ACTIVATION_RELU:
         return simd_max(simd_zero(), x);
+    case ACTIVATION_RELU_SQUARED:
+        x = simd_max(simd_zero(), x);
+        return simd_mul(x, x);
     case ACTIVATION_SWIGLU_CLAMPED:
         break; /* below */
     }
@@ -171,6 +174,9 @@ static void gate(enum activation activation, const float *gate_values, const flo
         break;
     case ACTIVATION_RELU:
         gate_row(ACTIVATION_RELU, gate_values, up, n, y);
+        break;
+    case ACTIVATION_RELU_SQUARED:
+        gate_row(ACTIVATION_RELU_SQUARED, gate_values, up, n, y);
         break;
     case ACTIVATION_SWIGLU_CLAMPED:
         gate_row(ACTIVATION_SWIGLU_CLAMPED, gate_values, up, n, y);
