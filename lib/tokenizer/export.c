@@ -8,7 +8,7 @@
 
 #define EMBEDDED_MAX_BYTES ((uint64_t)256 << 20)
 static const char space_mark[] = "\xe2\x96\x81"; /* U+2581 */
-enum { MOST_RULES = 96 };
+enum { MOST_RULES = 96, MOST_WORD_CHARACTERS = 100 };
 
 /* One of GGUF's kinds of tokenizers that may give the same tokens. */
 struct choice {
@@ -311,8 +311,8 @@ static status put_rules(struct maker *maker, const struct choice *choice, bool *
         TRY(metadata_put_bool(&metadata, "tokenizer.ggml.normalizer.lowercase",
                               find_normalizer(pipeline, NORMALIZE_LOWERCASE)));
         TRY(metadata_put_bool(&metadata, "tokenizer.ggml.normalizer.strip_accents", marks));
-        /* other readers have no such key and always do it */
-        *can = *can && chinese;
+        /* these two are no keys: other readers always do so */
+        *can = *can && chinese && pipeline->pieces.most_characters == MOST_WORD_CHARACTERS;
         return OK;
     }
     if (choice->pre) {

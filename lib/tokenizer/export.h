@@ -24,9 +24,8 @@ void tokenizer_export_close(struct tokenizer_export *export);
 
 /* ---- export_probe.c: texts that tell tokenizers apart ---- */
 
-/* The pre-tokenizers of GGUF that cut the probes' texts into words as the pipeline's steps do, in
- * the table's order; those come first that treat words which are tokens as the pipeline does. At
- * most `most`. */
+/* The pre-tokenizers of GGUF that cut the probes' texts into words as the pipeline's steps do, at
+ * most `most`, in the table's order: names that all readers know come first. */
 status probe_pretokenizers(struct memory *memory, const struct pipeline *pipeline,
                            const struct pretokenizer **found, size_t most, size_t *n);
 /* Whether two tokenizers give the same tokens: for the probes' texts, each token's text, and many
