@@ -168,12 +168,22 @@ static int file_type(enum weight_type type) {
     return type < WEIGHT_TYPES && (numbers[type] || type == WEIGHT_F32) ? numbers[type] : -1;
 }
 
+/* An entry of the checkpoint that `more` has another value for. */
+static bool is_replaced(const struct writer *writer, const struct checkpoint *checkpoint,
+                        struct text key) {
+    char name[160];
+    if (!writer->more || checkpoint == writer->more || key.length >= sizeof name) return false;
+    memcpy(name, key.data, key.length);
+    name[key.length] = 0;
+    return checkpoint_metadata(writer->more, name) != NULL;
+}
+
 /* Entries of a checkpoint; *n of them, which `put_them` writes. */
 static status put_entries(struct writer *writer, const struct checkpoint *checkpoint, bool put_them,
                           uint64_t *n) {
     const struct metadata *entry;
     for (size_t i = 0; checkpoint && (entry = checkpoint_metadata_at(checkpoint, i)) != NULL; i++) {
-        if (is_of_file(entry->key)) continue;
+        if (is_of_file(entry->key) || is_replaced(writer, checkpoint, entry->key)) continue;
         if (put_them) TRY(put_entry(writer, entry));
         ++*n;
     }

@@ -77,8 +77,7 @@ status metadata_put_array(const struct metadata_maker *maker, const char *key,
                (struct text){values, size}, (struct text){NULL, 0});
 }
 
-/* Bytes that the value takes. */
-static size_t size_of(const struct metadata *entry) {
+size_t metadata_size(const struct metadata *entry) {
     enum metadata_kind kind = entry->kind == METADATA_ARRAY ? entry->element : entry->kind;
     const uint8_t *end = entry->values;
     if (kind != METADATA_STRING) return (size_t)entry->count * number_bytes(kind);
@@ -92,6 +91,6 @@ status metadata_add(const struct metadata_maker *maker, const struct metadata *e
         return fail(INTERNAL, "a key of %zu bytes", entry->key.length);
     memcpy(key, entry->key.data, entry->key.length);
     key[entry->key.length] = 0;
-    struct text values = {(const char *)entry->values, size_of(entry)};
+    struct text values = {(const char *)entry->values, metadata_size(entry)};
     return put(maker, key, *entry, (struct text){NULL, 0}, values);
 }

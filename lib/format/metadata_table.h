@@ -25,6 +25,8 @@ status metadata_put_text(const struct metadata_maker *maker, const char *key, st
 status metadata_put_array(const struct metadata_maker *maker, const char *key,
                           enum metadata_kind element, uint64_t count, const void *values,
                           size_t size);
+/* Bytes that an entry's value takes. */
+size_t metadata_size(const struct metadata *entry);
 /* An entry of another table. */
 status metadata_add(const struct metadata_maker *maker, const struct metadata *entry);
 

@@ -484,14 +484,16 @@ static status add_keys(const struct metadata_maker *metadata, const struct maker
 }
 
 static status make(struct maker *maker, const struct log *log, struct checkpoint *checkpoint,
-                   struct tokenizer_export *export) {
+                   int64_t n_vocab, struct tokenizer_export *export) {
     struct metadata_table table = {0};
     const struct metadata_maker metadata = {&table, &export->arena};
     bool found;
     status result = embed(maker->memory, checkpoint, &metadata, &found);
     if (result == OK && found && maker->pipeline) result = choose(maker, log);
     if (result == OK) result = add_keys(&metadata, maker);
-    if (result == OK && found)
+    if (result == OK && !found)
+        result = export_padded(maker->memory, checkpoint, n_vocab, &metadata);
+    if (result == OK && table.count > 0)
         result = checkpoint_of_metadata(maker->memory, "the tokenizer", &table, &export->keys);
     memory_give(maker->memory, table.items);
     return result;
@@ -505,7 +507,7 @@ status tokenizer_export(struct memory *memory, const struct log *log, struct che
     if (checkpoint_metadata(checkpoint, checkpoint_embedded[0].key)) return OK; /* it is there */
     maker.pipeline = tokenizer ? tokenizer_pipeline(tokenizer) : NULL;
     maker.n_vocab = n_vocab < INT32_MAX ? (uint32_t)n_vocab : 0;
-    status result = make(&maker, log, checkpoint, export);
+    status result = make(&maker, log, checkpoint, n_vocab, export);
     drop(&maker);
     return result;
 }

@@ -22,6 +22,12 @@ status tokenizer_export(struct memory *memory, const struct log *log, struct che
                         struct tokenizer_export *export);
 void tokenizer_export_close(struct tokenizer_export *export);
 
+/* export_pad.c: the keys of a vocabulary that has fewer tokens than the embedding rows, with a
+ * token for each; none where it has as many. */
+struct metadata_maker;
+status export_padded(struct memory *memory, const struct checkpoint *checkpoint, int64_t n_vocab,
+                     const struct metadata_maker *maker);
+
 /* ---- export_probe.c: texts that tell tokenizers apart ---- */
 
 /* The pre-tokenizers of GGUF that cut the probes' texts into words as the pipeline's steps do, at
