@@ -173,6 +173,17 @@ START_TEST(broken_json_is_refused) {
         struct kept kept;
         ck_assert_msg(render("x", broken[i], &kept) == INVALID_ARGUMENT, "%s", broken[i]);
     }
+    struct kept kept;
+    static char deep[300] = "{\"a\":";
+    memset(deep + 5, '[', sizeof deep - 6);
+    ck_assert_int_eq(render("x", deep, &kept), INVALID_ARGUMENT);
+    ck_assert_int_eq(
+        render("{{ a }}{{ b }}{{ c }}{{ d }}",
+               "{\"a\":1,\"b\":-0,\"a\":-9223372036854775808,\"c\":1E2,\"d\":\"\\ud83d\\ude00\"}",
+               &kept),
+        OK);
+    ck_assert_str_eq(kept.text, "-92233720368547758080100.0\xf0\x9f\x98\x80");
+    free(kept.text);
 }
 END_TEST
 
