@@ -81,6 +81,35 @@ static void print_cosines(const float *vectors, int64_t count, int64_t n) {
     putchar(']');
 }
 
+/* [count][n_embd] */
+static float *embed_all(const struct settings *s, transformer_context *context,
+                        const transformer_model *model, const struct lines *lines, int64_t n_embd) {
+    float *vectors =
+        console_allocate(NULL, (size_t)lines->count * (size_t)n_embd + 1, sizeof *vectors);
+    for (int64_t i = 0; i < lines->count; i++) {
+        int64_t n_tokens = 0;
+        int32_t *tokens =
+            lines_tokens(model, lines->texts[i], s->ids, TRANSFORMER_DEFAULT, &n_tokens);
+        if (n_tokens == 0) console_fail("line %lld has no tokens", (long long)i + 1);
+        embed(context, tokens, n_tokens, n_embd, vectors + i * n_embd);
+        free(tokens);
+    }
+    return vectors;
+}
+
+/* Only once all are there: a failure leaves no half of a line. */
+static void print_all(const struct settings *s, const float *vectors, int64_t count,
+                      int64_t n_embd) {
+    printf("{\"embeddings\":[");
+    for (int64_t i = 0; i < count; i++) {
+        if (i) putchar(',');
+        lines_print_row(vectors + i * n_embd, n_embd);
+    }
+    putchar(']');
+    if (s->cosine) print_cosines(vectors, count, n_embd);
+    printf("}\n");
+}
+
 int main(int argc, char **argv) {
     struct settings s = read_settings(argc, argv);
     transformer_model *model = model_open(s.model, s.device);
@@ -94,23 +123,8 @@ int main(int argc, char **argv) {
     transformer_context *context = NULL;
     console_require(transformer_context_create(model, &options, &context));
     struct lines lines = lines_read(s.texts);
-    size_t n = (size_t)details.n_embd;
-    float *vectors = console_allocate(NULL, (size_t)lines.count * n + 1, sizeof *vectors);
-    printf("{\"embeddings\":[");
-    for (int64_t i = 0; i < lines.count; i++) {
-        int64_t n_tokens = 0;
-        int32_t *tokens =
-            lines_tokens(model, lines.texts[i], s.ids, TRANSFORMER_DEFAULT, &n_tokens);
-        float *vector = vectors + (size_t)i * n;
-        if (n_tokens == 0) console_fail("line %lld has no tokens", (long long)i + 1);
-        embed(context, tokens, n_tokens, details.n_embd, vector);
-        free(tokens);
-        if (i) putchar(',');
-        lines_print_row(vector, details.n_embd);
-    }
-    putchar(']');
-    if (s.cosine) print_cosines(vectors, lines.count, details.n_embd);
-    printf("}\n");
+    float *vectors = embed_all(&s, context, model, &lines, details.n_embd);
+    print_all(&s, vectors, lines.count, details.n_embd);
     console_flush();
     free(vectors);
     lines_free(&lines);

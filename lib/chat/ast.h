@@ -28,12 +28,13 @@ enum node_kind {
     NODE_FILTER,    /* a|value(b: arguments) */
     NODE_TEST,      /* a is value(b: arguments) */
     NODE_KEYWORD,   /* value=a, as an argument */
+    NODE_SPREAD,    /* *a, as arguments; op OPERATOR_POWER: **a */
     NODE_CAPTURED,  /* the text of a filter block or set block */
     /* statements */
     NODE_TEXT,         /* value */
     NODE_PRINT,        /* a */
     NODE_IF,           /* a: condition, b: body, c: another NODE_IF or the body of else */
-    NODE_FOR,          /* for a in b if d: c; e: else */
+    NODE_FOR,          /* for a in b if d: c; e: else; value: whether it is recursive */
     NODE_SET,          /* a = b */
     NODE_SET_BLOCK,    /* a = the text of c, through the filters of b if not NULL */
     NODE_FILTER_BLOCK, /* the text of c through the filters of b */
@@ -41,6 +42,7 @@ enum node_kind {
     NODE_CALL_BLOCK,   /* b: a call, which gets a macro of the parameters a and the body c */
     NODE_WITH,         /* a: NODE_SETs, c: body */
     NODE_SCOPE,        /* c: body, whose variables end with it */
+    NODE_BLOCK,        /* value: c, which sees the template's variables; a: or all of them */
     NODE_BREAK,
     NODE_CONTINUE
 };
@@ -85,6 +87,7 @@ struct parser {
     const struct token *token; /* the next one */
     int depth;                 /* of nested expressions and statements */
     int loops;                 /* around the statement */
+    struct dict *blocks;       /* names of those that were read; NULL: none */
 };
 
 status parser_expression(struct parser *parser, struct node **node);

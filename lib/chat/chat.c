@@ -66,7 +66,6 @@ static status add_variables(struct render *r, struct text json) {
 
 static status run(struct render *r, const struct chat_request *request) {
     struct node *body;
-    struct frame *top;
     struct value source, value;
     TRY(own_text(r, request->template, &source));
     TRY(parser_run(&r->arena, (struct text){source.as.text, source.length}, &body));
@@ -84,8 +83,8 @@ static status run(struct render *r, const struct chat_request *request) {
     TRY(add_objects(r, "documents", "documents_json", request->documents_json));
     TRY(define(r, "add_generation_prompt", value_bool(request->add_generation_prompt)));
     TRY(add_variables(r, request->variables_json));
-    TRY(render_frame(r, r->globals, &top));
-    return render_body(r, body, top);
+    TRY(render_frame(r, r->globals, &r->top));
+    return render_body(r, body, r->top);
 }
 
 status chat_format(struct memory *memory, const struct chat_request *request,

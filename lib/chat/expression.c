@@ -59,6 +59,21 @@ static struct value loop_attribute(struct value object, struct value name) {
     return value_is_text(name, "changed") ? function : undefined(name);
 }
 
+static status macro_attribute(struct render *r, const struct macro *macro, struct value name,
+                              struct value *value) {
+    struct list *names;
+    if (value_is_text(name, "name")) *value = macro->name;
+    if (value_is_text(name, "catch_kwargs")) *value = value_bool(macro->uses_kwargs);
+    if (value_is_text(name, "catch_varargs")) *value = value_bool(macro->uses_varargs);
+    if (value_is_text(name, "caller")) *value = value_bool(macro->uses_caller);
+    if (!value_is_text(name, "arguments")) return OK;
+    TRY(list_create(&r->arena, LIST_TUPLE, 0, &names));
+    for (const struct node *p = macro->node->a; p; p = p->next)
+        TRY(list_add(&r->arena, names, p->value));
+    *value = value_list(names);
+    return OK;
+}
+
 status expression_attribute(struct render *r, struct value object, struct value name,
                             struct value *value) {
     struct value method;
@@ -75,10 +90,16 @@ status expression_attribute(struct render *r, struct value object, struct value 
         return OK;
     }
     case VALUE_MACRO:
-        if (value_is_text(name, "name")) *value = object.as.macro->name;
-        return OK;
+        return macro_attribute(r, object.as.macro, name, value);
     default:
         break;
+    }
+    if (object.kind == VALUE_LIST && object.number == LIST_IS_GROUP) {
+        bool grouper = value_is_text(name, "grouper");
+        if (grouper || value_is_text(name, "list")) {
+            *value = object.as.list->items[!grouper];
+            return OK;
+        }
     }
     TRY(methods_find(r, object, name, &method));
     if (method.kind != VALUE_MISSING) {
@@ -164,26 +185,54 @@ status expression_items(struct render *r, struct value value, const struct list 
 
 /* ---- calls ---- */
 
-status expression_arguments(struct render *r, const struct node *list, struct frame *frame,
-                            struct arguments *arguments) {
-    size_t n = 0;
-    struct value *values = NULL, value;
-    struct dict *named = NULL;
-    for (const struct node *p = list; p && p->kind != NODE_KEYWORD; p = p->next) n++;
-    if (n) ARENA_TAKE(&r->arena, n, &values);
-    *arguments = (struct arguments){.list = values, .n = n};
-    for (size_t i = 0; list; list = list->next) {
-        if (list->kind != NODE_KEYWORD) {
-            TRY(expression_value(r, list, frame, &values[i++]));
-            continue;
-        }
-        if (!named) TRY(dict_create(&r->arena, &named));
-        TRY(expression_value(r, list->a, frame, &value));
-        if (dict_find(named, list->value))
-            return render_fail(r, FORMAT, "a keyword argument is repeated");
-        TRY(dict_set(&r->arena, named, list->value, value));
-    }
+static status add_named(struct render *r, struct arguments *arguments, struct value name,
+                        struct value value) {
+    struct dict *named = (struct dict *)(uintptr_t)arguments->named;
+    if (!named) TRY(dict_create(&r->arena, &named));
     arguments->named = named;
+    if (name.kind != VALUE_STRING) return render_fail(r, FORMAT, "keywords must be strings");
+    if (dict_find(named, name)) return render_fail(r, FORMAT, "a keyword argument is repeated");
+    return dict_set(&r->arena, named, name, value);
+}
+
+/* *value among the arguments by position, **value among those by name. */
+static status spread(struct render *r, const struct node *node, struct value value,
+                     struct list *list, struct arguments *arguments) {
+    const struct list *items;
+    if (node->op == OPERATOR_MULTIPLY) {
+        TRY(expression_items(r, value, &items));
+        TRY(render_spend(r, items->n));
+        for (size_t i = 0; i < items->n; i++) TRY(list_add(&r->arena, list, items->items[i]));
+        return OK;
+    }
+    if (value.kind != VALUE_DICT)
+        return render_fail(r, FORMAT, "argument after ** must be a mapping, not '%s'",
+                           value_kind_name(value));
+    const struct dict *dict = value.as.dict;
+    TRY(render_spend(r, dict->n));
+    for (size_t i = 0; i < dict->n; i++)
+        TRY(add_named(r, arguments, dict->entries[i].key, dict->entries[i].value));
+    return OK;
+}
+
+status expression_arguments(struct render *r, const struct node *node, struct frame *frame,
+                            struct arguments *arguments) {
+    struct list *list;
+    struct value value;
+    *arguments = (struct arguments){.list = NULL};
+    TRY(list_create(&r->arena, LIST_TUPLE, 0, &list));
+    for (; node; node = node->next) {
+        bool named = node->kind == NODE_KEYWORD, spreads = node->kind == NODE_SPREAD;
+        TRY(expression_value(r, named || spreads ? node->a : node, frame, &value));
+        if (named)
+            TRY(add_named(r, arguments, node->value, value));
+        else if (spreads)
+            TRY(spread(r, node, value, list, arguments));
+        else
+            TRY(list_add(&r->arena, list, value));
+    }
+    arguments->list = list->items;
+    arguments->n = list->n;
     return OK;
 }
 
@@ -224,6 +273,8 @@ status expression_call(struct render *r, struct value callee, const struct argum
         return render_macro_call(r, callee.as.macro, arguments, result);
     case VALUE_METHOD:
         return methods_call(r, callee.as.method, arguments, result);
+    case VALUE_LOOP:
+        return render_loop_call(r, callee.as.loop, arguments, result);
     case VALUE_UNDEFINED:
         return fail_undefined(r, callee);
     case VALUE_FUNCTION:

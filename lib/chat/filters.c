@@ -17,12 +17,8 @@ struct filter {
     static status name(struct render *r, struct value input, const struct value *values, \
                        struct value *result)
 
-static bool given(struct value value) {
-    return value.kind != VALUE_MISSING;
-}
-
-static status read_count(struct render *r, struct value value, int64_t *count) {
-    if (!given(value) || value_integer(value, count)) return OK;
+status filters_count(struct render *r, struct value value, int64_t *count) {
+    if (!render_given(value) || value_integer(value, count)) return OK;
     return render_fail(r, FORMAT, "an integer is needed, not '%s'", value_kind_name(value));
 }
 
@@ -87,6 +83,15 @@ static status by_path(struct render *r, struct value value, struct value path,
     return OK;
 }
 
+/* The same, and another value for one that isn't there. */
+static status by_path_or(struct render *r, struct value value, struct value path,
+                         struct value fallback, struct value *result) {
+    TRY(by_path(r, value, path, result));
+    bool replaces = render_given(fallback) && fallback.kind != VALUE_NONE;
+    if (result->kind == VALUE_UNDEFINED && replaces) *result = fallback;
+    return OK;
+}
+
 /* Entries of the items, by the attribute if it is given. */
 static status keyed(struct render *r, struct value input, struct value attribute, bool sensitive,
                     struct entry **entries, size_t *n) {
@@ -96,7 +101,8 @@ static status keyed(struct render *r, struct value input, struct value attribute
     *n = items->n;
     for (size_t i = 0; i < items->n; i++) {
         struct value key = items->items[i];
-        if (given(attribute) && attribute.kind != VALUE_NONE) TRY(by_path(r, key, attribute, &key));
+        if (render_given(attribute) && attribute.kind != VALUE_NONE)
+            TRY(by_path(r, key, attribute, &key));
         TRY(fold(r, key, sensitive, &key));
         (*entries)[i] = (struct entry){.key = key, .value = items->items[i]};
     }
@@ -145,7 +151,11 @@ FILTER(filter_unique) { /* case_sensitive attribute */
     struct dict *seen;
     TRY(dict_create(&r->arena, &seen));
     TRY(keyed(r, input, values[1], value_truth(values[0]), &entries, &n));
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0, missing = 0; i < n; i++) {
+        if (entries[i].key.kind == VALUE_UNDEFINED) { /* all of them are one */
+            if (missing++ == 0) entries[kept++] = entries[i];
+            continue;
+        }
         if (!dict_can_hold(entries[i].key))
             return render_fail(r, FORMAT, "unhashable type: '%s'", value_kind_name(entries[i].key));
         if (dict_find(seen, entries[i].key)) continue;
@@ -228,18 +238,56 @@ static bool read_text_number(struct value text, bool *integral, int64_t *integer
     return value_read_float(text.as.text, text.length, real);
 }
 
+static int digit_of(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'z') return c - 'a' + 10;
+    return c >= 'A' && c <= 'Z' ? c - 'A' + 10 : 36;
+}
+
+/* Python's int(text, base) with its prefixes and underscores between digits; false: it is none. */
+static bool read_in_base(struct value text, int64_t base, int64_t *integer) {
+    text = methods_strip(text, value_of_kind(VALUE_MISSING), true, true);
+    const char *p = text.as.text, *end = p + text.length;
+    bool minus = p < end && *p == '-', digit = false, fits = true;
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    char letter = base == 16 ? 'x' : base == 8 ? 'o' : base == 2 ? 'b' : 0;
+    bool prefixed = letter && end - p > 2 && p[0] == '0' && (p[1] | 32) == letter;
+    if (prefixed) p += 2;
+    if (prefixed && *p == '_') p++;
+    *integer = 0;
+    for (; p < end; p++) {
+        if (*p == '_' && digit && p + 1 < end) {
+            digit = false;
+            continue;
+        }
+        if (digit_of(*p) >= base) return false;
+        digit = true;
+        fits = fits && !mul_overflows(*integer, base, integer) &&
+               !add_overflows(*integer, digit_of(*p), integer);
+    }
+    if (minus) *integer = -*integer;
+    return digit && fits;
+}
+
 FILTER(filter_int) { /* default base */
     double real = 0;
     int64_t integer = 0, base = 10;
     bool integral = true, there = false;
-    TRY(read_count(r, values[1], &base));
-    if (base != 10) return render_fail(r, UNSUPPORTED, "int with another base than 10");
+    TRY(filters_count(r, values[1], &base));
     if (value_integer(input, &integer)) {
         there = true;
     } else if (input.kind == VALUE_FLOAT) {
         real = input.as.real;
         there = true;
         integral = false;
+    } else if (input.kind == VALUE_STRING && base != 10) {
+        if (base < 2 || base > 36)
+            return render_fail(r, UNSUPPORTED, "int with base %" PRId64, base);
+        there = read_in_base(input, base, &integer);
+        if (!there) { /* as a float then, even of an integer */
+            there = read_text_number(input, &integral, &integer, &real);
+            integral = false;
+        }
     } else if (input.kind == VALUE_STRING) {
         there = read_text_number(input, &integral, &integer, &real);
     }
@@ -247,7 +295,7 @@ FILTER(filter_int) { /* default base */
         there = real > -9e18 && real < 9e18;
         integer = there ? (int64_t)real : 0;
     }
-    *result = there ? value_int(integer) : given(values[0]) ? values[0] : value_int(0);
+    *result = there ? value_int(integer) : render_given(values[0]) ? values[0] : value_int(0);
     return OK;
 }
 
@@ -261,19 +309,19 @@ FILTER(filter_float) { /* default */
         real = value_real(input);
     else if (input.kind == VALUE_STRING)
         there = read_text_number(input, &integral, &integer, &real);
-    *result = there ? value_float(real) : given(values[0]) ? values[0] : value_float(0);
+    *result = there ? value_float(real) : render_given(values[0]) ? values[0] : value_float(0);
     return OK;
 }
 
 FILTER(filter_round) { /* precision method */
     int64_t precision = 0;
-    TRY(read_count(r, values[0], &precision));
+    TRY(filters_count(r, values[0], &precision));
     if (!value_is_number(input))
         return render_fail(r, FORMAT, "round of '%s'", value_kind_name(input));
     if (precision < -15 || precision > 15)
         return render_fail(r, UNSUPPORTED, "round to more than 15 digits");
     double number = value_real(input), scale = pow(10, (double)precision);
-    bool common = !given(values[1]) || value_is_text(values[1], "common");
+    bool common = !render_given(values[1]) || value_is_text(values[1], "common");
     if (common && input.kind == VALUE_INT && precision >= 0) {
         *result = input;
         return OK;
@@ -295,10 +343,10 @@ FILTER(filter_sum) { /* attribute start */
     const struct list *items;
     struct value item;
     TRY(expression_items(r, input, &items));
-    *result = given(values[1]) ? values[1] : value_int(0);
+    *result = render_given(values[1]) ? values[1] : value_int(0);
     for (size_t i = 0; i < items->n; i++) {
         item = items->items[i];
-        if (given(values[0]) && values[0].kind != VALUE_NONE)
+        if (render_given(values[0]) && values[0].kind != VALUE_NONE)
             TRY(by_path(r, item, values[0], &item));
         TRY(operators_binary(r, OPERATOR_ADD, *result, item, result));
     }
@@ -384,9 +432,9 @@ FILTER(filter_join) { /* d attribute */
     TRY(expression_items(r, input, &items));
     for (size_t i = 0; i < items->n; i++) {
         item = items->items[i];
-        if (given(values[1]) && values[1].kind != VALUE_NONE)
+        if (render_given(values[1]) && values[1].kind != VALUE_NONE)
             TRY(by_path(r, item, values[1], &item));
-        if (i && given(values[0])) TRY(value_write(&buffer, values[0]));
+        if (i && render_given(values[0])) TRY(value_write(&buffer, values[0]));
         TRY(value_write(&buffer, item));
     }
     *result = value_buffer(&buffer);
@@ -415,7 +463,7 @@ FILTER(filter_batch) { /* linecount fill_with */
     const struct list *items;
     struct list *rows, *row = NULL;
     int64_t count = 0;
-    TRY(read_count(r, values[0], &count));
+    TRY(filters_count(r, values[0], &count));
     if (count < 1) return render_fail(r, FORMAT, "batch of less than one");
     TRY(expression_items(r, input, &items));
     TRY(list_create(&r->arena, LIST_GENERATOR, 0, &rows));
@@ -426,9 +474,74 @@ FILTER(filter_batch) { /* linecount fill_with */
         }
         TRY(list_add(&r->arena, row, items->items[i]));
     }
-    while (row && given(values[1]) && values[1].kind != VALUE_NONE && row->n < (size_t)count)
+    while (row && render_given(values[1]) && values[1].kind != VALUE_NONE && row->n < (size_t)count)
         TRY(list_add(&r->arena, row, values[1]));
     *result = value_list(rows);
+    return OK;
+}
+
+FILTER(filter_slice) { /* slices fill_with */
+    enum { MOST_SLICES = 100000 };
+    const struct list *items;
+    struct list *all, *part;
+    int64_t n_slices = 0;
+    TRY(filters_count(r, values[0], &n_slices));
+    if (n_slices == 0) return render_fail(r, FORMAT, "slice into none");
+    if (n_slices > MOST_SLICES)
+        return render_fail(r, LIMIT, "slice into more than %d", MOST_SLICES);
+    TRY(expression_items(r, input, &items));
+    TRY(list_create(&r->arena, LIST_GENERATOR, 0, &all));
+    size_t n = n_slices > 0 ? (size_t)n_slices : 0, at = 0;
+    for (size_t i = 0; i < n; i++) {
+        bool longer = i < items->n % n;
+        TRY(render_spend(r, 1));
+        TRY(list_create(&r->arena, LIST_LIST, 0, &part));
+        for (size_t end = at + items->n / n + longer; at < end; at++)
+            TRY(list_add(&r->arena, part, items->items[at]));
+        if (!longer && render_given(values[1]) && values[1].kind != VALUE_NONE)
+            TRY(list_add(&r->arena, part, values[1]));
+        TRY(list_add(&r->arena, all, value_list(part)));
+    }
+    *result = value_list(all);
+    return OK;
+}
+
+static status add_group(struct render *r, struct list *groups, struct value key,
+                        struct list **group) {
+    struct list *pair;
+    TRY(list_create(&r->arena, LIST_TUPLE, 2, &pair));
+    TRY(list_create(&r->arena, LIST_LIST, 0, group));
+    pair->items[pair->n++] = key;
+    pair->items[pair->n++] = value_list(*group);
+    struct value tuple = value_list(pair);
+    tuple.number = LIST_IS_GROUP;
+    return list_add(&r->arena, groups, tuple);
+}
+
+/* Sorted by the attribute; a group's name is the first one's, as it is written. */
+FILTER(filter_groupby) { /* attribute default case_sensitive */
+    const struct list *items;
+    struct list *groups, *group = NULL;
+    struct entry *entries;
+    struct value key;
+    bool sensitive = value_truth(values[2]);
+    TRY(expression_items(r, input, &items));
+    ARENA_TAKE(&r->arena, items->n + 1, &entries);
+    for (size_t i = 0; i < items->n; i++) {
+        TRY(by_path_or(r, items->items[i], values[0], values[1], &key));
+        TRY(fold(r, key, sensitive, &entries[i].key));
+        entries[i].value = items->items[i];
+    }
+    TRY(filters_sort(r, entries, items->n, false));
+    TRY(list_create(&r->arena, LIST_LIST, 0, &groups));
+    for (size_t i = 0; i < items->n; i++) {
+        if (i == 0 || !value_equal(entries[i - 1].key, entries[i].key, 0)) {
+            TRY(by_path_or(r, entries[i].value, values[0], values[1], &key));
+            TRY(add_group(r, groups, key, &group));
+        }
+        TRY(list_add(&r->arena, group, entries[i].value));
+    }
+    *result = value_list(groups);
     return OK;
 }
 
@@ -480,7 +593,7 @@ FILTER(filter_replace) { /* old new count */
     TRY(value_to_string(&r->arena, input, &text));
     TRY(value_to_string(&r->arena, values[0], &from));
     TRY(value_to_string(&r->arena, values[1], &to));
-    if (values[2].kind != VALUE_NONE) TRY(read_count(r, values[2], &most));
+    if (values[2].kind != VALUE_NONE) TRY(filters_count(r, values[2], &most));
     return methods_replace(r, text, from, to, most, result);
 }
 
@@ -490,7 +603,7 @@ FILTER(filter_indent) { /* width first blank */
     int64_t width = 4;
     TRY(value_to_string(&r->arena, input, &text));
     if (pad.kind != VALUE_STRING) {
-        TRY(read_count(r, pad, &width));
+        TRY(filters_count(r, pad, &width));
         struct buffer blanks = {.arena = &r->arena, .limit = r->output->limit};
         for (int64_t i = 0; i < width; i++) TRY(buffer_add(&blanks, " ", 1));
         pad = value_buffer(&blanks);
@@ -513,7 +626,7 @@ FILTER(filter_indent) { /* width first blank */
 
 FILTER(filter_center) { /* width */
     struct value text, method;
-    struct arguments arguments = {.list = values, .n = given(values[0])};
+    struct arguments arguments = {.list = values, .n = render_given(values[0])};
     struct value width = value_int(80);
     if (!arguments.n) arguments = (struct arguments){.list = &width, .n = 1};
     TRY(value_to_string(&r->arena, input, &text));
@@ -561,7 +674,7 @@ FILTER(filter_default) { /* default_value boolean */
     (void)r;
     bool replaced =
         input.kind == VALUE_UNDEFINED || (value_truth(values[1]) && !value_truth(input));
-    *result = !replaced ? input : given(values[0]) ? values[0] : value_text("");
+    *result = !replaced ? input : render_given(values[0]) ? values[0] : value_text("");
     return OK;
 }
 
@@ -576,8 +689,9 @@ FILTER(filter_tojson) { /* ensure_ascii indent separators sort_keys */
     struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
     struct json_style style = {
         .ascii = value_truth(values[0]), .sort = value_truth(values[3]), .indent = -1};
-    if (values[1].kind != VALUE_NONE) TRY(read_count(r, values[1], &style.indent));
-    if (given(values[1]) && style.indent < 0 && values[1].kind != VALUE_NONE) style.indent = 0;
+    if (values[1].kind != VALUE_NONE) TRY(filters_count(r, values[1], &style.indent));
+    if (render_given(values[1]) && style.indent < 0 && values[1].kind != VALUE_NONE)
+        style.indent = 0;
     if (style.indent > 1000) return render_fail(r, LIMIT, "tojson: an indent over 1000");
     if (values[2].kind == VALUE_LIST && values[2].as.list->n == 2) {
         style.item = values[2].as.list->items[0];
@@ -603,9 +717,11 @@ static const struct filter filters[] = {
     {"dictsort", "case_sensitive by reverse", filter_dictsort},
     {"e", "", filter_escape},
     {"escape", "", filter_escape},
+    {"filesizeformat", "binary", filters_filesizeformat},
     {"first", "", filter_first},
     {"float", "default", filter_float},
     {"forceescape", "", filter_escape},
+    {"groupby", "!attribute default case_sensitive", filter_groupby},
     {"indent", "width first blank", filter_indent},
     {"int", "default base", filter_int},
     {"items", "", filter_items},
@@ -620,15 +736,21 @@ static const struct filter filters[] = {
     {"reverse", "", filter_reverse},
     {"round", "precision method", filter_round},
     {"safe", "", filter_safe},
+    {"slice", "!slices fill_with", filter_slice},
     {"sort", "reverse case_sensitive attribute", filter_sort},
     {"string", "", filter_string},
+    {"striptags", "", filters_striptags},
     {"sum", "attribute start", filter_sum},
     {"title", "", filter_title},
     {"tojson", "ensure_ascii indent separators sort_keys", filter_tojson},
     {"trim", "chars", filter_trim},
+    {"truncate", "length killwords end leeway", filters_truncate},
     {"unique", "case_sensitive attribute", filter_unique},
     {"upper", "", filter_upper},
+    {"urlencode", "", filters_urlencode},
     {"wordcount", "", filter_wordcount},
+    {"wordwrap", "width break_long_words wrapstring break_on_hyphens", filters_wordwrap},
+    {"xmlattr", "autospace", filters_xmlattr},
 };
 enum { N_FILTERS = sizeof filters / sizeof *filters };
 static const char *const pickers[] = {"map",        "select",     "reject",

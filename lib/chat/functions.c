@@ -8,11 +8,10 @@ status functions_define(struct render *r, bool has_time) {
     static const struct {
         const char *name;
         enum function function;
-    } functions[] = {{"namespace", FUNCTION_NAMESPACE},
-                     {"dict", FUNCTION_DICT},
-                     {"range", FUNCTION_RANGE},
-                     {"raise_exception", FUNCTION_RAISE},
-                     {"strftime_now", FUNCTION_STRFTIME}};
+    } functions[] = {{"namespace", FUNCTION_NAMESPACE},   {"dict", FUNCTION_DICT},
+                     {"range", FUNCTION_RANGE},           {"raise_exception", FUNCTION_RAISE},
+                     {"strftime_now", FUNCTION_STRFTIME}, {"cycler", FUNCTION_CYCLER},
+                     {"joiner", FUNCTION_JOINER},         {"lipsum", FUNCTION_LIPSUM}};
     for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
         struct value function = {.kind = VALUE_FUNCTION, .number = functions[i].function};
         if (function.number == FUNCTION_STRFTIME && !has_time) continue;
@@ -80,6 +79,13 @@ status functions_call(struct render *r, uint32_t function, const struct argument
         return make_dict(r, function == FUNCTION_NAMESPACE, arguments, result);
     case FUNCTION_RANGE:
         return make_range(r, arguments, result);
+    case FUNCTION_CYCLER:
+    case FUNCTION_JOINER:
+    case FUNCTION_LIPSUM:
+        return render_fail(r, UNSUPPORTED, "the function '%s'",
+                           function == FUNCTION_CYCLER   ? "cycler"
+                           : function == FUNCTION_JOINER ? "joiner"
+                                                         : "lipsum");
     case FUNCTION_RAISE:
         TRY(render_bind(r, "raise_exception", "!message", arguments, values));
         return raise(r, values[0]);

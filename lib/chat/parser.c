@@ -82,8 +82,7 @@ static status read_for(struct parser *p, struct node **node) {
     if (!parser_take_name(p, "in")) return parser_unexpected(p, "'in'");
     TRY(parser_tuple_without_condition(p, &loop->b));
     if (parser_take_name(p, "if")) TRY(parser_expression(p, &loop->d));
-    if (parser_at_name(p, "recursive"))
-        return chat_fail(UNSUPPORTED, p->token->line, "a recursive loop");
+    loop->value = value_bool(parser_take_name(p, "recursive"));
     TRY(need_block_end(p));
     p->loops++;
     TRY(read_body(p, ends, &loop->c));
@@ -187,6 +186,35 @@ static status read_generation(struct parser *p, struct node **node) {
     return OK;
 }
 
+/* No template is built on another one: a block stands where it is written. */
+static status read_block(struct parser *p, struct node **node) {
+    int loops = p->loops;
+    struct node *name;
+    TRY(parser_node(p, NODE_BLOCK, node));
+    TRY(read_target_name(p, &name));
+    (*node)->value = name->value;
+    if (!p->blocks) TRY(dict_create(p->arena, &p->blocks));
+    if (dict_find(p->blocks, name->value))
+        return chat_fail(FORMAT, name->line, "a block is there twice");
+    TRY(dict_set(p->arena, p->blocks, name->value, name->value));
+    if (parser_take_name(p, "scoped")) (*node)->a = name;
+    if (parser_at_name(p, "required"))
+        return chat_fail(UNSUPPORTED, p->token->line, "a required block");
+    p->loops = 0;
+    TRY(read_body_to(p, "endblock", &(*node)->c));
+    p->loops = loops;
+    if (p->token->type == TOKEN_NAME && value_equal(p->token->value, name->value, 0)) p->token++;
+    return OK;
+}
+
+/* Nothing is escaped by itself, as transformers configures Jinja. */
+static status read_autoescape(struct parser *p, struct node **node) {
+    TRY(parser_node(p, NODE_SCOPE, node));
+    if (!parser_take_name(p, "false") && !parser_take_name(p, "False"))
+        return chat_fail(UNSUPPORTED, p->token->line, "autoescape other than false");
+    return read_body_to(p, "endautoescape", &(*node)->c);
+}
+
 static status read_jump(struct parser *p, struct node **node) {
     bool is_break = value_is_text(p->token[-1].value, "break");
     if (!p->loops) {
@@ -205,14 +233,21 @@ static status read_statement(struct parser *p, struct node **node) {
     static const struct {
         const char *name;
         status (*read)(struct parser *, struct node **);
-    } statements[] = {{"if", read_if},      {"for", read_for},
-                      {"set", read_set},    {"macro", read_macro},
-                      {"call", read_call},  {"filter", read_filter_block},
-                      {"with", read_with},  {"generation", read_generation},
-                      {"break", read_jump}, {"continue", read_jump},
-                      {"print", read_print}};
-    static const char *const others[] = {"include", "import",     "from",  "extends", "block",
-                                         "do",      "autoescape", "trans", "debug",   "print"};
+    } statements[] = {{"if", read_if},
+                      {"for", read_for},
+                      {"set", read_set},
+                      {"macro", read_macro},
+                      {"call", read_call},
+                      {"filter", read_filter_block},
+                      {"with", read_with},
+                      {"generation", read_generation},
+                      {"break", read_jump},
+                      {"continue", read_jump},
+                      {"print", read_print},
+                      {"block", read_block},
+                      {"autoescape", read_autoescape}};
+    static const char *const others[] = {"include", "import", "from", "extends",
+                                         "do",      "trans",  "debug"};
     for (size_t i = 0; i < sizeof statements / sizeof *statements; i++)
         if (parser_take_name(p, statements[i].name)) return statements[i].read(p, node);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)

@@ -167,24 +167,38 @@ static status read_index(struct parser *p, struct node **node) {
     return parser_need(p, "]");
 }
 
+/* Values, then *values; names in between; **names last. */
+enum { ARGUMENTS_VALUES, ARGUMENTS_NAMES, ARGUMENTS_SPREAD, ARGUMENTS_DONE };
+
+/* One argument; *stage: what came so far. */
+static status read_argument(struct parser *p, int *stage, struct node **node) {
+    bool star = parser_at(p, "*"), stars = parser_at(p, "**");
+    bool keyword = p->token->type == TOKEN_NAME && p->token[1].type == TOKEN_OPERATOR &&
+                   value_is_text(p->token[1].value, "=");
+    if (*stage == ARGUMENTS_DONE) return parser_unexpected(p, "no argument behind '**'");
+    if (star || stars) {
+        if (star && *stage == ARGUMENTS_SPREAD) return parser_unexpected(p, "one '*' only");
+        TRY(parser_node(p, NODE_SPREAD, node));
+        p->token++;
+        (*node)->op = stars ? OPERATOR_POWER : OPERATOR_MULTIPLY;
+        *stage = stars ? ARGUMENTS_DONE : ARGUMENTS_SPREAD;
+        return parser_expression(p, &(*node)->a);
+    }
+    if (!keyword && *stage != ARGUMENTS_VALUES)
+        return parser_unexpected(p, "another argument by name");
+    if (!keyword) return parser_expression(p, node);
+    if (*stage == ARGUMENTS_VALUES) *stage = ARGUMENTS_NAMES;
+    TRY(parser_node(p, NODE_KEYWORD, node));
+    (*node)->value = p->token->value;
+    p->token += 2;
+    return parser_expression(p, &(*node)->a);
+}
+
 status parser_arguments(struct parser *p, struct node **list) {
     struct node **tail = list;
-    bool keywords = false;
+    int stage = ARGUMENTS_VALUES;
     while (!parser_at(p, ")")) {
-        if (parser_at(p, "*") || parser_at(p, "**"))
-            return chat_fail(UNSUPPORTED, p->token->line, "arguments by * or **");
-        bool keyword = p->token->type == TOKEN_NAME && p->token[1].type == TOKEN_OPERATOR &&
-                       value_is_text(p->token[1].value, "=");
-        if (keywords && !keyword) return parser_unexpected(p, "another argument by name");
-        if (keyword) {
-            keywords = true;
-            TRY(parser_node(p, NODE_KEYWORD, tail));
-            (*tail)->value = p->token->value;
-            p->token += 2;
-            TRY(parser_expression(p, &(*tail)->a));
-        } else {
-            TRY(parser_expression(p, tail));
-        }
+        TRY(read_argument(p, &stage, tail));
         tail = &(*tail)->next;
         if (!parser_take(p, ",")) break;
     }

@@ -77,19 +77,16 @@ static status filter_items(struct render *r, const struct node *node, struct fra
     return OK;
 }
 
-static status run_for(struct render *r, const struct node *node, struct frame *frame) {
-    struct value iterated;
+static status run_loop(struct render *r, const struct node *node, struct value iterated,
+                       size_t depth, struct frame *frame) {
     const struct list *items;
     struct frame *inner;
     struct loop *loop;
     enum flow flow = FLOW_ON;
-    TRY(expression_value(r, node->b, frame, &iterated));
     TRY(expression_items(r, iterated, &items));
     if (node->d) TRY(filter_items(r, node, frame, &items));
     ARENA_TAKE(&r->arena, 1, &loop);
-    loop->items = items;
-    const struct value *outer = dict_find_text(frame->variables, "loop");
-    loop->depth = outer && outer->kind == VALUE_LOOP ? outer->as.loop->depth + 1 : 0;
+    *loop = (struct loop){.items = items, .depth = depth, .node = node, .frame = frame};
     for (; loop->index < items->n && flow != FLOW_BREAK; loop->index++) {
         TRY(render_spend(r, 1));
         TRY(render_frame(r, frame, &inner));
@@ -101,6 +98,30 @@ static status run_for(struct render *r, const struct node *node, struct frame *f
     if (items->n || !node->e) return OK;
     TRY(render_frame(r, frame, &inner));
     return render_body(r, node->e, inner);
+}
+
+static status run_for(struct render *r, const struct node *node, struct frame *frame) {
+    struct value iterated;
+    TRY(expression_value(r, node->b, frame, &iterated));
+    return run_loop(r, node, iterated, 0, frame);
+}
+
+status render_loop_call(struct render *r, const struct loop *loop,
+                        const struct arguments *arguments, struct value *result) {
+    struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
+    struct buffer *outer = r->output;
+    struct value values[1];
+    TRY(render_bind(r, "loop", "!iterable", arguments, values));
+    if (!value_truth(loop->node->value))
+        return render_fail(r, FORMAT, "The loop must have the 'recursive' marker enabled.");
+    if (++r->depth > RENDER_MOST_DEPTH)
+        return render_fail(r, LIMIT, "nests deeper than %d", RENDER_MOST_DEPTH);
+    r->output = &buffer;
+    status ran = run_loop(r, loop->node, values[0], loop->depth + 1, loop->frame);
+    r->output = outer;
+    r->depth--;
+    *result = value_buffer(&buffer);
+    return ran;
 }
 
 static status run_if(struct render *r, const struct node *node, struct frame *frame,
@@ -254,6 +275,12 @@ static status run_scope(struct render *r, const struct node *node, struct frame 
     return render_body(r, node->c, inner);
 }
 
+static status run_block(struct render *r, const struct node *node, struct frame *frame) {
+    struct frame *inner;
+    TRY(render_frame(r, node->a ? frame : r->top, &inner));
+    return render_body(r, node->c, inner);
+}
+
 static status run_statement(struct render *r, const struct node *node, struct frame *frame,
                             enum flow *flow) {
     struct value value;
@@ -281,6 +308,8 @@ static status run_statement(struct render *r, const struct node *node, struct fr
     case NODE_WITH:
     case NODE_SCOPE:
         return run_scope(r, node, frame);
+    case NODE_BLOCK:
+        return run_block(r, node, frame);
     case NODE_BREAK:
         *flow = FLOW_BREAK;
         return OK;

@@ -14,6 +14,8 @@ struct loop { /* the variable `loop` */
     const struct list *items;
     size_t index, depth;
     struct value last_changed; /* of loop.changed() */
+    const struct node *node;   /* NODE_FOR */
+    struct frame *frame;       /* around it */
 };
 
 struct macro {
@@ -26,11 +28,11 @@ struct macro {
 struct render {
     struct arena arena;
     struct buffer *output;
-    struct frame *globals;
-    int64_t steps;      /* that are left */
-    int depth;          /* of nested evaluations */
-    int line;           /* of what is evaluated */
-    int64_t local_time; /* seconds since 1970 of the civil time here */
+    struct frame *globals, *top; /* what the host gives; the template's own variables */
+    int64_t steps;               /* that are left */
+    int depth;                   /* of nested evaluations */
+    int line;                    /* of what is evaluated */
+    int64_t local_time;          /* seconds since 1970 of the civil time here */
     struct value captured;
 };
 
@@ -57,6 +59,9 @@ enum { MOST_PARAMETERS = 8 };
 
 status render_body(struct render *r, const struct node *body, struct frame *frame);
 status render_frame(struct render *r, struct frame *parent, struct frame **frame);
+/* loop(items) inside a recursive loop: the text that the loop gives for other items. */
+status render_loop_call(struct render *r, const struct loop *loop,
+                        const struct arguments *arguments, struct value *result);
 status render_macro_call(struct render *r, const struct macro *macro,
                          const struct arguments *arguments, struct value *result);
 
@@ -95,6 +100,26 @@ size_t operators_offset(struct value text, size_t character);
 
 /* ---- filters, tests, methods, functions ---- */
 
+/* Of a filter's arguments, as render_bind gives them. */
+static inline bool render_given(struct value value) {
+    return value.kind != VALUE_MISSING;
+}
+/* An integer; one that isn't given leaves *count. */
+status filters_count(struct render *r, struct value value, int64_t *count);
+/* filters_text.c */
+status filters_filesizeformat(struct render *r, struct value input, const struct value *values,
+                              struct value *result);
+status filters_striptags(struct render *r, struct value input, const struct value *values,
+                         struct value *result);
+status filters_truncate(struct render *r, struct value input, const struct value *values,
+                        struct value *result);
+status filters_urlencode(struct render *r, struct value input, const struct value *values,
+                         struct value *result);
+status filters_wordwrap(struct render *r, struct value input, const struct value *values,
+                        struct value *result);
+status filters_xmlattr(struct render *r, struct value input, const struct value *values,
+                       struct value *result);
+
 status filters_apply(struct render *r, struct value name, struct value input,
                      const struct arguments *arguments, struct value *result);
 bool filters_has(struct value name);
@@ -130,6 +155,9 @@ enum function {
     FUNCTION_RANGE,
     FUNCTION_RAISE,
     FUNCTION_STRFTIME,
+    FUNCTION_CYCLER, /* these three are Jinja's, and not had */
+    FUNCTION_JOINER,
+    FUNCTION_LIPSUM,
     FUNCTION_LOOP_CYCLE,
     FUNCTION_LOOP_CHANGED
 };

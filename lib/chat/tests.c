@@ -9,6 +9,7 @@ enum test {
     TEST_CALLABLE,
     TEST_DEFINED,
     TEST_DIVISIBLE,
+    TEST_ESCAPED,
     TEST_FALSE,
     TEST_FILTER,
     TEST_FLOAT,
@@ -39,6 +40,7 @@ static const struct {
     {"callable", TEST_CALLABLE, false},
     {"defined", TEST_DEFINED, false},
     {"divisibleby", TEST_DIVISIBLE, true},
+    {"escaped", TEST_ESCAPED, false},
     {"false", TEST_FALSE, false},
     {"filter", TEST_FILTER, false},
     {"float", TEST_FLOAT, false},
@@ -130,6 +132,9 @@ static status apply(struct render *r, int test, struct value v, struct value oth
         if (!value_integer(other, &integer))
             return render_fail(r, FORMAT, "divisibleby needs an integer");
         return remainder_is(r, v, integer, 0, result);
+    case TEST_ESCAPED:
+        *result = v.kind == VALUE_STRING && v.number == STRING_IS_MARKUP;
+        return OK;
     case TEST_ODD:
     case TEST_EVEN:
         return remainder_is(r, v, 2, test == TEST_ODD, result);

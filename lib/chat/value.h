@@ -60,10 +60,12 @@ enum value_kind {
 
 /* Of the filter `safe`: what is added to it is escaped. */
 enum { STRING_IS_MARKUP = 1 };
+/* Of the filter `groupby`: a tuple whose two items have names. */
+enum { LIST_IS_GROUP = 1 };
 
 struct value {
     enum value_kind kind;
-    uint32_t number; /* of a function; STRING_IS_MARKUP */
+    uint32_t number; /* of a function; STRING_IS_MARKUP, LIST_IS_GROUP */
     size_t length;   /* bytes of a string, or of an undefined name */
     union {
         bool boolean;

@@ -6,6 +6,7 @@
 #include "base/text_format.h"
 #include "engine/devices.h"
 #include "format/gguf_write.h"
+#include "tokenizer/export.h"
 
 static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
@@ -217,9 +218,15 @@ status model_convert(const transformer_model_options *options,
                                    .write_user = write_user,
                                    .progress = options->progress,
                                    .progress_user = options->progress_user};
-    status result = gguf_write(
-        fresh->checkpoint, &fresh->memory,
-        options->weight_type ? weight_type_of_option(options->weight_type) : WEIGHT_TYPES, &sink);
+    struct tokenizer_export tokenizer;
+    status result = tokenizer_export(&fresh->memory, &fresh->log, fresh->checkpoint,
+                                     fresh->tokenizer, fresh->spec->n_vocab, &tokenizer);
+    if (result == OK)
+        result = gguf_write(fresh->checkpoint, tokenizer.keys, &fresh->memory,
+                            options->weight_type ? weight_type_of_option(options->weight_type)
+                                                 : WEIGHT_TYPES,
+                            &sink);
+    tokenizer_export_close(&tokenizer);
     model_release(fresh);
     return result;
 }

@@ -228,6 +228,26 @@ void checkpoint_finish_loading(struct checkpoint *checkpoint) {
     for (int i = 0; i < checkpoint->n_parts; i++) part_finish(&checkpoint->parts[i]);
 }
 
+status checkpoint_of_metadata(struct memory *memory, const char *name, struct metadata_table *table,
+                              struct checkpoint **checkpoint) {
+    struct checkpoint *made;
+    TRY(MEMORY_TAKE_ONE(memory, "a table of metadata", &made));
+    made->memory = memory;
+    made->options.path = name;
+    made->format = "metadata";
+    made->parts = &made->single;
+    map_init(&made->metadata_map, memory);
+    map_init(&made->tensor_map, memory);
+    made->metadata = *table;
+    *table = (struct metadata_table){0};
+    status result = add_metadata(made);
+    if (result == OK)
+        *checkpoint = made;
+    else
+        checkpoint_close(made);
+    return result;
+}
+
 void checkpoint_close(struct checkpoint *checkpoint) {
     if (!checkpoint) return;
     struct memory *memory = checkpoint->memory;
@@ -266,11 +286,37 @@ uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint) {
     return bytes;
 }
 
+const struct checkpoint_embedded checkpoint_embedded[] = {
+    {"tokenizer.json", "tokenizer.huggingface.json"},
+    {"tokenizer_config.json", "tokenizer.huggingface.tokenizer_config"},
+    {"special_tokens_map.json", "tokenizer.huggingface.special_tokens_map"},
+};
+const size_t checkpoint_n_embedded = sizeof checkpoint_embedded / sizeof *checkpoint_embedded;
+
+static status read_embedded(struct checkpoint *checkpoint, size_t which, uint64_t most,
+                            struct memory *memory, void **bytes, size_t *size) {
+    const char *key = checkpoint_embedded[which].key;
+    struct text text;
+    bool found;
+    TRY(checkpoint_read_text(checkpoint, key, &found, &text));
+    if (!found) return fail(NOT_FOUND, "%s: has no key '%s'", checkpoint_name(checkpoint), key);
+    if (text.length > most)
+        return fail(LIMIT, "%s: key '%s' has %zu bytes, the limit is %" PRIu64,
+                    checkpoint_name(checkpoint), key, text.length, most);
+    TRY(memory_take(memory, text.length + 1, "a part of a file", bytes));
+    if (text.length) memcpy(*bytes, text.data, text.length);
+    *size = text.length;
+    return OK;
+}
+
 status checkpoint_read_file(struct checkpoint *checkpoint, const char *name, uint64_t most,
                             struct memory *memory, void **bytes, size_t *size) {
-    if (!checkpoint->hf.memory || checkpoint->finished)
-        return fail(NOT_FOUND, "%s: has no file '%s' beside it", checkpoint_name(checkpoint), name);
-    return hf_read_file(&checkpoint->hf, name, most, memory, bytes, size);
+    if (checkpoint->hf.memory && !checkpoint->finished)
+        return hf_read_file(&checkpoint->hf, name, most, memory, bytes, size);
+    for (size_t i = 0; i < checkpoint_n_embedded; i++)
+        if (strcmp(checkpoint_embedded[i].file, name) == 0)
+            return read_embedded(checkpoint, i, most, memory, bytes, size);
+    return fail(NOT_FOUND, "%s: has no file '%s' beside it", checkpoint_name(checkpoint), name);
 }
 
 /* ---- metadata ---- */

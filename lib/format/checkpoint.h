@@ -38,12 +38,25 @@ uint64_t checkpoint_file_bytes(const struct checkpoint *checkpoint);
 uint64_t checkpoint_mapped_bytes(const struct checkpoint *checkpoint); /* 0 unless mapped */
 
 /* The bytes of another file of a Hugging Face folder, "tokenizer.json" say, in a block of `memory`
- * that the caller gives back; before checkpoint_finish_loading. NOT_FOUND  the model isn't such a
- * folder, or has no such file. LIMIT  it has more than `most` bytes. */
+ * that the caller gives back; before checkpoint_finish_loading. A GGUF file may have some in its
+ * metadata. NOT_FOUND  there is no such file. LIMIT  it has more than `most` bytes. */
 status checkpoint_read_file(struct checkpoint *checkpoint, const char *name, uint64_t most,
                             struct memory *memory, void **bytes, size_t *size);
 
+/* The files that a GGUF file may have, and the key of each. */
+struct checkpoint_embedded {
+    const char *file, *key;
+};
+extern const struct checkpoint_embedded checkpoint_embedded[];
+extern const size_t checkpoint_n_embedded;
+
 /* ---- metadata ---- */
+
+/* Metadata that is in no file: the table's items become the checkpoint's, keys and values stay the
+ * caller's, and `name` too. */
+struct metadata_table;
+status checkpoint_of_metadata(struct memory *memory, const char *name, struct metadata_table *table,
+                              struct checkpoint **checkpoint);
 
 enum metadata_kind {
     METADATA_U8,

@@ -2,14 +2,10 @@
 #ifndef FORMAT_GGUF_H
 #define FORMAT_GGUF_H
 
+#include "format/metadata_table.h"
 #include "format/part.h"
 
 /* Growing tables; a checkpoint keeps the first part's metadata and the tensors of all parts. */
-struct metadata_table {
-    struct metadata *items;
-    size_t count, capacity;
-};
-
 struct tensor_table {
     struct tensor *items;
     size_t count, capacity;

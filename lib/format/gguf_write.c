@@ -11,6 +11,7 @@ enum { ALIGNMENT = 32, BUFFER = 65536, PIECE_BYTES = 1 << 20 };
 
 struct writer {
     struct checkpoint *checkpoint;
+    const struct checkpoint *more; /* NULL: none */
     struct memory *memory;
     const struct gguf_sink *sink;
     struct tensor *tensors; /* [n_tensors] as they are written */
@@ -167,20 +168,71 @@ static int file_type(enum weight_type type) {
     return type < WEIGHT_TYPES && (numbers[type] || type == WEIGHT_F32) ? numbers[type] : -1;
 }
 
-/* Entries of the checkpoint, and ours. */
-static status put_metadata(struct writer *writer, enum weight_type quantized) {
-    const struct checkpoint *checkpoint = writer->checkpoint;
+/* An entry of the checkpoint that `more` has another value for. */
+static bool is_replaced(const struct writer *writer, const struct checkpoint *checkpoint,
+                        struct text key) {
+    char name[160];
+    if (!writer->more || checkpoint == writer->more || key.length >= sizeof name) return false;
+    memcpy(name, key.data, key.length);
+    name[key.length] = 0;
+    return checkpoint_metadata(writer->more, name) != NULL;
+}
+
+/* Entries of a checkpoint; *n of them, which `put_them` writes. */
+static status put_entries(struct writer *writer, const struct checkpoint *checkpoint, bool put_them,
+                          uint64_t *n) {
     const struct metadata *entry;
-    uint64_t n = 1;
-    bool vocabulary = checkpoint_metadata(checkpoint, "tokenizer.ggml.model") != NULL;
-    for (size_t i = 0; (entry = checkpoint_metadata_at(checkpoint, i)) != NULL; i++)
-        if (!is_of_file(entry->key)) n++;
-    if (!vocabulary) n++;
-    if (file_type(quantized) >= 0) n++;
-    TRY(put_u64(writer, n));
-    for (size_t i = 0; (entry = checkpoint_metadata_at(checkpoint, i)) != NULL; i++)
-        if (!is_of_file(entry->key)) TRY(put_entry(writer, entry));
-    if (!vocabulary) TRY(put_own_text(writer, "tokenizer.ggml.model", "none"));
+    for (size_t i = 0; checkpoint && (entry = checkpoint_metadata_at(checkpoint, i)) != NULL; i++) {
+        if (is_of_file(entry->key) || is_replaced(writer, checkpoint, entry->key)) continue;
+        if (put_them) TRY(put_entry(writer, entry));
+        ++*n;
+    }
+    return OK;
+}
+
+/* Names of templates that the file has under keys of their own, as other readers list them. */
+static status put_template_names(struct writer *writer, bool put_them, uint64_t *n) {
+    static const char list[] = "tokenizer.chat_templates", prefix[] = "tokenizer.chat_template.";
+    const size_t skip = sizeof prefix - 1;
+    const struct metadata *entry;
+    uint64_t count = 0;
+    if (checkpoint_metadata(writer->checkpoint, list)) return OK;
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; (entry = checkpoint_metadata_at(writer->checkpoint, i)) != NULL; i++) {
+            struct text key = entry->key;
+            if (key.length <= skip || memcmp(key.data, prefix, skip) != 0) continue;
+            if (pass == 0)
+                count++;
+            else
+                TRY(put_text(writer, (struct text){key.data + skip, key.length - skip}));
+        }
+        if (count == 0) return OK;
+        if (pass == 1) break;
+        ++*n;
+        if (!put_them) return OK;
+        TRY(put_text(writer, (struct text){list, sizeof list - 1}));
+        TRY(put_u32(writer, METADATA_ARRAY));
+        TRY(put_u32(writer, METADATA_STRING));
+        TRY(put_u64(writer, count));
+    }
+    return OK;
+}
+
+/* Entries of the checkpoint, more, and ours. */
+static status put_metadata(struct writer *writer, enum weight_type quantized) {
+    static const char model[] = "tokenizer.ggml.model";
+    bool vocabulary = checkpoint_metadata(writer->checkpoint, model) ||
+                      (writer->more && checkpoint_metadata(writer->more, model));
+    for (int pass = 0; pass < 2; pass++) {
+        uint64_t n = 1;
+        TRY(put_entries(writer, writer->checkpoint, pass == 1, &n));
+        TRY(put_template_names(writer, pass == 1, &n));
+        TRY(put_entries(writer, writer->more, pass == 1, &n));
+        if (!vocabulary) n++;
+        if (file_type(quantized) >= 0) n++;
+        if (pass == 0) TRY(put_u64(writer, n));
+    }
+    if (!vocabulary) TRY(put_own_text(writer, model, "none"));
     if (file_type(quantized) >= 0)
         TRY(put_own(writer, "general.file_type", (uint32_t)file_type(quantized)));
     return put_own(writer, "general.quantization_version", 2);
@@ -274,9 +326,9 @@ static status write_all(struct writer *writer, enum weight_type quantized) {
     return result;
 }
 
-status gguf_write(struct checkpoint *checkpoint, struct memory *memory, enum weight_type quantized,
-                  const struct gguf_sink *sink) {
-    struct writer writer = {.checkpoint = checkpoint, .memory = memory, .sink = sink};
+status gguf_write(struct checkpoint *checkpoint, const struct checkpoint *more,
+                  struct memory *memory, enum weight_type quantized, const struct gguf_sink *sink) {
+    struct writer writer = {.checkpoint = checkpoint, .more = more, .memory = memory, .sink = sink};
     status result = choose_tensors(&writer);
     if (result == OK) result = MEMORY_TAKE(memory, BUFFER, "bytes to write", &writer.buffer);
     if (result == OK) result = write_all(&writer, quantized);

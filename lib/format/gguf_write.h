@@ -13,8 +13,9 @@ struct gguf_sink {
 };
 
 /* Vectors become F32, as other readers of the format want them; integers of 64 bits become 32 where
- * they fit. quantized  what checkpoint_quantize was called with, WEIGHT_TYPES: it wasn't. */
-status gguf_write(struct checkpoint *checkpoint, struct memory *memory, enum weight_type quantized,
-                  const struct gguf_sink *sink);
+ * they fit. more: NULL, or metadata that follows, and takes the place of entries of the same keys.
+ * quantized what checkpoint_quantize was called with, WEIGHT_TYPES: it wasn't. */
+status gguf_write(struct checkpoint *checkpoint, const struct checkpoint *more,
+                  struct memory *memory, enum weight_type quantized, const struct gguf_sink *sink);
 
 #endif

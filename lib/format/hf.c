@@ -371,6 +371,7 @@ status hf_open(struct hf *hf, struct memory *memory, const struct checkpoint_opt
     if (result == OK) result = hf_sentence_make(hf);
     if (result == OK) result = hf_tokenizer_make(hf);
     if (result == OK) result = hf_chat_make(hf);
+    if (result == OK) result = hf_generation_make(hf);
     if (result == OK) result = open_parts(hf);
     if (result == OK) result = hf_quantized_gather(hf);
     if (result == OK) result = hf_tensors_rename(hf);

@@ -89,6 +89,7 @@ status hf_quantized_config(struct hf *hf, const struct json_value *object);
 status hf_quantized_gather(struct hf *hf);
 /* One key as it is: numbers, an array [count] of `size` bytes, text. */
 status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value);
+status hf_metadata_put_f32(struct hf *hf, const char *key, float value);
 status hf_metadata_put_bool(struct hf *hf, const char *key, bool value);
 status hf_metadata_string(struct hf *hf, const char *key, struct text value);
 status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
@@ -98,6 +99,8 @@ status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind elem
 status hf_tokenizer_make(struct hf *hf);
 /* hf_chat.c: chat templates as metadata. */
 status hf_chat_make(struct hf *hf);
+/* hf_generation.c: tokens that end a generation, and how its makers sample, as metadata. */
+status hf_generation_make(struct hf *hf);
 
 /* A member of the config, or its default in the family's table, is true. */
 bool hf_flag(const struct hf *hf, const char *name);

@@ -6,32 +6,8 @@
 
 /* ---- writing metadata ---- */
 
-/* key: all of it. values [n] are copied. */
-static status put(struct hf *hf, const char *key, struct metadata entry, const void *values,
-                  size_t n) {
-    struct metadata_table *table = &hf->metadata;
-    size_t length = strlen(key);
-    for (size_t i = 0; i < table->count; i++)
-        if (table->items[i].key.length == length &&
-            memcmp(table->items[i].key.data, key, length) == 0)
-            return OK;
-    if (table->count == table->capacity) {
-        size_t capacity = table->capacity ? 2 * table->capacity : 32;
-        struct metadata *items;
-        TRY(MEMORY_TAKE_ARRAY(hf->memory, capacity, "the metadata's table", &items));
-        if (table->count) memcpy(items, table->items, table->count * sizeof *items);
-        memory_give(hf->memory, table->items);
-        table->items = items;
-        table->capacity = capacity;
-    }
-    void *block;
-    TRY(arena_take(&hf->arena, length + n + 1, "metadata", &block));
-    memcpy(block, key, length);
-    if (n) memcpy((char *)block + length, values, n);
-    entry.key = (struct text){block, length};
-    entry.values = (const uint8_t *)block + length;
-    table->items[table->count++] = entry;
-    return OK;
+static struct metadata_maker maker_of(struct hf *hf) {
+    return (struct metadata_maker){&hf->metadata, &hf->arena};
 }
 
 struct key {
@@ -44,42 +20,38 @@ static struct key key_of(const struct hf *hf, const char *suffix) {
     return key;
 }
 
-status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value) {
-    return put(hf, key_of(hf, suffix).text, (struct metadata){.kind = METADATA_I64, .count = 1},
-               &value, sizeof value);
-}
-
-status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
-    return put(hf, key_of(hf, suffix).text, (struct metadata){.kind = METADATA_F32, .count = 1},
-               &value, sizeof value);
-}
-
 status hf_metadata_put_i64(struct hf *hf, const char *key, int64_t value) {
-    return put(hf, key, (struct metadata){.kind = METADATA_I64, .count = 1}, &value, sizeof value);
+    const struct metadata_maker maker = maker_of(hf);
+    return metadata_put_i64(&maker, key, value);
+}
+
+status hf_metadata_put_f32(struct hf *hf, const char *key, float value) {
+    const struct metadata_maker maker = maker_of(hf);
+    return metadata_put_f32(&maker, key, value);
 }
 
 status hf_metadata_put_bool(struct hf *hf, const char *key, bool value) {
-    uint8_t byte = value;
-    return put(hf, key, (struct metadata){.kind = METADATA_BOOL, .count = 1}, &byte, 1);
+    const struct metadata_maker maker = maker_of(hf);
+    return metadata_put_bool(&maker, key, value);
 }
 
 status hf_metadata_array(struct hf *hf, const char *key, enum metadata_kind element, uint64_t count,
                          const void *values, size_t size) {
-    return put(hf, key,
-               (struct metadata){.kind = METADATA_ARRAY, .element = element, .count = count},
-               values, size);
+    const struct metadata_maker maker = maker_of(hf);
+    return metadata_put_array(&maker, key, element, count, values, size);
 }
 
 status hf_metadata_string(struct hf *hf, const char *key, struct text value) {
-    uint8_t *bytes;
-    uint64_t length = value.length;
-    TRY(MEMORY_TAKE(hf->memory, sizeof length + value.length, "metadata", &bytes));
-    memcpy(bytes, &length, sizeof length);
-    if (length) memcpy(bytes + sizeof length, value.data, value.length);
-    status result = put(hf, key, (struct metadata){.kind = METADATA_STRING, .count = 1}, bytes,
-                        sizeof length + value.length);
-    memory_give(hf->memory, bytes);
-    return result;
+    const struct metadata_maker maker = maker_of(hf);
+    return metadata_put_text(&maker, key, value);
+}
+
+status hf_metadata_integer(struct hf *hf, const char *suffix, int64_t value) {
+    return hf_metadata_put_i64(hf, key_of(hf, suffix).text, value);
+}
+
+status hf_metadata_f32(struct hf *hf, const char *suffix, float value) {
+    return hf_metadata_put_f32(hf, key_of(hf, suffix).text, value);
 }
 
 status hf_metadata_integers(struct hf *hf, const char *suffix, const int64_t *values, int64_t n) {
@@ -105,19 +77,11 @@ int64_t hf_metadata_i64(const struct hf *hf, const char *suffix, int64_t fallbac
 }
 
 status hf_metadata_bool(struct hf *hf, const char *suffix, bool value) {
-    uint8_t byte = value;
-    return put(hf, key_of(hf, suffix).text, (struct metadata){.kind = METADATA_BOOL, .count = 1},
-               &byte, sizeof byte);
+    return hf_metadata_put_bool(hf, key_of(hf, suffix).text, value);
 }
 
 static status put_text(struct hf *hf, const char *key, const char *value) {
-    struct {
-        uint64_t length;
-        char text[64];
-    } string = {.length = strlen(value)};
-    memcpy(string.text, value, (size_t)string.length);
-    return put(hf, key, (struct metadata){.kind = METADATA_STRING, .count = 1}, &string,
-               sizeof string.length + (size_t)string.length);
+    return hf_metadata_string(hf, key, (struct text){value, strlen(value)});
 }
 
 status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value) {
@@ -125,7 +89,7 @@ status hf_metadata_whole_text(struct hf *hf, const char *key, const char *value)
 }
 
 status hf_metadata_whole_f32(struct hf *hf, const char *key, float value) {
-    return put(hf, key, (struct metadata){.kind = METADATA_F32, .count = 1}, &value, sizeof value);
+    return hf_metadata_put_f32(hf, key, value);
 }
 
 status hf_metadata_text(struct hf *hf, const char *suffix, const char *value) {
@@ -453,9 +417,8 @@ static status read_layers(struct hf *hf, const struct hf_key *key) {
     if (layers.n != hf->n_layers)
         return fail(LIMIT, "%s: %" PRId64 " layers", hf->config.file, hf->n_layers);
     for (int64_t i = 0; i < layers.n; i++) hf->slides[i] = layers.slides[i] != 0;
-    struct metadata array = {
-        .kind = METADATA_ARRAY, .element = METADATA_BOOL, .count = (uint64_t)hf->n_layers};
-    return put(hf, key_of(hf, key->target).text, array, layers.slides, (size_t)hf->n_layers);
+    return hf_metadata_array(hf, key_of(hf, key->target).text, METADATA_BOOL,
+                             (uint64_t)hf->n_layers, layers.slides, (size_t)hf->n_layers);
 }
 
 /* Which layers have experts. */

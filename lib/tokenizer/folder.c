@@ -127,43 +127,6 @@ static status read_config(struct tokenizer_json *reader, struct source *source, 
     return result;
 }
 
-/* ---- tokens that end a generation ---- */
-
-static void add_end(struct folder *folder, const struct json_value *value) {
-    int64_t id;
-    if (!json_to_i64(value, &id) || id < 0 || id > INT32_MAX) return;
-    if (folder->n_end_tokens < FOLDER_MOST_ENDS)
-        folder->end_tokens[folder->n_end_tokens++] = (int32_t)id;
-}
-
-static status read_ends_of(const struct source *source, struct folder *folder) {
-    struct json_field fields[] = {{.name = "eos_token_id"}};
-    struct json_value value;
-    struct json json;
-    bool first = true, more;
-    TRY(read_members(source, &json, fields, 1));
-    if (!fields[0].found) return OK;
-    add_end(folder, &fields[0].value);
-    if (fields[0].value.kind != JSON_ARRAY) return OK;
-    struct json inside = json_inside(&json, &fields[0].value);
-    TRY(json_read(&inside, &value));
-    for (;;) {
-        TRY(json_element(&inside, &first, &more));
-        if (!more) return OK;
-        TRY(json_read(&inside, &value));
-        TRY(json_skip(&inside, &value));
-        add_end(folder, &value);
-    }
-}
-
-static status read_ends(struct source *source, const char *name, struct folder *folder) {
-    TRY(open_source(source, name, CONFIG_MAX_BYTES));
-    if (!source->bytes) return OK;
-    status result = read_ends_of(source, folder);
-    close_source(source);
-    return result;
-}
-
 /* ---- all of it ---- */
 
 static status read_files(struct tokenizer_json *reader, struct source *beside,
@@ -173,8 +136,6 @@ static status read_files(struct tokenizer_json *reader, struct source *beside,
     /* what comes later counts */
     TRY(read_config(reader, beside, "special_tokens_map.json", folder));
     TRY(read_config(reader, beside, "tokenizer_config.json", folder));
-    TRY(read_ends(beside, "generation_config.json", folder));
-    TRY(read_ends(beside, "config.json", folder));
     return tokenizer_json_finish(reader, &folder->pipeline);
 }
 

@@ -1,17 +1,15 @@
-/* The tokenizer of a Hugging Face folder that has a tokenizer.json, with what the files beside it
- * say of its special tokens. */
+/* The tokenizer of a Hugging Face folder that has a tokenizer.json, or of a GGUF file with one in
+ * its metadata, with what the files beside it say of its special tokens. */
 #ifndef TOKENIZER_FOLDER_H
 #define TOKENIZER_FOLDER_H
 
 #include "tokenizer/pipeline.h"
 
-enum { FOLDER_KINDS = TRANSFORMER_TOKEN_MASK + 1, FOLDER_MOST_ENDS = 32 };
+enum { FOLDER_KINDS = TRANSFORMER_TOKEN_MASK + 1 };
 
 struct folder {
-    struct pipeline *pipeline;            /* NULL: there is no tokenizer.json */
-    int32_t special_ids[FOLDER_KINDS];    /* by TRANSFORMER_TOKEN_..., -1: none */
-    int32_t end_tokens[FOLDER_MOST_ENDS]; /* generation_config.json's and config.json's */
-    size_t n_end_tokens;
+    struct pipeline *pipeline;         /* NULL: there is no tokenizer.json */
+    int32_t special_ids[FOLDER_KINDS]; /* by TRANSFORMER_TOKEN_..., -1: none */
 };
 
 /* UNSUPPORTED  a part of tokenizer.json can't be done, by name. Nothing is left to close on

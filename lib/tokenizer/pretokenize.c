@@ -330,6 +330,10 @@ const struct pretokenizer *pretokenize_find(struct text name) {
     return NULL;
 }
 
+const struct pretokenizer *pretokenize_at(size_t index) {
+    return index < sizeof names / sizeof *names ? &names[index] : NULL;
+}
+
 /* ---- splitting ---- */
 
 struct splitter {

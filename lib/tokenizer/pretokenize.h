@@ -21,6 +21,8 @@ struct pretokenizer {
 
 /* NULL: no such name, or its rules are not known. */
 const struct pretokenizer *pretokenize_find(struct text name);
+/* All of them; NULL past the end. */
+const struct pretokenizer *pretokenize_at(size_t index);
 
 /* Gets bytes [begin, end) of the text. */
 typedef status (*pretokenize_word)(void *user, size_t begin, size_t end);

@@ -135,7 +135,7 @@ static void default_ids(struct tokenizer *tokenizer) {
         if (ids[kind] >= (int64_t)tokenizer->vocab.n) ids[kind] = -1;
 }
 
-static status read_special_ids(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+static status read_special_keys(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     static const struct {
         int kind;
         const char *key, *alternative;
@@ -151,13 +151,18 @@ static status read_special_ids(const struct checkpoint *checkpoint, struct token
         {TRANSFORMER_TOKEN_CLASSIFY, "tokenizer.ggml.cls_token_id", NULL},
         {TRANSFORMER_TOKEN_MASK, "tokenizer.ggml.mask_token_id", NULL},
     };
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
+        TRY(read_id(checkpoint, keys[i].key, keys[i].alternative,
+                    (uint32_t)tokenizer_vocab_size(tokenizer),
+                    &tokenizer->special_ids[keys[i].kind]));
+    return OK;
+}
+
+static status read_special_ids(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
     default_ids(tokenizer);
     if (checkpoint_metadata(checkpoint, "tokenizer.prefix_tokens")) /* all are named there */
         for (int kind = 0; kind < N_KINDS; kind++) tokenizer->special_ids[kind] = -1;
-    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
-        TRY(read_id(checkpoint, keys[i].key, keys[i].alternative, tokenizer->vocab.n,
-                    &tokenizer->special_ids[keys[i].kind]));
-    return OK;
+    return read_special_keys(checkpoint, tokenizer);
 }
 
 /* Whether a token is added; a file that asks for one it doesn't name is wrong. */
@@ -249,9 +254,27 @@ static int32_t find_control(const struct tokenizer *tokenizer, const char *text)
     return kind == TOKEN_CONTROL || kind == TOKEN_USER_DEFINED ? id : -1;
 }
 
+/* Those of a folder's configuration; numbers beyond the vocabulary are passed over. */
+static status read_listed_ends(const struct checkpoint *checkpoint, int64_t n_vocab,
+                               struct tokenizer *tokenizer) {
+    static const char key[] = "tokenizer.end_tokens";
+    const struct metadata *ids = checkpoint_metadata(checkpoint, key);
+    if (!ids) return OK;
+    if (ids->kind != METADATA_ARRAY || ids->count > MOST_END_TOKENS)
+        return fail(FORMAT, "%s: '%s' is not an array of at most %d tokens",
+                    checkpoint_name(checkpoint), key, MOST_END_TOKENS);
+    for (uint64_t i = 0; i < ids->count; i++) {
+        int64_t id;
+        TRY(checkpoint_array_i64(checkpoint, ids, i, &id));
+        if (id >= 0 && id < n_vocab) add_end_token(tokenizer, (int32_t)id);
+    }
+    return OK;
+}
+
 /* Files often name one end token where their model has several: those that published models end
  * with are found by their texts. */
-static status read_end_tokens(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+static status read_end_tokens(const struct checkpoint *checkpoint, int64_t n_vocab,
+                              struct tokenizer *tokenizer) {
     static const char *const ends_of_turn[] = {
         "<|eot_id|>", "<|im_end|>",         "<|end|>",    "<end_of_turn>",
         "<|return|>", "<end_of_utterance>", "<|eom_id|>", "[EOT]",
@@ -264,8 +287,10 @@ static status read_end_tokens(const struct checkpoint *checkpoint, struct tokeni
     };
     int32_t *turn = &tokenizer->special_ids[TRANSFORMER_TOKEN_END_OF_TURN];
     int32_t end_of_message = -1;
-    TRY(read_id(checkpoint, "tokenizer.ggml.eom_token_id", NULL, tokenizer->vocab.n,
-                &end_of_message));
+    TRY(read_id(checkpoint, "tokenizer.ggml.eom_token_id", NULL,
+                (uint32_t)tokenizer_vocab_size(tokenizer), &end_of_message));
+    TRY(read_listed_ends(checkpoint, tokenizer->pipeline ? n_vocab : tokenizer->vocab.n,
+                         tokenizer));
     add_end_token(tokenizer, tokenizer->special_ids[TRANSFORMER_TOKEN_END]);
     add_end_token(tokenizer, *turn);
     add_end_token(tokenizer, end_of_message);
@@ -356,27 +381,46 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
         TRY(bpe_text_open(tokenizer->memory, checkpoint, &tokenizer->vocab,
                           tokenizer->model == MODEL_DNA, &tokenizer->bpe));
     TRY(read_added_tokens(checkpoint, tokenizer));
-    TRY(read_end_tokens(checkpoint, tokenizer));
+    TRY(read_end_tokens(checkpoint, n_vocab, tokenizer));
     TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
                      &tokenizer->special));
     return open_model(checkpoint, tokenizer);
 }
 
-/* *has: the file or folder has one. */
+/* Of a tokenizer.json. A GGUF file that has one without what lies beside it in a folder names its
+ * special tokens by its own keys. */
+static status use_folder(const struct checkpoint *checkpoint, const struct folder *folder,
+                         int64_t n_vocab, struct tokenizer *tokenizer) {
+    tokenizer->pipeline = folder->pipeline;
+    bool whole = !checkpoint_metadata(checkpoint, "tokenizer.huggingface.json") ||
+                 checkpoint_metadata(checkpoint, "tokenizer.huggingface.tokenizer_config");
+    memcpy(tokenizer->special_ids, folder->special_ids, sizeof tokenizer->special_ids);
+    if (!whole) TRY(read_special_keys(checkpoint, tokenizer));
+    return read_end_tokens(checkpoint, n_vocab, tokenizer);
+}
+
+/* *has: the file or folder has one. A tokenizer.json says more than GGUF's own keys. */
 static status make(struct checkpoint *checkpoint, int64_t n_vocab, struct tokenizer *tokenizer,
                    bool *has) {
+    char before[STATUS_TEXT_BYTES];
     struct folder folder;
-    TRY(folder_open(tokenizer->memory, checkpoint, n_vocab, &folder));
-    if (!folder.pipeline) {
-        TRY(read_model(checkpoint, has, &tokenizer->model));
-        return *has ? read(checkpoint, n_vocab, tokenizer) : OK;
+    status_save(before);
+    status result = folder_open(tokenizer->memory, checkpoint, n_vocab, &folder);
+    if (result == OK && folder.pipeline) {
+        *has = true;
+        return use_folder(checkpoint, &folder, n_vocab, tokenizer);
     }
-    *has = true;
-    tokenizer->pipeline = folder.pipeline;
-    memcpy(tokenizer->special_ids, folder.special_ids, sizeof tokenizer->special_ids);
-    for (size_t i = 0; i < folder.n_end_tokens; i++)
-        if (folder.end_tokens[i] < n_vocab) add_end_token(tokenizer, folder.end_tokens[i]);
-    return read_end_tokens(checkpoint, tokenizer);
+    if (result == UNSUPPORTED) {
+        char reason[STATUS_TEXT_BYTES];
+        status_save(reason);
+        TRY(read_model(checkpoint, has, &tokenizer->model));
+        status_restore(*has ? before : reason);
+        if (!*has) return UNSUPPORTED;
+    } else {
+        TRY(result);
+        TRY(read_model(checkpoint, has, &tokenizer->model));
+    }
+    return *has ? read(checkpoint, n_vocab, tokenizer) : OK;
 }
 
 status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int64_t n_vocab,
@@ -602,6 +646,10 @@ int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
 
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind) {
     return kind > 0 && kind < N_KINDS ? tokenizer->special_ids[kind] : -1;
+}
+
+const struct pipeline *tokenizer_pipeline(const struct tokenizer *tokenizer) {
+    return tokenizer->pipeline;
 }
 
 const int32_t *tokenizer_end_tokens(const struct tokenizer *tokenizer, size_t *count) {

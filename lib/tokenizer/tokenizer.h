@@ -45,6 +45,9 @@ size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer);
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
 /* kind: TRANSFORMER_TOKEN_...; -1: none. */
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind);
+/* What a tokenizer.json became; NULL: the file has none. */
+struct pipeline;
+const struct pipeline *tokenizer_pipeline(const struct tokenizer *tokenizer);
 /* End-of-generation tokens, ascending. */
 const int32_t *tokenizer_end_tokens(const struct tokenizer *tokenizer, size_t *count);
 

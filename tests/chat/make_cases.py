@@ -155,6 +155,76 @@ b
 {% for m in ms %}{{ '<|' + m['role'] + '|>' + m.content|trim }}{% if not loop.last %},{% endif %}{% endfor %}{{ '<|a|>' if add_generation_prompt }}
 {% for m in ms %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('order') }}{% endif %}{{ loop.index0 }}{% endfor %}
 {%- set ns = namespace(i=0) -%}{%- for m in ms[::-1] %}{%- set ns.i = (ms|length - 1) - loop.index0 -%}{{ ns.i }}{%- endfor -%}
+{% for x in [1,[2,[3]],4] recursive %}{{ loop.depth }}{{ loop.depth0 }}{% if x is iterable %}({{ loop(x) }}){% else %}{{ x }}{% endif %}{% endfor %}
+{% for m in nested.k recursive %}{% if m is mapping %}{{ loop(m.z) }}{% else %}<{{ m }}>{% endif %}{% else %}none{% endfor %}
+{% for x in l recursive %}{{ x }}{% if loop.depth < 3 and loop.first %}[{{ loop(l) | trim }}]{% endif %}{% endfor %}
+{% for x in l if x > 1 recursive %}{{ x }}{% if loop.depth < 2 %}[{{ loop([0, 1, 5]) }}]{% endif %}{% endfor %}
+{% for x in [[], [1]] recursive %}{{ loop(x) if x is iterable else x }}{% else %}empty{% endfor %}
+{% for x in l %}{{ loop(l) }}{% endfor %}
+{% for x in l %}{% for y in l %}{{ loop.depth }}{{ loop.depth0 }}{% endfor %}{% endfor %}
+{% set q = 1 %}{% for x in [1,[2]] recursive %}{% set q = q + 1 %}{{ q }}{% if x is iterable %}{{ loop(x) }}{% endif %}{% endfor %}{{ q }}
+{% for x in [1, [2]] recursive %}{% for y in [x] %}{{ loop.depth }}{% if x is iterable %}{{ loop(x) }}{% endif %}{% endfor %}{% endfor %}
+{% for a, b in [(1, [(2, [])])] recursive %}{{ a }}{{ loop(b) }}{% endfor %}
+{% for x in [1] recursive %}{{ loop() }}{% endfor %}
+{% macro m(a, b=2) %}{{ a }}{{ b }}{{ varargs }}{{ kwargs }}{% endmacro %}{{ m(*[1, 2, 3]) }}|{{ m(0, *l) }}|{{ m(*[1], **{'b': 5, 'c': 6}) }}|{{ m(**{'a': 1}) }}|{{ m(1, x=1, *[9], **{'y': 2}) }}
+{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(*[1, 2, 3]) }}
+{% macro m(a, b=2) %}{{ a }}{{ b }}{% endmacro %}{{ m(1, **{'b': 3}) }}{{ m(**{'q': 3}) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(a=1, **{'a': 2}) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(**{1: 2}) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(**l) }}
+{% macro m(a) %}{{ a }}{% endmacro %}{{ m(*n) }}
+{{ range(*[1, 5]) | list }}{{ dict(**{'a': 1}, ) }}{{ dict(**d).a }}{{ '%s-%s' | format(*[1, 2]) }}{{ s.replace(*['l', 'L']) }}{{ l | join(*[', ']) }}{{ 5 is divisibleby(*[5]) }}
+{{ f(*l, 1) }}
+{{ range(*l, *l) }}
+{{ range(**d, 1) }}
+{{ range(**d, **d) }}
+{% macro m(a, b=1) %}{{ caller() }}{% endmacro %}{{ m.name }}{{ m.arguments }}{{ m.catch_kwargs }}{{ m.catch_varargs }}{{ m.caller }}{{ m.nope }}
+{% macro m(a, *b) %}{% endmacro %}
+{% macro w() %}{{ caller(1, 2, x=3) }}{% endmacro %}{% call(*r) w() %}{% endcall %}
+{% macro w() %}{{ caller(1, 2, x=3) }}{% endmacro %}{% call(a) w() %}{{ a }}{{ varargs }}{{ kwargs }}{% endcall %}
+{% macro w(a) %}{{ a }}{{ caller() }}{% endmacro %}{% call w(*['q']) %}in{% endcall %}{% call w(**{'a': 'z'}) %}in{% endcall %}
+{% block a %}{{ n }}{% set v = 1 %}{% endblock %}{{ v }}{% set w = 3 %}{% block b %}{{ w }}{% endblock b %}
+{% for x in l %}{% block c scoped %}{{ x }}{% endblock %}{% endfor %}
+{% for x in l %}{% block c %}[{{ x }}]{% endblock %}{% endfor %}
+{% block a %}{% endblock %}{% block a %}{% endblock %}
+{% block a %}{% block b %}x{{ n }}{% endblock %}{% endblock a %}
+{% block a %}{% endblock b %}
+{% autoescape false %}{{ '<' }}{% set hid = 1 %}{% endautoescape %}{{ hid }}
+{% filter indent(2, true) | upper %}a{{ '\n' }}b{% endfilter %}
+{% filter nosuch %}a{% endfilter %}
+{% for g in ms | groupby('role') %}{{ g.grouper }}{{ g.list }}{{ g[0] }}{{ g }}{% endfor %}
+{% for k, v in [{'a': 'x'}, {'a': 'X', 'n': 1}, {'a': 'b'}, {}] | groupby('a', default='c') %}{{ k }}={{ v }};{% endfor %}
+{% for k, v in [{'a': 'x'}, {'a': 'X'}, {'a': 'b'}] | groupby('a', case_sensitive=true) %}{{ k }}={{ v | length }};{% endfor %}
+{{ ms | groupby(attribute='n') | map(attribute='grouper') | list }}{{ ms | groupby('n') | map('first') | list }}{{ [[1, 2], [1, 3], [0, 4]] | groupby(0) }}{{ [] | groupby('a') }}
+{{ [{'a': 1}, {}] | groupby('a') }}
+{{ l | slice(2) | list }}{{ l | slice(2, 'x') | list }}{{ range(10) | slice(4) | list }}{{ range(10) | slice(4, 0) | list }}{{ [] | slice(3) | list }}{{ [] | slice(3, 1) | list }}{{ l | slice(7, 'f') | list }}{{ 'abcde' | slice(2) | list }}
+{{ l | slice(0) | list }}
+{{ l | slice(-1) | list }}
+{{ s | truncate(8) }}|{{ s | truncate(8, true) }}|{{ s | truncate(6, true, '!') }}|{{ s | truncate(5, false, '..', 0) }}|{{ s | truncate(12, leeway=0) }}|{{ s | truncate(300) }}|{{ 'foo bar baz qux' | truncate(9) }}|{{ 'foo bar baz qux' | truncate(9, true) }}|{{ 'foo bar baz qux' | truncate(11) }}|{{ 'foo bar baz qux' | truncate(11, false, '...', 0) }}|{{ 'äöüäöüäöüäöüäöü' | truncate(5, leeway=0) }}
+{{ s | truncate(2) }}
+{{ n | truncate(2) }}
+{{ s | urlencode }}|{{ 'a/b c?d=é&~-_.' | urlencode }}|{{ d | urlencode }}|{{ {'a b': '/é', 'c': none} | urlencode }}|{{ [('x', 1), ('y', 'z w')] | urlencode }}|{{ n | urlencode }}|{{ '' | urlencode }}|{{ {} | urlencode }}
+{{ l | urlencode }}
+{{ {'class': 'a "b"', 'id': none, 'x': missing, 'n': 1, 'd-e': '<&>'} | xmlattr }}|{{ {'a': 1} | xmlattr(false) }}|{{ {} | xmlattr }}|{{ {'a': '<' | safe, 'b': '<' | e} | xmlattr }}
+{{ {'a b': 1} | xmlattr }}
+{{ {'a>': 1} | xmlattr }}
+{{ l | xmlattr }}
+{{ [0, 1, 2, 999, 1000, 1024, 123456, 1e6, 12345678, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 1e27, 999999, 0.5, 1.5, -3] | map('filesizeformat') | join('|') }}
+{{ [0, 1, 1023, 1024, 1536, 123456, 1048576, 12345678, 1e9, 1e12, 1e15, 1e18, 1e21, 1e24, 1e28] | map('filesizeformat', true) | join('|') }}{{ '2048' | filesizeformat }}
+{{ 'ab' | filesizeformat }}
+{{ '<p>a <b>b</b>\n c</p><!-- x > y -->d &amp; &lt;e&gt; <br' | striptags }}|{{ 'a < b > c' | striptags }}|{{ '<!-- a' | striptags }}|{{ '  a   b ' | striptags }}|{{ n | striptags }}|{{ 'R&D & x' | replace('&D', '& D') | striptags }}
+{{ 'the quick brown-fox jumps over the lazy-dog-and -- a-b c--d e---f well-known' | wordwrap(10) }}
+{{ 'the quick brown-fox jumps over the lazy-dog-and -- a-b c--d e---f well-known' | wordwrap(7) }}
+{{ 'abcdefghijklmnop qrs-tuvwxyzabcdef x' | wordwrap(5) }}|{{ 'abcdefghijklmnop qrs x' | wordwrap(5, false) }}|{{ 'ab-cdefghij-klmnop' | wordwrap(5) }}|{{ 'ab-cdefghij-klmnop' | wordwrap(5, break_on_hyphens=false) }}|{{ '-----a ----- b' | wordwrap(3) }}
+{{ '  lead  and   trail   \n\n next\tline  x' | wordwrap(8) }}|{{ 'a b c d' | wordwrap(3, wrapstring='<br>') }}|{{ '' | wordwrap }}|{{ 'aaa bbb' | wordwrap(3) }}|{{ 'aaa        bbb' | wordwrap(5) }}|{{ 'abc   defghijk' | wordwrap(6) }}|{{ 'abcdef ghijklmnopq' | wordwrap(7) }}|{{ 'ä-ö überlänge-straße 世界-世界 x' | wordwrap(6) }}
+{{ "it's (self-made) 'well-done' e-mail 1-2-3 a--b-c x-1y foo-bar2 semi-" | wordwrap(4) }}
+{{ lines | wordwrap(2) }}|{{ (s ~ ' ' ~ s ~ '-' ~ s) | wordwrap(11) }}|{{ 'one two three' | wordwrap(1) }}
+{{ s | wordwrap(0) }}
+{{ '0x1F' | int(0, 16) }}{{ 'ff' | int(base=16) }}{{ '0b11' | int(0, 2) }}{{ '17' | int(0, 8) }}{{ '0o17' | int(0, 8) }}{{ 'z' | int(7, 36) }}{{ 'xx' | int(7, 16) }}{{ '3.7' | int(0, 16) }}{{ '1_0' | int(0, 16) }}{{ '-a' | int(0, 16) }}{{ '9' | int(5, 8) }}{{ ' a ' | int(0, 16) }}
+{{ '<' | e is escaped }}{{ '<' is escaped }}{{ '<' | safe is escaped }}{{ n is escaped }}
+{{ 'groupby' is filter }}{{ 'escaped' is test }}{{ ms | map(attribute='role', default='x') | map('upper') | list }}{{ ms | rejectattr('n', 'gt', 1) | map(attribute='content') | list }}{{ ms | selectattr('content') | list | length }}
+{{ [3, 1, 2] | batch(2, 'x') | map('join', '-') | join('|') }}{{ l | sum(start=10) }}{{ [[1], [2]] | sum(start=[]) }}{{ ms | sum('n', 5) }}{{ [1.5, 2] | sum }}
+{{ 'ab' | center }}|{{ 'x' | center(width=4) }}|{{ l | unique(attribute='x') | list }}|{{ ['b', 'B', 'a'] | unique(true) | list }}|{{ {'b': 1, 'A': 2} | dictsort }}|{{ {'b': 1, 'A': 2} | dictsort(true) }}|{{ {'b': 1, 'A': 2} | dictsort(by='value', reverse=true) }}
 '''
 
 TEMPLATES = {

@@ -1,6 +1,8 @@
 """Folders as GGUF files: BUILD [TEST...]"""
 import os
 import pathlib
+import stat
+import subprocess
 
 import programs
 
@@ -48,6 +50,45 @@ class Convert(programs.Case):
                 text = "the river 12 x".encode()
                 self.assertEqual(self.output("tokenize", "--model", source, text=text),
                                  self.output("tokenize", "--model", first, text=text))
+
+    def test_text(self):
+        """Tokens, templates and what ends a generation come along, and again from the file that was made."""
+        folder = DATA / "folder"
+        text = "the river flows\n under 3 bridges <|im_end|> e\u0301 \U0001f600".encode()
+        with programs.temporary_folder() as scratch:
+            first, second = scratch + "/1.gguf", scratch + "/2.gguf"
+            self.output("convert", "--model", folder, "--output", first)
+            self.output("convert", "--model", first, "--output", second)
+            self.assertEqual(*(pathlib.Path(path).read_bytes() for path in (first, second)))
+            for options in ((), ("--special",)):
+                wanted = self.output("tokenize", "--model", folder, *options, text=text)
+                self.assertEqual(self.output("tokenize", "--model", first, *options, text=text), wanted)
+                self.assertEqual(self.output("tokenize", "--model", first, "--decode", "--special", text=wanted),
+                                 self.output("tokenize", "--model", folder, "--decode", "--special", text=wanted))
+            metadata = pathlib.Path(first).read_bytes()
+            for key in (b"tokenizer.huggingface.json", b"tokenizer.chat_template", b"tokenizer.end_tokens", b"tokenizer.ggml.merges"):
+                self.assertIn(key, metadata)
+            generate = ("generate", "--prompt", "the river", "--max-tokens", "20", "--chat")
+            self.assertEqual(self.output(*generate, "--model", first), self.output(*generate, "--model", folder))
+
+    def test_not_a_regular_file(self):
+        """A device or a pipe is written to, not replaced."""
+        folder = DATA / "hf/llama-tiny-heads"
+        with programs.temporary_folder() as scratch:
+            path, pipe, link = scratch + "/model.gguf", scratch + "/pipe", scratch + "/link"
+            self.output("convert", "--model", folder, "--output", path)
+            wanted = pathlib.Path(path).read_bytes()
+            self.assertEqual(self.output("convert", "--model", folder, "--output", "/dev/stdout"), wanted)
+            os.mkfifo(pipe)
+            with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+                self.output("convert", "--model", folder, "--output", pipe)
+                self.assertEqual(reader.communicate(timeout=60)[0], wanted)
+            self.assertTrue(stat.S_ISFIFO(os.stat(pipe).st_mode))
+            os.symlink("/dev/null", link)
+            self.output("convert", "--model", folder, "--output", link)
+            self.assertTrue(os.path.islink(link) and stat.S_ISCHR(os.stat(link).st_mode))
+            self.fails(1, programs.run("convert", "--model", folder, "--output", scratch), scratch)
+            self.assertEqual(sorted(os.listdir(scratch)), ["link", "model.gguf", "pipe"])
 
     def test_adapter(self):
         """A folder's and a file's are the same, on the folder and on the file made of it."""

@@ -76,6 +76,13 @@ class Encoders(programs.Case):
         self.assertAlmostEqual(cosines[0][1], math.fsum(a * b for a, b in zip(*vectors[:2])), places=5)
         self.assertEqual(cosines[0][2], 1)
 
+    def test_embed_fails_whole(self):
+        """A text that can't be done leaves nothing of the line."""
+        done = programs.run("embed", "--model", self.path("bert-sentence"), "--ids", text=b"1,2,3\n4,99999\n",
+                            environment=programs.LEAKS_ALLOWED)
+        self.fails(1, done, "99999")
+        self.assertEqual(done.stdout, b"")
+
     def test_rerank(self):
         with programs.temporary_folder() as folder:
             lines = pathlib.Path(folder) / "lines"

@@ -371,15 +371,47 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
+static transformer_status convert_text(struct world *world) {
+    uint64_t n_bytes = 0;
+    const transformer_model_options model = {.struct_size = sizeof model,
+                                             .path = SOURCE_ROOT "/tests/goldens/data/folder",
+                                             .allocator = &world->allocator};
+    const transformer_convert_options options = {.struct_size = sizeof options,
+                                                 .model = &model,
+                                                 .write = count_bytes,
+                                                 .write_user = &n_bytes};
+    return transformer_model_convert(&options);
+}
+
+/* A tokenizer is compared with another one over thousands of texts: each of the first allocations,
+ * then fewer and fewer of them. */
+START_TEST(allocations_of_a_tokenizer_that_is_written) {
+    struct world world = {0};
+    world.allocator = faulty_memory_allocator(&world.memory);
+    bool struck = true;
+    for (int64_t n = 1; struck; n += 1 + n / 8) {
+        fault_arm(&world.memory.fault, n, _i);
+        transformer_status status = convert_text(&world);
+        struck = world.memory.fault.struck;
+        fault_disarm(&world.memory.fault);
+        ck_assert_int_eq(world.memory.live, 0);
+        ck_assert_msg(status == (struck ? TRANSFORMER_OUT_OF_MEMORY : TRANSFORMER_OK),
+                      "failure %d gave %s: %s", (int)n, transformer_status_name(status),
+                      transformer_last_error());
+        ck_assert(struck || n > 100);
+    }
+}
+END_TEST
+
 enum { N_OPENS = 12 };
 
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[N_OPENS])(struct world *) = {
-        try_open,         try_open_window,      try_open_folder,    try_open_experts,
-        try_open_parts,   try_open_encoder,     try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,        try_adapter,        try_open_text_folder};
+        try_open,           try_open_window,  try_open_folder,     try_open_experts,
+        try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
+        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
@@ -445,6 +477,7 @@ int main(void) {
     TCase *faults = tcase_create("faults");
     tcase_set_timeout(faults, 300);
     tcase_add_loop_test(faults, each_allocation_of_open, 0, 2 * N_OPENS);
+    tcase_add_loop_test(faults, allocations_of_a_tokenizer_that_is_written, 0, 2);
     tcase_add_loop_test(faults, each_allocation_of_a_call, 0,
                         2 * (int)(sizeof attempts / sizeof *attempts));
     tcase_add_loop_test(faults, each_allocation_of_a_context_with_experts, 0, 4);

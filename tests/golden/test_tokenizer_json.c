@@ -1,11 +1,15 @@
 /* Tokenizers of every kind that tokenizer.json can describe, over 10,000 strings, against hashes of
  * what Hugging Face tokenizers makes of them: tests/goldens/make_tokenizer_json.py wrote those, and
- * makes the same strings. */
+ * makes the same strings. test_tokenizer_json export: each as the metadata of a GGUF file, which
+ * must give the same tokens as the folder, by tokenizer.json and by GGUF's own keys. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "../unit/tokenizer_folder.h"
+#include "format/metadata_table.h"
+#include "tokenizer/export.h"
 #include "tokenizer/text_stream.h"
 #include "tokenizer/tokenizer_json.h"
 #include "tokenizer/utf8.h"
@@ -176,22 +180,29 @@ static uint64_t hash_string(const struct pipeline *pipeline, uint64_t hash, size
     return hash_text(pipeline, hash, n, mode != 0);
 }
 
-static struct pipeline *open_case(const char *model, const char *members) {
+static char *make_file(const char *model, const char *members, size_t *size) {
     char name[128];
     size_t n_model;
     snprintf(name, sizeof name, "%s.json", model);
     char *text = read_file(name, &n_model);
-    size_t size = n_model + strlen(members) + 64;
-    char *file = allocate(size);
-    int n = snprintf(file, size, "{\"version\":\"1.0\",\"model\":%s,%s}", text, members);
+    size_t capacity = n_model + strlen(members) + 64;
+    char *file = allocate(capacity);
+    *size =
+        (size_t)snprintf(file, capacity, "{\"version\":\"1.0\",\"model\":%s,%s}", text, members);
+    free(text);
+    return file;
+}
+
+static struct pipeline *open_case(const char *model, const char *members) {
+    size_t size;
+    char *file = make_file(model, members, &size);
     struct tokenizer_json reader;
     struct pipeline *pipeline = NULL;
-    status result = tokenizer_json_open(&reader, &memory, "tokenizer.json", file, (size_t)n, 1000);
+    status result = tokenizer_json_open(&reader, &memory, "tokenizer.json", file, size, 1000);
     if (result == OK) result = tokenizer_json_finish(&reader, &pipeline);
     tokenizer_json_close(&reader);
     if (result != OK) die("open: %s", status_text());
     free(file);
-    free(text);
     return pipeline;
 }
 
@@ -220,7 +231,146 @@ static int check_hashes(const struct pipeline *pipeline, const char *name, char 
     return wrong;
 }
 
-int main(void) {
+/* ---- as a GGUF file ---- */
+
+enum { ROWS = 3000, EXPORT_STRINGS = 1500 };
+
+struct files {
+    const char *tokenizer, *config;
+    size_t size;
+};
+
+static size_t file_of(const struct files *files, const char *name, const char **bytes) {
+    static char tensors[4096];
+    *bytes = tiny_config;
+    if (strcmp(name, "config.json") == 0) return sizeof tiny_config - 1;
+    *bytes = tensors;
+    if (strcmp(name, "model.safetensors") == 0) return tiny_tensors(tensors);
+    *bytes = files->config;
+    if (strcmp(name, "tokenizer_config.json") == 0) return strlen(files->config);
+    *bytes = files->tokenizer;
+    return strcmp(name, "tokenizer.json") == 0 ? files->size : 0;
+}
+
+static int64_t size_of(void *user, const char *name) {
+    const char *bytes;
+    size_t size = file_of(user, name, &bytes);
+    return size ? (int64_t)size : -1;
+}
+
+static int64_t read_from(void *user, const char *name, uint64_t offset, void *buffer, uint64_t n) {
+    const char *bytes;
+    file_of(user, name, &bytes);
+    memcpy(buffer, bytes + offset, (size_t)n);
+    return (int64_t)n;
+}
+
+static size_t encode_by(const struct tokenizer *tokenizer, size_t i, bool special, int32_t *to) {
+    size_t n;
+    struct tokenize_flags flags = {.add_special = special, .parse_special = special};
+    struct text text = {strings[i].bytes, strings[i].length};
+    if (tokenizer_encode(tokenizer, &memory, text, flags, to, MOST_TOKENS, &n) != OK)
+        die("encode: %s", status_text());
+    return n;
+}
+
+/* Strings that two tokenizers differ on; special: control tokens are found, and put around. */
+static int count_differences(const struct tokenizer *one, const struct tokenizer *other,
+                             bool special) {
+    int wrong = 0;
+    for (size_t i = 0; i < EXPORT_STRINGS; i++) {
+        size_t n = encode_by(one, i, special, ids), m = encode_by(other, i, special, types);
+        wrong += n != m || memcmp(ids, types, n * sizeof *ids) != 0;
+    }
+    return wrong;
+}
+
+/* The metadata without tokenizer.json: what other readers of GGUF have. */
+static struct checkpoint *without_json(const struct checkpoint *keys, struct arena *arena) {
+    struct metadata_table table = {0};
+    const struct metadata_maker maker = {&table, arena};
+    const struct metadata *entry;
+    struct checkpoint *made = NULL;
+    for (size_t i = 0; (entry = checkpoint_metadata_at(keys, i)) != NULL; i++)
+        if (memcmp(entry->key.data, "tokenizer.huggingface.", 22) != 0 &&
+            metadata_add(&maker, entry) != OK)
+            die("no memory");
+    if (checkpoint_of_metadata(&memory, "keys", &table, &made) != OK) die("%s", status_text());
+    return made;
+}
+
+/* What the case is to become; NULL: no tokenizer of GGUF is one like it. */
+static const char *kind_of_case(const char *name) {
+    static const char *const kinds[][2] = {
+        {"gpt2", "gpt2 gpt-2"},
+        {"llama3", "gpt2 llama3"},
+        {"qwen2", "gpt2 qwen2"},
+        {"o200k", "gpt2 granite-embed-multi-97m"},
+        {"deepseek", "gpt2 deepseek-v3"},
+        {"starcoder", "gpt2 smollm"},
+        {"llama2", "llama"},
+        {"llama2-normalized", "llama"},
+        {"gemma", "llama"},
+        {"mistral", "llama"},
+    };
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (strcmp(kinds[i][0], name) == 0) return kinds[i][1];
+    return NULL;
+}
+
+static bool is_kind(const struct checkpoint *keys, const char *wanted) {
+    struct text model = {"", 0}, pre = {"", 0};
+    char kind[64];
+    bool found;
+    if (checkpoint_read_text(keys, "tokenizer.ggml.model", &found, &model) != OK ||
+        checkpoint_read_text(keys, "tokenizer.ggml.pre", &found, &pre) != OK)
+        die("%s", status_text());
+    snprintf(kind, sizeof kind, "%.*s%s%.*s", (int)model.length, model.data, found ? " " : "",
+             (int)pre.length, pre.data);
+    if (strcmp(kind, wanted ? wanted : "") == 0) return true;
+    printf("is '%s' in GGUF, not '%s'\n", kind, wanted ? wanted : "");
+    return false;
+}
+
+static int check_export(const char *name, const char *model, const char *members) {
+    struct files files = {.config = "{}"};
+    char *file = make_file(model, members, &files.size);
+    files.tokenizer = file;
+    const transformer_reader reader = {size_of, read_from, &files};
+    struct checkpoint_options options = {.path = "", .reader = &reader};
+    struct checkpoint *folder, *keys = NULL;
+    struct tokenizer *ours, *embedded = NULL, *own = NULL;
+    struct tokenizer_export export;
+    struct log log = {NULL, NULL};
+    int wrong = 0;
+    if (checkpoint_open(&memory, &options, &folder) != OK ||
+        tokenizer_open(&memory, folder, ROWS, &ours) != OK ||
+        tokenizer_export(&memory, &log, folder, ours, ROWS, &export) != OK ||
+        tokenizer_open(&memory, export.keys, ROWS, &embedded) != OK)
+        die("%s: %s", name, status_text());
+    for (int special = 0; special < 2; special++)
+        wrong += count_differences(ours, embedded, special);
+    if (wrong) printf("%s: %d texts differ by tokenizer.json in GGUF\n", name, wrong);
+    keys = without_json(export.keys, &export.arena);
+    if (tokenizer_open(&memory, keys, ROWS, &own) != OK) die("%s: %s", name, status_text());
+    if (!is_kind(keys, kind_of_case(name))) {
+        printf("^ %s\n", name);
+        wrong++;
+    }
+    int differ = own ? count_differences(ours, own, false) : 0;
+    if (differ) printf("%s: %d of %d texts differ by GGUF's keys\n", name, differ, EXPORT_STRINGS);
+    tokenizer_close(own);
+    checkpoint_close(keys);
+    tokenizer_close(embedded);
+    tokenizer_export_close(&export);
+    tokenizer_close(ours);
+    checkpoint_close(folder);
+    free(file);
+    return wrong;
+}
+
+int main(int argc, char **argv) {
+    bool exports = argc > 1 && strcmp(argv[1], "export") == 0;
     int wrong = 0, n_cases = 0;
     memory_init(&memory, NULL);
     read_atoms();
@@ -233,6 +383,10 @@ int main(void) {
         *end = 0;
         if (sscanf(line, "case %63s %63s", name, model) == 2) {
             n_cases++;
+        } else if (strncmp(line, "json ", 5) == 0 && exports) {
+            wrong += check_export(name, model, line + 5);
+        } else if (exports) {
+            continue;
         } else if (strncmp(line, "json ", 5) == 0) {
             pipeline_close(pipeline);
             pipeline = open_case(model, line + 5);

@@ -107,6 +107,20 @@ START_TEST(failures_tell_line_and_reason) {
     expect_failure("a\n\n{{ x.y }}", FORMAT, "line 3: 'x' is undefined");
     expect_failure("{{ raise_exception('No\\nway') }}", INVALID_ARGUMENT, "line 1: No?way");
     expect_failure("\n{% include 'f' %}", UNSUPPORTED, "line 2: the statement 'include'");
+    static const char *const others[] = {"pprint", "random", "urlize"};
+    for (size_t i = 0; i < 3; i++) {
+        char template[64];
+        snprintf(template, sizeof template, "{{ [1]|%s }}", others[i]);
+        expect_failure(template, UNSUPPORTED, others[i]);
+    }
+    expect_failure("{{ joiner() }}", UNSUPPORTED, "joiner");
+    expect_failure("{{ cycler(1) }}", UNSUPPORTED, "cycler");
+    expect_failure("{{ lipsum() }}", UNSUPPORTED, "lipsum");
+    expect_failure("{% autoescape true %}{% endautoescape %}", UNSUPPORTED, "autoescape");
+    expect_failure("{% block a required %}{% endblock %}", UNSUPPORTED, "required block");
+    expect_failure("{% extends 'a' %}", UNSUPPORTED, "extends");
+    expect_failure("{{ '&hearts;'|striptags }}", UNSUPPORTED, "&hearts;");
+    expect_failure("{{ 'a'|int(0, 0) }}", UNSUPPORTED, "base 0");
     expect_failure("{{ 1|nosuch }}", UNSUPPORTED, "No filter named 'nosuch'");
     expect_failure("{{ 'a'.__class__.__mro__ }}", FORMAT, "'__class__' is undefined");
     expect_failure("{% if x %}", FORMAT, "endif");
@@ -117,6 +131,13 @@ END_TEST
 START_TEST(limits_hold) {
     expect_failure("{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
                    LIMIT, "");
+    expect_failure("{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", LIMIT, "nests");
+    expect_failure("{% macro m() %}{{ m(*varargs, **kwargs) }}{% endmacro %}{{ m(1, a=2) }}", LIMIT,
+                   "nests");
+    expect_failure("{% for i in range(9999) %}{{ dict(*[{}], **{'a': range(99999)|list}) }}"
+                   "{% endfor %}",
+                   LIMIT, "");
+    expect_failure("{{ [1]|slice(9999999)|list }}", LIMIT, "slice");
     expect_failure("{{ 'x' * 99999999999 }}", LIMIT, "");
     expect_failure("{% set n = namespace(a=[1]) %}{% for i in range(99) %}"
                    "{% set n.a = n.a + n.a %}{% endfor %}",
@@ -152,6 +173,17 @@ START_TEST(broken_json_is_refused) {
         struct kept kept;
         ck_assert_msg(render("x", broken[i], &kept) == INVALID_ARGUMENT, "%s", broken[i]);
     }
+    struct kept kept;
+    static char deep[300] = "{\"a\":";
+    memset(deep + 5, '[', sizeof deep - 6);
+    ck_assert_int_eq(render("x", deep, &kept), INVALID_ARGUMENT);
+    ck_assert_int_eq(
+        render("{{ a }}{{ b }}{{ c }}{{ d }}",
+               "{\"a\":1,\"b\":-0,\"a\":-9223372036854775808,\"c\":1E2,\"d\":\"\\ud83d\\ude00\"}",
+               &kept),
+        OK);
+    ck_assert_str_eq(kept.text, "-92233720368547758080100.0\xf0\x9f\x98\x80");
+    free(kept.text);
 }
 END_TEST
 

@@ -234,6 +234,84 @@ START_TEST(what_cannot_be_done_is_told) {
 }
 END_TEST
 
+/* ---- as a GGUF file ---- */
+
+static uint8_t converted[1 << 20];
+static size_t n_converted;
+
+static int32_t keep(void *user, const void *bytes, uint64_t n) {
+    (void)user;
+    if (n > sizeof converted - n_converted) return 1;
+    memcpy(converted + n_converted, bytes, (size_t)n);
+    n_converted += (size_t)n;
+    return 0;
+}
+
+static transformer_status convert_changed(struct changed *changed) {
+    const transformer_reader reader = {size_of, read_from, changed};
+    transformer_model_options from = {.struct_size = sizeof from, .path = "", .reader = &reader};
+    transformer_convert_options options = {
+        .struct_size = sizeof options, .model = &from, .write = keep};
+    n_converted = 0;
+    return transformer_model_convert(&options);
+}
+
+static transformer_status open_converted(transformer_model **model) {
+    transformer_model_options options = {
+        .struct_size = sizeof options, .data = converted, .data_size = n_converted};
+    return transformer_model_open(&options, model);
+}
+
+/* A tokenizer that can't be done: the reason is the file's too. */
+START_TEST(what_cannot_be_done_is_told_of_the_file_too) {
+    struct changed changed = changes[_i].changed;
+    transformer_model *model = NULL;
+    expect(changes[_i].open, convert_changed(&changed));
+    if (!changes[_i].reason) return;
+    ok(open_converted(&model));
+    int64_t n;
+    expect(TRANSFORMER_STATE, transformer_tokenize(model, "a", 1, NULL, NULL, 0, &n));
+    ck_assert_msg(strstr(transformer_last_error(), changes[_i].reason) != NULL, "%s",
+                  transformer_last_error());
+    transformer_model_close(model);
+}
+END_TEST
+
+/* Special tokens, ends and flags of added tokens that only the files beside tokenizer.json have. */
+START_TEST(the_file_has_what_the_folder_has) {
+    static const char text[] =
+        " e\xcc\x81 <|im_start|>the river <|im_end|>\n\n12 '\xf0\x9f\x98\x80";
+    struct changed none = {.name = NULL};
+    transformer_model *models[2] = {fixture_open_path(FOLDER)};
+    ok(convert_changed(&none));
+    ok(open_converted(&models[1]));
+    transformer_model_details details[2];
+    int32_t ids[2][128];
+    int64_t n[2];
+    for (int special = 0; special < 2; special++) {
+        transformer_tokenize_options options = {.struct_size = sizeof options,
+                                                .parse_special =
+                                                    special ? TRANSFORMER_ON : TRANSFORMER_OFF};
+        for (int i = 0; i < 2; i++)
+            ok(transformer_tokenize(models[i], text, sizeof text - 1, &options, ids[i], 128,
+                                    &n[i]));
+        ck_assert_int_eq(n[0], n[1]);
+        ck_assert_mem_eq(ids[0], ids[1], (size_t)n[0] * sizeof **ids);
+    }
+    for (int i = 0; i < 2; i++) {
+        details[i].struct_size = sizeof details[i];
+        ok(transformer_model_info(models[i], &details[i]));
+    }
+    ck_assert_int_eq(details[0].n_end_tokens, details[1].n_end_tokens);
+    ck_assert_mem_eq(details[0].end_tokens, details[1].end_tokens,
+                     (size_t)details[0].n_end_tokens * sizeof(int32_t));
+    for (int32_t kind = TRANSFORMER_TOKEN_BEGIN; kind <= TRANSFORMER_TOKEN_MASK; kind++)
+        ck_assert_int_eq(special(models[0], kind), special(models[1], kind));
+    transformer_model_close(models[0]);
+    transformer_model_close(models[1]);
+}
+END_TEST
+
 /* An expression that would take for ever, on a text made for it, and one that is quadratic. */
 START_TEST(a_hostile_expression_ends) {
     static const char *const expressions[] = {"(a+)+[bc]", "(a|aa)+[bc]", "a+[bc]",
@@ -270,6 +348,9 @@ int main(void) {
     tcase_add_test(all, a_folder_generates_by_text);
     tcase_add_loop_test(all, what_cannot_be_done_is_told, 0,
                         (int)(sizeof changes / sizeof *changes));
+    tcase_add_loop_test(all, what_cannot_be_done_is_told_of_the_file_too, 0,
+                        (int)(sizeof changes / sizeof *changes));
+    tcase_add_test(all, the_file_has_what_the_folder_has);
     tcase_add_loop_test(all, a_hostile_expression_ends, 0, 5);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

@@ -405,6 +405,37 @@ START_TEST(wrong_files_are_refused) {
 }
 END_TEST
 
+static void put_whole(const char *json) {
+    put_flawed("gpt2", NO_FLAW);
+    file.data[16]++; /* keys */
+    put_key_string(&file, "tokenizer.huggingface.json", json);
+}
+
+/* A tokenizer.json among the metadata counts, and one with parts that aren't known leaves the rest.
+ */
+START_TEST(a_whole_tokenizer_in_metadata) {
+    static const char words[] = "{\"model\":{\"type\":\"WordLevel\",\"vocab\":{\"ab\":0,\"?\":3},"
+                                "\"unk_token\":\"?\"},\"pre_tokenizer\":{\"type\":\"Whitespace\"}}";
+    static const char *const wrong[] = {"", "7", "{",
+                                        "{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}"};
+    struct opened opened;
+    put_whole(words);
+    open_right(&opened);
+    ENCODES("ab b", 0, 0, 0, 3, -1);
+    ck_assert_int_eq(tokenizer_special(opened.tokenizer, TRANSFORMER_TOKEN_END), 3);
+    close_all(&opened);
+    put_whole("{\"model\":{\"type\":\"Runes\"}}");
+    open_right(&opened);
+    ENCODES("ab", 0, 0, 2, -1);
+    close_all(&opened);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        put_whole(wrong[i]);
+        ck_assert_int_eq(open_in(&opened, NULL), FORMAT);
+        close_all(&opened);
+    }
+}
+END_TEST
+
 /* tokenizer.ggml.pre as llama.cpp v0.5.0 knows them */
 static const char *const pre_names[] = {
     "a.x-4.0",
@@ -788,6 +819,7 @@ int main(void) {
     tcase_add_test(all, count_is_told_when_there_is_no_room);
     tcase_add_test(all, a_file_may_have_none);
     tcase_add_test(all, wrong_files_are_refused);
+    tcase_add_test(all, a_whole_tokenizer_in_metadata);
     tcase_add_test(all, every_pre_is_known);
     tcase_add_test(all, the_embedding_may_be_padded_but_not_too_small);
     tcase_add_test(all, every_allocation_may_fail);
