@@ -10,6 +10,7 @@ struct transformer_adapter {
     atomic_int owners;
     struct backend_adapter backend; /* weights [spec.n_weights] */
     float *values;                  /* all A and B */
+    struct checksum identity;       /* of these, and where and how they are used */
 };
 
 status adapter_open(transformer_model *model, const transformer_adapter_options *options,

@@ -17,6 +17,7 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
+    struct checksum identity; /* of what the weights have and the metadata that the spec is of */
     struct rope_factors *rope_factors; /* [n_ropes] */
     /* for transformer_model_info */
     int32_t device_number;

@@ -161,10 +161,8 @@ static bool wants_logits(const transformer_append_options *options, int64_t inde
            (options->logits == TRANSFORMER_LOGITS_LAST && index == count - 1);
 }
 
-/* Where queries see keys behind them, a sequence is computed anew with every token it gets, in one
- * step: what no step can do is refused here, not when all waits for it. */
-static status check_fits_step(const transformer_sequence *sequence, int64_t count,
-                              const transformer_append_options *options) {
+status sequence_check_step(const transformer_sequence *sequence, int64_t count,
+                           const transformer_append_options *options) {
     const struct context_limits *limits = &sequence->context->limits;
     int64_t n_kept = 0;
     if (count > limits->max_step_tokens - sequence->n_tokens)
@@ -193,7 +191,7 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
                     sequence->n_tokens, count, context->limits.max_sequence_tokens);
     if (count == 0) return OK;
     if (context->program->whole) {
-        TRY(check_fits_step(sequence, count, options));
+        TRY(sequence_check_step(sequence, count, options));
         sequence->n_computed = 0;
     }
     memcpy(sequence->tokens + sequence->n_tokens, tokens, (size_t)count * sizeof *tokens);

@@ -37,6 +37,10 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
                      transformer_sequence **created);
 status sequence_append(transformer_sequence *sequence, const int32_t *tokens, int64_t count,
                        const transformer_append_options *options);
+/* Of a program that is whole: a sequence is computed anew with every token it gets, in one step.
+ * LIMIT: no step could, with `count` tokens more. What waits is never what can't be done. */
+status sequence_check_step(const transformer_sequence *sequence, int64_t count,
+                           const transformer_append_options *options);
 /* STATE: it has one. */
 status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens, int64_t n);
 status sequence_truncate(transformer_sequence *sequence, int64_t n);

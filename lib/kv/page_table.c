@@ -67,6 +67,21 @@ void page_table_trim(const struct kv_cache *cache, struct page_table *tables, in
     }
 }
 
+bool page_table_take_growing(const struct kv_cache *cache, int group, struct page_table *table,
+                             int64_t n_pages, int64_t n_dropped) {
+    struct page_pool *pool = &cache->pools[group];
+    if (pool->n_free < n_pages - n_dropped) return false;
+    for (int64_t i = 0; i < n_pages; i++)
+        table->pages[i] = i < n_dropped ? PAGE_NONE : page_pool_take(pool);
+    table->n_pages = n_pages;
+    table->n_dropped = n_dropped;
+    return true;
+}
+
+int64_t page_table_n_passed(const struct kv_cache *cache, int group, int64_t position) {
+    return first_page(cache->layout->groups[group].window, position);
+}
+
 void page_table_slide(const struct kv_cache *cache, struct page_table *tables, int64_t position) {
     for (int group = 0; group < cache->layout->n_groups; group++) {
         if (!grows(cache, group)) continue;

@@ -31,6 +31,12 @@ status page_table_reserve(const struct kv_cache *cache, struct page_table *table
                           int64_t n_rows, int64_t *n_reserved);
 /* Keeps what the first `position` positions need, gives back the rest. */
 void page_table_trim(const struct kv_cache *cache, struct page_table *tables, int64_t position);
+/* Into a table that is empty: n_dropped entries that the window has passed, then pages of its own
+ * up to n_pages entries. false: there are not enough, and none was taken. */
+bool page_table_take_growing(const struct kv_cache *cache, int group, struct page_table *table,
+                             int64_t n_pages, int64_t n_dropped);
+/* Pages of a group that no query at `position` or later looks into. */
+int64_t page_table_n_passed(const struct kv_cache *cache, int group, int64_t position);
 /* Gives back the pages that no query at `position` or later will look at. */
 void page_table_slide(const struct kv_cache *cache, struct page_table *tables, int64_t position);
 /* Whether a query at `position` finds every key it may look at. */
