@@ -583,6 +583,46 @@ class DecodeResult(Sized):
         ("n_sampled", c_int64),
     ]
 
+SaveOptionsWriteFunction = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64)
+
+
+class SaveOptions(Sized):
+    """transformer_save_options"""
+
+    write: Any
+    write_user: Any
+    buffer: Any
+    capacity: int
+
+    _fields_ = [
+        ("struct_size", c_uint64),
+        ("write", SaveOptionsWriteFunction),
+        ("write_user", c_void_p),
+        ("buffer", c_void_p),
+        ("capacity", c_uint64),
+    ]
+
+RestoreOptionsReadFunction = ctypes.CFUNCTYPE(c_int64, c_void_p, c_void_p, c_uint64)
+
+
+class RestoreOptions(Sized):
+    """transformer_restore_options"""
+
+    data: Any
+    data_size: int
+    read: Any
+    read_user: Any
+    sequence: Any
+
+    _fields_ = [
+        ("struct_size", c_uint64),
+        ("data", c_void_p),
+        ("data_size", c_uint64),
+        ("read", RestoreOptionsReadFunction),
+        ("read_user", c_void_p),
+        ("sequence", ctypes.POINTER(SequenceOptions)),
+    ]
+
 
 class GenerateOptions(Sized):
     """transformer_generate_options"""
@@ -702,6 +742,8 @@ STRUCTS: Dict[str, Type[ctypes.Structure]] = {
     "transformer_fork_options": ForkOptions,
     "transformer_decode_options": DecodeOptions,
     "transformer_decode_result": DecodeResult,
+    "transformer_save_options": SaveOptions,
+    "transformer_restore_options": RestoreOptions,
     "transformer_generate_options": GenerateOptions,
     "transformer_generate_result": GenerateResult,
     "transformer_chat_message": ChatMessage,
@@ -754,6 +796,8 @@ FUNCTIONS: Dict[str, Tuple[Optional[Any], List[Any]]] = {
     "transformer_sequence_embedding": (c_int32, [c_void_p, c_int64, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_sequence_pooled": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_sequence_score": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
+    "transformer_sequence_save": (c_int32, [c_void_p, ctypes.POINTER(SaveOptions), ctypes.POINTER(c_uint64)]),
+    "transformer_sequence_restore": (c_int32, [c_void_p, ctypes.POINTER(RestoreOptions), ctypes.POINTER(c_void_p)]),
     "transformer_generate": (c_int32, [c_void_p, ctypes.POINTER(GenerateOptions), TextFunction, c_void_p, ctypes.POINTER(GenerateResult)]),
     "transformer_chat_format": (c_int32, [c_void_p, ctypes.POINTER(ChatOptions), c_void_p, c_int64, ctypes.POINTER(c_int64)]),
 }

@@ -70,6 +70,9 @@ def create(name: str, *arguments: Any) -> int:
 
 def struct(kind: Type[Struct], **values: Any) -> Struct:
     """A struct of these values. A number that its member can't hold is an error: ctypes would cut it."""
+    for name in values:
+        if not hasattr(kind, name):  # ctypes would take it for an attribute of the object
+            raise TypeError(f"{name} is no option of {kind.__name__}")
     made = kind(**values)
     for name, value in values.items():
         if isinstance(value, int) and isinstance(getattr(made, name), int) and getattr(made, name) != value:
@@ -141,7 +144,7 @@ def read_text(ask: Callable[[Any, int, Any], int]) -> bytes:
 
 
 def fields(made: ctypes.Structure, *left_out: str) -> Dict[str, Any]:
-    """The numbers and texts of an output struct."""
+    """The numbers and texts of an output struct by their names."""
     out = {}
     for name, *_ in made._fields_:
         if name in ("struct_size", "reserved") or name in left_out:
