@@ -17,7 +17,7 @@ class Leaks(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.model = t.Model(environment.LLAMA)
-        cls.context = cls.model.context(max_sequence_tokens=64, n_threads=1)
+        cls.context = cls.model.context(max_sequence_tokens=64, kv_tokens=512, n_threads=1)
         cls.sequence = cls.context.sequence()
         cls.sequence.append([1, 2, 3])
         cls.context.decode()
