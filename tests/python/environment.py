@@ -41,22 +41,30 @@ def install(*packages):
         return False
 
 
-def prepare():
-    """libtransformer can be imported afterwards, in child processes too; or the test is skipped."""
+def why_not():
+    """Why the package can't be used here; None where it can be imported now, in child processes too."""
     if not LIBRARY.exists():
-        skip(f"{BUILD} has no lib/{LIBRARY.name}")
+        return f"{BUILD} has no lib/{LIBRARY.name}"
     undefined = subprocess.run(["nm", "-D", "--undefined-only", str(LIBRARY)], capture_output=True).stdout
     if any(name in undefined for name in (b"__asan_", b"__tsan_", b"__ubsan_")):
-        skip("the library is built with a sanitizer, whose run time Python doesn't have")
+        return "the library is built with a sanitizer, whose run time Python doesn't have"
     try:
         import numpy  # noqa: F401
     except ImportError:
         if not install("numpy"):
-            skip("numpy is not installed and can't be downloaded")
+            return "numpy is not installed and can't be downloaded"
     paths = [str(PACKAGE / "src"), str(PACKAGES)]
     sys.path[1:1] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join(paths + [p for p in [os.environ.get("PYTHONPATH")] if p])
     os.environ["LIBTRANSFORMER_LIBRARY"] = str(LIBRARY)
+    return None
+
+
+def prepare():
+    """The package can be imported afterwards, or the test is skipped."""
+    reason = why_not()
+    if reason:
+        skip(reason)
 
 
 def python(source, *arguments, timeout=120, **keywords):

@@ -21,7 +21,6 @@ class Leaks(unittest.TestCase):
         cls.sequence = cls.context.sequence()
         cls.sequence.append([1, 2, 3])
         cls.context.decode()
-        cls.snapshot = environment.LLAMA.read_bytes()
 
     def flat(self, one, rounds=ROUNDS):
         for _ in range(WARM):
@@ -46,7 +45,7 @@ class Leaks(unittest.TestCase):
         self.flat(one)
 
     def test_models_from_a_reader_forgotten(self):
-        data = self.snapshot
+        data = environment.LLAMA.read_bytes()
 
         class Files:
             def size(self, name):
@@ -69,6 +68,10 @@ class Leaks(unittest.TestCase):
             sequence.fork().append([3])
         self.flat(one)
 
+    def test_snapshots(self):
+        data = self.sequence.save()
+        self.flat(lambda: self.context.restore(data).save())
+
     def test_samplers(self):
         self.flat(lambda: t.Sampler(self.model, temperature=1.0, logit_bias={1: 1.0, 2: 2.0}).clone().close())
 
@@ -79,10 +82,15 @@ class Leaks(unittest.TestCase):
         self.flat(one)
 
     def test_views(self):
-        def one():
-            view = self.sequence.logits()
-            view[:10] + 1
-        self.flat(one)
+        with self.model.context(max_sequence_tokens=64, n_threads=1) as context:
+            sequence = context.sequence()
+            sequence.append([1, 2, 3])
+            context.decode()
+
+            def one():
+                view = sequence.logits()
+                view[:10] + 1
+            self.flat(one)
 
     def test_texts(self):
         self.flat(lambda: self.model.detokenize(self.model.tokenize("the river holds")))

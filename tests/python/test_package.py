@@ -365,6 +365,50 @@ class Sequences(Case):
         other.close()
 
 
+class Snapshots(Case):
+    def test_goes_on(self):
+        with self.model.context(n_threads=1) as context, self.model.context(n_threads=2) as other:
+            sequence = context.sequence(sampler=t.Sampler(self.model, temperature=1.0, seed=4), stream=9)
+            sequence.append([1, 2, 3])
+            for _ in range(5):
+                context.decode()
+            data, pieces = sequence.save(), []
+            self.assertEqual(sequence.save(pieces.append), b"")
+            self.assertEqual(b"".join(pieces), data)
+            at = 0
+
+            def read(n):
+                nonlocal at
+                part = data[at:at + min(n, 100)]
+                at += len(part)
+                return part
+            restored = [other.restore(form, sampler=t.Sampler(self.model, temperature=1.0, seed=4))
+                        for form in (data, bytearray(data), memoryview(data), read)]
+            for _ in range(5):
+                context.decode()
+                other.decode()
+            for again in restored:
+                self.assertEqual(again.tokens.tolist(), sequence.tokens.tolist())
+                self.assertEqual(len(again), 13)
+
+    def test_what_is_wrong(self):
+        with self.model.context(n_threads=1) as context:
+            sequence = context.sequence()
+            sequence.append([1, 2, 3])
+            context.decode()
+            data = sequence.save()
+            for wrong in (b"", data[:-1], data + b"x", data[:50] + bytes([data[50] ^ 1]) + data[51:], b"x" * 1000):
+                self.assertRaises(t.Error, context.restore, wrong)
+
+            def fails(_):
+                raise ZeroDivisionError
+            self.assertRaises(ZeroDivisionError, context.restore, fails)
+            self.assertRaises(ZeroDivisionError, sequence.save, fails)
+            self.assertRaises(ValueError, context.restore, lambda n: data + b"x" * n)
+            self.assertRaises(TypeError, lambda: context.restore(data, no_such_option=1))
+            self.assertEqual(context.stats().n_sequences, 1)
+
+
 class Generations(Case):
     def test_as_the_c_program(self):
         expected = program("generate", "--model", environment.LLAMA, "--prompt", PROMPT, "--max-tokens", 16)[:-1].decode()

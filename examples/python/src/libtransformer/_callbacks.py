@@ -54,12 +54,22 @@ class Callbacks:
         return self._keep(c.ProgressFunction(
             self._guard(lambda _, done, total: int(bool(progress(done, total))), 1)))
 
-    def write(self, write: Callable[[bytes], Any]) -> Any:
+    def write(self, write: Callable[[bytes], Any], kind: Any = c.ConvertOptionsWriteFunction) -> Any:
         """A function that gets a file's bytes."""
         def some(_: Any, address: int, n: int) -> int:
             write(ctypes.string_at(address, n))
             return 0
-        return self._keep(c.ConvertOptionsWriteFunction(self._guard(some, 1)))
+        return self._keep(kind(self._guard(some, 1)))
+
+    def read(self, read: Callable[[int], bytes]) -> Any:
+        """A function that gives up to n more bytes of a snapshot."""
+        def some(_: Any, buffer: int, n: int) -> int:
+            data = bytes(read(n))
+            if len(data) > n:
+                raise ValueError(f"the reader gave {len(data)} bytes where {n} were asked for")
+            ctypes.memmove(buffer, data, len(data))
+            return len(data)
+        return self._keep(c.RestoreOptionsReadFunction(self._guard(some, -1)))
 
     def reader(self, reader: Reader) -> Any:
         """A pointer to a reader's functions."""

@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import _thread
 import asyncio
+import contextlib
 import ctypes
 import threading
 import time
-from typing import TYPE_CHECKING, Any, Callable, Iterable, List, Mapping, Optional, Sequence as Tokens, TypeVar, Union, cast
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Iterator, List, Mapping, Optional, Sequence as Tokens, TypeVar, Union, cast
 
 import numpy as np
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from .generation import Generation
     from .model import Adapter, Model
-    from .options import ChatOptions, ContextOptions, GenerateOptions
+    from .options import ChatOptions, ContextOptions, GenerateOptions, SequenceOptions
     from .sampler import Sampler
 
 Result = TypeVar("Result")
@@ -184,6 +185,32 @@ class Context(Handle):
         """A new sequence; see `Sequence`."""
         return Sequence(self, sampler=sampler, stream=stream, adapter=adapter, adapter_scale=adapter_scale)
 
+    def restore(self, snapshot: Union[bytes, bytearray, memoryview, Callable[[int], bytes]],
+                **options: Unpack[SequenceOptions]) -> Sequence:
+        """A sequence from what `Sequence.save` wrote, with pages of its own. Logits can be read after its next decode.
+
+        snapshot  the whole of it; or a function that is asked for up to n more bytes, none being the end
+        options   as of `sequence`; stream 0 is the snapshot's
+        """
+        callbacks, values = Callbacks(), dict(options)
+        made = c.RestoreOptions()
+        if callable(snapshot):
+            made.read = callbacks.read(snapshot)
+        else:
+            flat = np.frombuffer(snapshot, np.uint8)  # kept by this frame
+            made.data, made.data_size = flat.ctypes.data, flat.size
+        sequence = Sequence.__new__(Sequence)
+        handle = ctypes.c_void_p()
+        with self._pointer as address, _options(**values) as of_sequence:  # type: ignore[arg-type]
+            made.sequence = ctypes.pointer(of_sequence)
+            status = LIBRARY.transformer_sequence_restore(address, ctypes.byref(made), ctypes.byref(handle))
+            if status != c.OK:
+                callbacks.raise_error()
+                check(status)
+            assert handle.value is not None
+            sequence._begin(self, handle.value)
+        return sequence
+
     def generate(self, prompt: Union[str, Tokens[int]], **options: Unpack[GenerateOptions]) -> Generation:
         """Continues a text, or tokens: an iterator of the text's pieces. See `Generation` and `GenerateOptions`."""
         from .generation import Generation
@@ -217,12 +244,8 @@ class Sequence(Handle):
         adapter        a LoRA adapter of the model, for it and its forks
         adapter_scale  times the adapter's own scale
         """
-        if adapter is not None and adapter_scale == 0:
-            raise errors.InvalidArgumentError("adapter_scale is 0: leave the adapter out")
-        options = struct(c.SequenceOptions, stream=stream, adapter_scale=adapter_scale if adapter else 0.0)
-        with context._pointer as address:
-            with _optional(sampler) as options.sampler, _optional(adapter) as options.adapter:
-                self._begin(context, create("sequence_create", address, ctypes.byref(options)))
+        with context._pointer as address, _options(sampler, stream, adapter, adapter_scale) as options:
+            self._begin(context, create("sequence_create", address, ctypes.byref(options)))
 
     def _begin(self, context: Context, address: int) -> None:
         self.context = context
@@ -304,6 +327,33 @@ class Sequence(Handle):
                     check(status)
                     return out[:count.value]
 
+    # ---- snapshots
+
+    def save(self, write: Optional[Callable[[bytes], Any]] = None) -> bytes:
+        """The sequence as bytes, tokens with their keys and values, to go on after `Context.restore` without computing
+        them again: in another context, process, machine, or on another device. The sequence stays as it is.
+
+        write  gets the bytes in turn instead, and b"" is returned. What it was given before it raised is no snapshot.
+        """
+        size = ctypes.c_uint64()
+        if write is not None:
+            callbacks = Callbacks()
+            options = c.SaveOptions(write=callbacks.write(write, c.SaveOptionsWriteFunction))
+            with self._pointer as address:
+                status = LIBRARY.transformer_sequence_save(address, ctypes.byref(options), ctypes.byref(size))
+                callbacks.raise_error()
+                check(status)
+            return b""
+        with self._pointer as address:
+            call("sequence_save", address, None, ctypes.byref(size))
+            while True:
+                buffer = np.empty(max(1, size.value), np.uint8)
+                options = c.SaveOptions(buffer=buffer.ctypes.data, capacity=buffer.size)
+                status = LIBRARY.transformer_sequence_save(address, ctypes.byref(options), ctypes.byref(size))
+                if status != c.BUFFER_TOO_SMALL:
+                    check(status)
+                    return buffer[:size.value].tobytes()
+
     # ---- what a decode gave
 
     def _view(self, function: Any, *position: int) -> View:
@@ -329,6 +379,17 @@ class Sequence(Handle):
     def score(self) -> View:
         """Likewise the score [n_labels] of the model's head, without softmax or sigmoid."""
         return self._view(LIBRARY.transformer_sequence_score)
+
+
+@contextlib.contextmanager
+def _options(sampler: Optional[Sampler] = None, stream: int = 0, adapter: Optional[Adapter] = None,
+             adapter_scale: float = 1.0) -> Iterator[c.SequenceOptions]:
+    """The library's struct, and its handles in use."""
+    if adapter is not None and adapter_scale == 0:
+        raise errors.InvalidArgumentError("adapter_scale is 0: leave the adapter out")
+    options = struct(c.SequenceOptions, stream=stream, adapter_scale=adapter_scale if adapter else 0.0)
+    with _optional(sampler) as options.sampler, _optional(adapter) as options.adapter:
+        yield options
 
 
 class _optional:
