@@ -68,6 +68,10 @@ class Leaks(unittest.TestCase):
             sequence.fork().append([3])
         self.flat(one)
 
+    @environment.needs("transformer_grammar_create")
+    def test_grammars(self):
+        self.flat(lambda: t.Grammar(self.model, regex="[a-z]+x").close())
+
     def test_snapshots(self):
         data = self.sequence.save()
         self.flat(lambda: self.context.restore(data).save())

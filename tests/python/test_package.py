@@ -409,6 +409,145 @@ class Snapshots(Case):
             self.assertEqual(context.stats().n_sequences, 1)
 
 
+@environment.needs("transformer_sequence_set_priority")
+class Scheduling(Case):
+    def test_prefixes_are_reused(self):
+        prompt = [1 + i % 300 for i in range(200)]
+        for on, hits in ((True, 192), (False, 0), (None, 192)):
+            options = {} if on is None else {"prefix_cache": on}
+            with self.model.context(n_threads=1, kv_tokens=1024, **options) as context:
+                rows = []
+                for domain in (1, 1, 2):
+                    with context.sequence(cache_domain=domain) as sequence:
+                        sequence.append(prompt)
+                        while context.decode().n_pending:
+                            pass
+                        rows.append(sequence.logits().copy())
+                np.testing.assert_array_equal(rows[0], rows[1])
+                np.testing.assert_array_equal(rows[0], rows[2])
+                stats = context.stats()
+                self.assertEqual(stats.prefix_hit_tokens, hits)
+                self.assertGreater(stats.step_nanoseconds_p99, 0)
+
+    def test_priorities(self):
+        with self.model.context(n_threads=1, max_step_tokens=16) as context:
+            low, high = context.sequence(priority=-5), context.sequence()
+            for sequence in (low, high):
+                sequence.append([1] * 32)
+            context.decode()
+            self.assertEqual((low.n_computed, high.n_computed), (0, 16))
+            low.set_priority(7)
+            context.decode()
+            self.assertEqual((low.n_computed, high.n_computed), (16, 16))
+            self.assertRaises(t.InvalidArgumentError, low.set_priority, 1 << 31)
+
+    def test_preemption(self):
+        with self.model.context(n_threads=1, max_sequence_tokens=128, kv_tokens=64, preemption=True) as context:
+            low, high = context.sequence(priority=-1), context.sequence(priority=1)
+            low.append([1] * 32)
+            context.decode()
+            high.append([2] * 32)
+            result = context.decode()
+            self.assertEqual((result.n_preempted, low.n_computed, high.n_computed), (1, 0, 32))
+            self.assertEqual(context.stats().n_preempted, 1)
+
+
+@environment.needs("transformer_sequence_propose")
+class Speculation(Case):
+    def test_proposals_change_nothing(self):
+        options = {"temperature": 0.7, "seed": 3}
+        with self.model.context(n_threads=1, max_logit_rows=8) as context:
+            plain = context.sequence(sampler=t.Sampler(self.model, **options))
+            plain.append([1, 2, 3])
+            for _ in range(12):
+                context.decode()
+            tokens = plain.tokens.tolist()
+            plain.close()
+            guessed = context.sequence(sampler=t.Sampler(self.model, **options))
+            guessed.append([1, 2, 3])
+            guessed.propose(tokens[3:6] + [tokens[6] + 1, tokens[7]])
+            result = context.decode()
+            self.assertEqual((result.n_proposed, result.n_accepted), (5, 3))
+            self.assertEqual(guessed.tokens.tolist(), tokens[:7])
+            rows = [guessed.logits(position).copy() for position in range(2, 6)]
+            for position, row in zip(range(2, 6), rows):
+                exact = row.astype(np.float64) - row.max()
+                exact -= np.log(np.exp(exact).sum())
+                found = guessed.log_probabilities(position, [tokens[position + 1], 5], top=3)
+                np.testing.assert_allclose(found.values, exact[[tokens[position + 1], 5]], atol=1e-5)
+                self.assertEqual([token for token, _ in found.top], np.argsort(-exact, kind="stable")[:3].tolist())
+            self.assertEqual(context.stats().n_accepted, 3)
+            self.assertEqual(guessed.log_probabilities(2).values, ())
+            for wrong in (lambda: guessed.log_probabilities(2, [380]), lambda: guessed.log_probabilities(2, top=381),
+                          lambda: guessed.log_probabilities(2, top=-1), lambda: guessed.propose([380])):
+                self.assertRaises(t.InvalidArgumentError, wrong)
+            self.assertRaises(t.NotFoundError, guessed.log_probabilities, 0)
+            self.assertRaises(t.StateError, context.sequence().propose, [1])
+
+    def test_lookup_changes_nothing(self):
+        for seed in range(4):
+            options = {"max_tokens": 60, "temperature": 0.3, "top_k": 3, "seed": seed}
+            self.assertEqual(self.model.generate("the river the river", lookup_tokens=4, **options).read(),
+                             self.model.generate("the river the river", **options).read())
+
+    def test_stop_strings(self):
+        options = {"max_tokens": 32, "temperature": 1.0, "seed": 3}
+        text = self.model.generate("the river", **options).read()
+        for stop in ([text[5:8]], [text[3:9], text[4:6]], ["never seen", text[7]]):
+            generation = self.model.generate("the river", stop=stop, **options)
+            ends = {text.find(one) + len(one): one for one in stop if one in text}
+            first = ends[min(ends)]
+            self.assertEqual(generation.read(), text[:text.find(first)])
+            self.assertEqual((generation.finish_reason, generation.stop_string), (t.FinishReason.STOP_STRING, first))
+        generation = self.model.generate("the river", stop=["never seen"], **options)
+        self.assertEqual((generation.read(), generation.stop_string), (text, None))
+        for wrong in ([""], ["a\0b"]):
+            self.assertRaises(t.InvalidArgumentError, self.model.generate, "a", stop=wrong)
+        self.assertRaises(TypeError, self.model.generate, "a", stop="abc")
+        with t.TextStream(self.model, stop=["r h"]) as stream:
+            pieces = [stream.push(token) for token in self.model.tokenize("the river holds", add_special=False)]
+            self.assertEqual(("".join(pieces), stream.stopped), ("the rive", 0))
+
+
+@environment.needs("transformer_grammar_create")
+class Grammars(Case):
+    SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}, "required": ["a", "b"],
+              "additionalProperties": False}
+
+    def test_match(self):
+        with t.Grammar(self.model, json_schema=self.SCHEMA) as grammar:
+            self.assertEqual([grammar.match(text) for text in ('{"a":1,"b":true}', '{"a":', '{"c"', "")],
+                             [t.Match.WHOLE, t.Match.PREFIX, t.Match.NONE, t.Match.PREFIX])
+        self.assertEqual(t.Grammar(self.model, regex="[a-c]+").match("abc"), t.Match.WHOLE)
+        self.assertEqual(t.Grammar(self.model, ebnf='root ::= "x" root | "y"').match("xx"), t.Match.PREFIX)
+        for wrong in (lambda: t.Grammar(self.model), lambda: t.Grammar(self.model, regex="a", ebnf="b"),
+                      lambda: t.Grammar(self.model, regex="(")):
+            self.assertRaises(t.InvalidArgumentError, wrong)
+        with self.assertRaises(t.Error):
+            t.Grammar(self.model, json_schema="{")
+
+    def test_generations_are_valid(self):
+        grammar = t.Grammar(self.model, json_schema=json.dumps(self.SCHEMA))
+        for seed in range(8):
+            generation = self.model.generate("the river", max_tokens=40, temperature=1.0, seed=seed, grammar=grammar, close=True)
+            value = json.loads(generation.read())
+            self.assertEqual((set(value), type(value["a"]), type(value["b"])), ({"a", "b"}, int, bool))
+        self.assertRaises(t.LimitError, self.model.generate, "the", max_tokens=2, grammar=grammar, close=True)
+
+    def test_sequences(self):
+        with self.model.context(n_threads=1) as context:
+            sequence = context.sequence(sampler=t.Sampler(self.model, temperature=1.0))
+            sequence.append([1])
+            sequence.constrain(t.Grammar(self.model, regex="[xyz]{30}"))
+            for _ in range(10):
+                context.decode()
+            self.assertRegex(self.model.detokenize(sequence.tokens[1:]), "^ ?[xyz]+$")
+            sequence.constrain(None)
+            for _ in range(10):
+                context.decode()
+            self.assertNotRegex(self.model.detokenize(sequence.tokens[1:]), "^ ?[xyz]+$")
+
+
 class Generations(Case):
     def test_as_the_c_program(self):
         expected = program("generate", "--model", environment.LLAMA, "--prompt", PROMPT, "--max-tokens", 16)[:-1].decode()

@@ -22,9 +22,10 @@ from .errors import (BufferTooSmallError, BusyError, Cancelled, DeviceError, Err
                      InvalidArgumentError, LimitError, NotFoundError, OutOfMemoryError, ReadError, StaleViewError,
                      StateError, UnsupportedError)
 from .generation import Generation
+from .grammar import Grammar
 from .model import Adapter, Model, convert
-from .options import (ContextStats, Device, FinishReason, KVType, Load, Logits, LogLevel, MemoryEstimate, ModelInfo,
-                      Pooling, Reader, SpecialToken, StepResult, WeightType)
+from .options import (ContextStats, Device, FinishReason, KVType, Load, Logits, LogLevel, LogProbabilities, Match,
+                      MemoryEstimate, ModelInfo, Pooling, Reader, SpecialToken, StepResult, WeightType)
 from .sampler import Sampler
 from .text import TextStream
 from .view import View
@@ -51,8 +52,8 @@ def devices() -> List[Device]:
 
 __all__ = [
     "Adapter", "BufferTooSmallError", "BusyError", "Cancelled", "Context", "ContextStats", "Device", "DeviceError", "Error",
-    "FinishReason", "FormatError", "Generation", "InternalError", "InvalidArgumentError", "KVType", "LimitError", "Load",
-    "LogLevel", "Logits", "MemoryEstimate", "Model", "ModelInfo", "NotFoundError", "OutOfMemoryError", "Pooling",
+    "FinishReason", "FormatError", "Generation", "Grammar", "InternalError", "InvalidArgumentError", "KVType", "LimitError", "Load",
+    "LogLevel", "LogProbabilities", "Logits", "Match", "MemoryEstimate", "Model", "ModelInfo", "NotFoundError", "OutOfMemoryError", "Pooling",
     "ReadError", "Reader", "Sampler", "Sequence", "SpecialToken", "StaleViewError", "StateError", "StepResult",
     "TextStream", "UnsupportedError", "View", "WeightType", "build_info", "convert", "devices",
 ]

@@ -17,14 +17,15 @@ from ._callbacks import Callbacks
 from ._handle import Handle
 from ._library import (LIBRARY, Int32Array, address_and_count, call, check, create, fields, int32_pointer, integer, mode,
                        struct, token_array)
-from .options import ContextStats, Logits, StepResult
+from .options import ContextStats, LogProbabilities, Logits, StepResult
 from .view import View, view_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from .generation import Generation
-    from .model import Adapter, Model
+    from .grammar import Grammar
+    from .model import Model
     from .options import ChatOptions, ContextOptions, GenerateOptions, SequenceOptions
     from .sampler import Sampler
 
@@ -47,7 +48,8 @@ def context_options(options: Mapping[str, Any], callbacks: Callbacks) -> c.Conte
     """The library's struct for keyword arguments."""
     values = dict(options)
     values["log"] = callbacks.log(values.pop("log", None))
-    values["pooling_normalize"] = mode(values.pop("pooling_normalize", None))
+    for name in values.keys() & {"pooling_normalize", "prefix_cache", "preemption"}:
+        values[name] = mode(values[name])
     return struct(c.ContextOptions, **values)
 
 
@@ -66,6 +68,9 @@ class Context(Handle):
         max_logit_rows       rows of logits that one step can keep; default: max_sequences
         max_source_tokens    longest source of an encoder-decoder
         n_threads            default: one for each processor
+        prefix_cache         keep the pages of prompts that are gone, while nobody needs them; default: yes
+        preemption           when pages run out, take them from the sequence of the lowest priority, whose tokens are
+                             then pending again, instead of refusing it; default: no
         kv_type, pooling, pooling_normalize, log
         """
         self.model = model
@@ -180,10 +185,9 @@ class Context(Handle):
 
     # ---- sequences and what is made of them
 
-    def sequence(self, *, sampler: Optional[Sampler] = None, stream: int = 0, adapter: Optional[Adapter] = None,
-                 adapter_scale: float = 1.0) -> Sequence:
-        """A new sequence; see `Sequence`."""
-        return Sequence(self, sampler=sampler, stream=stream, adapter=adapter, adapter_scale=adapter_scale)
+    def sequence(self, **options: Unpack[SequenceOptions]) -> Sequence:
+        """A new sequence; see `SequenceOptions`."""
+        return Sequence(self, **options)
 
     def restore(self, snapshot: Union[bytes, bytearray, memoryview, Callable[[int], bytes]],
                 **options: Unpack[SequenceOptions]) -> Sequence:
@@ -192,8 +196,7 @@ class Context(Handle):
         snapshot  the whole of it; or a function that is asked for up to n more bytes, none being the end
         options   as of `sequence`; stream 0 is the snapshot's
         """
-        callbacks, values = Callbacks(), dict(options)
-        made = c.RestoreOptions()
+        callbacks, made = Callbacks(), c.RestoreOptions()
         if callable(snapshot):
             made.read = callbacks.read(snapshot)
         else:
@@ -201,7 +204,7 @@ class Context(Handle):
             made.data, made.data_size = flat.ctypes.data, flat.size
         sequence = Sequence.__new__(Sequence)
         handle = ctypes.c_void_p()
-        with self._pointer as address, _options(**values) as of_sequence:  # type: ignore[arg-type]
+        with self._pointer as address, _options(cast("Mapping[str, Any]", options)) as of_sequence:
             made.sequence = ctypes.pointer(of_sequence)
             status = LIBRARY.transformer_sequence_restore(address, ctypes.byref(made), ctypes.byref(handle))
             if status != c.OK:
@@ -236,16 +239,10 @@ def _acquire_whatever_comes(lock: _thread.LockType) -> None:
 class Sequence(Handle):
     """Tokens and what the context has computed of them. Its calls are calls on its context."""
 
-    def __init__(self, context: Context, *, sampler: Optional[Sampler] = None, stream: int = 0,
-                 adapter: Optional[Adapter] = None, adapter_scale: float = 1.0) -> None:
-        """sampler        when a decode computes the last position, this chooses the next token and queues it, to be read
-                          from `tokens`. It must be the only sequence to use the sampler while decoding
-        stream         names this sequence's random numbers
-        adapter        a LoRA adapter of the model, for it and its forks
-        adapter_scale  times the adapter's own scale
-        """
-        with context._pointer as address, _options(sampler, stream, adapter, adapter_scale) as options:
-            self._begin(context, create("sequence_create", address, ctypes.byref(options)))
+    def __init__(self, context: Context, **options: Unpack[SequenceOptions]) -> None:
+        """See `SequenceOptions`."""
+        with context._pointer as address, _options(cast("Mapping[str, Any]", options)) as made:
+            self._begin(context, create("sequence_create", address, ctypes.byref(made)))
 
     def _begin(self, context: Context, address: int) -> None:
         self.context = context
@@ -327,6 +324,29 @@ class Sequence(Handle):
                     check(status)
                     return out[:count.value]
 
+    # ---- how it goes on
+
+    def set_priority(self, priority: int) -> None:
+        """From the next decode on: higher goes first, and keeps its pages longer."""
+        with self._pointer as address:
+            call("sequence_set_priority", address, integer("priority", priority))
+
+    def propose(self, tokens: Iterable[int]) -> None:
+        """Tokens that you guess the sequence's own sampler will choose next. The next decode checks them in one step:
+        the text is the same with or without. None forget what was proposed."""
+        array = token_array(tokens if hasattr(tokens, "__len__") else list(tokens))
+        with self._pointer as address:
+            call("sequence_propose", address, int32_pointer(array), array.size)
+
+    def constrain(self, grammar: Optional[Grammar], *, max_tokens: int = 0, close: bool = False) -> None:
+        """Every token from here on belongs to a text of the grammar; None lifts it. Truncating and forking keep it right.
+
+        close  the text is brought to its end within max_tokens (0: what the sequence has room for)
+        """
+        options = struct(c.ConstraintOptions, max_tokens=max_tokens, close=mode(close))
+        with self._pointer as address, _optional(grammar) as of_grammar:
+            call("sequence_constrain", address, of_grammar, ctypes.byref(options))
+
     # ---- snapshots
 
     def save(self, write: Optional[Callable[[bytes], Any]] = None) -> bytes:
@@ -372,6 +392,18 @@ class Sequence(Handle):
         """Likewise the hidden state [n_embd] after the last norm, of a position whose logits were kept."""
         return self._view(LIBRARY.transformer_sequence_embedding, integer("position", position, 64))
 
+    def log_probabilities(self, position: int = -1, tokens: Iterable[int] = (), *, top: int = 0) -> LogProbabilities:
+        """What the model gives to tokens after a position whose logits can be read: the log softmax of them, of `tokens`
+        and of the `top` likeliest ones. The token that was queued at p is one after p - 1."""
+        array = token_array(tokens if hasattr(tokens, "__len__") else list(tokens))
+        if not 0 <= top <= self.context.model.info.n_vocab:
+            raise errors.InvalidArgumentError(f"top {top} is out of range")
+        values, best = (ctypes.c_float * array.size)(), (c.TokenProbability * top)()
+        with self._pointer as address:
+            call("sequence_log_probabilities", address, integer("position", position, 64), int32_pointer(array), array.size,
+                 values, best, top)
+        return LogProbabilities(tuple(values), tuple((one.token, one.log_probability) for one in best))
+
     def pooled(self) -> View:
         """Likewise the sequence's vector [n_embd], if the last decode computed its last position."""
         return self._view(LIBRARY.transformer_sequence_pooled)
@@ -382,14 +414,16 @@ class Sequence(Handle):
 
 
 @contextlib.contextmanager
-def _options(sampler: Optional[Sampler] = None, stream: int = 0, adapter: Optional[Adapter] = None,
-             adapter_scale: float = 1.0) -> Iterator[c.SequenceOptions]:
+def _options(options: Mapping[str, Any]) -> Iterator[c.SequenceOptions]:
     """The library's struct, and its handles in use."""
-    if adapter is not None and adapter_scale == 0:
+    values = dict(options)
+    sampler, adapter = values.pop("sampler", None), values.pop("adapter", None)
+    scale = values.pop("adapter_scale", 1.0)
+    if adapter is not None and scale == 0:
         raise errors.InvalidArgumentError("adapter_scale is 0: leave the adapter out")
-    options = struct(c.SequenceOptions, stream=stream, adapter_scale=adapter_scale if adapter else 0.0)
-    with _optional(sampler) as options.sampler, _optional(adapter) as options.adapter:
-        yield options
+    made = struct(c.SequenceOptions, adapter_scale=scale if adapter is not None else 0.0, **values)
+    with _optional(sampler) as made.sampler, _optional(adapter) as made.adapter:
+        yield made
 
 
 class _optional:

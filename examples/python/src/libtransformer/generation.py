@@ -39,6 +39,7 @@ class Generation:
     tokens           those generated so far, the end token left out
     n_prompt_tokens  of the prompt
     finish_reason    None until it has ended
+    stop_string      that ended it, if one did
 
     It drives its context's decode: other sequences of the context that have tokens pending are computed along.
     """
@@ -49,6 +50,7 @@ class Generation:
         values: Dict[str, Any] = dict(options)
         self.tokens: List[int] = []
         self.finish_reason: Optional[FinishReason] = None
+        self.stop_string: Optional[str] = None
         self._context, self._owns_context = context, _owns_context
         self._max_tokens = int(values.pop("max_tokens", 0))
         if self._max_tokens < 0:
@@ -60,11 +62,18 @@ class Generation:
         self.n_prompt_tokens = len(own)
         self._queue: Deque[int] = collections.deque()
         self._pieces: Deque[Optional[str]] = collections.deque()
-        self._stream = TextStream(model) if model.info.has_tokenizer else None
+        stop = values.pop("stop", ())
+        if isinstance(stop, str):
+            raise TypeError("stop is a list of strings")
+        self._stop = list(stop)
+        grammar, close = values.pop("grammar", None), values.pop("close", False)
+        self._stream = TextStream(model, stop=self._stop) if model.info.has_tokenizer or self._stop else None
         self._sampler = Sampler(model, **{name: values.pop(name) for name in SAMPLING & values.keys()})
         self._sequence = context.sequence(sampler=self._sampler, **values)
         try:
             self._begin(own, answer)
+            if grammar is not None:
+                self._sequence.constrain(grammar, max_tokens=self._max_tokens if close else 0, close=close)
         except BaseException:
             self.close()
             raise
@@ -80,7 +89,8 @@ class Generation:
         wanted = own + most + 1 if most else max(OPEN_END_TOKENS, own + 1)
         if info.context_length:
             wanted = min(wanted, max(info.context_length, own))
-        context = Context(model, max_sequence_tokens=wanted, max_sequences=1, n_threads=n_threads)
+        context = Context(model, max_sequence_tokens=wanted, max_sequences=1, n_threads=n_threads,
+                          max_logit_rows=1 + int(values.get("lookup_tokens", 0)))
         try:
             return cls(context, tokens, _owns_context=True, **values)
         except BaseException:
@@ -181,7 +191,11 @@ class Generation:
             else:
                 self.tokens.append(token)
                 text = self._stream.push(token) if self._stream else ""
-                if len(self.tokens) == self._max_tokens:
+                stopped = self._stream.stopped if self._stream and self._stop else None
+                if stopped is not None:
+                    self.stop_string = self._stop[stopped]
+                    text += self._end(FinishReason.STOP_STRING)
+                elif len(self.tokens) == self._max_tokens:
                     text += self._end(FinishReason.LENGTH)
             if text:
                 return text

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Protocol, Sequence as 
 from . import _header as c
 
 if TYPE_CHECKING:
+    from .grammar import Grammar
     from .model import Adapter
     from .sampler import Sampler
 
@@ -92,12 +93,22 @@ class LogLevel(enum.IntEnum):
 
 
 class FinishReason(enum.IntEnum):
-    """Why a generation ended: the model's end token, max_tokens, a full context, or because it was closed."""
+    """Why a generation ended: the model's end token, max_tokens, a full context, because it was closed, or a stop
+    string."""
 
     END = c.FINISH_END
     LENGTH = c.FINISH_LENGTH
     CONTEXT = c.FINISH_CONTEXT
     STOPPED = c.FINISH_STOPPED
+    STOP_STRING = 5
+
+
+class Match(enum.IntEnum):
+    """How a text stands to a grammar: none of its texts begins with this; one does; it is one."""
+
+    NONE = 0
+    PREFIX = 1
+    WHOLE = 2
 
 
 class Log(Protocol):
@@ -187,6 +198,28 @@ class ContextStats:
     max_step_tokens: int
     max_logit_rows: int
     max_source_tokens: int
+    kv_pages_cached: int = 0
+    prefix_lookups: int = 0
+    prefix_hit_tokens: int = 0
+    prefix_evicted_pages: int = 0
+    n_preempted: int = 0
+    step_nanoseconds: int = 0
+    step_nanoseconds_median: int = 0
+    step_nanoseconds_p99: int = 0
+    n_proposed: int = 0
+    n_accepted: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class LogProbabilities:
+    """What the model gives to tokens after a position: natural logarithms, before anything a sampler does.
+
+    values  of the tokens that were asked for
+    top     the likeliest tokens and theirs, likeliest first
+    """
+
+    values: Tuple[float, ...]
+    top: Tuple[Tuple[int, float], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -198,6 +231,9 @@ class StepResult:
     n_pending: int
     n_refused: int
     n_sampled: int
+    n_preempted: int = 0
+    n_proposed: int = 0
+    n_accepted: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +272,8 @@ class ContextOptions(TypedDict, total=False):
     kv_type: KVType
     pooling: Pooling
     pooling_normalize: bool
+    prefix_cache: bool
+    preemption: bool
     log: Log
 
 
@@ -256,12 +294,25 @@ class SamplingOptions(TypedDict, total=False):
 
 
 class SequenceOptions(TypedDict, total=False):
-    """What a sequence is created with. See transformer_sequence_options of the C header."""
+    """What a sequence is created with.
+
+    sampler        when a decode computes the last position, this chooses the next token and queues it, to be read
+                   from `tokens`. It must be the only sequence to use the sampler while decoding
+    stream         names the sequence's random numbers
+    adapter        a LoRA adapter of the model, for it and its forks
+    adapter_scale  times the adapter's own scale; default 1
+    cache_domain   pages are reused only among sequences of the same domain; default 0
+    priority       higher goes first, and keeps its pages longer; default 0
+    lookup_tokens  tokens that prompt lookup may propose in a step; needs a sampler; default none
+    """
 
     sampler: Sampler
     stream: int
     adapter: Adapter
     adapter_scale: float
+    cache_domain: int
+    priority: int
+    lookup_tokens: int
 
 
 class GenerateOptions(SamplingOptions, total=False):
@@ -273,12 +324,22 @@ class GenerateOptions(SamplingOptions, total=False):
     add_special     begin and end tokens as the model wants them; default: yes, in a chat no
     parse_special   control tokens written out in the prompt become those tokens; default: no, in a chat yes
     answer          of an encoder-decoder, whose source the prompt is: tokens after its start token
+    stop            strings that end the text; what comes before the first of them is given
+    grammar         the text is one of this grammar
+    close           within max_tokens it is brought to its end; without, it may be cut
+    cache_domain, priority, lookup_tokens   as of a sequence
     """
 
     max_tokens: int
     stream: int
     adapter: Adapter
     adapter_scale: float
+    stop: Tokens[str]
+    grammar: Grammar
+    close: bool
+    cache_domain: int
+    priority: int
+    lookup_tokens: int
     add_special: bool
     parse_special: bool
     answer: Tokens[int]
@@ -297,5 +358,4 @@ class ChatOptions(GenerateOptions, total=False):
 
 
 SAMPLING = frozenset(SamplingOptions.__annotations__)
-SEQUENCE = frozenset(SequenceOptions.__annotations__)
 TEMPLATE = frozenset(ChatOptions.__annotations__) - frozenset(GenerateOptions.__annotations__)
