@@ -220,6 +220,21 @@ PIN(transformer_decode_result, n_pending, 24, 8);
 PIN(transformer_decode_result, n_refused, 32, 8);
 PIN(transformer_decode_result, n_sampled, 40, 8);
 
+PIN_SIZE(transformer_save_options, 40);
+PIN(transformer_save_options, struct_size, 0, 8);
+PIN(transformer_save_options, write, 8, 8);
+PIN(transformer_save_options, write_user, 16, 8);
+PIN(transformer_save_options, buffer, 24, 8);
+PIN(transformer_save_options, capacity, 32, 8);
+
+PIN_SIZE(transformer_restore_options, 48);
+PIN(transformer_restore_options, struct_size, 0, 8);
+PIN(transformer_restore_options, data, 8, 8);
+PIN(transformer_restore_options, data_size, 16, 8);
+PIN(transformer_restore_options, read, 24, 8);
+PIN(transformer_restore_options, read_user, 32, 8);
+PIN(transformer_restore_options, sequence, 40, 8);
+
 PIN_SIZE(transformer_generate_options, 80);
 PIN(transformer_generate_options, struct_size, 0, 8);
 PIN(transformer_generate_options, prompt, 8, 8);

@@ -716,6 +716,67 @@ TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_seque
 TRANSFORMER_API transformer_status transformer_sequence_score(transformer_sequence *sequence,
                                                               const float **score, int64_t *count);
 
+/* ---- snapshots ---- */
+
+typedef struct transformer_save_options {
+    uint64_t struct_size;
+    /* n more bytes of the snapshot. Nonzero stops: CANCELLED. */
+    int32_t (*write)(void *user, const void *bytes, uint64_t n);
+    void *write_user;
+    void *buffer;      /* or where it goes */
+    uint64_t capacity; /* bytes of buffer */
+} transformer_save_options;
+
+/* A sequence as bytes: its tokens, which of them are computed, and their keys and values, so that
+ * it goes on after transformer_sequence_restore without computing them again: in another context,
+ * process, machine, or on another device. On the device and build that wrote it what follows has
+ * the bits that it has without the snapshot. The sequence stays as it is.
+ *
+ * In it: tokens, their types, which logits were asked for, the source of an encoder-decoder, the
+ * number of the random numbers' stream. Not in it: logits that could be read, the sampler and its
+ * seed, the adapter's weights. The same sequence gives the same bytes. They are checked against
+ * damage, not against malice: who can write a snapshot can write another. Keep them as you keep the
+ * text they are of: docs/snapshots.md.
+ *
+ * options  NULL, or neither write nor buffer: *size is all that is wanted.
+ * size     the snapshot's bytes.
+ *
+ * BUFFER_TOO_SMALL  over capacity; *size is written. CANCELLED  write said so; what was written is
+ * no snapshot. OUT_OF_MEMORY, DEVICE. */
+TRANSFORMER_API transformer_status transformer_sequence_save(
+    transformer_sequence *sequence, const transformer_save_options *options, uint64_t *size);
+
+typedef struct transformer_restore_options {
+    uint64_t struct_size;
+    const void *data; /* a whole snapshot, and nothing behind it; only read by this call */
+    uint64_t data_size;
+    /* Or: up to n more bytes into buffer. How many; 0: there are no more; negative: it failed. Not
+     * one byte more is asked for than the snapshot has. */
+    int64_t (*read)(void *user, void *buffer, uint64_t n);
+    void *read_user;
+    const transformer_sequence_options *sequence; /* NULL, or: as in transformer_sequence_create,
+                                                     but for stream 0, which is the snapshot's.
+                                                     adapter and its scale must be those that it
+                                                     was computed with */
+} transformer_restore_options;
+
+/* A sequence from what transformer_sequence_save wrote. It has KV pages of its own. Logits can be
+ * read after its next decode: where all tokens are computed, take back the last one
+ * (transformer_sequence_truncate) and append it again. Any bytes may be given: no byte is used
+ * before its checksum was found right, and nothing is taken that the context's own limits don't
+ * bound. Nothing is created or kept on failure.
+ *
+ * FORMAT            this is no snapshot, or it was changed or cut; the message has the place.
+ * INVALID_ARGUMENT  it is another model's (weights and hyperparameters are compared, not names), of
+ *                   another kv_type or adapter, or of a context whose options give this model other
+ *                   numbers; the message says which.
+ * UNSUPPORTED       it was written by a release whose format or order of additions is another.
+ * LIMIT             max_sequences are alive, it is too long for this context, or KV pages are
+ * short. IO                read failed.        OUT_OF_MEMORY, DEVICE. */
+TRANSFORMER_API transformer_status transformer_sequence_restore(
+    transformer_context *context, const transformer_restore_options *options,
+    transformer_sequence **sequence);
+
 /* ---- the ten-line program ---- */
 
 typedef struct transformer_generate_options {
