@@ -12,11 +12,10 @@
 #include "tests/unit/snapshot_bytes.h"
 #include "transformer.h"
 
-enum { N_MODELS = 3, N_TYPES = 2, MOST = 1 << 20 };
+enum { N_MODELS = 3, MOST = 1 << 20 };
 
 struct subject {
     transformer_model *model;
-    transformer_context *contexts[N_TYPES];
     uint8_t identity[16];
 };
 
@@ -41,6 +40,22 @@ static void require(transformer_status result) {
     exit(1);
 }
 
+static transformer_context *open_context(transformer_model *model, uint32_t kv_type) {
+    transformer_model_details details = {.struct_size = sizeof details};
+    transformer_context *context = NULL;
+    require(transformer_model_info(model, &details));
+    transformer_context_options limits = {.struct_size = sizeof limits,
+                                          .max_sequence_tokens =
+                                              details.context_length < 200 ? 0 : 200,
+                                          .max_sequences = 2,
+                                          .max_step_tokens = 32,
+                                          .kv_tokens = 256,
+                                          .kv_type = kv_type,
+                                          .n_threads = 1};
+    require(transformer_context_create(model, &limits, &context));
+    return context;
+}
+
 static void open_subject(const char *path, struct subject *subject) {
     transformer_model_options options = {.struct_size = sizeof options, .path = path};
     transformer_sequence *sequence = NULL;
@@ -49,27 +64,12 @@ static void open_subject(const char *path, struct subject *subject) {
         .struct_size = sizeof to, .buffer = empty, .capacity = sizeof empty};
     uint64_t size;
     require(transformer_model_open(&options, &subject->model));
-    for (int i = 0; i < N_TYPES; i++) {
-        transformer_context_options limits = {.struct_size = sizeof limits,
-                                              .max_sequence_tokens = 200,
-                                              .max_sequences = 2,
-                                              .max_step_tokens = 32,
-                                              .kv_tokens = 256,
-                                              .kv_type =
-                                                  i ? TRANSFORMER_KV_Q8_0 : TRANSFORMER_KV_F16,
-                                              .n_threads = 1};
-        transformer_status created =
-            transformer_context_create(subject->model, &limits, &subject->contexts[i]);
-        if (created == TRANSFORMER_LIMIT) { /* a model of a shorter context */
-            limits.max_sequence_tokens = 0;
-            created = transformer_context_create(subject->model, &limits, &subject->contexts[i]);
-        }
-        require(created);
-    }
-    require(transformer_sequence_create(subject->contexts[0], NULL, &sequence));
+    transformer_context *context = open_context(subject->model, 0);
+    require(transformer_sequence_create(context, NULL, &sequence));
     require(transformer_sequence_save(sequence, &to, &size));
     memcpy(subject->identity, empty + AT_MODEL, sizeof subject->identity);
     transformer_sequence_destroy(sequence);
+    transformer_context_destroy(context);
 }
 
 /* It is a sequence like any other. */
@@ -117,7 +117,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
         from.data = snapshot;
         from.data_size = size;
     }
-    transformer_context *context = subject->contexts[how & 4 ? 1 : 0];
+    transformer_context *context =
+        open_context(subject->model, how & 4 ? TRANSFORMER_KV_Q8_0 : TRANSFORMER_KV_F16);
     transformer_sequence *sequence = NULL;
     if (transformer_sequence_restore(context, &from, &sequence) == TRANSFORMER_OK) {
         use(context, sequence);
@@ -127,6 +128,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (transformer_context_stats(context, &left) != TRANSFORMER_OK ||
         left.kv_pages_free != left.kv_pages || left.n_sequences)
         abort();
+    transformer_context_destroy(context);
     free(snapshot);
     return 0;
 }
