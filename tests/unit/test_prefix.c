@@ -28,6 +28,7 @@ static transformer_sequence *sequence_of(transformer_context *context,
 /* Logits after the prompt and after each of some tokens that follow it, in a context of their own
  * that reuses nothing. */
 struct expected {
+    const int32_t *after; /* the tokens that follow */
     float *rows[N_LAST];
 };
 
@@ -36,7 +37,7 @@ static struct expected compute_alone(transformer_model *model, const int32_t *to
     transformer_context *context =
         context_of(model, TRANSFORMER_OFF, (transformer_context_options){.kv_type = kv_type});
     transformer_sequence *sequence = fixture_sequence(context);
-    struct expected expected;
+    struct expected expected = {.after = tokens};
     fixture_append(sequence, tokens, n, TRANSFORMER_LOGITS_LAST);
     for (int i = 0; i < N_LAST; i++) {
         fixture_decode(context);
@@ -58,7 +59,8 @@ static int64_t check_reuse(transformer_context *context, transformer_sequence *s
         fixture_decode(context);
         float *row = fixture_logits(sequence, -1);
         fixture_same(row, expected->rows[i], n_vocab, "after reuse");
-        if (i + 1 < N_LAST) fixture_append(sequence, tokens + i, 1, TRANSFORMER_LOGITS_LAST);
+        if (i + 1 < N_LAST)
+            fixture_append(sequence, expected->after + i, 1, TRANSFORMER_LOGITS_LAST);
     }
     after = fixture_stats(context);
     int64_t found = (int64_t)(after.prefix_hit_tokens - before.prefix_hit_tokens);
@@ -385,7 +387,7 @@ START_TEST(at_random) {
     transformer_model *model = fixture_open(MODELS[_i % 3]);
     int64_t n_vocab = fixture_n_vocab(model);
     transformer_context_options options = {.max_sequence_tokens = 320,
-                                           .kv_tokens = 12 * 64,
+                                           .kv_tokens = (_i < 3 ? 12 : 7) * 64,
                                            .max_sequences = N,
                                            .max_step_tokens = 100,
                                            .preemption = _i < 3 ? TRANSFORMER_OFF : TRANSFORMER_ON};
@@ -440,7 +442,7 @@ START_TEST(at_random) {
     ck_assert_int_gt(n_checked, 100);
     ck_assert_uint_gt(statistics.prefix_hit_tokens, 5 * 64);
     ck_assert_uint_gt(statistics.prefix_evicted_pages, 10);
-    if (_i >= 3) ck_assert_uint_gt(statistics.n_preempted, 10);
+    if (_i >= 3) ck_assert_uint_gt(statistics.n_preempted, 5);
     for (int k = 0; k < N; k++) transformer_sequence_destroy(s[k]);
     statistics = fixture_stats(context);
     ck_assert_int_eq(statistics.kv_pages_free, statistics.kv_pages);
