@@ -90,12 +90,19 @@ static void use(transformer_context *context, transformer_sequence *sequence) {
     (void)transformer_decode(context, NULL, NULL);
 }
 
+static struct subject subjects[N_MODELS];
+
+static void close_subjects(void) {
+    for (int i = 0; i < N_MODELS; i++) transformer_model_close(subjects[i].model);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static const char *const paths[N_MODELS] = {
         SOURCE_ROOT "/tests/goldens/data/small/llama-gqa.gguf",
         SOURCE_ROOT "/tests/goldens/data/encoder_decoders/t5.gguf",
         SOURCE_ROOT "/tests/goldens/data/small/gemma3-mqa.gguf"};
-    static struct subject subjects[N_MODELS];
+    static int begun;
+    if (!begun++) atexit(close_subjects);
     if (size < 2 || size > MOST) return 0;
     struct subject *subject = &subjects[data[0] % N_MODELS];
     if (!subject->model) open_subject(paths[data[0] % N_MODELS], subject);

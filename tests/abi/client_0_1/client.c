@@ -176,6 +176,7 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     OK(transformer_sequence_tokens(sequence, read, 64, &n, &n_computed));
     expect(n == count + 1 && n_computed == count && read[count] == first, "tokens");
     save_and_restore(context, sequence, count + 1);
+    OK(transformer_sequence_set_priority(fork, 3));
     OK(transformer_sequence_truncate(sequence, 1));
     OK(transformer_decode(context, NULL, NULL));
     transformer_sequence_destroy(fork);
