@@ -17,13 +17,13 @@ static const struct shape {
     int64_t n_pages[MOST_GROUPS];
     int64_t capacity;
 } shapes[] = {
-    {1, {{0, KV_GROWING, 1}}, {200}, ENTRIES},
-    {1, {{0, KV_GROWING, 1}}, {20}, 20},
-    {2, {{0, KV_GROWING, 1}, {100, KV_GROWING, 1}}, {200, 200}, ENTRIES},
-    {2, {{0, KV_GROWING, 1}, {100, KV_GROWING, 1}}, {24, 16}, 24},
-    {3, {{0, KV_FIXED, 1}, {0, KV_GROWING, 1}, {0, KV_GROWING, 1}}, {4, 30, 21}, 30},
-    {2, {{100, KV_GROWING, 1}, {0, KV_FIXED, 1}}, {16, 4}, 20},
-    {2, {{100, KV_GROWING, 1}, {200, KV_GROWING, 1}}, {16, 20}, 12},
+    {1, {{0, KV_GROWING, 1, 1}}, {200}, ENTRIES},
+    {1, {{0, KV_GROWING, 1, 1}}, {20}, 20},
+    {2, {{0, KV_GROWING, 1, 1}, {100, KV_GROWING, 1, 1}}, {200, 200}, ENTRIES},
+    {2, {{0, KV_GROWING, 1, 1}, {100, KV_GROWING, 1, 1}}, {24, 16}, 24},
+    {3, {{0, KV_FIXED, 1, 1}, {0, KV_GROWING, 1, 1}, {0, KV_GROWING, 1, 1}}, {4, 30, 21}, 30},
+    {2, {{100, KV_GROWING, 1, 1}, {0, KV_FIXED, 1, 1}}, {16, 4}, 20},
+    {2, {{100, KV_GROWING, 1, 1}, {200, KV_GROWING, 1, 1}}, {16, 20}, 12},
 };
 enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 

@@ -117,6 +117,7 @@ static transformer_context *context_as(transformer_model *model, uint32_t kv_typ
                                                  .max_step_tokens = 48,
                                                  .max_logit_rows = 48,
                                                  .kv_type = kv_type,
+                                                 .prefix_cache = TRANSFORMER_ON,
                                                  .n_threads = 2};
     return fixture_context(model, &options);
 }
@@ -289,8 +290,11 @@ END_TEST
 /* Pages that the cache only keeps make room. */
 START_TEST(over_the_prefix_cache) {
     transformer_model *model = fixture_open(MODELS[_i]);
-    const transformer_context_options options = {
-        .max_sequence_tokens = 128, .kv_tokens = 128, .max_sequences = 1, .n_threads = 1};
+    const transformer_context_options options = {.max_sequence_tokens = 128,
+                                                 .kv_tokens = 128,
+                                                 .max_sequences = 1,
+                                                 .prefix_cache = TRANSFORMER_ON,
+                                                 .n_threads = 1};
     transformer_context *context = fixture_context(model, &options);
     transformer_sequence *first = sequence_of(context, model, 120, 120);
     struct bytes saved = save(first);
