@@ -1,4 +1,4 @@
-#include "engine/sequence.h"
+#include "engine/schedule.h"
 
 #include <string.h>
 
@@ -14,23 +14,6 @@ static status read_options(const transformer_sequence_options *options,
     return OK;
 }
 
-/* Inside the context. */
-static status create(transformer_context *context, const transformer_sequence_options *ours,
-                     transformer_sequence **created) {
-    transformer_sequence *fresh;
-    TRY(sequence_create(context, ours->sampler, ours->stream, &fresh));
-    if (ours->adapter) {
-        float scale = ours->adapter_scale != 0 ? ours->adapter_scale : 1.0f;
-        status result = sequence_adapt(fresh, ours->adapter, scale);
-        if (result != OK) {
-            sequence_free(fresh);
-            return result;
-        }
-    }
-    *created = fresh;
-    return OK;
-}
-
 transformer_status transformer_sequence_create(transformer_context *context,
                                                const transformer_sequence_options *options,
                                                transformer_sequence **sequence) {
@@ -39,13 +22,23 @@ transformer_status transformer_sequence_create(transformer_context *context,
     TRY(options_require("sequence", sequence));
     TRY(read_options(options, &ours));
     TRY(context_enter(context));
-    status result = create(context, &ours, sequence);
+    status result = sequence_open(context, &ours, sequence);
     context_leave(context);
     return result;
 }
 
 void transformer_sequence_destroy(transformer_sequence *sequence) {
     if (sequence) context_doom(sequence->context, sequence);
+}
+
+transformer_status transformer_sequence_set_priority(transformer_sequence *sequence,
+                                                     int32_t priority) {
+    TRY(options_require("sequence", sequence));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    schedule_set_priority(sequence, priority);
+    context_leave(context);
+    return OK;
 }
 
 transformer_status transformer_sequence_append(transformer_sequence *sequence,
@@ -223,7 +216,7 @@ static status restore(transformer_context *context, const transformer_restore_op
                       const transformer_sequence_options *of_sequence,
                       transformer_sequence **restored) {
     transformer_sequence *fresh;
-    TRY(create(context, of_sequence, &fresh));
+    TRY(sequence_open(context, of_sequence, &fresh));
     status result = snapshot_restore(fresh, options);
     if (result == OK)
         *restored = fresh;

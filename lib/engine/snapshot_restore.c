@@ -183,7 +183,7 @@ static status check_group(const struct restoring *restoring, int index) {
         group->window != (uint64_t)ours->window || group->position_bytes != ours->position_bytes)
         return fail(FORMAT, "the snapshot's KV group %d is another than the model's", index);
     if (group->n_pages != n_pages ||
-        group->n_dropped > (uint64_t)page_table_n_passed(&context->cache, index, positions))
+        group->n_dropped > (uint64_t)page_table_first(ours->window, positions))
         return fail(FORMAT,
                     "the snapshot's KV group %d has %" PRIu64 " pages without %" PRIu64
                     " of them for %" PRId64 " positions",
@@ -222,7 +222,8 @@ static status take_pages(const struct restoring *restoring) {
                                      (int64_t)group->n_dropped))
             return fail(LIMIT,
                         "the snapshot needs %" PRIu64 " KV pages of group %d, %" PRId64 " are free",
-                        group->n_pages - group->n_dropped, g, cache->pools[g].n_free);
+                        group->n_pages - group->n_dropped, g,
+                        cache->pools[g].n_free + cache->pools[g].n_cached);
     }
     return OK;
 }
@@ -271,6 +272,8 @@ static status read_all(struct restoring *restoring) {
     TRY(take_pages(restoring));
     for (int g = 0; g < (int)restoring->header.n_groups; g++) TRY(read_pages(restoring, g));
     restoring->sequence->n_computed = (int64_t)restoring->header.n_computed;
+    restoring->sequence->apart =
+        restoring->header.n_computed || restoring->header.flags & SNAPSHOT_SOURCE_COMPUTED;
     return OK;
 }
 

@@ -117,6 +117,7 @@ static transformer_context *context_as(transformer_model *model, uint32_t kv_typ
                                                  .max_step_tokens = 48,
                                                  .max_logit_rows = 48,
                                                  .kv_type = kv_type,
+                                                 .prefix_cache = TRANSFORMER_ON,
                                                  .n_threads = 2};
     return fixture_context(model, &options);
 }
@@ -168,17 +169,23 @@ static transformer_sequence *sequence_of(transformer_context *context,
     return sequence;
 }
 
+/* The emulated device is slow: there a part of what loops is run. */
+static bool left_out(int i, int n_types) {
+    return getenv("TEST_BRIEF") && i % n_types && i / n_types;
+}
+
 /* ---- the same bits ---- */
 
 START_TEST(every_state) {
     static const uint32_t types[] = {TRANSFORMER_KV_F16, TRANSFORMER_KV_F32, TRANSFORMER_KV_BF16,
                                      TRANSFORMER_KV_Q8_0};
+    if (left_out(_i, 4)) return;
     transformer_model *model = fixture_open(MODELS[_i / 4]);
     int64_t most = most_tokens(model);
     const int64_t states[][2] = {{0, 0},   {7, 0},   {7, 3},    {1, 1},           {63, 63},
                                  {64, 64}, {65, 64}, {100, 90}, {most, most - 3}, {most, most}};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        if (states[i][0] > most) continue;
+        if (states[i][0] > most || (getenv("TEST_BRIEF") && i % 3 != 1)) continue;
         transformer_context *from = context_as(model, types[_i % 4], 1);
         transformer_context *to = context_as(model, types[_i % 4], 3);
         transformer_sequence *other = fixture_prompt(to, model, 9, 5, TRANSFORMER_LOGITS_LAST);
@@ -244,6 +251,61 @@ START_TEST(forks) {
     fixture_same(fixture_logits(late, -1), fixture_logits(fork, -1), fixture_n_vocab(model),
                  "a fork of what was restored");
     fixture_end(model, context, original, fork, restored, late);
+}
+END_TEST
+
+/* What a snapshot brings in is no other sequence's: one that was made up, with keys that are not of
+ * its tokens, changes no bit but its own. */
+START_TEST(beside_the_prefix_cache) {
+    transformer_model *model = fixture_open("small/llama-gqa");
+    transformer_context *context = context_as(model, TRANSFORMER_KV_F16, 3);
+    transformer_context *other = context_as(model, TRANSFORMER_KV_F16, 1);
+    int64_t n = 100;
+    transformer_sequence *original = sequence_of(other, model, n, 99);
+    struct bytes saved = save(original);
+    fixture_decode(other);
+    saved.data[saved.size - 40] ^= 0x3F; /* of a value */
+    saved.data[saved.size / 2] ^= 0x3F;
+    snapshot_reseal(saved.data, saved.size);
+    transformer_sequence *restored = restore(context, &saved), *fork = NULL, *alone;
+    fixture_decode(context);
+    ok(transformer_sequence_fork(restored, NULL, &fork));
+    fixture_append(fork, fixture_tokens(model, 8, 64), 64, TRANSFORMER_LOGITS_LAST);
+    fixture_decode(context);
+    alone = sequence_of(context, model, n, 0);
+    fixture_decode(context);
+    ck_assert_uint_eq(fixture_stats(context).prefix_hit_tokens, 0);
+    fixture_same(fixture_logits(alone, -1), fixture_logits(original, -1), fixture_n_vocab(model),
+                 "beside a forged snapshot");
+    /* Nor does it take up what others left. */
+    ok(transformer_sequence_truncate(restored, 0));
+    fixture_append(restored, fixture_tokens(model, 3, n), n, TRANSFORMER_LOGITS_LAST);
+    fixture_decode(context);
+    ck_assert_uint_eq(fixture_stats(context).prefix_hit_tokens, 0);
+    fixture_end(NULL, other, original);
+    fixture_end(model, context, restored, fork, alone);
+}
+END_TEST
+
+/* Pages that the cache only keeps make room. */
+START_TEST(over_the_prefix_cache) {
+    transformer_model *model = fixture_open(MODELS[_i]);
+    const transformer_context_options options = {.max_sequence_tokens = 128,
+                                                 .kv_tokens = 128,
+                                                 .max_sequences = 1,
+                                                 .prefix_cache = TRANSFORMER_ON,
+                                                 .n_threads = 1};
+    transformer_context *context = fixture_context(model, &options);
+    transformer_sequence *first = sequence_of(context, model, 120, 120);
+    struct bytes saved = save(first);
+    transformer_sequence_destroy(first);
+    transformer_sequence *second = fixture_prompt(context, model, 30, 120, TRANSFORMER_LOGITS_LAST);
+    fixture_decode(context);
+    transformer_sequence_destroy(second);
+    transformer_sequence *restored = restore(context, &saved);
+    struct bytes again = save(restored);
+    ck_assert_mem_eq(again.data, saved.data, saved.size);
+    fixture_end(model, context, restored);
 }
 END_TEST
 
@@ -827,7 +889,7 @@ static transformer_model *open_on(const char *name, int32_t device) {
 START_TEST(across_devices) {
     static const uint32_t types[] = {TRANSFORMER_KV_F16, TRANSFORMER_KV_F32, TRANSFORMER_KV_BF16,
                                      TRANSFORMER_KV_Q8_0};
-    if (transformer_device_count() < 2) return;
+    if (transformer_device_count() < 2 || left_out(_i, 4)) return;
     transformer_model *models[2] = {open_on(MODELS[_i / 4], 0), open_on(MODELS[_i / 4], 1)};
     ck_assert_msg(models[1] != NULL, "%s", transformer_last_error());
     int64_t n_vocab = fixture_n_vocab(models[0]), n = most_tokens(models[0]);
@@ -861,6 +923,7 @@ START_TEST(across_devices) {
 END_TEST
 
 FIXTURE_MAIN("snapshot", 300, LOOP(every_state, 4 * N_MODELS), CASE(a_window),
+             CASE(beside_the_prefix_cache), LOOP(over_the_prefix_cache, N_MODELS),
              LOOP(forks, N_MODELS), LOOP(nothing_of_others, N_MODELS), CASE(what_is_pending),
              CASE(logits_of_the_last_token), LOOP(sources, 3), CASE(encoders),
              CASE(another_pooling), CASE(adapters), CASE(a_changed_byte), CASE(a_cut),
