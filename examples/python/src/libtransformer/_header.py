@@ -345,6 +345,8 @@ class ContextOptions(Sized):
     pooling: int
     pooling_normalize: int
     max_source_tokens: int
+    prefix_cache: int
+    preemption: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -362,6 +364,8 @@ class ContextOptions(Sized):
         ("pooling", c_uint32),
         ("pooling_normalize", c_uint32),
         ("max_source_tokens", c_int64),
+        ("prefix_cache", c_uint32),
+        ("preemption", c_uint32),
     ]
 
 
@@ -405,6 +409,14 @@ class ContextStatistics(Sized):
     max_step_tokens: int
     max_logit_rows: int
     max_source_tokens: int
+    kv_pages_cached: int
+    prefix_lookups: int
+    prefix_hit_tokens: int
+    prefix_evicted_pages: int
+    n_preempted: int
+    step_nanoseconds: int
+    step_nanoseconds_median: int
+    step_nanoseconds_p99: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -422,6 +434,14 @@ class ContextStatistics(Sized):
         ("max_step_tokens", c_int64),
         ("max_logit_rows", c_int64),
         ("max_source_tokens", c_int64),
+        ("kv_pages_cached", c_int64),
+        ("prefix_lookups", c_uint64),
+        ("prefix_hit_tokens", c_uint64),
+        ("prefix_evicted_pages", c_uint64),
+        ("n_preempted", c_uint64),
+        ("step_nanoseconds", c_uint64),
+        ("step_nanoseconds_median", c_uint64),
+        ("step_nanoseconds_p99", c_uint64),
     ]
 
 
@@ -504,6 +524,8 @@ class SequenceOptions(Sized):
     adapter: Any
     adapter_scale: float
     reserved: int
+    cache_domain: int
+    priority: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -512,6 +534,8 @@ class SequenceOptions(Sized):
         ("adapter", c_void_p),
         ("adapter_scale", c_float),
         ("reserved", c_uint32),
+        ("cache_domain", c_uint64),
+        ("priority", c_int32),
     ]
 
 
@@ -573,6 +597,7 @@ class DecodeResult(Sized):
     n_pending: int
     n_refused: int
     n_sampled: int
+    n_preempted: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -581,6 +606,7 @@ class DecodeResult(Sized):
         ("n_pending", c_int64),
         ("n_refused", c_int64),
         ("n_sampled", c_int64),
+        ("n_preempted", c_int64),
     ]
 
 SaveOptionsWriteFunction = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64)
@@ -786,6 +812,7 @@ FUNCTIONS: Dict[str, Tuple[Optional[Any], List[Any]]] = {
     "transformer_adapter_close": (None, [c_void_p]),
     "transformer_sequence_create": (c_int32, [c_void_p, ctypes.POINTER(SequenceOptions), ctypes.POINTER(c_void_p)]),
     "transformer_sequence_destroy": (None, [c_void_p]),
+    "transformer_sequence_set_priority": (c_int32, [c_void_p, c_int32]),
     "transformer_sequence_append": (c_int32, [c_void_p, ctypes.POINTER(c_int32), c_int64, ctypes.POINTER(AppendOptions)]),
     "transformer_sequence_set_source": (c_int32, [c_void_p, ctypes.POINTER(c_int32), c_int64, ctypes.POINTER(SourceOptions)]),
     "transformer_sequence_fork": (c_int32, [c_void_p, ctypes.POINTER(ForkOptions), ctypes.POINTER(c_void_p)]),
