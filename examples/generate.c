@@ -35,10 +35,8 @@ static struct settings read_settings(int argc, char **argv) {
         {"--threads", ARGUMENT_INT32, &s.n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &s.device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &s.kv_type, "type of the KV cache, default f16", 0},
-        {"--load", ARGUMENT_FILE, &s.load, "go on from what --save wrote; the prompt follows it",
-         0},
-        {"--save", ARGUMENT_TEXT, &s.save, "a file for the text and its KV cache, to go on from",
-         0},
+        {"--load", ARGUMENT_FILE, &s.load, "go on from what --save wrote", 0},
+        {"--save", ARGUMENT_TEXT, &s.save, "a file for the text with its KV cache", 0},
         {"--ids", ARGUMENT_FLAG, &s.ids, "print token ids instead of text", 0},
         {0}};
     arguments_read(argc, argv, "Continues a text; without a prompt, from nothing.", table);
@@ -97,44 +95,6 @@ static void print_end(transformer_text_stream *stream, int ids) {
     if (!ids) console_write(text, length);
     putchar('\n');
     console_flush();
-}
-
-/* ---- a sequence in a file ---- */
-
-static int64_t read_file(void *file, void *buffer, uint64_t n) {
-    size_t got = fread(buffer, 1, (size_t)n, file);
-    return got == 0 && ferror((FILE *)file) ? -1 : (int64_t)got;
-}
-
-static int32_t write_file(void *file, const void *bytes, uint64_t n) {
-    return fwrite(bytes, 1, (size_t)n, file) != n;
-}
-
-static transformer_sequence *load(transformer_context *context, const char *path) {
-    transformer_sequence *sequence = NULL;
-    transformer_restore_options options = {.struct_size = sizeof options, .read = read_file};
-    if (!path) {
-        console_require(transformer_sequence_create(context, NULL, &sequence));
-        return sequence;
-    }
-    FILE *file = fopen(path, "rb");
-    if (!file) console_fail("%s can't be opened", path);
-    options.read_user = file;
-    console_require(transformer_sequence_restore(context, &options, &sequence));
-    fclose(file);
-    return sequence;
-}
-
-static void save(transformer_sequence *sequence, const char *path) {
-    uint64_t size;
-    transformer_save_options options = {.struct_size = sizeof options, .write = write_file};
-    FILE *file = fopen(path, "wb");
-    if (!file) console_fail("%s can't be written", path);
-    options.write_user = file;
-    transformer_status saved = transformer_sequence_save(sequence, &options, &size);
-    if (fclose(file) != 0) console_fail("%s can't be written", path);
-    if (saved != TRANSFORMER_OK) remove(path);
-    console_require(saved);
 }
 
 /* What follows must be computed: of a sequence that is whole its last token, anew. */
@@ -201,7 +161,7 @@ int main(int argc, char **argv) {
     transformer_sampler *sampler = NULL;
     transformer_text_stream *stream = NULL;
     console_require(transformer_context_create(model, &options, &context));
-    transformer_sequence *sequence = load(context, s.load);
+    transformer_sequence *sequence = model_load_sequence(context, s.load);
     console_require(transformer_sequence_tokens(sequence, NULL, 0, &n_loaded, NULL));
     console_require(transformer_sampler_create(model, &s.sampler, &sampler));
     console_require(transformer_text_stream_create(model, NULL, &stream));
@@ -226,7 +186,7 @@ int main(int argc, char **argv) {
     if (n_generated > 0)
         print_speed(n_prompt ? n_prompt : 1, n_generated, first - start, end - first);
 
-    if (s.save) save(sequence, s.save);
+    if (s.save) model_save_sequence(sequence, s.save);
 
     transformer_text_stream_destroy(stream);
     transformer_sampler_destroy(sampler);

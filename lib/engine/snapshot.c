@@ -31,6 +31,10 @@ int64_t snapshot_positions(const transformer_context *context, const struct snap
     }
 }
 
+int64_t snapshot_pages(int64_t positions) {
+    return (positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+}
+
 int64_t snapshot_page_positions(int64_t positions, int64_t index) {
     int64_t left = positions - index * KV_PAGE_TOKENS;
     return left < KV_PAGE_TOKENS ? left : KV_PAGE_TOKENS;
@@ -112,14 +116,14 @@ static void describe(struct saving *saving) {
         header->n_source_tokens = (uint64_t)sequence->source->n_tokens;
     }
     for (int g = 0; g < kv->n_groups; g++) {
-        bool any = snapshot_positions(context, header, g) > 0;
+        int64_t positions = snapshot_positions(context, header, g);
         const struct page_table *table = table_of(sequence, g);
         saving->groups[g] =
             (struct snapshot_group){.kind = (uint32_t)kv->groups[g].kind,
                                     .window = (uint64_t)kv->groups[g].window,
                                     .position_bytes = kv->groups[g].position_bytes,
-                                    .n_pages = any ? (uint64_t)table->n_pages : 0,
-                                    .n_dropped = any ? (uint64_t)table->n_dropped : 0};
+                                    .n_pages = (uint64_t)snapshot_pages(positions),
+                                    .n_dropped = positions ? (uint64_t)table->n_dropped : 0};
     }
     header->total = snapshot_total(context, header, saving->groups);
 }
@@ -145,6 +149,9 @@ static status write_pages(struct saving *saving, int group) {
     const struct page_table *table = table_of(saving->sequence, group);
     const struct snapshot_group *of = &saving->groups[group];
     int64_t positions = snapshot_positions(context, &saving->header, group);
+    if (table->n_pages < (int64_t)of->n_pages)
+        return fail(INTERNAL, "%" PRId64 " positions of KV group %d have %" PRId64 " pages",
+                    positions, group, table->n_pages);
     for (int64_t i = (int64_t)of->n_dropped; i < (int64_t)of->n_pages; i++) {
         int64_t n = snapshot_page_positions(positions, i);
         void *to = snapshot_write_begin(&saving->writer);

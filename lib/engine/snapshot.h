@@ -22,6 +22,7 @@ void snapshot_bind(const transformer_context *context, struct snapshot_header *h
 /* Positions that the pages of a group hold, where the sequence has them. */
 int64_t snapshot_positions(const transformer_context *context, const struct snapshot_header *header,
                            int group);
+int64_t snapshot_pages(int64_t positions); /* that hold so many */
 /* Of page `index` of a group, up to KV_PAGE_TOKENS. */
 int64_t snapshot_page_positions(int64_t positions, int64_t index);
 size_t snapshot_token_bytes(const struct snapshot_header *header);

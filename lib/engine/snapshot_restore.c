@@ -178,7 +178,7 @@ static status check_group(const struct restoring *restoring, int index) {
     const struct kv_group *ours = &context->program->kv.groups[index];
     const struct snapshot_group *group = &restoring->groups[index];
     int64_t positions = snapshot_positions(context, &restoring->header, index);
-    uint64_t n_pages = (uint64_t)(positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    uint64_t n_pages = (uint64_t)snapshot_pages(positions);
     if (group->kind != (uint32_t)ours->kind || group->reserved ||
         group->window != (uint64_t)ours->window || group->position_bytes != ours->position_bytes)
         return fail(FORMAT, "the snapshot's KV group %d is another than the model's", index);
