@@ -136,6 +136,10 @@ void cuda_context_destroy(struct backend_context *context);
 /* run.c: the backend's run, copy_page, logits and hidden */
 status cuda_run(struct backend_context *context, const struct step *step);
 status cuda_copy_page(struct backend_context *context, int group, int32_t from, int32_t to);
+status cuda_read_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                      void *room, void *to);
+status cuda_write_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                       const void *from, void *room);
 status cuda_logits(struct backend_context *context, int64_t row, const float **view);
 status cuda_hidden(struct backend_context *context, int64_t row, const float **view);
 status cuda_pooled(struct backend_context *context, int64_t i, const float **view);

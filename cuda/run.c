@@ -2,6 +2,7 @@
 #include <stddef.h>
 
 #include "cuda/launcher.h"
+#include "program/kv_form.h"
 
 enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
 
@@ -95,6 +96,37 @@ status cuda_copy_page(struct backend_context *context, int group, int32_t from, 
                                 pool + (size_t)from * bytes, bytes);
     device_leave(context->device, &caller);
     return result;
+}
+
+static uint8_t *page_of(const struct backend_context *context, int group, int32_t page) {
+    size_t bytes = context->program->kv.groups[group].page_bytes;
+    return context->pools[group] + (size_t)page * bytes;
+}
+
+status cuda_read_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                      void *room, void *to) {
+    struct device_caller caller;
+    const struct kv_layout *kv = &context->program->kv;
+    TRY(device_enter(context->device, &caller));
+    status result = device_download(context->device, context->stream, room,
+                                    page_of(context, group, page), kv->groups[group].page_bytes);
+    if (result == OK) result = device_stream_wait(context->device, context->stream);
+    device_leave(context->device, &caller);
+    if (result == OK) kv_form_pack(kv, group, room, (size_t)n, to);
+    return result;
+}
+
+status cuda_write_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                       const void *from, void *room) {
+    struct device_caller caller;
+    const struct kv_layout *kv = &context->program->kv;
+    kv_form_unpack(kv, group, from, (size_t)n, room);
+    TRY(device_enter(context->device, &caller));
+    status result = device_upload(context->device, context->stream, page_of(context, group, page),
+                                  room, kv->groups[group].page_bytes);
+    status waited = device_stream_wait(context->device, context->stream); /* room is used anew */
+    device_leave(context->device, &caller);
+    return result == OK ? waited : result;
 }
 
 static status download(struct backend_context *context, const float *from, size_t n, float *to) {

@@ -136,10 +136,10 @@ static status report(struct loader *loader, uint64_t bytes) {
     return OK;
 }
 
-static status load_vector(struct loader *loader, const struct tensor *tensor,
+static status load_vector(struct loader *loader, int id, const struct tensor *tensor,
                           const struct cuda_weight *weight) {
     const void *data;
-    TRY(checkpoint_data(loader->checkpoint, tensor, 0, (size_t)tensor->bytes, loader->scratch,
+    TRY(checkpoint_load(loader->checkpoint, id, tensor, 0, (size_t)tensor->bytes, loader->scratch,
                         &data));
     weight_type_traits[tensor->type].dequantize(data, weight->host_vector, weight->n_cols);
     checkpoint_drop(loader->checkpoint, tensor, 0, (size_t)tensor->bytes);
@@ -177,7 +177,7 @@ static status send_tiles(struct loader *loader, const struct cuda_weight *weight
     return device_event_record(loader->device, loader->stream, piece->copied);
 }
 
-static status load_expert(struct loader *loader, const struct tensor *tensor, size_t expert,
+static status load_expert(struct loader *loader, int id, const struct tensor *tensor, size_t expert,
                           const struct cuda_weight *weight) {
     size_t row_bytes = weight_type_row_bytes(weight->type, weight->n_cols);
     size_t n_tiles = row_tiles(weight);
@@ -188,7 +188,7 @@ static status load_expert(struct loader *loader, const struct tensor *tensor, si
         if (rows > weight->n_rows - first) rows = weight->n_rows - first;
         size_t offset = (expert * weight->n_rows + first) * row_bytes, bytes = rows * row_bytes;
         const void *data;
-        TRY(checkpoint_data(loader->checkpoint, tensor, offset, bytes, loader->scratch, &data));
+        TRY(checkpoint_load(loader->checkpoint, id, tensor, offset, bytes, loader->scratch, &data));
         TRY(send_tiles(loader, weight, expert, tile, n, data, row_bytes));
         checkpoint_drop(loader->checkpoint, tensor, offset, bytes);
         TRY(report(loader, bytes));
@@ -196,10 +196,10 @@ static status load_expert(struct loader *loader, const struct tensor *tensor, si
     return OK;
 }
 
-static status load_matrix(struct loader *loader, const struct tensor *tensor,
+static status load_matrix(struct loader *loader, int id, const struct tensor *tensor,
                           const struct cuda_weight *weight) {
     for (size_t expert = 0; expert < weight->n_experts; expert++)
-        TRY(load_expert(loader, tensor, expert, weight));
+        TRY(load_expert(loader, id, tensor, expert, weight));
     return OK;
 }
 
@@ -209,8 +209,8 @@ static status load_all(struct loader *loader, const struct spec *spec, size_t ve
         int index = loader->order[i];
         const struct weight_slot *slot = &spec->weights[index];
         const struct cuda_weight *weight = &model->weights[index];
-        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
-                         : load_matrix(loader, slot->tensor, weight));
+        TRY(slot->vector ? load_vector(loader, index, slot->tensor, weight)
+                         : load_matrix(loader, index, slot->tensor, weight));
     }
     TRY(device_upload(loader->device, loader->stream, model->arena, model->host_vectors,
                       vector_bytes));

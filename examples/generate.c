@@ -8,7 +8,7 @@
 #include "model.h"
 
 struct settings {
-    const char *model, *prompt, *prompt_file;
+    const char *model, *prompt, *prompt_file, *load, *save;
     int64_t max_tokens;
     transformer_sampler_options sampler;
     int32_t n_threads, device;
@@ -35,6 +35,8 @@ static struct settings read_settings(int argc, char **argv) {
         {"--threads", ARGUMENT_INT32, &s.n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &s.device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &s.kv_type, "type of the KV cache, default f16", 0},
+        {"--load", ARGUMENT_FILE, &s.load, "go on from what --save wrote", 0},
+        {"--save", ARGUMENT_TEXT, &s.save, "a file for the text with its KV cache", 0},
         {"--ids", ARGUMENT_FLAG, &s.ids, "print token ids instead of text", 0},
         {0}};
     arguments_read(argc, argv, "Continues a text; without a prompt, from nothing.", table);
@@ -46,7 +48,8 @@ static struct settings read_settings(int argc, char **argv) {
 static int32_t *prompt_tokens(const struct settings *s, const transformer_model *model,
                               int64_t *count) {
     transformer_tokenize_options options = {.struct_size = sizeof options,
-                                            .parse_special = TRANSFORMER_ON};
+                                            .parse_special = TRANSFORMER_ON,
+                                            .add_special = s->load ? TRANSFORMER_OFF : 0};
     int64_t length = s->prompt ? (int64_t)strlen(s->prompt) : 0;
     char *file = s->prompt_file ? console_read(s->prompt_file, &length) : NULL;
     const char *text = file ? file : s->prompt ? s->prompt : "";
@@ -58,8 +61,8 @@ static int32_t *prompt_tokens(const struct settings *s, const transformer_model 
         options.add_special = TRANSFORMER_OFF; /* the template has written them out */
     }
     int32_t *tokens = model_tokens(model, text, length, &options, count);
-    if (*count ==
-        0) { /* the model adds no begin token by itself, but something has to come first */
+    if (*count == 0 &&
+        !s->load) { /* the model adds no begin token by itself, but something has to come first */
         console_require(transformer_special_token(model, TRANSFORMER_TOKEN_BEGIN, tokens));
         *count = 1;
     }
@@ -92,6 +95,20 @@ static void print_end(transformer_text_stream *stream, int ids) {
     if (!ids) console_write(text, length);
     putchar('\n');
     console_flush();
+}
+
+/* What follows must be computed: of a sequence that is whole its last token, anew. */
+static void begin(transformer_sequence *sequence, const int32_t *prompt, int64_t n_prompt,
+                  int64_t n_loaded) {
+    if (n_prompt == 0 && n_loaded > 0) {
+        int32_t *tokens = console_allocate(NULL, (size_t)n_loaded, sizeof *tokens);
+        int64_t n;
+        console_require(transformer_sequence_tokens(sequence, tokens, n_loaded, &n, NULL));
+        console_require(transformer_sequence_truncate(sequence, n_loaded - 1));
+        console_require(transformer_sequence_append(sequence, tokens + n_loaded - 1, 1, NULL));
+        free(tokens);
+    }
+    console_require(transformer_sequence_append(sequence, prompt, n_prompt, NULL));
 }
 
 /* What the context must hold; 0, the library's choice, where the length isn't known beforehand. */
@@ -133,22 +150,27 @@ int main(int argc, char **argv) {
 
     transformer_context_options options = {
         .struct_size = sizeof options,
-        .max_sequence_tokens = context_tokens(n_prompt, s.max_tokens, details.context_length),
+        .max_sequence_tokens = s.load || s.save
+                                   ? details.context_length /* what is loaded has any length */
+                                   : context_tokens(n_prompt, s.max_tokens, details.context_length),
         .max_sequences = 1,
         .n_threads = s.n_threads,
         .kv_type = s.kv_type};
     transformer_context *context = NULL;
-    transformer_sequence *sequence = NULL;
+    int64_t n_loaded = 0;
     transformer_sampler *sampler = NULL;
     transformer_text_stream *stream = NULL;
     console_require(transformer_context_create(model, &options, &context));
-    console_require(transformer_sequence_create(context, NULL, &sequence));
+    transformer_sequence *sequence = model_load_sequence(context, s.load);
+    console_require(transformer_sequence_tokens(sequence, NULL, 0, &n_loaded, NULL));
     console_require(transformer_sampler_create(model, &s.sampler, &sampler));
     console_require(transformer_text_stream_create(model, NULL, &stream));
 
     double start = console_seconds(), first = 0;
-    console_require(transformer_sequence_append(sequence, prompt, n_prompt, NULL));
-    int64_t n_generated = 0, limit = generation_limit(context, n_prompt, s.max_tokens);
+    begin(sequence, prompt, n_prompt, n_loaded);
+    /* What is saved has the last token too. */
+    int64_t n_full = n_loaded + n_prompt + (s.save != NULL);
+    int64_t n_generated = 0, limit = generation_limit(context, n_full, s.max_tokens);
     while (n_generated < limit) {
         int32_t token = 0;
         decode_all(context);
@@ -156,12 +178,15 @@ int main(int argc, char **argv) {
         if (n_generated == 0) first = console_seconds();
         if (is_end(&details, token)) break;
         print_token(stream, token, s.ids, n_generated++);
-        if (n_generated < limit)
+        if (n_generated < limit || s.save)
             console_require(transformer_sequence_append(sequence, &token, 1, NULL));
     }
     double end = console_seconds();
     print_end(stream, s.ids);
-    if (n_generated > 0) print_speed(n_prompt, n_generated, first - start, end - first);
+    if (n_generated > 0)
+        print_speed(n_prompt ? n_prompt : 1, n_generated, first - start, end - first);
+
+    if (s.save) model_save_sequence(sequence, s.save);
 
     transformer_text_stream_destroy(stream);
     transformer_sampler_destroy(sampler);

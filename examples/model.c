@@ -1,6 +1,7 @@
 #define _DEFAULT_SOURCE /* tm_gmtoff */
 #include "model.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -69,4 +70,42 @@ char *model_chat(const transformer_model *model, const transformer_chat_message 
     char *text = console_allocate(NULL, (size_t)capacity + 1, 1);
     console_require(transformer_chat_format(model, &options, text, capacity, length));
     return text;
+}
+
+/* ---- a sequence in a file ---- */
+
+static int64_t read_file(void *file, void *buffer, uint64_t n) {
+    size_t got = fread(buffer, 1, (size_t)n, file);
+    return got == 0 && ferror((FILE *)file) ? -1 : (int64_t)got;
+}
+
+static int32_t write_file(void *file, const void *bytes, uint64_t n) {
+    return fwrite(bytes, 1, (size_t)n, file) != n;
+}
+
+transformer_sequence *model_load_sequence(transformer_context *context, const char *path) {
+    transformer_sequence *sequence = NULL;
+    transformer_restore_options options = {.struct_size = sizeof options, .read = read_file};
+    if (!path) {
+        console_require(transformer_sequence_create(context, NULL, &sequence));
+        return sequence;
+    }
+    FILE *file = fopen(path, "rb");
+    if (!file) console_fail("%s can't be opened", path);
+    options.read_user = file;
+    console_require(transformer_sequence_restore(context, &options, &sequence));
+    fclose(file);
+    return sequence;
+}
+
+void model_save_sequence(transformer_sequence *sequence, const char *path) {
+    uint64_t size;
+    transformer_save_options options = {.struct_size = sizeof options, .write = write_file};
+    FILE *file = fopen(path, "wb");
+    if (!file) console_fail("%s can't be written", path);
+    options.write_user = file;
+    transformer_status saved = transformer_sequence_save(sequence, &options, &size);
+    if (fclose(file) != 0) console_fail("%s can't be written", path);
+    if (saved != TRANSFORMER_OK) remove(path);
+    console_require(saved);
 }

@@ -6,6 +6,10 @@
 
 #include "program/op.h"
 
+/* Of the order in which numbers are added; it changes when the same tokens would give other bits.
+ */
+enum { NUMBERS_LAW = 1 };
+
 struct backend_model;
 struct backend_context;
 
@@ -127,6 +131,13 @@ struct backend {
     status (*reserve_adapters)(struct backend_context *context, int64_t max_rank);
     /* Keys and values of one page to another, before any later step. */
     status (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
+    /* The first n positions of a page to and from the form of program/kv_form.h, which is the same
+     * on every backend; n 1 ... KV_PAGE_TOKENS. Written, the page's other positions are 0. room
+     * [page_bytes of the group], for what is on its way to a device and back. */
+    status (*read_page)(struct backend_context *context, int group, int32_t page, int64_t n,
+                        void *room, void *to);
+    status (*write_page)(struct backend_context *context, int group, int32_t page, int64_t n,
+                         const void *from, void *room);
     /* The largest vocabulary from which run chooses tokens itself; 0: a step has no samples. */
     int64_t max_sampled_vocab;
     /* Runs the program. CANCELLED: pages may hold keys of some layers, results are gone. Allocates

@@ -46,6 +46,7 @@ look() {
     need check has_library check
     need python3 command -v python3
     need python3-pip python3 -m pip --version
+    need python3-venv python3 -c 'import ensurepip'
     need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
     need clang command -v clang
     need libclang-rt-14-dev sh -c 'ls /usr/lib/llvm-*/lib/clang/*/lib/linux/libclang_rt.asan*'

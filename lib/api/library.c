@@ -3,10 +3,6 @@
 #include "base/text_format.h"
 #include "engine/devices.h"
 
-/* Of the order in which numbers are added; it changes when the same tokens would give other bits.
- */
-enum { NUMBERS_LAW = 1 };
-
 uint32_t transformer_version(void) {
     return (uint32_t)TRANSFORMER_VERSION_MAJOR << 24 | (uint32_t)TRANSFORMER_VERSION_MINOR << 16 |
            (uint32_t)TRANSFORMER_VERSION_PATCH << 8;

@@ -1,8 +1,18 @@
-#include "engine/sequence.h"
+#include "engine/schedule.h"
 
 #include <string.h>
 
 #include "api/options.h"
+#include "engine/snapshot.h"
+
+static status read_options(const transformer_sequence_options *options,
+                           transformer_sequence_options *ours) {
+    TRY(OPTIONS_READ(sequence_options, options, ours));
+    TRY(options_check_reserved("transformer_sequence_options", ours->reserved));
+    if (!(ours->adapter_scale >= -1e6f && ours->adapter_scale <= 1e6f))
+        return fail(INVALID_ARGUMENT, "adapter_scale is no number of at most 1e6");
+    return OK;
+}
 
 transformer_status transformer_sequence_create(transformer_context *context,
                                                const transformer_sequence_options *options,
@@ -10,25 +20,25 @@ transformer_status transformer_sequence_create(transformer_context *context,
     transformer_sequence_options ours;
     TRY(options_require("context", context));
     TRY(options_require("sequence", sequence));
-    TRY(OPTIONS_READ(sequence_options, options, &ours));
-    TRY(options_check_reserved("transformer_sequence_options", ours.reserved));
-    if (!(ours.adapter_scale >= -1e6f && ours.adapter_scale <= 1e6f))
-        return fail(INVALID_ARGUMENT, "adapter_scale is no number of at most 1e6");
+    TRY(read_options(options, &ours));
     TRY(context_enter(context));
-    transformer_sequence *fresh;
-    status result = sequence_create(context, ours.sampler, ours.stream, &fresh);
-    if (result == OK && ours.adapter) {
-        float scale = ours.adapter_scale != 0 ? ours.adapter_scale : 1.0f;
-        result = sequence_adapt(fresh, ours.adapter, scale);
-        if (result != OK) sequence_free(fresh);
-    }
-    if (result == OK) *sequence = fresh;
+    status result = sequence_open(context, &ours, sequence);
     context_leave(context);
     return result;
 }
 
 void transformer_sequence_destroy(transformer_sequence *sequence) {
     if (sequence) context_doom(sequence->context, sequence);
+}
+
+transformer_status transformer_sequence_set_priority(transformer_sequence *sequence,
+                                                     int32_t priority) {
+    TRY(options_require("sequence", sequence));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    schedule_set_priority(sequence, priority);
+    context_leave(context);
+    return OK;
 }
 
 transformer_status transformer_sequence_append(transformer_sequence *sequence,
@@ -182,4 +192,55 @@ transformer_status transformer_sequence_pooled(transformer_sequence *sequence, c
 transformer_status transformer_sequence_score(transformer_sequence *sequence, const float **score,
                                               int64_t *count) {
     return take_pooled(sequence, true, score, count);
+}
+
+transformer_status transformer_sequence_save(transformer_sequence *sequence,
+                                             const transformer_save_options *options,
+                                             uint64_t *size) {
+    transformer_save_options ours;
+    TRY(options_require("sequence", sequence));
+    TRY(options_require("size", size));
+    TRY(OPTIONS_READ(save_options, options, &ours));
+    if (ours.write && ours.buffer) return fail(INVALID_ARGUMENT, "write and buffer are both given");
+    if (ours.capacity && !ours.buffer)
+        return fail(INVALID_ARGUMENT, "buffer is NULL, capacity is not 0");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = snapshot_save(sequence, &ours, size);
+    context_leave(context);
+    return result;
+}
+
+/* A sequence that is there only once it is whole. Inside the context. */
+static status restore(transformer_context *context, const transformer_restore_options *options,
+                      const transformer_sequence_options *of_sequence,
+                      transformer_sequence **restored) {
+    transformer_sequence *fresh;
+    TRY(sequence_open(context, of_sequence, &fresh));
+    status result = snapshot_restore(fresh, options);
+    if (result == OK)
+        *restored = fresh;
+    else
+        sequence_free(fresh);
+    return result;
+}
+
+transformer_status transformer_sequence_restore(transformer_context *context,
+                                                const transformer_restore_options *options,
+                                                transformer_sequence **sequence) {
+    transformer_restore_options ours;
+    transformer_sequence_options of_sequence;
+    TRY(options_require("context", context));
+    TRY(options_require("options", options));
+    TRY(options_require("sequence", sequence));
+    TRY(OPTIONS_READ(restore_options, options, &ours));
+    TRY(read_options(ours.sequence, &of_sequence));
+    if (!ours.data == !ours.read)
+        return fail(INVALID_ARGUMENT, "either data or read must be given");
+    if (ours.data_size && !ours.data)
+        return fail(INVALID_ARGUMENT, "data is NULL, data_size is not 0");
+    TRY(context_enter(context));
+    status result = restore(context, &ours, &of_sequence, sequence);
+    context_leave(context);
+    return result;
 }

@@ -6,6 +6,7 @@
 #include "base/checked.h"
 #include "cpu/execution.h"
 #include "cpu/processor.h"
+#include "program/kv_form.h"
 
 /* A size that saturates instead of wrapping: one that can't be is refused by the allocator. */
 static size_t times(size_t a, size_t b) {
@@ -100,13 +101,13 @@ static size_t thread_bytes(const struct sizes *sizes) {
 static status cpu_kv_format(uint32_t kv_type, struct kv_format *format) {
     switch (kv_type) {
     case TRANSFORMER_KV_F32:
-        *format = (struct kv_format){.element_bytes = 4};
+        *format = (struct kv_format){.element_bytes = 4, .keys_by_dim = true};
         return OK;
     case TRANSFORMER_KV_Q8_0:
-        *format = (struct kv_format){.element_bytes = 1, .scale_bytes = 2};
+        *format = (struct kv_format){.element_bytes = 1, .scale_bytes = 2, .keys_by_dim = true};
         return OK;
     default:
-        *format = (struct kv_format){.element_bytes = 2};
+        *format = (struct kv_format){.element_bytes = 2, .keys_by_dim = true};
         return OK;
     }
 }
@@ -327,6 +328,25 @@ static status cpu_copy_page(struct backend_context *context, int group, int32_t 
     return OK;
 }
 
+static uint8_t *page_of(const struct backend_context *context, int group, int32_t page) {
+    size_t bytes = context->program->kv.groups[group].page_bytes;
+    return (uint8_t *)context->pools[group] + (size_t)page * bytes;
+}
+
+static status cpu_read_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                            void *room, void *to) {
+    (void)room;
+    kv_form_pack(&context->program->kv, group, page_of(context, group, page), (size_t)n, to);
+    return OK;
+}
+
+static status cpu_write_page(struct backend_context *context, int group, int32_t page, int64_t n,
+                             const void *from, void *room) {
+    (void)room;
+    kv_form_unpack(&context->program->kv, group, from, (size_t)n, page_of(context, group, page));
+    return OK;
+}
+
 static status cpu_run(struct backend_context *context, const struct step *step) {
     context->step_adapts = false;
     for (int64_t s = 0; s < step->n_sequences; s++) {
@@ -385,6 +405,8 @@ const struct backend cpu_backend = {
     .n_threads = cpu_n_threads,
     .reserve_adapters = cpu_reserve_adapters,
     .copy_page = cpu_copy_page,
+    .read_page = cpu_read_page,
+    .write_page = cpu_write_page,
     .run = cpu_run,
     .logits = cpu_logits,
     .hidden = cpu_hidden,

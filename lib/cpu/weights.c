@@ -77,17 +77,17 @@ static status report(struct loader *loader, uint64_t bytes) {
     return OK;
 }
 
-static status load_vector(struct loader *loader, const struct tensor *tensor,
+static status load_vector(struct loader *loader, int id, const struct tensor *tensor,
                           struct packed_weight *weight) {
     const void *data;
-    TRY(checkpoint_data(loader->checkpoint, tensor, 0, (size_t)tensor->bytes, loader->scratch,
+    TRY(checkpoint_load(loader->checkpoint, id, tensor, 0, (size_t)tensor->bytes, loader->scratch,
                         &data));
     weight_type_traits[tensor->type].dequantize(data, weight->vector, weight->n_cols);
     checkpoint_drop(loader->checkpoint, tensor, 0, (size_t)tensor->bytes);
     return report(loader, tensor->bytes);
 }
 
-static status load_expert(struct loader *loader, const struct tensor *tensor, size_t expert,
+static status load_expert(struct loader *loader, int id, const struct tensor *tensor, size_t expert,
                           struct packed_weight *weight) {
     const struct linear_kernel *kernel = weight->kernel;
     size_t row_bytes = weight_type_row_bytes(tensor->type, weight->n_cols);
@@ -98,7 +98,7 @@ static status load_expert(struct loader *loader, const struct tensor *tensor, si
         if (rows > weight->n_rows - first) rows = weight->n_rows - first;
         size_t offset = (expert * weight->n_rows + first) * row_bytes, n = rows * row_bytes;
         const void *data;
-        TRY(checkpoint_data(loader->checkpoint, tensor, offset, n, loader->scratch, &data));
+        TRY(checkpoint_load(loader->checkpoint, id, tensor, offset, n, loader->scratch, &data));
         for (size_t row = 0; row < rows; row += kernel->group, group++) {
             size_t in_group = rows - row < kernel->group ? rows - row : kernel->group;
             kernel->pack((const uint8_t *)data + row * row_bytes, row_bytes, in_group,
@@ -111,10 +111,10 @@ static status load_expert(struct loader *loader, const struct tensor *tensor, si
     return OK;
 }
 
-static status load_matrix(struct loader *loader, const struct tensor *tensor,
+static status load_matrix(struct loader *loader, int id, const struct tensor *tensor,
                           struct packed_weight *weight) {
     for (size_t expert = 0; expert < weight->n_experts; expert++)
-        TRY(load_expert(loader, tensor, expert, weight));
+        TRY(load_expert(loader, id, tensor, expert, weight));
     return OK;
 }
 
@@ -138,8 +138,8 @@ static status load_all(struct loader *loader, const struct spec *spec) {
         int index = loader->order[i];
         const struct weight_slot *slot = &spec->weights[index];
         struct packed_weight *weight = &loader->model->weights[index];
-        TRY(slot->vector ? load_vector(loader, slot->tensor, weight)
-                         : load_matrix(loader, slot->tensor, weight));
+        TRY(slot->vector ? load_vector(loader, index, slot->tensor, weight)
+                         : load_matrix(loader, index, slot->tensor, weight));
     }
     return OK;
 }

@@ -175,6 +175,16 @@ static status read_all(struct opening *opening) {
     return OK;
 }
 
+static struct checksum identify(const transformer_adapter *adapter, size_t n_values) {
+    struct checksum sum = checksum_of(adapter->values, n_values * sizeof *adapter->values, 0);
+    for (int i = 0; i < adapter->model->spec->n_weights; i++) {
+        const struct adapter_weight *weight = &adapter->backend.weights[i];
+        sum = checksum_add(sum, &weight->rank, sizeof weight->rank);
+        sum = checksum_add(sum, &weight->scale, sizeof weight->scale);
+    }
+    return sum;
+}
+
 status adapter_open(transformer_model *model, const transformer_adapter_options *options,
                     transformer_adapter **opened) {
     transformer_adapter *fresh;
@@ -183,6 +193,7 @@ status adapter_open(transformer_model *model, const transformer_adapter_options 
     TRY(MEMORY_TAKE_ONE(&memory, "an adapter", &fresh));
     fresh->memory = memory;
     fresh->model = model;
+    fresh->number = atomic_fetch_add(&model->n_adapters, 1) + 1;
     model_retain(model);
     atomic_init(&fresh->owners, 1);
     struct opening opening = {.adapter = fresh};
@@ -192,6 +203,7 @@ status adapter_open(transformer_model *model, const transformer_adapter_options 
                                             .adapter_of = model->checkpoint};
     status result = checkpoint_open(&fresh->memory, &file, &opening.file);
     if (result == OK) result = read_all(&opening);
+    if (result == OK) fresh->identity = identify(fresh, opening.n_values);
     memory_give(&fresh->memory, opening.used);
     checkpoint_close(opening.file);
     if (result != OK) {

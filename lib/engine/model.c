@@ -141,9 +141,49 @@ static status read_rope_factors(transformer_model *model) {
     return OK;
 }
 
+static void add_number(struct checksum *sum, uint64_t number) {
+    *sum = checksum_add(*sum, &number, sizeof number);
+}
+
+/* The family's own keys, wherever they stand in the file. */
+static bool is_of_spec(const transformer_model *model, struct text key) {
+    const char *family = model->spec->architecture;
+    size_t n = strlen(family);
+    if (key.length == 20 && memcmp(key.data, "general.architecture", 20) == 0) return true;
+    return key.length > n && memcmp(key.data, family, n) == 0 && key.data[n] == '.';
+}
+
+/* Of two models it is the same if the same tokens have the same keys and values, whichever device
+ * and format they are of. While the checksums of the weights are there. */
+static struct checksum identify(const transformer_model *model) {
+    const struct spec *spec = model->spec;
+    struct checksum keys = {0}, sum;
+    const struct metadata *entry;
+    for (size_t i = 0; (entry = checkpoint_metadata_at(model->checkpoint, i)); i++) {
+        if (!is_of_spec(model, entry->key)) continue;
+        sum = checksum_of(entry->key.data, entry->key.length, entry->kind);
+        sum = checksum_add(sum, entry->values, checkpoint_value_bytes(entry));
+        keys.low += sum.low;
+        keys.high += sum.high;
+    }
+    sum = keys;
+    for (int i = 0; i < spec->n_weights; i++) {
+        const struct tensor *tensor = spec->weights[i].tensor;
+        struct checksum contents = checkpoint_checksum(model->checkpoint, i);
+        sum = checksum_add(sum, tensor->name.data, tensor->name.length);
+        add_number(&sum, (uint64_t)tensor->type);
+        for (int d = 0; d < 4; d++) add_number(&sum, (uint64_t)tensor->dims[d]);
+        add_number(&sum, contents.low);
+        add_number(&sum, contents.high);
+    }
+    return sum;
+}
+
 static status read_weights(transformer_model *model, const transformer_model_options *options) {
+    TRY(checkpoint_reserve_checksums(model->checkpoint, model->spec->n_weights));
     TRY(model->backend->model_create(&model->memory, model->checkpoint, model->spec, &model->choice,
                                      options->progress, options->progress_user, &model->weights));
+    model->identity = identify(model);
     checkpoint_finish_loading(model->checkpoint);
     return read_rope_factors(model);
 }

@@ -10,6 +10,7 @@ struct transformer_model {
     struct memory memory;
     atomic_int owners; /* handles, contexts, samplers, streams */
     struct log log;
+    _Atomic uint64_t n_adapters; /* that were opened */
     struct checkpoint *checkpoint;
     struct spec *spec;
     struct tokenizer *tokenizer; /* NULL: none */
@@ -17,6 +18,7 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
+    struct checksum identity; /* of what the weights have and the metadata that the spec is of */
     struct rope_factors *rope_factors; /* [n_ropes] */
     /* for transformer_model_info */
     int32_t device_number;

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "engine/schedule.h"
+
 static size_t table_pages(const struct context_limits *limits) {
     return (size_t)(limits->max_sequence_tokens / KV_PAGE_TOKENS + 1);
 }
@@ -35,6 +37,7 @@ static status take_memory(transformer_context *context, transformer_sequence **t
     int32_t *tables;
     TRY(MEMORY_TAKE_ONE(memory, "a sequence", &fresh));
     fresh->context = context;
+    fresh->follower.last = PREFIX_NONE;
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->tokens));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->keep));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->types));
@@ -64,7 +67,8 @@ status sequence_create(transformer_context *context, transformer_sampler *sample
     if (sampler) sampler_retain(sampler);
     context_retain(context);
     context->sequences[index] = fresh;
-    context->n_sequences++;
+    fresh->serial = ++context->n_created;
+    schedule_add(context, fresh);
     *created = fresh;
     return OK;
 }
@@ -81,6 +85,26 @@ status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapt
     adapter_retain(adapter);
     sequence->adapter = adapter;
     sequence->adapter_scale = scale;
+    sequence->domain.adapter = adapter->number;
+    memcpy(&sequence->domain.adapter_scale, &scale, sizeof scale);
+    return OK;
+}
+
+status sequence_open(transformer_context *context, const transformer_sequence_options *options,
+                     transformer_sequence **opened) {
+    transformer_sequence *fresh;
+    TRY(sequence_create(context, options->sampler, options->stream, &fresh));
+    fresh->domain.cache_domain = options->cache_domain;
+    schedule_set_priority(fresh, options->priority);
+    if (options->adapter) {
+        float scale = options->adapter_scale != 0 ? options->adapter_scale : 1.0f;
+        status adapted = sequence_adapt(fresh, options->adapter, scale);
+        if (adapted != OK) {
+            sequence_free(fresh);
+            return adapted;
+        }
+    }
+    *opened = fresh;
     return OK;
 }
 
@@ -104,6 +128,12 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     fork->adapter_scale = original->adapter_scale;
     if (fork->adapter) adapter_retain(fork->adapter);
     page_table_fork(&original->context->cache, original->tables, fork->tables);
+    fork->domain = original->domain;
+    fork->apart = original->apart;
+    fork->waits = original->waits;
+    if (fork->context->cache.index)
+        prefix_index_fork(fork->context->cache.index, &original->follower, &fork->follower);
+    schedule_set_priority(fork, original->priority);
     *created = fork;
     return OK;
 }
@@ -111,9 +141,9 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
 void sequence_free(transformer_sequence *sequence) {
     transformer_context *context = sequence->context;
     if (!context->destroyed) {
-        page_table_trim(&context->cache, sequence->tables, 0);
+        sequence_rewind(sequence, 0);
         context->sequences[sequence->index] = NULL;
-        context->n_sequences--;
+        schedule_remove(context, sequence);
     }
     source_release(context, sequence->source);
     sampler_release(sequence->sampler);
@@ -161,10 +191,8 @@ static bool wants_logits(const transformer_append_options *options, int64_t inde
            (options->logits == TRANSFORMER_LOGITS_LAST && index == count - 1);
 }
 
-/* Where queries see keys behind them, a sequence is computed anew with every token it gets, in one
- * step: what no step can do is refused here, not when all waits for it. */
-static status check_fits_step(const transformer_sequence *sequence, int64_t count,
-                              const transformer_append_options *options) {
+status sequence_check_step(const transformer_sequence *sequence, int64_t count,
+                           const transformer_append_options *options) {
     const struct context_limits *limits = &sequence->context->limits;
     int64_t n_kept = 0;
     if (count > limits->max_step_tokens - sequence->n_tokens)
@@ -193,7 +221,7 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
                     sequence->n_tokens, count, context->limits.max_sequence_tokens);
     if (count == 0) return OK;
     if (context->program->whole) {
-        TRY(check_fits_step(sequence, count, options));
+        TRY(sequence_check_step(sequence, count, options));
         sequence->n_computed = 0;
     }
     memcpy(sequence->tokens + sequence->n_tokens, tokens, (size_t)count * sizeof *tokens);
@@ -202,6 +230,13 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
     memset(sequence->types + sequence->n_tokens, (int)options->token_type, (size_t)count);
     sequence->n_tokens += count;
     return OK;
+}
+
+void sequence_rewind(transformer_sequence *sequence, int64_t n) {
+    const struct kv_cache *cache = &sequence->context->cache;
+    sequence->n_computed = n;
+    page_table_trim(cache, sequence->tables, n);
+    if (cache->index) prefix_index_back(cache->index, &sequence->follower, n / KV_PAGE_TOKENS);
 }
 
 status sequence_truncate(transformer_sequence *sequence, int64_t n) {
@@ -215,13 +250,10 @@ status sequence_truncate(transformer_sequence *sequence, int64_t n) {
     sequence->logits_step = 0;
     if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */
     if (n >= sequence->n_computed) return OK;
-    if (page_table_covers(cache, sequence->tables, n)) {
-        sequence->n_computed = n;
-    } else { /* what a window let go of is computed anew, to the same bits */
-        sequence->n_computed = 0;
-        memset(sequence->keep, 0, (size_t)n);
-    }
-    page_table_trim(cache, sequence->tables, sequence->n_computed);
+    bool covered = page_table_covers(cache, sequence->tables, n);
+    /* What a window let go of is computed anew, to the same bits. */
+    if (!covered) memset(sequence->keep, 0, (size_t)n);
+    sequence_rewind(sequence, covered ? n : 0);
     return OK;
 }
 

@@ -26,6 +26,11 @@ struct checkpoint {
     struct tensor_table tensors;
     struct map metadata_map, tensor_map;
     bool finished;
+    /* Of what is loaded: NULL, or a checksum of each tensor [n_checksums], and the one in work. */
+    struct checksum *checksums;
+    int n_checksums;
+    struct checksum_stream *stream;
+    uint64_t n_summed; /* bytes of the tensor in work */
 };
 
 static const char *metadata_key(const void *owner, uint32_t index, size_t *length) {
@@ -223,7 +228,15 @@ status checkpoint_open(struct memory *memory, const struct checkpoint_options *o
     return OK;
 }
 
+static void give_checksums(struct checkpoint *checkpoint) {
+    memory_give(checkpoint->memory, checkpoint->stream);
+    memory_give(checkpoint->memory, checkpoint->checksums);
+    checkpoint->stream = NULL;
+    checkpoint->checksums = NULL;
+}
+
 void checkpoint_finish_loading(struct checkpoint *checkpoint) {
+    give_checksums(checkpoint);
     checkpoint->finished = true;
     for (int i = 0; i < checkpoint->n_parts; i++) part_finish(&checkpoint->parts[i]);
 }
@@ -251,6 +264,7 @@ status checkpoint_of_metadata(struct memory *memory, const char *name, struct me
 void checkpoint_close(struct checkpoint *checkpoint) {
     if (!checkpoint) return;
     struct memory *memory = checkpoint->memory;
+    give_checksums(checkpoint);
     if (checkpoint->hf.memory) {
         hf_close(&checkpoint->hf);
     } else {
@@ -395,6 +409,14 @@ status checkpoint_read_text(const struct checkpoint *checkpoint, const char *key
     const uint8_t *cursor = entry->values;
     *value = checkpoint_next_string(&cursor);
     return OK;
+}
+
+size_t checkpoint_value_bytes(const struct metadata *entry) {
+    enum metadata_kind kind = entry->kind == METADATA_ARRAY ? entry->element : entry->kind;
+    if (kind != METADATA_STRING) return number_bytes(kind) * (size_t)entry->count;
+    const uint8_t *end = entry->values;
+    for (uint64_t i = 0; i < entry->count; i++) (void)checkpoint_next_string(&end);
+    return (size_t)(end - entry->values);
 }
 
 status checkpoint_array_i64(const struct checkpoint *checkpoint, const struct metadata *array,
@@ -597,6 +619,35 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     TRY(file_read(&part->file, at, n, scratch));
     *data = scratch;
     return OK;
+}
+
+status checkpoint_reserve_checksums(struct checkpoint *checkpoint, int n) {
+    TRY(MEMORY_TAKE_ARRAY(checkpoint->memory, (size_t)n, "checksums of weights",
+                          &checkpoint->checksums));
+    checkpoint->n_checksums = n;
+    return checksum_stream_create(checkpoint->memory, &checkpoint->stream);
+}
+
+status checkpoint_load(struct checkpoint *checkpoint, int id, const struct tensor *tensor,
+                       uint64_t offset, size_t n, void *scratch, const void **data) {
+    TRY(checkpoint_data(checkpoint, tensor, offset, n, scratch, data));
+    if (!checkpoint->stream) return OK;
+    if (offset == 0) {
+        checksum_stream_begin(checkpoint->stream);
+        checkpoint->n_summed = 0;
+    }
+    if (offset != checkpoint->n_summed || id < 0 || id >= checkpoint->n_checksums)
+        return fail(INTERNAL, "tensor '%.*s' is not loaded front to back", (int)tensor->name.length,
+                    tensor->name.data);
+    checksum_stream_add(checkpoint->stream, *data, n);
+    checkpoint->n_summed += n;
+    if (checkpoint->n_summed == tensor->bytes)
+        checkpoint->checksums[id] = checksum_stream_end(checkpoint->stream);
+    return OK;
+}
+
+struct checksum checkpoint_checksum(const struct checkpoint *checkpoint, int id) {
+    return checkpoint->checksums[id];
 }
 
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,

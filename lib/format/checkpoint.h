@@ -3,6 +3,7 @@
 #ifndef FORMAT_CHECKPOINT_H
 #define FORMAT_CHECKPOINT_H
 
+#include "base/checksum.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "quant/weight_type.h"
@@ -104,6 +105,8 @@ status checkpoint_read_bool(const struct checkpoint *checkpoint, const char *key
                             bool *value);
 status checkpoint_read_text(const struct checkpoint *checkpoint, const char *key, bool *found,
                             struct text *value);
+/* Of `values`. */
+size_t checkpoint_value_bytes(const struct metadata *entry);
 /* An array of numbers: element i; the caller has checked i < count. FORMAT if it isn't numeric. */
 status checkpoint_array_i64(const struct checkpoint *checkpoint, const struct metadata *array,
                             uint64_t index, int64_t *value);
@@ -190,6 +193,14 @@ bool checkpoint_transposes(enum weight_type type);
  * F32 from another float, else whole rows. */
 status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                        size_t n, void *scratch, const void **data);
+/* For a backend that loads tensor number `id` of its list, whole and front to back: the same bytes,
+ * which are counted into the checksum of what the tensor has if there is room for these. */
+status checkpoint_load(struct checkpoint *checkpoint, int id, const struct tensor *tensor,
+                       uint64_t offset, size_t n, void *scratch, const void **data);
+/* Room for the checksums of n tensors; given back by checkpoint_finish_loading. */
+status checkpoint_reserve_checksums(struct checkpoint *checkpoint, int n);
+/* Of tensor `id`, which was loaded whole. */
+struct checksum checkpoint_checksum(const struct checkpoint *checkpoint, int id);
 /* These bytes won't be asked for again: their pages may go. */
 void checkpoint_drop(struct checkpoint *checkpoint, const struct tensor *tensor, uint64_t offset,
                      size_t n);

@@ -161,4 +161,7 @@ int64_t relative_bucket(const struct relative_bias_spec *bias, int64_t distance)
 void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *factors,
                       int64_t max_tokens, float *frequencies);
 
+/* rope.c: what of max_tokens the spec's ropes turn by: where it is the same, the angles are. */
+uint64_t rope_length(const struct spec *spec, int64_t max_tokens);
+
 #endif

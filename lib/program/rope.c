@@ -51,3 +51,14 @@ void rope_frequencies(const struct rope_spec *rope, const struct rope_factors *f
         frequencies[i] = (float)frequency;
     }
 }
+
+uint64_t rope_length(const struct spec *spec, int64_t max_tokens) {
+    uint64_t length = 0; /* grows with whatever more turns otherwise */
+    for (int i = 0; i < spec->n_ropes; i++) {
+        const struct rope_spec *rope = &spec->ropes[i];
+        if ((double)max_tokens <= (double)rope->original_context) continue;
+        if (rope->scaling == ROPE_SCALING_LONGROPE) length += 1;
+        if (rope->scaling == ROPE_SCALING_DYNAMIC) length += (uint64_t)max_tokens;
+    }
+    return length;
+}

@@ -112,7 +112,7 @@ PIN(transformer_text_stream_options, struct_size, 0, 8);
 PIN(transformer_text_stream_options, special, 8, 4);
 PIN(transformer_text_stream_options, reserved, 12, 4);
 
-PIN_SIZE(transformer_context_options, 104);
+PIN_SIZE(transformer_context_options, 112);
 PIN(transformer_context_options, struct_size, 0, 8);
 PIN(transformer_context_options, max_sequence_tokens, 8, 8);
 PIN(transformer_context_options, kv_tokens, 16, 8);
@@ -128,6 +128,8 @@ PIN(transformer_context_options, kv_type, 84, 4);
 PIN(transformer_context_options, pooling, 88, 4);
 PIN(transformer_context_options, pooling_normalize, 92, 4);
 PIN(transformer_context_options, max_source_tokens, 96, 8);
+PIN(transformer_context_options, prefix_cache, 104, 4);
+PIN(transformer_context_options, preemption, 108, 4);
 
 PIN_SIZE(transformer_memory_estimate, 64);
 PIN(transformer_memory_estimate, struct_size, 0, 8);
@@ -139,7 +141,7 @@ PIN(transformer_memory_estimate, sequence_host_bytes, 40, 8);
 PIN(transformer_memory_estimate, device_bytes, 48, 8);
 PIN(transformer_memory_estimate, source_host_bytes, 56, 8);
 
-PIN_SIZE(transformer_context_statistics, 120);
+PIN_SIZE(transformer_context_statistics, 184);
 PIN(transformer_context_statistics, struct_size, 0, 8);
 PIN(transformer_context_statistics, host_bytes, 8, 8);
 PIN(transformer_context_statistics, kv_bytes, 16, 8);
@@ -155,6 +157,14 @@ PIN(transformer_context_statistics, max_sequence_tokens, 88, 8);
 PIN(transformer_context_statistics, max_step_tokens, 96, 8);
 PIN(transformer_context_statistics, max_logit_rows, 104, 8);
 PIN(transformer_context_statistics, max_source_tokens, 112, 8);
+PIN(transformer_context_statistics, kv_pages_cached, 120, 8);
+PIN(transformer_context_statistics, prefix_lookups, 128, 8);
+PIN(transformer_context_statistics, prefix_hit_tokens, 136, 8);
+PIN(transformer_context_statistics, prefix_evicted_pages, 144, 8);
+PIN(transformer_context_statistics, n_preempted, 152, 8);
+PIN(transformer_context_statistics, step_nanoseconds, 160, 8);
+PIN(transformer_context_statistics, step_nanoseconds_median, 168, 8);
+PIN(transformer_context_statistics, step_nanoseconds_p99, 176, 8);
 
 PIN_FROZEN(transformer_logit_bias, 8);
 PIN(transformer_logit_bias, token, 0, 4);
@@ -185,13 +195,15 @@ PIN(transformer_adapter_options, struct_size, 0, 8);
 PIN(transformer_adapter_options, path, 8, 8);
 PIN(transformer_adapter_options, reader, 16, 8);
 
-PIN_SIZE(transformer_sequence_options, 40);
+PIN_SIZE(transformer_sequence_options, 56);
 PIN(transformer_sequence_options, struct_size, 0, 8);
 PIN(transformer_sequence_options, sampler, 8, 8);
 PIN(transformer_sequence_options, stream, 16, 8);
 PIN(transformer_sequence_options, adapter, 24, 8);
 PIN(transformer_sequence_options, adapter_scale, 32, 4);
 PIN(transformer_sequence_options, reserved, 36, 4);
+PIN(transformer_sequence_options, cache_domain, 40, 8);
+PIN(transformer_sequence_options, priority, 48, 4);
 
 PIN_SIZE(transformer_append_options, 24);
 PIN(transformer_append_options, struct_size, 0, 8);
@@ -212,13 +224,29 @@ PIN_SIZE(transformer_decode_options, 16);
 PIN(transformer_decode_options, struct_size, 0, 8);
 PIN(transformer_decode_options, max_tokens, 8, 8);
 
-PIN_SIZE(transformer_decode_result, 48);
+PIN_SIZE(transformer_decode_result, 56);
 PIN(transformer_decode_result, struct_size, 0, 8);
 PIN(transformer_decode_result, n_rows, 8, 8);
 PIN(transformer_decode_result, n_ready, 16, 8);
 PIN(transformer_decode_result, n_pending, 24, 8);
 PIN(transformer_decode_result, n_refused, 32, 8);
 PIN(transformer_decode_result, n_sampled, 40, 8);
+PIN(transformer_decode_result, n_preempted, 48, 8);
+
+PIN_SIZE(transformer_save_options, 40);
+PIN(transformer_save_options, struct_size, 0, 8);
+PIN(transformer_save_options, write, 8, 8);
+PIN(transformer_save_options, write_user, 16, 8);
+PIN(transformer_save_options, buffer, 24, 8);
+PIN(transformer_save_options, capacity, 32, 8);
+
+PIN_SIZE(transformer_restore_options, 48);
+PIN(transformer_restore_options, struct_size, 0, 8);
+PIN(transformer_restore_options, data, 8, 8);
+PIN(transformer_restore_options, data_size, 16, 8);
+PIN(transformer_restore_options, read, 24, 8);
+PIN(transformer_restore_options, read_user, 32, 8);
+PIN(transformer_restore_options, sequence, 40, 8);
 
 PIN_SIZE(transformer_generate_options, 80);
 PIN(transformer_generate_options, struct_size, 0, 8);

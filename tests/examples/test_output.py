@@ -175,6 +175,21 @@ class Generate(programs.Case):
             self.generate("--kv", kv)
         self.output("generate", "--model", model(SENTENCEPIECE), "--max-tokens", 3)
 
+    def test_save_and_load(self):
+        whole = self.generate("--ids").split()
+        with programs.temporary_folder() as folder:
+            path = folder + "/snapshot"
+            first = self.output("generate", "--model", model(BPE), *self.prompt[:2], "--max-tokens", 9, "--ids",
+                                "--save", path).split()
+            rest = self.output("generate", "--model", model(BPE), "--load", path, "--max-tokens", len(whole) - 9,
+                               "--ids").split()
+            self.assertEqual(first + rest, whole)
+            self.fails(1, programs.run("generate", "--model", model(BPE), "--load", __file__), "no snapshot")
+            self.fails(1, programs.run("generate", "--model", model(SENTENCEPIECE), "--load", path),
+                       "another model")
+            self.fails(1, programs.run("generate", "--model", model(BPE), *self.prompt, "--save",
+                                       folder + "/no/such"), "can't be written")
+
     def test_no_tokenizer(self):
         self.fails(1, programs.run("generate", "--model", model("qwen2-mha"), *self.prompt,
                                    environment=programs.LEAKS_ALLOWED), "STATE")

@@ -57,6 +57,7 @@ static transformer_status open_model(struct world *world, const char *path) {
 
 static transformer_status create_context(struct world *world) {
     transformer_context_options options = {.struct_size = sizeof options,
+                                           .preemption = TRANSFORMER_ON,
                                            .max_sequence_tokens = 64,
                                            .max_step_tokens = 16,
                                            .n_threads = 2};
@@ -307,6 +308,85 @@ static transformer_status try_generate(struct world *world) {
     return transformer_generate(world->context, &options, on_text, NULL, NULL);
 }
 
+/* ---- snapshots ---- */
+
+struct snapshot {
+    uint8_t bytes[1 << 16];
+    uint64_t size, at;
+};
+
+static int32_t snapshot_write(void *user, const void *bytes, uint64_t n) {
+    struct snapshot *to = user;
+    if (n > sizeof to->bytes - to->size) return 1;
+    memcpy(to->bytes + to->size, bytes, n);
+    to->size += n;
+    return 0;
+}
+
+static int64_t snapshot_read(void *user, void *buffer, uint64_t n) {
+    struct snapshot *from = user;
+    if (n > from->size - from->at) n = from->size - from->at;
+    memcpy(buffer, from->bytes + from->at, n);
+    from->at += n;
+    return (int64_t)n;
+}
+
+static transformer_status restore_snapshot(struct world *world, struct snapshot *snapshot,
+                                           bool through_reader) {
+    transformer_restore_options options = {.struct_size = sizeof options};
+    transformer_sequence *restored = NULL;
+    snapshot->at = 0;
+    if (through_reader) {
+        options.read = snapshot_read;
+        options.read_user = snapshot;
+    } else {
+        options.data = snapshot->bytes;
+        options.data_size = snapshot->size;
+    }
+    transformer_status status = transformer_sequence_restore(world->context, &options, &restored);
+    if (status == TRANSFORMER_OK) transformer_sequence_destroy(restored);
+    return status;
+}
+
+static transformer_status save_snapshot(struct world *world, int64_t n_source,
+                                        struct snapshot *snapshot) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    const transformer_save_options options = {
+        .struct_size = sizeof options, .write = snapshot_write, .write_user = snapshot};
+    transformer_sequence *sequence = NULL;
+    uint64_t size;
+    snapshot->size = 0;
+    transformer_status status = transformer_sequence_create(world->context, NULL, &sequence);
+    if (status == TRANSFORMER_OK && n_source)
+        status = transformer_sequence_set_source(sequence, tokens, n_source, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_append(sequence, tokens, 5, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_save(sequence, &options, &size);
+    transformer_sequence_destroy(sequence);
+    return status;
+}
+
+/* Saved, and restored from memory and through a reader. */
+static transformer_status save_and_restore(struct world *world, int64_t n_source) {
+    static struct snapshot snapshot;
+    transformer_status status = save_snapshot(world, n_source, &snapshot);
+    if (status == TRANSFORMER_OK) status = restore_snapshot(world, &snapshot, false);
+    if (status == TRANSFORMER_OK) status = restore_snapshot(world, &snapshot, true);
+    return status;
+}
+
+static transformer_status try_snapshot(struct world *world) {
+    return save_and_restore(world, 0);
+}
+
+static transformer_status try_snapshot_of_source(struct world *world) {
+    transformer_status status = open_model(world, MODEL_ENCODER_DECODER);
+    if (status == TRANSFORMER_OK) status = create_context(world);
+    if (status == TRANSFORMER_OK) status = save_and_restore(world, 4);
+    close_all(world);
+    return status;
+}
+
 /* ---- the loop ---- */
 
 /* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
@@ -345,6 +425,7 @@ static const struct {
     {"sequence_create", try_create_sequence, true},
     {"fork", try_fork, true},
     {"append and decode", try_append_and_decode, false},
+    {"snapshot", try_snapshot, true},
     {"tokenize", try_tokenize, true},
     {"chat", try_chat, true},
     {"sampler", try_sampler, true},
@@ -403,15 +484,24 @@ START_TEST(allocations_of_a_tokenizer_that_is_written) {
 }
 END_TEST
 
-enum { N_OPENS = 12 };
+enum { N_OPENS = 13 };
 
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
-    transformer_status (*const opens[N_OPENS])(struct world *) = {
-        try_open,           try_open_window,  try_open_folder,     try_open_experts,
-        try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
+    transformer_status (*const opens[N_OPENS])(struct world *) = {try_open,
+                                                                  try_open_window,
+                                                                  try_open_folder,
+                                                                  try_open_experts,
+                                                                  try_open_parts,
+                                                                  try_open_encoder,
+                                                                  try_encoder_decoder,
+                                                                  try_open_latents,
+                                                                  try_open_quantized,
+                                                                  try_convert,
+                                                                  try_adapter,
+                                                                  try_open_text_folder,
+                                                                  try_snapshot_of_source};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST

@@ -254,6 +254,8 @@ pub struct transformer_context_options {
     pub pooling: u32,
     pub pooling_normalize: u32,
     pub max_source_tokens: i64,
+    pub prefix_cache: u32,
+    pub preemption: u32,
 }
 
 #[repr(C)]
@@ -287,6 +289,14 @@ pub struct transformer_context_statistics {
     pub max_step_tokens: i64,
     pub max_logit_rows: i64,
     pub max_source_tokens: i64,
+    pub kv_pages_cached: i64,
+    pub prefix_lookups: u64,
+    pub prefix_hit_tokens: u64,
+    pub prefix_evicted_pages: u64,
+    pub n_preempted: u64,
+    pub step_nanoseconds: u64,
+    pub step_nanoseconds_median: u64,
+    pub step_nanoseconds_p99: u64,
 }
 
 #[repr(C)]
@@ -339,6 +349,8 @@ pub struct transformer_sequence_options {
     pub adapter: *mut transformer_adapter,
     pub adapter_scale: f32,
     pub reserved: u32,
+    pub cache_domain: u64,
+    pub priority: i32,
 }
 
 #[repr(C)]
@@ -381,6 +393,28 @@ pub struct transformer_decode_result {
     pub n_pending: i64,
     pub n_refused: i64,
     pub n_sampled: i64,
+    pub n_preempted: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_save_options {
+    pub struct_size: u64,
+    pub write: Option<unsafe extern "C" fn(*mut c_void, *const c_void, u64) -> i32>,
+    pub write_user: *mut c_void,
+    pub buffer: *mut c_void,
+    pub capacity: u64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_restore_options {
+    pub struct_size: u64,
+    pub data: *const c_void,
+    pub data_size: u64,
+    pub read: Option<unsafe extern "C" fn(*mut c_void, *mut c_void, u64) -> i64>,
+    pub read_user: *mut c_void,
+    pub sequence: *const transformer_sequence_options,
 }
 
 #[repr(C)]
@@ -575,6 +609,10 @@ extern "C" {
     pub fn transformer_sequence_destroy(
         sequence: *mut transformer_sequence,
     );
+    pub fn transformer_sequence_set_priority(
+        sequence: *mut transformer_sequence,
+        priority: i32,
+    ) -> i32;
     pub fn transformer_sequence_append(
         sequence: *mut transformer_sequence,
         tokens: *const i32,
@@ -630,6 +668,16 @@ extern "C" {
         score: *mut *const f32,
         count: *mut i64,
     ) -> i32;
+    pub fn transformer_sequence_save(
+        sequence: *mut transformer_sequence,
+        options: *const transformer_save_options,
+        size: *mut u64,
+    ) -> i32;
+    pub fn transformer_sequence_restore(
+        context: *mut transformer_context,
+        options: *const transformer_restore_options,
+        sequence: *mut *mut transformer_sequence,
+    ) -> i32;
     pub fn transformer_generate(
         context: *mut transformer_context,
         options: *const transformer_generate_options,
@@ -656,19 +704,21 @@ const _: () = assert!(std::mem::size_of::<transformer_model_details>() == 216);
 const _: () = assert!(std::mem::size_of::<transformer_tokenize_options>() == 40);
 const _: () = assert!(std::mem::size_of::<transformer_detokenize_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_text_stream_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_context_options>() == 104);
+const _: () = assert!(std::mem::size_of::<transformer_context_options>() == 112);
 const _: () = assert!(std::mem::size_of::<transformer_memory_estimate>() == 64);
-const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 120);
+const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 184);
 const _: () = assert!(std::mem::size_of::<transformer_logit_bias>() == 8);
 const _: () = assert!(std::mem::size_of::<transformer_sampler_options>() == 72);
 const _: () = assert!(std::mem::size_of::<transformer_sample_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_adapter_options>() == 24);
-const _: () = assert!(std::mem::size_of::<transformer_sequence_options>() == 40);
+const _: () = assert!(std::mem::size_of::<transformer_sequence_options>() == 56);
 const _: () = assert!(std::mem::size_of::<transformer_append_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_source_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_fork_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_decode_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 48);
+const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 56);
+const _: () = assert!(std::mem::size_of::<transformer_save_options>() == 40);
+const _: () = assert!(std::mem::size_of::<transformer_restore_options>() == 48);
 const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 80);
 const _: () = assert!(std::mem::size_of::<transformer_generate_result>() == 48);
 const _: () = assert!(std::mem::size_of::<transformer_chat_message>() == 16);

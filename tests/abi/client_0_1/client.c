@@ -1,6 +1,7 @@
 /* A host of release 0.1: every function once, built with that release's header, which lies beside
  * this file, and run with the library of today. Kept as it is for ever; usage: client MODEL */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "transformer.h"
@@ -114,6 +115,29 @@ static int64_t ask_tokenizer(transformer_model *model, int32_t *tokens, int64_t 
     return count;
 }
 
+static void save_and_restore(transformer_context *context, transformer_sequence *sequence,
+                             int64_t n_tokens) {
+    transformer_save_options to = {0};
+    transformer_restore_options from = {0};
+    transformer_sequence *restored = NULL;
+    uint64_t size = 0;
+    int64_t n = 0;
+    OK(transformer_sequence_save(sequence, NULL, &size));
+    to.struct_size = sizeof to;
+    to.buffer = malloc((size_t)size);
+    to.capacity = size;
+    if (!to.buffer) return;
+    OK(transformer_sequence_save(sequence, &to, &size));
+    from.struct_size = sizeof from;
+    from.data = to.buffer;
+    from.data_size = size;
+    OK(transformer_sequence_restore(context, &from, &restored));
+    OK(transformer_sequence_tokens(restored, NULL, 0, &n, NULL));
+    expect(n == n_tokens, "tokens of a snapshot");
+    free(to.buffer);
+    transformer_sequence_destroy(restored);
+}
+
 static void decode(transformer_context *context, const int32_t *tokens, int64_t count,
                    transformer_sampler *sampler, int64_t n_vocab) {
     transformer_sequence_options options = {0};
@@ -151,6 +175,8 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     expect(first == second, "a fork samples the same");
     OK(transformer_sequence_tokens(sequence, read, 64, &n, &n_computed));
     expect(n == count + 1 && n_computed == count && read[count] == first, "tokens");
+    save_and_restore(context, sequence, count + 1);
+    OK(transformer_sequence_set_priority(fork, 3));
     OK(transformer_sequence_truncate(sequence, 1));
     OK(transformer_decode(context, NULL, NULL));
     transformer_sequence_destroy(fork);

@@ -439,6 +439,16 @@ typedef struct transformer_context_options {
     int64_t max_source_tokens;  /* of an encoder-decoder: longest source, which one step encodes
                                    whole; the cache has kv_tokens positions for sources besides, or
                                    this many; 0: as long as the model and max_step_tokens allow */
+    uint32_t
+        prefix_cache;    /* mode, default ON: KV pages of tokens that sequences no longer need are
+                            kept while nobody needs the room, and a sequence that begins with the
+                            same tokens shares them instead of computing them (to the same bits) */
+    uint32_t preemption; /* mode, default OFF: when pages run out, take them from the sequence of
+                            the lowest priority, the youngest among equals, instead of refusing
+                            one that is higher or older. All tokens of it are then pending again
+                            and computed anew once the pages are there, to the same bits; of the
+                            logits asked for, those that were kept already are not kept again, but
+                            for the last token's */
 } transformer_context_options;
 
 typedef struct transformer_memory_estimate {
@@ -477,8 +487,8 @@ typedef struct transformer_context_statistics {
     uint64_t struct_size;
     uint64_t host_bytes; /* taken from the allocator now: KV, buffers, sequences */
     uint64_t kv_bytes;
-    int64_t kv_pages; /* in all groups */
-    int64_t kv_pages_free;
+    int64_t kv_pages;       /* in all groups */
+    int64_t kv_pages_free;  /* those included that are kept for reuse alone */
     int64_t kv_page_tokens; /* positions in a page */
     int64_t n_sequences;
     int64_t pending_tokens;
@@ -488,7 +498,16 @@ typedef struct transformer_context_statistics {
     int64_t max_sequence_tokens;
     int64_t max_step_tokens;
     int64_t max_logit_rows;
-    int64_t max_source_tokens; /* 0: the model takes none */
+    int64_t max_source_tokens;     /* 0: the model takes none */
+    int64_t kv_pages_cached;       /* of the free ones: kept for reuse */
+    uint64_t prefix_lookups;       /* times that pending tokens were looked up: once a step for each
+                                      prompt that is a page or more */
+    uint64_t prefix_hit_tokens;    /* tokens that were found, and not computed */
+    uint64_t prefix_evicted_pages; /* kept pages that were needed for something else */
+    uint64_t n_preempted;          /* times that a sequence lost its pages */
+    uint64_t step_nanoseconds;     /* of all steps, their planning and sampling included */
+    uint64_t step_nanoseconds_median; /* of the last 1,024 steps */
+    uint64_t step_nanoseconds_p99;
 } transformer_context_statistics;
 
 TRANSFORMER_API transformer_status
@@ -549,10 +568,10 @@ transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *s
 
 typedef struct transformer_adapter_options {
     uint64_t struct_size;
-    const char
-        *path;                        /* a folder as PEFT writes it (adapter_config.json,
-                                         adapter_model.safetensors),                 or a file in it; or a GGUF adapter;
-                                         with                        reader: its name, a folder's ends                 in '/' or is "" */
+    const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
+                                         adapter_model.safetensors),                 or a file in it; or a GGUF
+                                         adapter;                 with                        reader: its name, a folder's ends                 in
+                                         '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
 
@@ -584,6 +603,10 @@ typedef struct transformer_sequence_options {
                                      the sequence and its forks; kept alive by them */
     float adapter_scale;          /* times the adapter's own scale; 0: 1 */
     uint32_t reserved;
+    uint64_t cache_domain; /* KV pages are reused only among sequences of the same domain, so that
+                              nobody learns from the time it takes what another has asked; 0 is one
+                              like any other */
+    int32_t priority;      /* higher goes first, and keeps its pages longer; 0 by default */
 } transformer_sequence_options;
 
 /* LIMIT  max_sequences are alive.
@@ -593,6 +616,10 @@ TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);
 TRANSFORMER_API void transformer_sequence_destroy(transformer_sequence *sequence);
+
+/* From the next decode on. */
+TRANSFORMER_API transformer_status transformer_sequence_set_priority(transformer_sequence *sequence,
+                                                                     int32_t priority);
 
 enum { TRANSFORMER_LOGITS_LAST = 0, TRANSFORMER_LOGITS_NONE = 1, TRANSFORMER_LOGITS_ALL = 2 };
 
@@ -642,9 +669,9 @@ typedef struct transformer_fork_options {
     uint64_t stream;              /* names the fork's random numbers */
 } transformer_fork_options;
 
-/* A second sequence of the same tokens, pending ones too. KV pages are shared until one of the two
- * writes into them. The logits that the sequence has can be read and sampled through the fork as
- * well. LIMIT as in _create. */
+/* A second sequence of the same tokens, pending ones too, priority and cache_domain. KV pages are
+ * shared until one of the two writes into them. The logits that the sequence has can be read and
+ * sampled through the fork as well. LIMIT as in _create. */
 TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
@@ -678,15 +705,19 @@ typedef struct transformer_decode_result {
                           and decode again */
     int64_t n_sampled; /* sequences whose own sampler queued a token; these count as ready, not as
                           pending */
+    int64_t n_preempted; /* sequences that lost their pages to others in this step */
 } transformer_decode_result;
 
 /* One decode step over every sequence with pending tokens, single tokens and chunks of prompts
- * together. A row's bits depend on its sequence's tokens alone, not on what shares the step. With
- * nothing pending it returns OK and zeros. result  may be NULL. LIMIT      every pending sequence
- * was refused for want of KV pages; the counts are written. Nothing is lost: truncate or destroy
- * some and go on. Or max_tokens is less than any source that waits. STATE      nothing can be
- * computed, for what is pending lacks a source. CANCELLED  see transformer_context_cancel.   DEVICE
- * the device failed. After a failure the step's tokens are pending again. Allocates nothing. */
+ * together. Higher priorities go first, and may leave nothing to lower ones; among equals single
+ * tokens go before prompts, which get a row at least, and all take turns. max_tokens bounds the
+ * time that prompts add to a step. A row's bits depend on its sequence's tokens alone, not on what
+ * shares the step. With nothing pending it returns OK and zeros. result  may be NULL. LIMIT every
+ * pending sequence was refused for want of KV pages; the counts are written. Nothing is lost:
+ * truncate or destroy some and go on. Or max_tokens is less than any source that waits. STATE
+ * nothing can be computed, for what is pending lacks a source. CANCELLED  see
+ * transformer_context_cancel.   DEVICE the device failed. After a failure the step's tokens are
+ * pending again. Allocates nothing. */
 TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
                                                       const transformer_decode_options *options,
                                                       transformer_decode_result *result);
@@ -715,6 +746,67 @@ TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_seque
  * reward model. As the head gives it, without softmax or sigmoid. UNSUPPORTED  it has none. */
 TRANSFORMER_API transformer_status transformer_sequence_score(transformer_sequence *sequence,
                                                               const float **score, int64_t *count);
+
+/* ---- snapshots ---- */
+
+typedef struct transformer_save_options {
+    uint64_t struct_size;
+    /* n more bytes of the snapshot. Nonzero stops: CANCELLED. */
+    int32_t (*write)(void *user, const void *bytes, uint64_t n);
+    void *write_user;
+    void *buffer;      /* or where it goes */
+    uint64_t capacity; /* bytes of buffer */
+} transformer_save_options;
+
+/* A sequence as bytes: its tokens, which of them are computed, and their keys and values, so that
+ * it goes on after transformer_sequence_restore without computing them again: in another context,
+ * process, machine, or on another device. On the device and build that wrote it what follows has
+ * the bits that it has without the snapshot. The sequence stays as it is.
+ *
+ * In it: tokens, their types, which logits were asked for, the source of an encoder-decoder, the
+ * number of the random numbers' stream. Not in it: logits that could be read, the sampler and its
+ * seed, the adapter's weights. The same sequence gives the same bytes. They are checked against
+ * damage, not against malice: who can write a snapshot can write another. Keep them as you keep the
+ * text they are of: docs/snapshots.md.
+ *
+ * options  NULL, or neither write nor buffer: *size is all that is wanted.
+ * size     the snapshot's bytes.
+ *
+ * BUFFER_TOO_SMALL  over capacity; *size is written. CANCELLED  write said so; what was written is
+ * no snapshot. OUT_OF_MEMORY, DEVICE. */
+TRANSFORMER_API transformer_status transformer_sequence_save(
+    transformer_sequence *sequence, const transformer_save_options *options, uint64_t *size);
+
+typedef struct transformer_restore_options {
+    uint64_t struct_size;
+    const void *data; /* a whole snapshot, and nothing behind it; only read by this call */
+    uint64_t data_size;
+    /* Or: up to n more bytes into buffer. How many; 0: there are no more; negative: it failed. Not
+     * one byte more is asked for than the snapshot has. */
+    int64_t (*read)(void *user, void *buffer, uint64_t n);
+    void *read_user;
+    const transformer_sequence_options *sequence; /* NULL, or: as in transformer_sequence_create,
+                                                     but for stream 0, which is the snapshot's.
+                                                     adapter and its scale must be those that it
+                                                     was computed with */
+} transformer_restore_options;
+
+/* A sequence from what transformer_sequence_save wrote. It has KV pages of its own. Logits can be
+ * read after its next decode: where all tokens are computed, take back the last one
+ * (transformer_sequence_truncate) and append it again. Any bytes may be given: no byte is used
+ * before its checksum was found right, and nothing is taken that the context's own limits don't
+ * bound. Nothing is created or kept on failure.
+ *
+ * FORMAT            this is no snapshot, or it was changed or cut; the message has the place.
+ * INVALID_ARGUMENT  it is another model's (weights and hyperparameters are compared, not names), of
+ *                   another kv_type or adapter, or of a context whose options give this model other
+ *                   numbers; the message says which.
+ * UNSUPPORTED       it was written by a release whose format or order of additions is another.
+ * LIMIT             max_sequences are alive, it is too long for this context, or KV pages are
+ * short. IO                read failed.        OUT_OF_MEMORY, DEVICE. */
+TRANSFORMER_API transformer_status transformer_sequence_restore(
+    transformer_context *context, const transformer_restore_options *options,
+    transformer_sequence **sequence);
 
 /* ---- the ten-line program ---- */
 
