@@ -28,8 +28,8 @@ class Library(BuildHookInterface):  # type: ignore[misc, unused-ignore]
             for name in SOURCES:
                 build_data["force_include"][str(source / name)] = f"library/{name}"
             return
-        if version == "editable" and not os.environ.get("LIBTRANSFORMER_LIBRARY"):
-            return  # LIBTRANSFORMER_LIBRARY or the system has the library when it runs
+        if version == "editable":
+            return  # LIBTRANSFORMER_LIBRARY, or the system, has the library when it runs
         self._folder = tempfile.TemporaryDirectory(prefix="libtransformer-")
         library = os.environ.get("LIBTRANSFORMER_LIBRARY") or build(source, pathlib.Path(self._folder.name))
         build_data["force_include"][str(pathlib.Path(library).resolve())] = f"libtransformer/{NAME}"
