@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "api/options.h"
+#include "engine/speculate.h"
+#include "sampling/probability.h"
 
 transformer_status transformer_sequence_create(transformer_context *context,
                                                const transformer_sequence_options *options,
@@ -11,7 +13,7 @@ transformer_status transformer_sequence_create(transformer_context *context,
     TRY(options_require("context", context));
     TRY(options_require("sequence", sequence));
     TRY(OPTIONS_READ(sequence_options, options, &ours));
-    TRY(options_check_reserved("transformer_sequence_options", ours.reserved));
+    TRY(options_check_reserved("transformer_sequence_options", ours.reserved | ours.reserved_2));
     if (!(ours.adapter_scale >= -1e6f && ours.adapter_scale <= 1e6f))
         return fail(INVALID_ARGUMENT, "adapter_scale is no number of at most 1e6");
     TRY(context_enter(context));
@@ -20,6 +22,10 @@ transformer_status transformer_sequence_create(transformer_context *context,
     if (result == OK && ours.adapter) {
         float scale = ours.adapter_scale != 0 ? ours.adapter_scale : 1.0f;
         result = sequence_adapt(fresh, ours.adapter, scale);
+        if (result != OK) sequence_free(fresh);
+    }
+    if (result == OK && ours.lookup_tokens) {
+        result = speculate_lookup(fresh, ours.lookup_tokens);
         if (result != OK) sequence_free(fresh);
     }
     if (result == OK) *sequence = fresh;
@@ -87,6 +93,18 @@ transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
     return result;
 }
 
+transformer_status transformer_sequence_propose(transformer_sequence *sequence,
+                                                const int32_t *tokens, int64_t n) {
+    TRY(options_require("sequence", sequence));
+    if (n < 0 || (!tokens && n))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or their count negative");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = speculate_propose(sequence, tokens, n);
+    context_leave(context);
+    return result;
+}
+
 static status copy_tokens(const transformer_sequence *sequence, int32_t *tokens, int64_t capacity,
                           int64_t *count, int64_t *n_computed) {
     *count = sequence->n_tokens;
@@ -142,6 +160,41 @@ transformer_status transformer_sequence_logits(transformer_sequence *sequence, i
 transformer_status transformer_sequence_embedding(transformer_sequence *sequence, int64_t position,
                                                   const float **row, int64_t *count) {
     return view_row(sequence, position, true, row, count);
+}
+
+static status log_probabilities(transformer_sequence *sequence, int64_t position,
+                                const int32_t *tokens, int64_t n_tokens, float *values,
+                                transformer_token_probability *top, int64_t n_top) {
+    const transformer_context *context = sequence->context;
+    const transformer_model *model = context->model;
+    int64_t row, n_vocab = model->spec->n_vocab;
+    const float *logits;
+    TRY(model_check_logits(model));
+    TRY(sequence_check_ids(n_vocab, tokens, n_tokens));
+    if (n_top > n_vocab)
+        return fail(INVALID_ARGUMENT, "n_top is %" PRId64 ", the vocabulary has %" PRId64, n_top,
+                    n_vocab);
+    TRY(sequence_logit_row(sequence, position, &row));
+    TRY(model->backend->logits(context->backend, row, &logits));
+    probability_log(logits, n_vocab, tokens, n_tokens, values, top, n_top);
+    return OK;
+}
+
+transformer_status transformer_sequence_log_probabilities(transformer_sequence *sequence,
+                                                          int64_t position, const int32_t *tokens,
+                                                          int64_t n_tokens, float *values,
+                                                          transformer_token_probability *top,
+                                                          int64_t n_top) {
+    TRY(options_require("sequence", sequence));
+    if (n_tokens < 0 || (n_tokens && (!tokens || !values)))
+        return fail(INVALID_ARGUMENT, "tokens or values is NULL, or their count negative");
+    if (n_top < 0 || (n_top && !top))
+        return fail(INVALID_ARGUMENT, "top is NULL or n_top negative");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = log_probabilities(sequence, position, tokens, n_tokens, values, top, n_top);
+    context_leave(context);
+    return result;
 }
 
 /* What the last step pooled of the sequence. */

@@ -41,10 +41,10 @@ struct transformer_context {
     bool tokens_wait; /* the last step had sources alone: now tokens come first */
     int32_t *logit_rows;
     int64_t *logit_positions;    /* position of each kept row in its sequence */
-    struct step_sample *samples; /* [max_sequences] */
+    struct step_sample *samples; /* [max_logit_rows] */
     int32_t *pooled;             /* [max_sequences] */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
-    uint64_t steps_done, rows;
+    uint64_t steps_done, rows, n_proposed, n_accepted;
 
     /* Who is inside. `owners`: the handle and each sequence; the last one frees the struct. `busy`:
      * one call, or one clearing away. What is asked for while it is set is done by whoever leaves.
