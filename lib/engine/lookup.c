@@ -2,14 +2,34 @@
 
 #include <string.h>
 
+void lookup_rate_begin(struct lookup_rate *rate) { /* as if three of four had been right */
+    *rate = (struct lookup_rate){.right = 3 << 8, .wrong = 1 << 8};
+}
+
+/* The j-th proposal is right with the j-th power of the rate, and a row in vain costs a part of a
+ * step's time. A rate too low to be worth one is tried again now and then. */
+int64_t lookup_rate_worth(struct lookup_rate *rate, int64_t most) {
+    enum { LEAST = (1 << 16) / 4, PATIENCE = 16, TRIAL = 2 };
+    uint64_t each = ((uint64_t)rate->right << 16) / (rate->right + rate->wrong), chance = each;
+    int64_t n = 0;
+    for (; n < most && chance >= LEAST; n++) chance = chance * each >> 16;
+    if (n == 0 && ++rate->passed >= PATIENCE) n = most < TRIAL ? most : TRIAL;
+    return n;
+}
+
+void lookup_rate_learn(struct lookup_rate *rate, int64_t n_checked, int64_t n_right) {
+    rate->right = (uint32_t)(((uint64_t)rate->right * 7 + 7) / 8 + (uint64_t)n_right * 256);
+    rate->wrong = (uint32_t)(((uint64_t)rate->wrong * 7 + 7) / 8 + (n_right < n_checked) * 256u);
+    rate->passed = 0;
+}
+
 status lookup_create(struct memory *memory, int64_t max_tokens, uint32_t most,
                      struct lookup **created) {
     struct lookup *fresh;
     TRY(MEMORY_TAKE_ONE(memory, "prompt lookup", &fresh));
     fresh->most = most;
     while (INT64_C(1) << fresh->n_bits < max_tokens) fresh->n_bits++;
-    for (int i = 0; i < LOOKUP_N_GRAMS; i++) /* as if three of four had been right */
-        fresh->rates[i] = (struct lookup_rate){.right = 3 << 8, .wrong = 1 << 8};
+    for (int i = 0; i < LOOKUP_N_GRAMS; i++) lookup_rate_begin(&fresh->rates[i]);
     status result = MEMORY_TAKE_ARRAY(memory, (size_t)LOOKUP_N_GRAMS << fresh->n_bits,
                                       "prompt lookup", &fresh->ends);
     if (result == OK)
@@ -54,18 +74,6 @@ static void take_in(struct lookup *lookup, const int32_t *tokens, int64_t n) {
     if (n - 1 > lookup->n_indexed) lookup->n_indexed = n - 1;
 }
 
-/* Rows that the rate is worth: the j-th proposal is right with the j-th power of it, and a row that
- * is in vain costs a part of a step's time. A rate too low to be worth one is tried again now and
- * then. */
-static int64_t worth(struct lookup_rate *rate, int64_t most) {
-    enum { LEAST = (1 << 16) / 4, PATIENCE = 16, TRIAL = 2 };
-    uint64_t each = ((uint64_t)rate->right << 16) / (rate->right + rate->wrong), chance = each;
-    int64_t n = 0;
-    for (; n < most && chance >= LEAST; n++) chance = chance * each >> 16;
-    if (n == 0 && ++rate->passed >= PATIENCE) n = most < TRIAL ? most : TRIAL;
-    return n;
-}
-
 int64_t lookup_find(struct lookup *lookup, const int32_t *tokens, int64_t n, int64_t room,
                     int32_t *proposals) {
     int64_t most = room < lookup->most ? room : lookup->most;
@@ -79,7 +87,7 @@ int64_t lookup_find(struct lookup *lookup, const int32_t *tokens, int64_t n, int
             memcmp(tokens + end - length, tokens + n - length, (size_t)length * sizeof *tokens) !=
                 0)
             continue;
-        int64_t count = worth(&lookup->rates[gram], most);
+        int64_t count = lookup_rate_worth(&lookup->rates[gram], most);
         lookup->last = gram;
         /* Where it reaches the end, what repeats goes on repeating. */
         for (int64_t i = 0; i < count; i++)
@@ -90,9 +98,5 @@ int64_t lookup_find(struct lookup *lookup, const int32_t *tokens, int64_t n, int
 }
 
 void lookup_learn(struct lookup *lookup, int64_t n_checked, int64_t n_right) {
-    struct lookup_rate *rate = &lookup->rates[lookup->last];
-    if (n_checked <= 0) return;
-    rate->right = (uint32_t)(((uint64_t)rate->right * 7 + 7) / 8 + (uint64_t)n_right * 256);
-    rate->wrong = (uint32_t)(((uint64_t)rate->wrong * 7 + 7) / 8 + (n_right < n_checked) * 256u);
-    rate->passed = 0;
+    if (n_checked > 0) lookup_rate_learn(&lookup->rates[lookup->last], n_checked, n_right);
 }

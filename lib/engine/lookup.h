@@ -23,6 +23,11 @@ struct lookup {
     int last; /* which of them the last proposals are of */
 };
 
+void lookup_rate_begin(struct lookup_rate *rate);
+/* Proposals that the rate is worth, at most `most`, which is > 0. */
+int64_t lookup_rate_worth(struct lookup_rate *rate, int64_t most);
+void lookup_rate_learn(struct lookup_rate *rate, int64_t n_checked, int64_t n_right);
+
 /* Of a sequence of at most max_tokens. */
 status lookup_create(struct memory *memory, int64_t max_tokens, uint32_t most,
                      struct lookup **created);
@@ -35,7 +40,7 @@ void lookup_truncate(struct lookup *lookup, int64_t n);
  * behind them. Returns how many. O(1) for each token that is new. */
 int64_t lookup_find(struct lookup *lookup, const int32_t *tokens, int64_t n, int64_t room,
                     int32_t *proposals);
-/* Of the last proposals so many were checked, and so many were right. */
+/* Of the last proposals so many were checked, and so many of these were right. */
 void lookup_learn(struct lookup *lookup, int64_t n_checked, int64_t n_right);
 
 #endif
