@@ -454,6 +454,16 @@ typedef struct transformer_context_options {
     int64_t max_source_tokens;  /* of an encoder-decoder: longest source, which one step encodes
                                    whole; the cache has kv_tokens positions for sources besides, or
                                    this many; 0: as long as the model and max_step_tokens allow */
+    uint32_t
+        prefix_cache;    /* mode, default ON: KV pages of tokens that sequences no longer need are
+                            kept while nobody needs the room, and a sequence that begins with the
+                            same tokens shares them instead of computing them (to the same bits) */
+    uint32_t preemption; /* mode, default OFF: when pages run out, take them from the sequence of
+                            the lowest priority, the youngest among equals, instead of refusing
+                            one that is higher or older. All tokens of it are then pending again
+                            and computed anew once the pages are there, to the same bits; of the
+                            logits asked for, those that were kept already are not kept again, but
+                            for the last token's */
 } transformer_context_options;
 
 typedef struct transformer_memory_estimate {
@@ -492,8 +502,8 @@ typedef struct transformer_context_statistics {
     uint64_t struct_size;
     uint64_t host_bytes; /* taken from the allocator now: KV, buffers, sequences */
     uint64_t kv_bytes;
-    int64_t kv_pages; /* in all groups */
-    int64_t kv_pages_free;
+    int64_t kv_pages;       /* in all groups */
+    int64_t kv_pages_free;  /* those included that are kept for reuse alone */
     int64_t kv_page_tokens; /* positions in a page */
     int64_t n_sequences;
     int64_t pending_tokens;
@@ -503,9 +513,18 @@ typedef struct transformer_context_statistics {
     int64_t max_sequence_tokens;
     int64_t max_step_tokens;
     int64_t max_logit_rows;
-    int64_t max_source_tokens; /* 0: the model takes none */
-    uint64_t n_proposed;       /* rows that were proposals, of all steps */
-    uint64_t n_accepted;       /* those of them that sampling chose too */
+    int64_t max_source_tokens;     /* 0: the model takes none */
+    int64_t kv_pages_cached;       /* of the free ones: kept for reuse */
+    uint64_t prefix_lookups;       /* times that pending tokens were looked up: once a step for each
+                                      prompt that is a page or more */
+    uint64_t prefix_hit_tokens;    /* tokens that were found, and not computed */
+    uint64_t prefix_evicted_pages; /* kept pages that were needed for something else */
+    uint64_t n_preempted;          /* times that a sequence lost its pages */
+    uint64_t step_nanoseconds;     /* of all steps, their planning and sampling included */
+    uint64_t step_nanoseconds_median; /* of the last 1,024 steps */
+    uint64_t step_nanoseconds_p99;
+    uint64_t n_proposed; /* rows that were proposals, of all steps */
+    uint64_t n_accepted; /* those of them that sampling chose too */
 } transformer_context_statistics;
 
 TRANSFORMER_API transformer_status
@@ -568,7 +587,8 @@ typedef struct transformer_adapter_options {
     uint64_t struct_size;
     const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
                                          adapter_model.safetensors),                 or a file in it; or a GGUF
-                                         adapter;                 with                        reader: its name, a folder's ends                 in
+                                         adapter;                 with                        reader: its name, a
+                                         folder's ends                 in
                                          '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
@@ -601,11 +621,14 @@ typedef struct transformer_sequence_options {
                                      the sequence and its forks; kept alive by them */
     float adapter_scale;          /* times the adapter's own scale; 0: 1 */
     uint32_t reserved;
+    uint64_t cache_domain;  /* KV pages are reused only among sequences of the same domain, so that
+                               nobody learns from the time it takes what another has asked; 0 is one
+                               like any other */
+    int32_t priority;       /* higher goes first, and keeps its pages longer; 0 by default */
     uint32_t lookup_tokens; /* tokens that may be proposed in a step by prompt lookup: what followed
                                the last tokens where the sequence had them before; 0: none. Needs a
                                sampler; see transformer_sequence_propose. Takes 12 to 24 bytes for
                                each of max_sequence_tokens */
-    uint32_t reserved_2;
 } transformer_sequence_options;
 
 /* LIMIT  max_sequences are alive.
@@ -615,6 +638,10 @@ TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);
 TRANSFORMER_API void transformer_sequence_destroy(transformer_sequence *sequence);
+
+/* From the next decode on. */
+TRANSFORMER_API transformer_status transformer_sequence_set_priority(transformer_sequence *sequence,
+                                                                     int32_t priority);
 
 enum { TRANSFORMER_LOGITS_LAST = 0, TRANSFORMER_LOGITS_NONE = 1, TRANSFORMER_LOGITS_ALL = 2 };
 
@@ -664,9 +691,9 @@ typedef struct transformer_fork_options {
     uint64_t stream;              /* names the fork's random numbers */
 } transformer_fork_options;
 
-/* A second sequence of the same tokens, pending ones too. KV pages are shared until one of the two
- * writes into them. The logits that the sequence has can be read and sampled through the fork as
- * well. LIMIT as in _create. */
+/* A second sequence of the same tokens, pending ones too, priority and cache_domain. KV pages are
+ * shared until one of the two writes into them. The logits that the sequence has can be read and
+ * sampled through the fork as well. LIMIT as in _create. */
 TRANSFORMER_API transformer_status
 transformer_sequence_fork(transformer_sequence *sequence, const transformer_fork_options *options,
                           transformer_sequence **fork);
@@ -711,25 +738,29 @@ typedef struct transformer_decode_options {
 
 typedef struct transformer_decode_result {
     uint64_t struct_size;
-    int64_t n_rows;     /* tokens computed by this step, those of sources included */
-    int64_t n_ready;    /* sequences with nothing pending whose last position this step computed */
-    int64_t n_pending;  /* sequences that still have pending tokens, refused ones included */
-    int64_t n_refused;  /* sequences that got no row, for want of KV pages; destroy or truncate some
-                           and decode again */
-    int64_t n_sampled;  /* sequences whose own sampler queued a token; these count as ready, not as
-                           pending */
-    int64_t n_proposed; /* rows of this step that were proposals */
-    int64_t n_accepted; /* those of them that sampling chose too: tokens that were queued besides
-                           the one of each sampled sequence */
+    int64_t n_rows;    /* tokens computed by this step, those of sources included */
+    int64_t n_ready;   /* sequences with nothing pending whose last position this step computed */
+    int64_t n_pending; /* sequences that still have pending tokens, refused ones included */
+    int64_t n_refused; /* sequences that got no row, for want of KV pages; destroy or truncate some
+                          and decode again */
+    int64_t n_sampled; /* sequences whose own sampler queued a token; these count as ready, not as
+                          pending */
+    int64_t n_preempted; /* sequences that lost their pages to others in this step */
+    int64_t n_proposed;  /* rows of this step that were proposals */
+    int64_t n_accepted;  /* those of them that sampling chose too: tokens that were queued besides
+                            the one of each sampled sequence */
 } transformer_decode_result;
 
 /* One decode step over every sequence with pending tokens, single tokens and chunks of prompts
- * together. A row's bits depend on its sequence's tokens alone, not on what shares the step. With
- * nothing pending it returns OK and zeros. result  may be NULL. LIMIT      every pending sequence
- * was refused for want of KV pages; the counts are written. Nothing is lost: truncate or destroy
- * some and go on. Or max_tokens is less than any source that waits. STATE      nothing can be
- * computed, for what is pending lacks a source. CANCELLED  see transformer_context_cancel.   DEVICE
- * the device failed. After a failure the step's tokens are pending again. Allocates nothing. */
+ * together. Higher priorities go first, and may leave nothing to lower ones; among equals single
+ * tokens go before prompts, which get a row at least, and all take turns. max_tokens bounds the
+ * time that prompts add to a step. A row's bits depend on its sequence's tokens alone, not on what
+ * shares the step. With nothing pending it returns OK and zeros. result  may be NULL. LIMIT every
+ * pending sequence was refused for want of KV pages; the counts are written. Nothing is lost:
+ * truncate or destroy some and go on. Or max_tokens is less than any source that waits. STATE
+ * nothing can be computed, for what is pending lacks a source. CANCELLED  see
+ * transformer_context_cancel.   DEVICE the device failed. After a failure the step's tokens are
+ * pending again. Allocates nothing. */
 TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
                                                       const transformer_decode_options *options,
                                                       transformer_decode_result *result);

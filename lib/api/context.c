@@ -13,6 +13,8 @@ transformer_status transformer_context_create(transformer_model *model,
     TRY(OPTIONS_READ(context_options, options, &ours));
     if (ours.allocator && (!ours.allocator->allocate || !ours.allocator->release))
         return fail(INVALID_ARGUMENT, "allocator: allocate or release is NULL");
+    TRY(options_check_mode("prefix_cache", ours.prefix_cache));
+    TRY(options_check_mode("preemption", ours.preemption));
     fenv_t host;
     float_environment_enter(&host);
     status result = context_create(model, &ours, context);

@@ -1,4 +1,4 @@
-#include "engine/sequence.h"
+#include "engine/schedule.h"
 
 #include <string.h>
 
@@ -13,21 +13,12 @@ transformer_status transformer_sequence_create(transformer_context *context,
     TRY(options_require("context", context));
     TRY(options_require("sequence", sequence));
     TRY(OPTIONS_READ(sequence_options, options, &ours));
-    TRY(options_check_reserved("transformer_sequence_options", ours.reserved | ours.reserved_2));
+    TRY(options_check_reserved("transformer_sequence_options", ours.reserved));
     if (!(ours.adapter_scale >= -1e6f && ours.adapter_scale <= 1e6f))
         return fail(INVALID_ARGUMENT, "adapter_scale is no number of at most 1e6");
     TRY(context_enter(context));
     transformer_sequence *fresh;
-    status result = sequence_create(context, ours.sampler, ours.stream, &fresh);
-    if (result == OK && ours.adapter) {
-        float scale = ours.adapter_scale != 0 ? ours.adapter_scale : 1.0f;
-        result = sequence_adapt(fresh, ours.adapter, scale);
-        if (result != OK) sequence_free(fresh);
-    }
-    if (result == OK && ours.lookup_tokens) {
-        result = speculate_lookup(fresh, ours.lookup_tokens);
-        if (result != OK) sequence_free(fresh);
-    }
+    status result = sequence_open(context, &ours, &fresh);
     if (result == OK) *sequence = fresh;
     context_leave(context);
     return result;
@@ -35,6 +26,16 @@ transformer_status transformer_sequence_create(transformer_context *context,
 
 void transformer_sequence_destroy(transformer_sequence *sequence) {
     if (sequence) context_doom(sequence->context, sequence);
+}
+
+transformer_status transformer_sequence_set_priority(transformer_sequence *sequence,
+                                                     int32_t priority) {
+    TRY(options_require("sequence", sequence));
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    schedule_set_priority(sequence, priority);
+    context_leave(context);
+    return OK;
 }
 
 transformer_status transformer_sequence_append(transformer_sequence *sequence,

@@ -183,6 +183,7 @@ status adapter_open(transformer_model *model, const transformer_adapter_options 
     TRY(MEMORY_TAKE_ONE(&memory, "an adapter", &fresh));
     fresh->memory = memory;
     fresh->model = model;
+    fresh->number = atomic_fetch_add(&model->n_adapters, 1) + 1;
     model_retain(model);
     atomic_init(&fresh->owners, 1);
     struct opening opening = {.adapter = fresh};

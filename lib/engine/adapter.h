@@ -8,6 +8,7 @@ struct transformer_adapter {
     transformer_model *model;
     struct memory memory; /* the model's allocator */
     atomic_int owners;
+    uint64_t number; /* from 1 on, no other adapter's of the model: addresses come again */
     struct backend_adapter backend; /* weights [spec.n_weights] */
     float *values;                  /* all A and B */
 };

@@ -64,6 +64,21 @@ static status read_source_limit(const struct spec *spec, const transformer_conte
                 limits->max_source_tokens, step);
 }
 
+/* Room for an entry for every page; and for the sources that those may depend on. */
+static status read_serving(const transformer_context_options *options, bool whole,
+                           struct context_limits *limits) {
+    int64_t of_sources = (limits->max_source_tokens + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
+    limits->preemption = options->preemption == TRANSFORMER_ON;
+    limits->prefix_entries = 0;
+    if (options->prefix_cache == TRANSFORMER_OFF || whole) return OK;
+    limits->prefix_entries = limits->kv_pages + 2 * limits->max_sequences * of_sources;
+    if (limits->prefix_entries <= MAX_LIMIT) return OK;
+    return fail(LIMIT,
+                "max_sequences %" PRId64 " and max_source_tokens %" PRId64
+                " are more than the prefix index can have, prefix_cache OFF does without",
+                limits->max_sequences, limits->max_source_tokens);
+}
+
 status context_limits_read(const transformer_model *model,
                            const transformer_context_options *options,
                            struct context_limits *limits) {
@@ -104,6 +119,7 @@ status context_limits_read(const transformer_model *model,
         return fail(INVALID_ARGUMENT, "executor: run is NULL or n_concurrent below 1");
     if (options->executor && options->executor->reserved)
         return fail(UNSUPPORTED, "executor: the reserved member is set");
+    TRY(read_serving(options, whole, limits));
     return OK;
 }
 
@@ -151,6 +167,7 @@ static status take_step_buffers(transformer_context *context) {
     size_t sequences = (size_t)limits->max_sequences, logits = (size_t)limits->max_logit_rows;
     const char *purpose = "a step's plan";
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, "sequences", &context->sequences));
+    TRY(MEMORY_TAKE_ARRAY(memory, sequences, "sequences", &context->order));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->tokens));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)limits->max_step_tokens, purpose, &context->token_types));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->planned));
@@ -173,6 +190,40 @@ static status take_step_buffers(transformer_context *context) {
     return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
 }
 
+static int64_t most_pages(const struct program *program, const int64_t *n_pages) {
+    int64_t most = 1;
+    for (int g = 0; g < program->kv.n_groups; g++)
+        if (n_pages[g] > most) most = n_pages[g];
+    return most;
+}
+
+/* The prefix index, and what preemption counts with. */
+static status take_serving(transformer_context *context) {
+    const struct context_limits *limits = &context->limits;
+    const struct kv_layout *kv = &context->program->kv;
+    struct memory *memory = &context->memory;
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)kv->n_groups, "KV pools", &context->n_needed));
+    if (limits->preemption) {
+        size_t most = (size_t)most_pages(context->program, context->n_pages);
+        TRY(MEMORY_TAKE_ARRAY(memory, most, "KV page counts", &context->page_marks));
+    }
+    if (!limits->prefix_entries) return OK;
+    TRY(prefix_index_init(memory, kv, context->cache.pools, limits->prefix_entries,
+                          &context->index));
+    context->cache.index = &context->index;
+    return OK;
+}
+
+static uint64_t serving_bytes(const struct context_limits *limits, const struct program *program,
+                              const int64_t *n_pages) {
+    uint64_t bytes = memory_cost((size_t)program->kv.n_groups * sizeof(int64_t));
+    if (limits->preemption)
+        bytes += memory_cost((size_t)most_pages(program, n_pages) * sizeof(int32_t));
+    if (limits->prefix_entries)
+        bytes += prefix_index_bytes(limits->prefix_entries, program->kv.n_groups);
+    return bytes;
+}
+
 static status copy_page(void *user, int group, int32_t from, int32_t to) {
     transformer_context *context = user;
     return context->model->backend->copy_page(context->backend, group, from, to);
@@ -188,6 +239,7 @@ static status fill(transformer_context *context) {
                           &context->cache.pools));
     for (int g = 0; g < kv->n_groups; g++)
         TRY(page_pool_init(&context->memory, context->n_pages[g], &context->cache.pools[g]));
+    TRY(take_serving(context));
     TRY(take_step_buffers(context));
     struct backend_limits limits = backend_limits_of(&context->limits, context->n_pages);
     return model->backend->context_create(&context->memory, model->weights, context->program,
@@ -211,7 +263,11 @@ static void tear_down(transformer_context *context) {
     memory_give(memory, context->planned_sequences);
     memory_give(memory, context->samples);
     memory_give(memory, context->pooled);
+    prefix_index_free(memory, &context->index);
+    memory_give(memory, context->page_marks);
+    memory_give(memory, context->n_needed);
     memory_give(memory, context->sequences);
+    memory_give(memory, context->order);
     memory_give(memory, context->tokens);
     memory_give(memory, context->token_types);
     memory_give(memory, context->logit_rows);
@@ -278,7 +334,7 @@ status context_measure(const transformer_model *model, const transformer_context
     /* Next to the backend's part this is bounded by MAX_LIMIT. */
     uint64_t bytes = memory_cost(sizeof(transformer_context)) + atomic_load(&memory.bytes) +
                      memory_cost(n_groups * sizeof(struct page_pool)) +
-                     2 * memory_cost(sequences * sizeof(void *)) +
+                     3 * memory_cost(sequences * sizeof(void *)) +
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
                      memory_cost((size_t)limits.max_step_tokens) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
@@ -291,6 +347,7 @@ status context_measure(const transformer_model *model, const transformer_context
                  memory_cost(sequences * sizeof(void *)) +
                  memory_cost(sequences * n_groups * sizeof(void *));
     for (size_t g = 0; g < n_groups; g++) bytes += page_pool_bytes(n_pages[g]);
+    bytes += serving_bytes(&limits, program, n_pages);
     bytes = add_saturating(bytes, backend.host);
     uint64_t on_device = add_saturating(estimate->device_bytes, backend.device);
     if (bytes == UINT64_MAX || on_device == UINT64_MAX) /* what context_create would say too */
@@ -406,13 +463,21 @@ void context_statistics(const transformer_context *context,
         .max_step_tokens = context->limits.max_step_tokens,
         .max_logit_rows = context->limits.max_logit_rows,
         .max_source_tokens = context->limits.max_source_tokens,
+        .prefix_lookups = context->prefix_lookups,
+        .prefix_hit_tokens = context->prefix_hit_tokens,
+        .prefix_evicted_pages = context->index.n_evicted,
+        .n_preempted = context->n_preempted,
+        .step_nanoseconds = context->times.sum,
+        .step_nanoseconds_median = step_times_percentile(&context->times, 50),
+        .step_nanoseconds_p99 = step_times_percentile(&context->times, 99),
         .n_proposed = context->n_proposed,
         .n_accepted = context->n_accepted,
     };
     for (int g = 0; g < context->program->kv.n_groups; g++) {
         const struct page_pool *pool = &context->cache.pools[g];
         s.kv_pages += pool->n_pages;
-        s.kv_pages_free += pool->n_free;
+        s.kv_pages_free += pool->n_free + pool->n_cached;
+        s.kv_pages_cached += pool->n_cached;
         s.kv_bytes += (uint64_t)pool->n_pages * context->program->kv.groups[g].page_bytes;
     }
     for (int64_t i = 0; i < context->limits.max_sequences; i++) {

@@ -3,6 +3,7 @@
 #define ENGINE_CONTEXT_H
 
 #include "engine/model.h"
+#include "engine/step_times.h"
 #include "kv/page_table.h"
 
 struct context_limits { /* options with their defaults filled in */
@@ -10,6 +11,8 @@ struct context_limits { /* options with their defaults filled in */
     int64_t max_source_tokens; /* 0: the model takes no source */
     uint32_t kv_type;
     struct pooling_spec pooling;
+    int64_t prefix_entries; /* of the prefix index; 0: there is none */
+    bool preemption;
     int n_threads;
     const transformer_executor *executor;
 };
@@ -26,8 +29,12 @@ struct transformer_context {
     struct kv_cache cache;
 
     transformer_sequence **sequences; /* [max_sequences], NULL where there is none */
+    transformer_sequence **order;     /* [n_sequences] those there are, as they are planned */
     int64_t n_sequences;
-    int64_t next[2]; /* where planning single tokens, and prompts, begins: so they take turns */
+    uint64_t n_created, n_plans, n_turns;
+    struct prefix_index index; /* what cache.index points to */
+    int32_t *page_marks; /* [most pages of a group] zero but while it counts; NULL: no preemption */
+    int64_t *n_needed;   /* [n_groups] pages */
 
     /* Of a step; [max_step_tokens], [max_sequences], [max_logit_rows] */
     int32_t *tokens;
@@ -44,7 +51,9 @@ struct transformer_context {
     struct step_sample *samples; /* [max_logit_rows] */
     int32_t *pooled;             /* [max_sequences] */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
-    uint64_t steps_done, rows, n_proposed, n_accepted;
+    uint64_t steps_done, rows;
+    uint64_t prefix_lookups, prefix_hit_tokens, n_preempted, n_proposed, n_accepted;
+    struct step_times times;
 
     /* Who is inside. `owners`: the handle and each sequence; the last one frees the struct. `busy`:
      * one call, or one clearing away. What is asked for while it is set is done by whoever leaves.

@@ -3,6 +3,8 @@
 #include <sched.h>
 #include <string.h>
 
+#include "engine/reuse.h"
+#include "engine/schedule.h"
 #include "engine/speculate.h"
 
 struct plan {
@@ -84,6 +86,7 @@ static void add_rows(transformer_context *context, struct plan *plan,
     if (ends && samples_after(context, sequence)) add_samples(context, plan, sequence);
     if (ends && context->program->pooled != REG_NONE)
         context->pooled[plan->n_pooled++] = (int32_t)plan->n_sequences;
+    sequence->plan = context->n_plans;
     context->planned_sequences[plan->n_sequences++] = sequence;
     plan->n_rows += n_rows;
 }
@@ -164,9 +167,14 @@ static void end_sources(transformer_context *context, const struct plan *plan, b
     }
 }
 
+/* It wanted rows and got none for want of pages, unless it is planned yet. */
+static void refuse(transformer_sequence *sequence) {
+    sequence->refused = sequence->context->n_plans;
+}
+
 /* Whether the sequence's source is there by the time its tokens are computed. */
 static bool has_source(const transformer_context *context, struct plan *plan,
-                       const transformer_sequence *sequence, transformer_decode_result *result) {
+                       transformer_sequence *sequence) {
     const struct source *source = sequence->source;
     if (!context->limits.max_source_tokens || (source && (source->computed || source->planned)))
         return true;
@@ -175,7 +183,7 @@ static bool has_source(const transformer_context *context, struct plan *plan,
     else if (plan->no_sources || source->n_tokens > plan->max_rows)
         plan->n_unencoded++;
     else
-        result->n_refused++;
+        refuse(sequence);
     return false;
 }
 
@@ -184,19 +192,32 @@ static bool has_source(const transformer_context *context, struct plan *plan,
 /* Rows of one sequence, if the step, the logits and the pages have room. */
 static status plan_sequence(transformer_context *context, struct plan *plan,
                             transformer_sequence *sequence, transformer_decode_result *result) {
-    if (!has_source(context, plan, sequence, result)) return OK;
+    if (!has_source(context, plan, sequence)) return OK;
+    if (plan->n_rows >= plan->max_rows) return OK;
+    int64_t n_reused = reuse_pages(sequence);
+    if (sequence->waits && !schedule_readmit(sequence, result)) {
+        sequence_rewind(sequence, 0);
+        context->prefix_hit_tokens -= (uint64_t)n_reused;
+        refuse(sequence);
+        return OK;
+    }
     int64_t pending = sequence->n_tokens - sequence->n_computed;
     int64_t n = pending < plan->max_rows - plan->n_rows ? pending : plan->max_rows - plan->n_rows;
     n = fit_logit_rows(sequence, n, plan->max_logit_rows - plan->n_logit_rows);
     bool whole = context->program->whole;
     if (n == 0 || (whole && n < pending)) return OK;
+    if (!whole) { /* one that is computed whole has pages in its step alone */
+        page_table_needs(&context->cache, sequence->tables, sequence->n_computed,
+                         context->n_needed);
+        schedule_preempt(sequence, context->n_needed, result);
+    }
     TRY(page_table_reserve(&context->cache, sequence->tables, sequence->n_computed, n, &n));
     if (whole && n < pending) {
         page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
         n = 0;
     }
     if (n == 0)
-        result->n_refused++;
+        refuse(sequence);
     else
         add_rows(context, plan, sequence, n);
     return OK;
@@ -211,20 +232,21 @@ static bool is_prompt(const transformer_context *context, int64_t pending) {
     return pending > 1 || (pending == 1 && context->program->whole);
 }
 
-/* Sequences that wait for one token (or that have a prompt to go through), as far as there is room.
- * Who went first goes last the next time. */
-static status plan_kind(transformer_context *context, struct plan *plan, bool prompts,
-                        transformer_decode_result *result) {
-    int64_t n = context->limits.max_sequences, next = context->next[prompts];
-    int64_t n_before = plan->n_sequences;
-    for (int64_t i = 0; i < n; i++) {
-        transformer_sequence *sequence = context->sequences[(next + i) % n];
+/* Of those in order [first, end): sequences that wait for one token (or that have a prompt to go
+ * through), as far as there is room. Who went first goes last the next time. */
+static status plan_kind(transformer_context *context, struct plan *plan, int64_t first, int64_t end,
+                        bool prompts, transformer_decode_result *result) {
+    int64_t turn = schedule_turn(context, first, end, prompts), n_before = plan->n_sequences;
+    for (int64_t i = first; i < end; i++) {
+        int64_t at = turn + (i - first);
+        transformer_sequence *sequence = context->order[at < end ? at : at - (end - first)];
         int64_t pending = pending_tokens(sequence);
-        if (pending > 0 && is_prompt(context, pending) == prompts)
+        if (pending > 0 && sequence->plan != context->n_plans &&
+            is_prompt(context, pending) == prompts)
             TRY(plan_sequence(context, plan, sequence, result));
     }
     if (plan->n_sequences > n_before)
-        context->next[prompts] = context->planned_sequences[n_before]->index + 1;
+        schedule_went_first(context->planned_sequences[n_before], prompts);
     return OK;
 }
 
@@ -234,22 +256,41 @@ static int64_t kept_back(const transformer_context *context, int64_t most) {
     return most > 1 ? 1 : (int64_t)(context->steps_done & 1);
 }
 
-static status plan_tokens(transformer_context *context, struct plan *plan,
-                          transformer_decode_result *result) {
+/* The sequences of one priority, order [first, end). */
+static status plan_class(transformer_context *context, struct plan *plan, int64_t first,
+                         int64_t end, transformer_decode_result *result) {
     int64_t max_rows = plan->max_rows, max_logit_rows = plan->max_logit_rows;
+    int64_t rows = max_rows - plan->n_rows, logit_rows = max_logit_rows - plan->n_logit_rows;
+    int64_t n_before = plan->n_sequences;
     bool prompts = false;
-    for (int64_t i = 0; i < context->limits.max_sequences; i++)
-        prompts = prompts || is_prompt(context, pending_tokens(context->sequences[i]));
-    if (prompts && max_rows > 0) {
-        plan->max_rows -= kept_back(context, max_rows);
-        plan->max_logit_rows -= kept_back(context, max_logit_rows);
-    }
-    bool all_kept_back = plan->max_rows == 0 || plan->max_logit_rows == 0;
-    TRY(plan_kind(context, plan, false, result));
+    for (int64_t i = first; i < end; i++)
+        prompts = prompts || is_prompt(context, pending_tokens(context->order[i]));
+    if (prompts && rows > 0) plan->max_rows -= kept_back(context, rows);
+    if (prompts && logit_rows > 0) plan->max_logit_rows -= kept_back(context, logit_rows);
+    bool all_kept_back =
+        plan->max_rows == plan->n_rows || plan->max_logit_rows == plan->n_logit_rows;
+    TRY(plan_kind(context, plan, first, end, false, result));
     plan->max_rows = max_rows;
     plan->max_logit_rows = max_logit_rows;
-    TRY(plan_kind(context, plan, true, result));
-    if (all_kept_back && plan->n_rows == 0) TRY(plan_kind(context, plan, false, result));
+    TRY(plan_kind(context, plan, first, end, true, result));
+    if (all_kept_back && plan->n_sequences == n_before)
+        TRY(plan_kind(context, plan, first, end, false, result));
+    return OK;
+}
+
+/* A priority that fills the step leaves nothing to those below it. */
+static status plan_tokens(transformer_context *context, struct plan *plan,
+                          transformer_decode_result *result) {
+    context->n_plans++;
+    for (int64_t first = 0, end; first < context->n_sequences; first = end) {
+        end = schedule_class_end(context, first);
+        TRY(plan_class(context, plan, first, end, result));
+    }
+    for (int64_t i = 0; i < context->n_sequences; i++) {
+        const transformer_sequence *sequence = context->order[i];
+        bool refused = sequence->refused == context->n_plans;
+        result->n_refused += refused && sequence->plan != context->n_plans;
+    }
     return OK;
 }
 
@@ -328,6 +369,7 @@ static void take_over(transformer_context *context, const struct plan *plan,
         transformer_sequence *sequence = context->planned_sequences[i];
         const struct step_sequence *planned = &context->planned[i];
         sequence->n_computed += planned->n_rows - sequence->n_checked;
+        reuse_enter(sequence);
         if (context->program->whole) /* no later step reads their keys and values */
             page_table_trim(&context->cache, sequence->tables, 0);
         else
@@ -420,6 +462,7 @@ static void count_pending(const transformer_context *context, transformer_decode
 
 status decode_step(transformer_context *context, int64_t max_rows,
                    transformer_decode_result *result) {
+    uint64_t start = step_times_now();
     if (atomic_exchange(&context->cancel, 0)) return fail(CANCELLED, "the decode was cancelled");
     struct plan plan = {.max_rows = context->limits.max_step_tokens,
                         .max_logit_rows = context->limits.max_logit_rows};
@@ -466,5 +509,7 @@ status decode_step(transformer_context *context, int64_t max_rows,
     result->n_pending = 0;
     take_over(context, &plan, result);
     count_pending(context, result);
-    return sample_own(context, &plan, result);
+    status sampled = sample_own(context, &plan, result);
+    step_times_add(&context->times, step_times_now() - start);
+    return sampled;
 }

@@ -10,6 +10,7 @@ struct transformer_model {
     struct memory memory;
     atomic_int owners; /* handles, contexts, samplers, streams */
     struct log log;
+    _Atomic uint64_t n_adapters; /* that were opened */
     struct checkpoint *checkpoint;
     struct spec *spec;
     struct tokenizer *tokenizer; /* NULL: none */

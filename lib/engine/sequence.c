@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "engine/schedule.h"
 #include "engine/speculate.h"
 
 static size_t table_pages(const struct context_limits *limits) {
@@ -38,6 +39,7 @@ static status take_memory(transformer_context *context, transformer_sequence **t
     int32_t *tables;
     TRY(MEMORY_TAKE_ONE(memory, "a sequence", &fresh));
     fresh->context = context;
+    fresh->follower.last = PREFIX_NONE;
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->tokens));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->keep));
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, tokens, "a sequence's tokens", &fresh->types));
@@ -67,7 +69,8 @@ status sequence_create(transformer_context *context, transformer_sampler *sample
     if (sampler) sampler_retain(sampler);
     context_retain(context);
     context->sequences[index] = fresh;
-    context->n_sequences++;
+    fresh->serial = ++context->n_created;
+    schedule_add(context, fresh);
     *created = fresh;
     return OK;
 }
@@ -84,7 +87,27 @@ status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapt
     adapter_retain(adapter);
     sequence->adapter = adapter;
     sequence->adapter_scale = scale;
+    sequence->domain.adapter = adapter->number;
+    memcpy(&sequence->domain.adapter_scale, &scale, sizeof scale);
     return OK;
+}
+
+status sequence_open(transformer_context *context, const transformer_sequence_options *options,
+                     transformer_sequence **opened) {
+    transformer_sequence *fresh;
+    TRY(sequence_create(context, options->sampler, options->stream, &fresh));
+    fresh->domain.cache_domain = options->cache_domain;
+    schedule_set_priority(fresh, options->priority);
+    status result = OK;
+    if (options->adapter) {
+        float scale = options->adapter_scale != 0 ? options->adapter_scale : 1.0f;
+        TRY_OR_EXIT(sequence_adapt(fresh, options->adapter, scale));
+    }
+    if (options->lookup_tokens) TRY_OR_EXIT(speculate_lookup(fresh, options->lookup_tokens));
+    *opened = fresh;
+exit:
+    if (result != OK) sequence_free(fresh);
+    return result;
 }
 
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
@@ -112,6 +135,11 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
     fork->adapter_scale = original->adapter_scale;
     if (fork->adapter) adapter_retain(fork->adapter);
     page_table_fork(&original->context->cache, original->tables, fork->tables);
+    fork->domain = original->domain;
+    fork->waits = original->waits;
+    if (fork->context->cache.index)
+        prefix_index_fork(fork->context->cache.index, &original->follower, &fork->follower);
+    schedule_set_priority(fork, original->priority);
     *created = fork;
     return OK;
 }
@@ -119,9 +147,9 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
 void sequence_free(transformer_sequence *sequence) {
     transformer_context *context = sequence->context;
     if (!context->destroyed) {
-        page_table_trim(&context->cache, sequence->tables, 0);
+        sequence_rewind(sequence, 0);
         context->sequences[sequence->index] = NULL;
-        context->n_sequences--;
+        schedule_remove(context, sequence);
     }
     source_release(context, sequence->source);
     sampler_release(sequence->sampler);
@@ -213,6 +241,13 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
     return OK;
 }
 
+void sequence_rewind(transformer_sequence *sequence, int64_t n) {
+    const struct kv_cache *cache = &sequence->context->cache;
+    sequence->n_computed = n;
+    page_table_trim(cache, sequence->tables, n);
+    if (cache->index) prefix_index_back(cache->index, &sequence->follower, n / KV_PAGE_TOKENS);
+}
+
 status sequence_truncate(transformer_sequence *sequence, int64_t n) {
     const transformer_context *context = sequence->context;
     const struct kv_cache *cache = &context->cache;
@@ -225,13 +260,10 @@ status sequence_truncate(transformer_sequence *sequence, int64_t n) {
     sequence->logits_step = 0;
     if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */
     if (n >= sequence->n_computed) return OK;
-    if (page_table_covers(cache, sequence->tables, n)) {
-        sequence->n_computed = n;
-    } else { /* what a window let go of is computed anew, to the same bits */
-        sequence->n_computed = 0;
-        memset(sequence->keep, 0, (size_t)n);
-    }
-    page_table_trim(cache, sequence->tables, sequence->n_computed);
+    bool covered = page_table_covers(cache, sequence->tables, n);
+    /* What a window let go of is computed anew, to the same bits. */
+    if (!covered) memset(sequence->keep, 0, (size_t)n);
+    sequence_rewind(sequence, covered ? n : 0);
     return OK;
 }
 

@@ -25,7 +25,14 @@ struct transformer_sequence {
      * context's. */
     uint64_t logits_step;
     int64_t first_row, end_row;
-    int64_t pooled;        /* likewise, of the step's pooled vectors; -1: none */
+    int64_t pooled; /* likewise, of the step's pooled vectors; -1: none */
+    int32_t priority;
+    uint64_t serial;        /* higher than of all sequences before it */
+    uint64_t plan, refused; /* number of the context's plan that last had it, had no pages for it */
+    uint64_t went_first[2]; /* as a single token, as a prompt: the context's turn */
+    bool waits;             /* it was preempted: until its pages are there */
+    struct prefix_domain domain;
+    struct prefix_follower follower;
     struct lookup *lookup; /* NULL: none */
     int32_t *proposals;    /* [n_proposals] the host's, for behind the last token; NULL: none yet */
     int64_t n_proposals;
@@ -34,6 +41,9 @@ struct transformer_sequence {
 };
 
 /* All inside the context. */
+/* With all that the options say; they are checked. */
+status sequence_open(transformer_context *context, const transformer_sequence_options *options,
+                     transformer_sequence **opened);
 status sequence_create(transformer_context *context, transformer_sampler *sampler, uint64_t stream,
                        transformer_sequence **created);
 /* Of a sequence without tokens, once. UNSUPPORTED: the backend, or what the adapter changes. */
@@ -44,6 +54,8 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
                        const transformer_append_options *options);
 /* STATE: it has one. */
 status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens, int64_t n);
+/* The first n tokens are what is computed from here on, the pages of the others are given back. */
+void sequence_rewind(transformer_sequence *sequence, int64_t n);
 status sequence_truncate(transformer_sequence *sequence, int64_t n);
 /* Row of the context's logits that belongs to position; NOT_FOUND. */
 status sequence_logit_row(const transformer_sequence *sequence, int64_t position, int64_t *row);

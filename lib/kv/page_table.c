@@ -4,9 +4,19 @@ static int64_t pages_of(int64_t positions) {
     return (positions + KV_PAGE_TOKENS - 1) / KV_PAGE_TOKENS;
 }
 
-/* First page that a query at position looks into. */
-static int64_t first_page(int64_t window, int64_t position) {
+int64_t page_table_first(int64_t window, int64_t position) {
     return window && position >= window ? (position - window + 1) / KV_PAGE_TOKENS : 0;
+}
+
+static int32_t take_page(const struct kv_cache *cache, int group) {
+    struct page_pool *pool = &cache->pools[group];
+    if (!pool->n_free && pool->n_cached) prefix_index_evict(cache->index, group);
+    return page_pool_take(pool);
+}
+
+/* Whether others hold the page, the prefix index aside. */
+static bool is_held(const struct page_pool *pool, int32_t page) {
+    return pool->claims[page] > (pool->entries[page] == PAGE_NONE ? 1 : 2);
 }
 
 /* A page of our own, alone, where `position` will be written. *owned false: no page is free. */
@@ -17,7 +27,11 @@ static status own_page(const struct kv_cache *cache, int group, struct page_tabl
     int32_t old = has_page ? table->pages[index] : PAGE_NONE;
     *owned = true;
     if (has_page && !page_pool_is_shared(pool, old)) return OK;
-    int32_t own = page_pool_take(pool);
+    int32_t own = take_page(cache, group);
+    if (own == PAGE_NONE && has_page && !is_held(pool, old)) {
+        *owned = prefix_index_release(cache->index, group, old);
+        return OK;
+    }
     *owned = own != PAGE_NONE;
     if (!*owned) return OK;
     if (!has_page) {
@@ -32,6 +46,17 @@ static status own_page(const struct kv_cache *cache, int group, struct page_tabl
 
 static bool grows(const struct kv_cache *cache, int group) {
     return cache->layout->groups[group].kind == KV_GROWING;
+}
+
+void page_table_needs(const struct kv_cache *cache, const struct page_table *tables,
+                      int64_t position, int64_t *n_needed) {
+    int64_t index = position / KV_PAGE_TOKENS;
+    for (int group = 0; group < cache->layout->n_groups; group++) {
+        const struct page_table *table = &tables[group];
+        bool has_page = index < table->n_pages;
+        n_needed[group] = grows(cache, group) &&
+                          (!has_page || is_held(&cache->pools[group], table->pages[index]));
+    }
 }
 
 status page_table_reserve(const struct kv_cache *cache, struct page_table *tables, int64_t position,
@@ -71,7 +96,7 @@ void page_table_slide(const struct kv_cache *cache, struct page_table *tables, i
     for (int group = 0; group < cache->layout->n_groups; group++) {
         if (!grows(cache, group)) continue;
         struct page_table *table = &tables[group];
-        int64_t first = first_page(cache->layout->groups[group].window, position);
+        int64_t first = page_table_first(cache->layout->groups[group].window, position);
         for (; table->n_dropped < first && table->n_dropped < table->n_pages; table->n_dropped++) {
             page_pool_drop(&cache->pools[group], table->pages[table->n_dropped]);
             table->pages[table->n_dropped] = PAGE_NONE;
@@ -82,7 +107,7 @@ void page_table_slide(const struct kv_cache *cache, struct page_table *tables, i
 bool page_table_covers(const struct kv_cache *cache, const struct page_table *tables,
                        int64_t position) {
     for (int group = 0; group < cache->layout->n_groups; group++) {
-        int64_t first = first_page(cache->layout->groups[group].window, position);
+        int64_t first = page_table_first(cache->layout->groups[group].window, position);
         if (position > 0 && tables[group].n_dropped > first) return false;
     }
     return true;

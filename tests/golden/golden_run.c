@@ -27,6 +27,7 @@ bool session_open(struct session *session, const char *path, int64_t max_tokens,
     transformer_context_options context = {.struct_size = sizeof context,
                                            .max_sequence_tokens = max_tokens,
                                            .max_logit_rows = N_LOGIT_ROWS,
+                                           .prefix_cache = TRANSFORMER_OFF, /* compute it all */
                                            .kv_type = kv_type};
     transformer_model_details details = {.struct_size = sizeof details};
     *session = (struct session){0};

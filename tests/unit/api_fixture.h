@@ -49,7 +49,8 @@ void *fixture_read_file(const char *path, size_t *size);
 transformer_model *fixture_open_path(const char *path);
 transformer_model *fixture_open(const char *name);
 int64_t fixture_n_vocab(const transformer_model *model);
-/* options' struct_size is filled in; NULL: one thread. */
+/* options' struct_size is filled in; NULL: one thread. prefix_cache is OFF where they don't set it.
+ */
 transformer_context *fixture_context(transformer_model *model,
                                      const transformer_context_options *options);
 transformer_sequence *fixture_sequence(transformer_context *context);

@@ -9,7 +9,7 @@ enum { MOST = 512, PERIOD = 7 };
 struct run {
     const char *model;
     transformer_sampler_options sampling;
-    uint32_t lookup;
+    uint32_t lookup, prefix_cache;
     int64_t n_sequences, n_prompt, n_new, step_tokens, logit_rows;
 };
 
@@ -53,7 +53,8 @@ static transformer_context *context_of(transformer_model *model, const struct ru
                                            .kv_tokens = 384 * (run->n_sequences + 1),
                                            .max_step_tokens = run->step_tokens,
                                            .max_logit_rows = run->logit_rows,
-                                           .n_threads = 2};
+                                           .n_threads = 2,
+                                           .prefix_cache = run->prefix_cache};
     return fixture_context(model, &options);
 }
 
@@ -129,6 +130,7 @@ START_TEST(text_is_the_same) {
             generate(model, &run, &without);
             ck_assert_int_eq(without.n_proposed, 0);
             run.lookup = s == 1 ? 3 : 10;
+            run.prefix_cache = n == 1 ? TRANSFORMER_OFF : TRANSFORMER_ON;
             generate(model, &run, &with);
             expect_same(&without, &with, MODELS[_i]);
             n_proposed += with.n_proposed;
@@ -498,9 +500,6 @@ START_TEST(calls_that_are_wrong) {
     invalid(transformer_sequence_create(context, &options, &own));
     ck_assert_ptr_null(own);
     ck_assert_int_eq(fixture_stats(context).n_sequences, 1);
-    options.sampler = sampler;
-    options.reserved_2 = 1;
-    expect(TRANSFORMER_UNSUPPORTED, transformer_sequence_create(context, &options, &own));
     expect(TRANSFORMER_STATE, transformer_sequence_propose(plain, tokens, 1));
     own = own_sequence(context, sampler, 0, UINT32_MAX);
     invalid(transformer_sequence_propose(own, tokens, 2));
