@@ -231,6 +231,27 @@ static transformer_status try_create_sequence(struct world *world) {
     return status;
 }
 
+/* A sequence that looks up, a host's proposals to it, and its fork. */
+static transformer_status try_speculate(struct world *world) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    transformer_sequence_options options = {.struct_size = sizeof options, .lookup_tokens = 4};
+    transformer_fork_options forking = {.struct_size = sizeof forking};
+    transformer_sequence *sequence = NULL, *fork = NULL;
+    transformer_sampler *sampler = NULL;
+    transformer_status status = transformer_sampler_create(world->model, NULL, &sampler);
+    options.sampler = forking.sampler = sampler;
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_create(world->context, &options, &sequence);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_append(sequence, tokens, 5, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_propose(sequence, tokens, 5);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_fork(sequence, &forking, &fork);
+    if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
+    transformer_sequence_destroy(sequence);
+    transformer_sequence_destroy(fork);
+    transformer_sampler_destroy(sampler);
+    return status;
+}
+
 static transformer_status try_fork(struct world *world) {
     transformer_sequence *fork;
     transformer_status status = transformer_sequence_fork(world->sequence, NULL, &fork);
@@ -278,6 +299,16 @@ static transformer_status try_text_stream(struct world *world) {
     return status;
 }
 
+static transformer_status try_stop_strings(struct world *world) {
+    static const char *const stop[] = {"stop", "st", "\n\n"};
+    transformer_text_stream_options options = {
+        .struct_size = sizeof options, .stop = stop, .n_stop = 3};
+    transformer_text_stream *stream = NULL;
+    transformer_status status = transformer_text_stream_create(world->model, &options, &stream);
+    transformer_text_stream_destroy(stream);
+    return status;
+}
+
 static transformer_status try_chat(struct world *world) {
     transformer_chat_message messages[] = {{"system", "be brief"}, {"user", "hello"}};
     transformer_chat_options options = {
@@ -306,6 +337,25 @@ static transformer_status try_generate(struct world *world) {
     transformer_generate_options options = {
         .struct_size = sizeof options, .prompt = "Once upon a time", .max_tokens = 3};
     return transformer_generate(world->context, &options, on_text, NULL, NULL);
+}
+
+static transformer_status try_generate_with_draft(struct world *world) {
+    static const char *const stop[] = {"stop"};
+    transformer_context_options small = {.struct_size = sizeof small,
+                                         .max_sequence_tokens = 64,
+                                         .n_threads = 1,
+                                         .allocator = &world->allocator};
+    transformer_generate_options options = {.struct_size = sizeof options,
+                                            .prompt = "Once upon a time",
+                                            .max_tokens = 5,
+                                            .stop = stop,
+                                            .n_stop = 1,
+                                            .lookup_tokens = 3};
+    transformer_status status = transformer_context_create(world->model, &small, &options.draft);
+    if (status == TRANSFORMER_OK)
+        status = transformer_generate(world->context, &options, on_text, NULL, NULL);
+    transformer_context_destroy(options.draft);
+    return status;
 }
 
 /* ---- the loop ---- */
@@ -344,13 +394,16 @@ static const struct {
 } attempts[] = {
     {"context_create", try_create_context, true},
     {"sequence_create", try_create_sequence, true},
+    {"speculate", try_speculate, true},
     {"fork", try_fork, true},
     {"append and decode", try_append_and_decode, false},
     {"tokenize", try_tokenize, true},
     {"chat", try_chat, true},
     {"sampler", try_sampler, true},
     {"text_stream", try_text_stream, true},
+    {"stop_strings", try_stop_strings, true},
     {"generate", try_generate, true},
+    {"generate with a draft", try_generate_with_draft, true},
 };
 
 static void begin(struct world *world) {
@@ -378,9 +431,9 @@ START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[N_OPENS])(struct world *) = {
-        try_open,         try_open_window,      try_open_folder,    try_open_experts,
-        try_open_parts,   try_open_encoder,     try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,        try_adapter,        try_open_text_folder};
+        try_open,           try_open_window,  try_open_folder,     try_open_experts,
+        try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
+        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
