@@ -248,7 +248,7 @@ static void measure(const struct cuda_properties *device, const struct program *
         if (bytes > part_bytes) part_bytes = bytes;
     }
     sizes->attention_parts = place(sizes, part_bytes, 1);
-    sizes->sampled = place(sizes, (uint64_t)limits->max_sequences, sizeof(int32_t));
+    sizes->sampled = place(sizes, (uint64_t)limits->max_logit_rows, sizeof(int32_t));
     sizes->hidden = place(sizes, logit_rows, sizes->hidden_stride * sizeof(float));
     sizes->logits = place(sizes, logit_rows, sizes->logits_stride * sizeof(float));
 }
@@ -387,7 +387,7 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, (size_t)context->limits.max_sequences * sizeof(int32_t),
+    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t),
                            "sampled tokens", &context->host_sampled));
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));

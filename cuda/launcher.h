@@ -53,7 +53,7 @@ struct backend_context {
     float *gemm_parts;
     uint32_t *gemm_counters;
     float *attention_parts;
-    int32_t *sampled;                    /* [max_sequences] */
+    int32_t *sampled;                    /* [max_logit_rows] */
     float *hidden, *logits;              /* [max_logit_rows][...] */
     size_t hidden_stride, logits_stride; /* floats */
     uint8_t **pools;                     /* host array [n_groups], each a block of its own */
@@ -66,7 +66,7 @@ struct backend_context {
     struct step_range *ranges;
     float *host_hidden, *host_logits; /* pinned, as on the device */
     float *host_pooled, *host_score;  /* pinned [max_sequences][width of the register] */
-    int32_t *host_sampled;            /* pinned [max_sequences] */
+    int32_t *host_sampled;            /* pinned [max_logit_rows] */
     uint8_t *fetched;                 /* [max_logit_rows] bit 0: logits, bit 1: hidden */
     struct step_graph graphs[MAX_GRAPHS];
     int n_graphs;

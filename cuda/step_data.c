@@ -33,7 +33,7 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
     for (int i = 0; i < data->n_attentions; i++)
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
     data->fixed_bytes = end;
-    data->samples = place(&end, limits->max_sequences, sizeof(struct sample_row));
+    data->samples = place(&end, limits->max_logit_rows, sizeof(struct sample_row));
     data->pooled = place(&end, limits->max_sequences, sizeof(struct pool_sequence));
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];

@@ -25,7 +25,7 @@ struct step_data {
     size_t key_counts;  /* [max_sequences] of int64_t; then those of sources */
     size_t pages_at;    /* [n_groups][max_sequences] of uint32_t */
     size_t fixed_bytes; /* up to here */
-    size_t samples;     /* [max_sequences] struct sample_row */
+    size_t samples;     /* [max_logit_rows] struct sample_row */
     size_t pooled;      /* [max_sequences] struct pool_sequence */
     size_t pages;       /* int32_t, as many as the step's tables have */
     size_t bytes;

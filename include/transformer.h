@@ -381,8 +381,19 @@ typedef struct transformer_text_stream_options {
     uint64_t struct_size;
     uint32_t special; /* mode, default OFF: write control tokens out */
     uint32_t reserved;
+    const char *const *stop; /* [n_stop], or NULL: strings that end the text; each ends in a NUL, is
+                                not empty, UTF-8; copied */
+    int64_t n_stop;
 } transformer_text_stream_options;
 
+/* With stop strings the stream gives the text before the first of them, and nothing from there on.
+ * The first is the one that ends first; of those that end at the same byte the longest, of equal
+ * ones the first of the array. What may be the beginning of one is held back until that is decided,
+ * however many tokens it takes. Time is linear in the text.
+ *
+ * STATE             the model has no tokenizer.
+ * INVALID_ARGUMENT  a stop string is NULL, empty or no UTF-8; the message gives its index.
+ * LIMIT             more than 4,096 stop strings, or 65,536 bytes of them. */
 TRANSFORMER_API transformer_status transformer_text_stream_create(
     transformer_model *model, const transformer_text_stream_options *options,
     transformer_text_stream **stream);
@@ -391,10 +402,14 @@ TRANSFORMER_API transformer_status transformer_text_stream_create(
 TRANSFORMER_API transformer_status transformer_text_stream_push(transformer_text_stream *stream,
                                                                 int32_t token, const char **text,
                                                                 int64_t *length);
-/* What is left: an unfinished character is U+FFFD. The stream starts anew. */
+/* What is left: what was held back, and an unfinished character as U+FFFD; nothing after a stop
+ * string. The stream starts anew. */
 TRANSFORMER_API transformer_status transformer_text_stream_finish(transformer_text_stream *stream,
                                                                   const char **text,
                                                                   int64_t *length);
+/* Index of the stop string that ended the text, -1: none did. It can be asked until the next push
+ * after transformer_text_stream_finish. */
+TRANSFORMER_API int32_t transformer_text_stream_stopped(const transformer_text_stream *stream);
 TRANSFORMER_API void transformer_text_stream_destroy(transformer_text_stream *stream);
 
 /* ---- context ---- */
@@ -508,6 +523,8 @@ typedef struct transformer_context_statistics {
     uint64_t step_nanoseconds;     /* of all steps, their planning and sampling included */
     uint64_t step_nanoseconds_median; /* of the last 1,024 steps */
     uint64_t step_nanoseconds_p99;
+    uint64_t n_proposed; /* rows that were proposals, of all steps */
+    uint64_t n_accepted; /* those of them that sampling chose too */
 } transformer_context_statistics;
 
 TRANSFORMER_API transformer_status
@@ -570,7 +587,8 @@ typedef struct transformer_adapter_options {
     uint64_t struct_size;
     const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
                                          adapter_model.safetensors),                 or a file in it; or a GGUF
-                                         adapter;                 with                        reader: its name, a folder's ends                 in
+                                         adapter;                 with                        reader: its name, a
+                                         folder's ends                 in
                                          '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
@@ -603,10 +621,14 @@ typedef struct transformer_sequence_options {
                                      the sequence and its forks; kept alive by them */
     float adapter_scale;          /* times the adapter's own scale; 0: 1 */
     uint32_t reserved;
-    uint64_t cache_domain; /* KV pages are reused only among sequences of the same domain, so that
-                              nobody learns from the time it takes what another has asked; 0 is one
-                              like any other */
-    int32_t priority;      /* higher goes first, and keeps its pages longer; 0 by default */
+    uint64_t cache_domain;  /* KV pages are reused only among sequences of the same domain, so that
+                               nobody learns from the time it takes what another has asked; 0 is one
+                               like any other */
+    int32_t priority;       /* higher goes first, and keeps its pages longer; 0 by default */
+    uint32_t lookup_tokens; /* tokens that may be proposed in a step by prompt lookup: what followed
+                               the last tokens where the sequence had them before; 0: none. Needs a
+                               sampler; see transformer_sequence_propose. Takes 12 to 24 bytes for
+                               each of max_sequence_tokens */
 } transformer_sequence_options;
 
 /* LIMIT  max_sequences are alive.
@@ -689,6 +711,24 @@ TRANSFORMER_API transformer_status transformer_sequence_tokens(transformer_seque
                                                                int32_t *tokens, int64_t capacity,
                                                                int64_t *count, int64_t *n_computed);
 
+/* Tokens [n] that the host guesses the sequence's own sampler will choose next: a draft model's, or
+ * what an editor knows. The next decode that computes the sequence's last token computes as many of
+ * them as its rows, max_logit_rows and the free KV pages leave room for, after all that is pending,
+ * and samples position by position: while the sampler chooses the token that was guessed, it is
+ * queued and computed at once. So a step may queue several tokens, the last of them pending, and
+ * the logits of all their positions are kept; the tokens are the same as without proposals. An
+ * end-of-generation token is queued as the last of its step. What was guessed wrong, found no room,
+ * or follows an append, a truncate or another propose is forgotten; n 0 forgets too. A fork has
+ * none of its original's. Proposals of the host come before those of lookup_tokens. None are
+ * computed in a context that pools.
+ *
+ * INVALID_ARGUMENT  an id is out of range; the message gives its index.
+ * STATE             the sequence has no sampler of its own.
+ * OUT_OF_MEMORY     at the first call for a sequence, which takes room for max_logit_rows tokens.
+ */
+TRANSFORMER_API transformer_status transformer_sequence_propose(transformer_sequence *sequence,
+                                                                const int32_t *tokens, int64_t n);
+
 /* ---- decode ---- */
 
 typedef struct transformer_decode_options {
@@ -706,6 +746,9 @@ typedef struct transformer_decode_result {
     int64_t n_sampled; /* sequences whose own sampler queued a token; these count as ready, not as
                           pending */
     int64_t n_preempted; /* sequences that lost their pages to others in this step */
+    int64_t n_proposed;  /* rows of this step that were proposals */
+    int64_t n_accepted;  /* those of them that sampling chose too: tokens that were queued besides
+                            the one of each sampled sequence */
 } transformer_decode_result;
 
 /* One decode step over every sequence with pending tokens, single tokens and chunks of prompts
@@ -729,6 +772,25 @@ TRANSFORMER_API transformer_status transformer_decode(transformer_context *conte
 TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
                                                                int64_t position, const float **row,
                                                                int64_t *count);
+/* Frozen for ever. */
+typedef struct transformer_token_probability {
+    int32_t token;
+    float log_probability;
+} transformer_token_probability;
+
+/* Natural logarithms of the probabilities that the model gives to tokens after `position`: the log
+ * softmax of the logits that transformer_sequence_logits gives for it, before any bias, penalty,
+ * temperature or filter of a sampler. tokens [n_tokens], those that are asked for; values
+ * [n_tokens], theirs. top [n_top], n_top at most n_vocab: the likeliest tokens, likeliest first, of
+ * equal ones the lower id. Either may be NULL with 0. The token that a sampler queued at position p
+ * is one after position p - 1.
+ * NOT_FOUND         the logits were not kept.
+ * INVALID_ARGUMENT  an id is out of range, the message gives its index; or n_top.
+ * UNSUPPORTED       the model gives no logits. */
+TRANSFORMER_API transformer_status transformer_sequence_log_probabilities(
+    transformer_sequence *sequence, int64_t position, const int32_t *tokens, int64_t n_tokens,
+    float *values, transformer_token_probability *top, int64_t n_top);
+
 /* Likewise the hidden state [n_embd] after the last norm, of the positions whose logits were kept.
  */
 TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_sequence *sequence,
@@ -823,19 +885,28 @@ typedef struct transformer_generate_options {
     const int32_t *answer;  /* [n_answer] of an encoder-decoder, whose source the prompt is: tokens
                                after its start token, the language to translate into say */
     int64_t n_answer;
+    const char *const *stop; /* [n_stop], or NULL: strings that end the text, as in
+                                transformer_text_stream_options; on_text gets what is before */
+    int64_t n_stop;
+    uint32_t lookup_tokens; /* as in transformer_sequence_options */
+    uint32_t reserved;
+    transformer_context *draft; /* NULL, or: of a smaller model of the same vocabulary, which
+                                   proposes tokens; used as this call's context is, and not the same
+                                   one. The text is the same as without */
 } transformer_generate_options;
 
 enum {
     TRANSFORMER_FINISH_END = 1,     /* the model's end-of-generation token */
     TRANSFORMER_FINISH_LENGTH = 2,  /* max_tokens */
     TRANSFORMER_FINISH_CONTEXT = 3, /* the context is full */
-    TRANSFORMER_FINISH_STOPPED = 4  /* on_text said so */
+    TRANSFORMER_FINISH_STOPPED = 4, /* on_text said so */
+    TRANSFORMER_FINISH_STOP_STRING = 5
 };
 
 typedef struct transformer_generate_result {
     uint64_t struct_size;
     int64_t n_prompt_tokens;
-    int64_t n_generated_tokens;    /* the end token not counted */
+    int64_t n_generated_tokens; /* the end token not counted; one that completes a stop string is */
     uint64_t prompt_nanoseconds;   /* until the first token was sampled */
     uint64_t generate_nanoseconds; /* from there on */
     int32_t finish_reason;         /* TRANSFORMER_FINISH_... */
@@ -845,8 +916,9 @@ typedef struct transformer_generate_result {
 /* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
  * destroyed at the end. on_text  NULL, or: gets each piece of whole characters, in the thread's own
  * floating-point environment.   result  may be NULL. LIMIT    the prompt doesn't fit the context.
- * STATE  prompt or on_text is given and the model has no tokenizer. Fails as the calls it stands
- * for do. */
+ * STATE  prompt, on_text or stop is given and the model has no tokenizer. INVALID_ARGUMENT  also:
+ * draft is the same context, or its model has another vocabulary; the message names the first token
+ * that differs. Fails as the calls it stands for do. */
 TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
                                                         const transformer_generate_options *options,
                                                         transformer_text_function on_text,

@@ -74,7 +74,7 @@ struct step {
         *logit_rows; /* [n_logit_rows] rows whose logits and hidden states are kept, ascending */
     const int32_t *pooled; /* [n_pooled] sequences of the step whose last row it has, ascending;
                               none where the program pools nothing */
-    struct step_sample *samples; /* [n_samples], at most max_sequences */
+    struct step_sample *samples; /* [n_samples], at most one of a kept row, in their order */
     atomic_int *cancel;          /* nonzero: stop before the next op with `boundary` */
 };
 

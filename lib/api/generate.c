@@ -6,6 +6,8 @@
 #include "api/options.h"
 #include "base/float_environment.h"
 #include "engine/decode.h"
+#include "engine/draft.h"
+#include "engine/speculate.h"
 
 struct run {
     transformer_context *context;
@@ -19,7 +21,9 @@ struct run {
     int64_t n_tokens;
     transformer_sampler *sampler;
     transformer_text_stream *stream;
-    transformer_sequence *sequence;
+    transformer_sequence *sequence; /* with the sampler for its own */
+    int64_t n_given;     /* tokens of the sequence that are the prompt's, or were looked at */
+    struct draft *draft; /* NULL: none */
 };
 
 static uint64_t now(void) {
@@ -37,6 +41,9 @@ static status check(const transformer_generate_options *options) {
         return fail(INVALID_ARGUMENT, "prompt_length, n_tokens or max_tokens is negative");
     if (options->n_answer < 0 || (options->n_answer && !options->answer))
         return fail(INVALID_ARGUMENT, "answer is NULL or n_answer negative");
+    if (options->n_stop < 0 || (options->n_stop && !options->stop))
+        return fail(INVALID_ARGUMENT, "stop is NULL or n_stop negative");
+    TRY(options_check_reserved("transformer_generate_options", options->reserved));
     TRY(options_check_mode("add_special", options->add_special));
     return options_check_mode("parse_special", options->parse_special);
 }
@@ -79,46 +86,51 @@ static status begin(struct run *run) {
     TRY(tokenize_prompt(run));
     if (run->n_tokens == 0) return fail(INVALID_ARGUMENT, "the prompt has no tokens");
     TRY(transformer_sampler_create(model, run->options->sampler, &run->sampler));
-    if (run->on_text) /* STATE where there is no text to give */
-        TRY(transformer_text_stream_create(model, NULL, &run->stream));
-    TRY(sequence_create(run->context, NULL, 0, &run->sequence));
+    transformer_text_stream_options text = {
+        .struct_size = sizeof text, .stop = run->options->stop, .n_stop = run->options->n_stop};
+    if (run->on_text || text.n_stop) /* STATE where there is no text to give */
+        TRY(transformer_text_stream_create(model, &text, &run->stream));
+    TRY(sequence_create(run->context, run->sampler, 0, &run->sequence));
+    if (run->options->lookup_tokens)
+        TRY(speculate_lookup(run->sequence, run->options->lookup_tokens));
     run->result.n_prompt_tokens = run->n_tokens;
-    if (model->spec->source.n_layers) return begin_answer(run);
-    return sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last);
+    if (model->spec->source.n_layers)
+        TRY(begin_answer(run));
+    else
+        TRY(sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last));
+    run->n_given = run->sequence->n_tokens;
+    return OK;
 }
 
-/* Steps until this sequence has nothing pending; others of the context go along. */
-static status compute(struct run *run) {
-    while (run->sequence->n_computed < run->sequence->n_tokens) {
+/* Steps until this sequence has a token to look at; others of the context go along. A sequence that
+ * is full has its last one sampled, but not queued. */
+static status compute(struct run *run, int32_t *last, bool *full) {
+    transformer_sequence *sequence = run->sequence;
+    *full = false;
+    while (sequence->n_tokens == run->n_given) {
         transformer_decode_result step = {0};
+        if (sequence->n_computed == sequence->n_tokens) {
+            *full = true;
+            return sequence_sample(sequence, run->sampler, last);
+        }
+        if (run->draft) TRY(draft_propose(run->draft, sequence));
         TRY(decode_step(run->context, 0, &step));
         if (step.n_rows == 0) return fail(INTERNAL, "a decode step made no progress");
     }
     return OK;
 }
 
-static bool is_end(const transformer_model *model, int32_t token) {
-    size_t n = 0;
-    const int32_t *ends = model->tokenizer ? tokenizer_end_tokens(model->tokenizer, &n) : NULL;
-    for (size_t i = 0; i < n; i++)
-        if (ends[i] == token) return true;
-    return false;
-}
-
 static bool wants_stop(struct run *run, const char *text, int64_t length) {
-    if (length == 0) return false;
+    if (length == 0 || !run->on_text) return false;
     float_environment_leave(&run->host);
     int32_t stop = run->on_text(run->user, text, (uint64_t)length);
     float_environment_enter(&run->host); /* with what the callback made of it */
     return stop != 0;
 }
 
-/* One token: sampled, given out, queued. *finish is set when it is the last. */
-static status next_token(struct run *run, int32_t *finish) {
-    const transformer_generate_options *options = run->options;
-    int32_t token;
-    TRY(sequence_sample(run->sequence, run->sampler, &token));
-    if (is_end(run->context->model, token)) {
+/* One token: counted, given out. *finish is set when it is the last. */
+static status give_token(struct run *run, int32_t token, int32_t *finish) {
+    if (model_is_end(run->context->model, token)) {
         *finish = TRANSFORMER_FINISH_END;
         return OK;
     }
@@ -127,15 +139,22 @@ static status next_token(struct run *run, int32_t *finish) {
         const char *text;
         int64_t length;
         TRY(transformer_text_stream_push(run->stream, token, &text, &length));
+        if (transformer_text_stream_stopped(run->stream) >= 0)
+            *finish = TRANSFORMER_FINISH_STOP_STRING;
         if (wants_stop(run, text, length)) *finish = TRANSFORMER_FINISH_STOPPED;
     }
-    if (*finish) return OK;
-    if (run->result.n_generated_tokens == options->max_tokens)
+    if (!*finish && run->result.n_generated_tokens == run->options->max_tokens)
         *finish = TRANSFORMER_FINISH_LENGTH;
-    else if (run->sequence->n_tokens == run->context->limits.max_sequence_tokens)
-        *finish = TRANSFORMER_FINISH_CONTEXT;
-    else
-        return sequence_append(run->sequence, &token, 1, &of_last);
+    return OK;
+}
+
+/* What the last steps brought: what was queued behind the last token is left out. */
+static status give_tokens(struct run *run, const int32_t *last, int32_t *finish) {
+    while (run->n_given < run->sequence->n_tokens && !*finish)
+        TRY(give_token(run, run->sequence->tokens[run->n_given++], finish));
+    if (!last) return OK;
+    TRY(give_token(run, *last, finish));
+    if (!*finish) *finish = TRANSFORMER_FINISH_CONTEXT;
     return OK;
 }
 
@@ -143,20 +162,25 @@ static status generate(struct run *run) {
     uint64_t start = now(), first = 0;
     int32_t finish = 0;
     TRY(begin(run));
+    if (run->options->draft) TRY(draft_open(run->options->draft, run->sequence, &run->draft));
     while (!finish) {
-        status computed = compute(run);
+        int32_t last;
+        bool full;
+        status computed = compute(run, &last, &full);
         if (computed == LIMIT && first) { /* no KV page is left */
             finish = TRANSFORMER_FINISH_CONTEXT;
             break;
         }
         TRY(computed);
-        TRY(next_token(run, &finish));
         if (!first) first = now();
+        TRY(give_tokens(run, full ? &last : NULL, &finish));
     }
     if (run->stream && finish != TRANSFORMER_FINISH_STOPPED) {
         const char *text;
         int64_t length;
         TRY(transformer_text_stream_finish(run->stream, &text, &length));
+        if (transformer_text_stream_stopped(run->stream) >= 0)
+            finish = TRANSFORMER_FINISH_STOP_STRING; /* by a broken character's replacement */
         wants_stop(run, text, length);
     }
     run->result.prompt_nanoseconds = first - start;
@@ -166,6 +190,7 @@ static status generate(struct run *run) {
 }
 
 static void end(struct run *run) {
+    draft_close(run->draft);
     if (run->sequence) sequence_free(run->sequence);
     transformer_text_stream_destroy(run->stream);
     transformer_sampler_destroy(run->sampler);

@@ -4,6 +4,8 @@
 
 #include "api/options.h"
 #include "engine/snapshot.h"
+#include "engine/speculate.h"
+#include "sampling/probability.h"
 
 static status read_options(const transformer_sequence_options *options,
                            transformer_sequence_options *ours) {
@@ -97,6 +99,18 @@ transformer_status transformer_sequence_truncate(transformer_sequence *sequence,
     return result;
 }
 
+transformer_status transformer_sequence_propose(transformer_sequence *sequence,
+                                                const int32_t *tokens, int64_t n) {
+    TRY(options_require("sequence", sequence));
+    if (n < 0 || (!tokens && n))
+        return fail(INVALID_ARGUMENT, "tokens is NULL or their count negative");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = speculate_propose(sequence, tokens, n);
+    context_leave(context);
+    return result;
+}
+
 static status copy_tokens(const transformer_sequence *sequence, int32_t *tokens, int64_t capacity,
                           int64_t *count, int64_t *n_computed) {
     *count = sequence->n_tokens;
@@ -152,6 +166,41 @@ transformer_status transformer_sequence_logits(transformer_sequence *sequence, i
 transformer_status transformer_sequence_embedding(transformer_sequence *sequence, int64_t position,
                                                   const float **row, int64_t *count) {
     return view_row(sequence, position, true, row, count);
+}
+
+static status log_probabilities(transformer_sequence *sequence, int64_t position,
+                                const int32_t *tokens, int64_t n_tokens, float *values,
+                                transformer_token_probability *top, int64_t n_top) {
+    const transformer_context *context = sequence->context;
+    const transformer_model *model = context->model;
+    int64_t row, n_vocab = model->spec->n_vocab;
+    const float *logits;
+    TRY(model_check_logits(model));
+    TRY(sequence_check_ids(n_vocab, tokens, n_tokens));
+    if (n_top > n_vocab)
+        return fail(INVALID_ARGUMENT, "n_top is %" PRId64 ", the vocabulary has %" PRId64, n_top,
+                    n_vocab);
+    TRY(sequence_logit_row(sequence, position, &row));
+    TRY(model->backend->logits(context->backend, row, &logits));
+    probability_log(logits, n_vocab, tokens, n_tokens, values, top, n_top);
+    return OK;
+}
+
+transformer_status transformer_sequence_log_probabilities(transformer_sequence *sequence,
+                                                          int64_t position, const int32_t *tokens,
+                                                          int64_t n_tokens, float *values,
+                                                          transformer_token_probability *top,
+                                                          int64_t n_top) {
+    TRY(options_require("sequence", sequence));
+    if (n_tokens < 0 || (n_tokens && (!tokens || !values)))
+        return fail(INVALID_ARGUMENT, "tokens or values is NULL, or their count negative");
+    if (n_top < 0 || (n_top && !top))
+        return fail(INVALID_ARGUMENT, "top is NULL or n_top negative");
+    transformer_context *context = sequence->context;
+    TRY(context_enter(context));
+    status result = log_probabilities(sequence, position, tokens, n_tokens, values, top, n_top);
+    context_leave(context);
+    return result;
 }
 
 /* What the last step pooled of the sequence. */

@@ -3,6 +3,7 @@
 
 #include "api/options.h"
 #include "engine/model.h"
+#include "tokenizer/stop_strings.h"
 #include "tokenizer/text_stream.h"
 
 static status require_tokenizer(const transformer_model *model) {
@@ -160,16 +161,34 @@ struct transformer_text_stream {
     struct utf8_stream utf8;
     char *bytes; /* [max_token_bytes] */
     size_t max_token_bytes;
-    char *text; /* [3 * (max_token_bytes + 3)] */
+    char *text;                /* [longest stop string + 3 * (max_token_bytes + 3)] */
+    struct stop_strings *stop; /* NULL: none */
+    struct stop_search search;
+    size_t held, held_at;    /* bytes of text that may begin a stop string, from there on */
+    _Atomic int32_t stopped; /* the one that was found, or -1 */
+    bool begun;              /* since the last finish */
 };
 
 static void release_stream(transformer_text_stream *stream) {
     if (atomic_fetch_sub_explicit(&stream->owners, 1, memory_order_acq_rel) != 1) return;
     transformer_model *model = stream->model;
+    stop_strings_destroy(stream->stop);
     memory_give(&model->memory, stream->bytes);
     memory_give(&model->memory, stream->text);
     memory_give(&model->memory, stream);
     model_release(model);
+}
+
+static status take_stream(transformer_text_stream *fresh,
+                          const transformer_text_stream_options *options) {
+    struct memory *memory = &fresh->model->memory;
+    size_t most = fresh->max_token_bytes, longest = 0;
+    if (options->n_stop) {
+        TRY(stop_strings_create(memory, options->stop, options->n_stop, &fresh->stop));
+        longest = stop_strings_longest(fresh->stop);
+    }
+    TRY(MEMORY_TAKE(memory, most + 1, "a text stream", &fresh->bytes));
+    return MEMORY_TAKE(memory, longest + 3 * (most + 3), "a text stream", &fresh->text);
 }
 
 transformer_status transformer_text_stream_create(transformer_model *model,
@@ -182,17 +201,17 @@ transformer_status transformer_text_stream_create(transformer_model *model,
     TRY(OPTIONS_READ(text_stream_options, options, &ours));
     TRY(options_check_mode("special", ours.special));
     TRY(options_check_reserved("transformer_text_stream_options", ours.reserved));
-    struct memory *memory = &model->memory;
-    size_t most = tokenizer_max_token_bytes(model->tokenizer);
-    TRY(MEMORY_TAKE_ONE(memory, "a text stream", &fresh));
+    if (ours.n_stop < 0 || (!ours.stop && ours.n_stop))
+        return fail(INVALID_ARGUMENT, "stop is NULL or n_stop negative");
+    TRY(MEMORY_TAKE_ONE(&model->memory, "a text stream", &fresh));
     model_retain(model);
     fresh->model = model;
     fresh->special = ours.special == TRANSFORMER_ON;
-    fresh->max_token_bytes = most;
+    fresh->max_token_bytes = tokenizer_max_token_bytes(model->tokenizer);
     atomic_flag_clear(&fresh->busy);
     atomic_init(&fresh->owners, 1);
-    status result = MEMORY_TAKE(memory, most + 1, "a text stream", &fresh->bytes);
-    if (result == OK) result = MEMORY_TAKE(memory, 3 * (most + 3), "a text stream", &fresh->text);
+    atomic_init(&fresh->stopped, -1);
+    status result = take_stream(fresh, &ours);
     if (result != OK) {
         release_stream(fresh);
         return result;
@@ -218,14 +237,50 @@ static void leave_stream(transformer_text_stream *stream) {
     release_stream(stream);
 }
 
+/* What was held back comes to the front; returns where the next text goes. */
+static char *begin_text(transformer_text_stream *stream) {
+    if (!stream->begun) atomic_store_explicit(&stream->stopped, -1, memory_order_relaxed);
+    stream->begun = true;
+    memmove(stream->text, stream->text + stream->held_at, stream->held);
+    return stream->text + stream->held;
+}
+
+/* n bytes more of text behind those that were held: what of it all can be given out. */
+static int64_t end_text(transformer_text_stream *stream, size_t n) {
+    size_t end = 0, length = stream->held + n, held;
+    if (!stream->stop) return (int64_t)n;
+    int32_t found =
+        stop_search_push(stream->stop, &stream->search, stream->text + stream->held, n, &end);
+    if (found >= 0) {
+        length = stream->held + end - stop_strings_length(stream->stop, found);
+        atomic_store_explicit(&stream->stopped, found, memory_order_relaxed);
+        held = 0;
+    } else {
+        held = stop_search_held(stream->stop, &stream->search);
+        length -= held;
+    }
+    stream->held = held;
+    stream->held_at = length;
+    return (int64_t)length;
+}
+
+static bool is_stopped(const transformer_text_stream *stream) {
+    return stream->begun && atomic_load_explicit(&stream->stopped, memory_order_relaxed) >= 0;
+}
+
 transformer_status transformer_text_stream_push(transformer_text_stream *stream, int32_t token,
                                                 const char **text, int64_t *length) {
     TRY(enter_stream(stream, text, length));
     status result = check_token(stream->model, token);
     if (result == OK) {
-        size_t n = tokenizer_token_bytes(stream->model->tokenizer, &stream->state, token,
-                                         stream->special, stream->bytes, stream->max_token_bytes);
-        *length = (int64_t)utf8_stream_push(&stream->utf8, stream->bytes, n, stream->text);
+        *length = 0;
+        if (!is_stopped(stream)) {
+            char *to = begin_text(stream);
+            size_t n =
+                tokenizer_token_bytes(stream->model->tokenizer, &stream->state, token,
+                                      stream->special, stream->bytes, stream->max_token_bytes);
+            *length = end_text(stream, utf8_stream_push(&stream->utf8, stream->bytes, n, to));
+        }
         *text = stream->text;
     }
     leave_stream(stream);
@@ -235,11 +290,24 @@ transformer_status transformer_text_stream_push(transformer_text_stream *stream,
 transformer_status transformer_text_stream_finish(transformer_text_stream *stream,
                                                   const char **text, int64_t *length) {
     TRY(enter_stream(stream, text, length));
-    *length = (int64_t)utf8_stream_finish(&stream->utf8, stream->text);
+    *length = 0;
+    if (!is_stopped(stream)) {
+        char *to = begin_text(stream);
+        *length = end_text(stream, utf8_stream_finish(&stream->utf8, to));
+        if (!is_stopped(stream)) *length += (int64_t)stream->held; /* nothing comes after it */
+    }
     *text = stream->text;
     stream->state = (struct detokenize_state){false};
+    stream->utf8 = (struct utf8_stream){.n_held = 0};
+    stream->search = (struct stop_search){0};
+    stream->held = stream->held_at = 0;
+    stream->begun = false;
     leave_stream(stream);
     return OK;
+}
+
+int32_t transformer_text_stream_stopped(const transformer_text_stream *stream) {
+    return stream ? atomic_load_explicit(&stream->stopped, memory_order_relaxed) : -1;
 }
 
 void transformer_text_stream_destroy(transformer_text_stream *stream) {

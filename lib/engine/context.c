@@ -184,7 +184,7 @@ static status take_step_buffers(transformer_context *context) {
         for (size_t i = 0; i < sequences; i++)
             context->planned_sources[i].pages = tables + i * n_groups;
     }
-    TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->samples));
+    TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->samples));
     TRY(MEMORY_TAKE_ARRAY(memory, sequences, purpose, &context->pooled));
     TRY(MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_rows));
     return MEMORY_TAKE_ARRAY(memory, logits, purpose, &context->logit_positions);
@@ -338,7 +338,7 @@ status context_measure(const transformer_model *model, const transformer_context
                      memory_cost((size_t)limits.max_step_tokens * sizeof(int32_t)) +
                      memory_cost((size_t)limits.max_step_tokens) +
                      memory_cost(sequences * sizeof(struct step_sequence)) +
-                     memory_cost(sequences * sizeof(struct step_sample)) +
+                     memory_cost(logits * sizeof(struct step_sample)) +
                      memory_cost(sequences * n_groups * sizeof(void *)) +
                      memory_cost(sequences * sizeof(int32_t)) +
                      memory_cost(logits * sizeof(int32_t)) + memory_cost(logits * sizeof(int64_t));
@@ -470,6 +470,8 @@ void context_statistics(const transformer_context *context,
         .step_nanoseconds = context->times.sum,
         .step_nanoseconds_median = step_times_percentile(&context->times, 50),
         .step_nanoseconds_p99 = step_times_percentile(&context->times, 99),
+        .n_proposed = context->n_proposed,
+        .n_accepted = context->n_accepted,
     };
     for (int g = 0; g < context->program->kv.n_groups; g++) {
         const struct page_pool *pool = &context->cache.pools[g];

@@ -48,11 +48,11 @@ struct transformer_context {
     bool tokens_wait; /* the last step had sources alone: now tokens come first */
     int32_t *logit_rows;
     int64_t *logit_positions;    /* position of each kept row in its sequence */
-    struct step_sample *samples; /* [max_sequences] */
+    struct step_sample *samples; /* [max_logit_rows] */
     int32_t *pooled;             /* [max_sequences] */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
     uint64_t steps_done, rows;
-    uint64_t prefix_lookups, prefix_hit_tokens, n_preempted;
+    uint64_t prefix_lookups, prefix_hit_tokens, n_preempted, n_proposed, n_accepted;
     struct step_times times;
 
     /* Who is inside. `owners`: the handle and each sequence; the last one frees the struct. `busy`:

@@ -5,6 +5,7 @@
 
 #include "engine/reuse.h"
 #include "engine/schedule.h"
+#include "engine/speculate.h"
 
 struct plan {
     int64_t n_rows, max_rows, n_sequences, n_logit_rows, max_logit_rows, n_samples, n_pooled;
@@ -34,28 +35,33 @@ static bool samples_after(const transformer_context *context,
     return sequence->sampler && sequence->n_tokens < context->limits.max_sequence_tokens;
 }
 
-/* The sequence's last row, whose logits are the last ones kept so far: where the backend can, it
- * chooses the next token in the same step. */
-static void add_sample(transformer_context *context, struct plan *plan,
-                       const transformer_sequence *sequence) {
+/* The sequence's last row and those of its proposals, whose logits are the last ones kept so far:
+ * where the backend can, it chooses the tokens behind them in the same step. */
+static void add_samples(transformer_context *context, struct plan *plan,
+                        const transformer_sequence *sequence) {
     struct sampling_filters filters;
     const transformer_model *model = context->model;
     if (model->spec->n_vocab > model->backend->max_sampled_vocab ||
         !sampling_has_filters_only(sequence->sampler->chain, &filters))
         return;
-    context->samples[plan->n_samples++] =
-        (struct step_sample){.logit_row = plan->n_logit_rows - 1,
-                             .seed = filters.seed,
-                             .stream = sequence->stream,
-                             .position = (uint64_t)sequence->n_tokens,
-                             .temperature = filters.temperature,
-                             .top_k = filters.top_k,
-                             .top_p = filters.top_p,
-                             .min_p = filters.min_p};
+    int64_t row = plan->n_logit_rows - 1 - sequence->n_checked;
+    for (int64_t i = 0; i <= sequence->n_checked; i++)
+        context->samples[plan->n_samples++] =
+            (struct step_sample){.logit_row = row + i,
+                                 .seed = filters.seed,
+                                 .stream = sequence->stream,
+                                 .position = (uint64_t)(sequence->n_tokens + i),
+                                 .temperature = filters.temperature,
+                                 .top_k = filters.top_k,
+                                 .top_p = filters.top_p,
+                                 .min_p = filters.min_p};
 }
 
+/* n_rows of its pending tokens; behind the last one its proposals. */
 static void add_rows(transformer_context *context, struct plan *plan,
                      transformer_sequence *sequence, int64_t n_rows) {
+    bool ends = sequence->n_computed + n_rows == sequence->n_tokens;
+    if (ends) n_rows += sequence->n_checked;
     struct step_sequence *planned = &context->planned[plan->n_sequences];
     const int32_t **pages = (const int32_t **)(uintptr_t)planned->pages;
     const struct kv_layout *kv = &context->program->kv;
@@ -77,8 +83,7 @@ static void add_rows(transformer_context *context, struct plan *plan,
         context->logit_rows[plan->n_logit_rows] = (int32_t)(plan->n_rows + i);
         context->logit_positions[plan->n_logit_rows++] = sequence->n_computed + i;
     }
-    bool ends = sequence->n_computed + n_rows == sequence->n_tokens;
-    if (ends && samples_after(context, sequence)) add_sample(context, plan, sequence);
+    if (ends && samples_after(context, sequence)) add_samples(context, plan, sequence);
     if (ends && context->program->pooled != REG_NONE)
         context->pooled[plan->n_pooled++] = (int32_t)plan->n_sequences;
     sequence->plan = context->n_plans;
@@ -289,16 +294,60 @@ static status plan_tokens(transformer_context *context, struct plan *plan,
     return OK;
 }
 
+/* ---- proposals ---- */
+
+static bool may_speculate(const transformer_context *context, int64_t i) {
+    const transformer_sequence *sequence = context->planned_sequences[i];
+    return (sequence->lookup || sequence->n_proposals) && samples_after(context, sequence) &&
+           sequence->n_computed + context->planned[i].n_rows == sequence->n_tokens;
+}
+
+/* Rows for what may come behind the planned sequences' tokens, out of what all that is pending left
+ * over; each may have its share, and what others before it did not take. */
+static status take_proposals(transformer_context *context, const struct plan *plan,
+                             int64_t *n_proposals) {
+    int64_t left = plan->max_rows - plan->n_rows, n_waiting = 0;
+    if (plan->max_logit_rows - plan->n_logit_rows < left)
+        left = plan->max_logit_rows - plan->n_logit_rows;
+    for (int64_t i = 0; i < plan->n_sequences; i++) n_waiting += may_speculate(context, i);
+    for (int64_t i = 0; i < plan->n_sequences && left > 0; i++) {
+        transformer_sequence *sequence = context->planned_sequences[i];
+        if (!may_speculate(context, i)) continue;
+        int64_t n = speculate_offer(sequence, (left + n_waiting - 1) / n_waiting);
+        n_waiting--;
+        if (n == 0) continue;
+        TRY(page_table_reserve(&context->cache, sequence->tables, sequence->n_tokens, n, &n));
+        sequence->n_checked = n;
+        left -= n;
+        *n_proposals += n;
+    }
+    return OK;
+}
+
+/* The plan once more, with the proposals behind their sequences' rows. */
+static status plan_proposals(transformer_context *context, struct plan *plan) {
+    int64_t n_proposals = 0, n = plan->n_sequences;
+    if (context->program->whole || context->program->pooled != REG_NONE) return OK;
+    TRY(take_proposals(context, plan, &n_proposals));
+    if (!n_proposals) return OK;
+    plan->n_rows = plan->n_sequences = plan->n_logit_rows = plan->n_samples = 0;
+    for (int64_t i = 0; i < n; i++)
+        add_rows(context, plan, context->planned_sequences[i], context->planned[i].n_rows);
+    return OK;
+}
+
 static status plan_step(transformer_context *context, struct plan *plan,
                         transformer_decode_result *result) {
     plan_sources(context, plan);
-    return plan_tokens(context, plan, result);
+    TRY(plan_tokens(context, plan, result));
+    return plan_proposals(context, plan);
 }
 
 static void undo_pages(transformer_context *context, const struct plan *plan) {
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
         page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
+        sequence->n_checked = 0;
     }
 }
 
@@ -319,7 +368,7 @@ static void take_over(transformer_context *context, const struct plan *plan,
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
         const struct step_sequence *planned = &context->planned[i];
-        sequence->n_computed += planned->n_rows;
+        sequence->n_computed += planned->n_rows - sequence->n_checked;
         reuse_enter(sequence);
         if (context->program->whole) /* no later step reads their keys and values */
             page_table_trim(&context->cache, sequence->tables, 0);
@@ -349,28 +398,59 @@ static status sample_here(transformer_sequence *sequence, int32_t *token) {
     return sampled;
 }
 
-/* Sequences with a sampler of their own that are done: their next token is queued. Fails where the
- * logits can't be had from a device; what the step computed stays computed. */
+static bool is_done(const transformer_sequence *sequence) {
+    return sequence->n_computed == sequence->n_tokens && samples_after(sequence->context, sequence);
+}
+
+/* The token behind all that is computed, from `sampled` where the backend chose, and as long as it
+ * is what was proposed there, *n_right times, the next. */
+static status queue_tokens(transformer_sequence *sequence, const struct step_sample *sampled,
+                           int64_t *n_right) {
+    for (*n_right = 0;; ++*n_right) {
+        int32_t token;
+        if (sampled)
+            token = sampled[*n_right].token;
+        else
+            TRY(sample_here(sequence, &token));
+        bool right = *n_right < sequence->n_checked && speculate_is_right(sequence, token);
+        sequence->tokens[sequence->n_tokens] = token;
+        sequence->keep[sequence->n_tokens++] = 1; /* as append does by default */
+        if (!right) return OK;
+        sequence->n_computed++;
+    }
+}
+
+/* What was computed for proposals that were not chosen is no longer there. */
+static void drop_wrong(transformer_sequence *sequence) {
+    const transformer_context *context = sequence->context;
+    while (sequence->end_row > sequence->first_row &&
+           context->logit_positions[sequence->end_row - 1] >= sequence->n_computed)
+        sequence->end_row--;
+    page_table_trim(&context->cache, sequence->tables, sequence->n_computed);
+    sequence->n_checked = 0;
+}
+
+/* Sequences with a sampler of their own that are done: their next tokens are queued. Fails where
+ * the logits can't be had from a device; what the step computed stays computed. */
 static status sample_own(transformer_context *context, const struct plan *plan,
                          transformer_decode_result *result) {
     const struct step_sample *sample = context->samples, *end = sample + plan->n_samples;
+    status failed = OK;
     for (int64_t i = 0; i < plan->n_sequences; i++) {
         transformer_sequence *sequence = context->planned_sequences[i];
-        int32_t token;
-        if (sequence->n_computed != sequence->n_tokens || !samples_after(context, sequence))
-            continue;
-        if (sample < end && sample->logit_row == sequence->end_row - 1) {
-            token = sample++->token; /* by the backend */
-        } else {
-            status sampled = sample_here(sequence, &token);
-            if (sampled == DEVICE) return sampled;
-            if (sampled != OK) continue;
-        }
-        sequence->tokens[sequence->n_tokens] = token;
-        sequence->keep[sequence->n_tokens++] = 1; /* as append does by default */
-        result->n_sampled++;
+        if (!is_done(sequence)) continue;
+        int64_t n_right = 0, n_checked = sequence->n_checked;
+        bool sampled = sample < end && sample->logit_row == sequence->end_row - 1 - n_checked;
+        status queued = failed ? failed : queue_tokens(sequence, sampled ? sample : NULL, &n_right);
+        if (queued == DEVICE) failed = queued;
+        if (sampled) sample += n_checked + 1;
+        if (queued == OK) result->n_sampled++;
+        result->n_proposed += n_checked;
+        result->n_accepted += n_right;
+        speculate_learn(sequence, n_checked, n_right);
+        if (n_checked) drop_wrong(sequence);
     }
-    return OK;
+    return failed;
 }
 
 static void count_pending(const transformer_context *context, transformer_decode_result *result) {

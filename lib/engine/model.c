@@ -105,6 +105,14 @@ static status read_tokenizer(transformer_model *model) {
     return OK;
 }
 
+bool model_is_end(const transformer_model *model, int32_t token) {
+    size_t n = 0;
+    const int32_t *ends = model->tokenizer ? tokenizer_end_tokens(model->tokenizer, &n) : NULL;
+    for (size_t i = 0; i < n; i++)
+        if (ends[i] == token) return true;
+    return false;
+}
+
 status model_check_logits(const transformer_model *model) {
     if (model->spec->head.weight.tensor) return OK;
     return fail(UNSUPPORTED, "architecture '%s' gives no logits", model->spec->architecture);

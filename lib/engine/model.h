@@ -36,6 +36,8 @@ status model_measure(const transformer_model_options *options,
 /* Writes what model_open would load as a GGUF file. */
 status model_convert(const transformer_model_options *options,
                      int32_t (*write)(void *user, const void *bytes, uint64_t n), void *write_user);
+/* Whether it is one of the model's end-of-generation tokens. */
+bool model_is_end(const transformer_model *model, int32_t token);
 /* UNSUPPORTED: it gives none. */
 status model_check_logits(const transformer_model *model);
 void model_retain(transformer_model *model);

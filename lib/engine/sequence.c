@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "engine/schedule.h"
+#include "engine/speculate.h"
 
 static size_t table_pages(const struct context_limits *limits) {
     return (size_t)(limits->max_sequence_tokens / KV_PAGE_TOKENS + 1);
@@ -17,6 +18,7 @@ uint64_t sequence_bytes(const struct context_limits *limits, int n_groups) {
 
 static void give_memory(transformer_sequence *sequence) {
     struct memory *memory = &sequence->context->memory;
+    speculate_free(sequence);
     memory_give(memory, sequence->tokens);
     memory_give(memory, sequence->keep);
     memory_give(memory, sequence->types);
@@ -96,22 +98,27 @@ status sequence_open(transformer_context *context, const transformer_sequence_op
     TRY(sequence_create(context, options->sampler, options->stream, &fresh));
     fresh->domain.cache_domain = options->cache_domain;
     schedule_set_priority(fresh, options->priority);
+    status result = OK;
     if (options->adapter) {
         float scale = options->adapter_scale != 0 ? options->adapter_scale : 1.0f;
-        status adapted = sequence_adapt(fresh, options->adapter, scale);
-        if (adapted != OK) {
-            sequence_free(fresh);
-            return adapted;
-        }
+        TRY_OR_EXIT(sequence_adapt(fresh, options->adapter, scale));
     }
+    if (options->lookup_tokens) TRY_OR_EXIT(speculate_lookup(fresh, options->lookup_tokens));
     *opened = fresh;
-    return OK;
+exit:
+    if (result != OK) sequence_free(fresh);
+    return result;
 }
 
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
                      transformer_sequence **created) {
     transformer_sequence *fork;
     TRY(sequence_create(original->context, sampler, stream, &fork));
+    status looks = speculate_fork(original, fork);
+    if (looks != OK) {
+        sequence_free(fork);
+        return looks;
+    }
     size_t n = (size_t)original->n_tokens;
     memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
     memcpy(fork->keep, original->keep, n);
@@ -152,7 +159,7 @@ void sequence_free(transformer_sequence *sequence) {
     context_release(context);
 }
 
-static status check_ids(int64_t n_vocab, const int32_t *tokens, int64_t count) {
+status sequence_check_ids(int64_t n_vocab, const int32_t *tokens, int64_t count) {
     for (int64_t i = 0; i < count; i++)
         if (tokens[i] < 0 || tokens[i] >= n_vocab)
             return fail(INVALID_ARGUMENT,
@@ -167,7 +174,7 @@ status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens
     if (!spec->source.n_layers)
         return fail(UNSUPPORTED, "architecture '%s' takes no source", spec->architecture);
     if (n == 0) return fail(INVALID_ARGUMENT, "the source has no tokens");
-    TRY(check_ids(spec->source.n_vocab, tokens, n));
+    TRY(sequence_check_ids(spec->source.n_vocab, tokens, n));
     if (sequence->source) return fail(STATE, "the sequence has its source already");
     if (n > context->limits.max_source_tokens)
         return fail(LIMIT, "the source has %" PRId64 " tokens, max_source_tokens allows %" PRId64,
@@ -178,7 +185,7 @@ status sequence_set_source(transformer_sequence *sequence, const int32_t *tokens
 static status check_tokens(const struct spec *spec, const int32_t *tokens, int64_t count,
                            uint32_t token_type) {
     int64_t n_types = spec->token_types.tensor ? spec->token_types.tensor->dims[1] : 1;
-    TRY(check_ids(spec->n_vocab, tokens, count));
+    TRY(sequence_check_ids(spec->n_vocab, tokens, count));
     if (token_type >= n_types)
         return fail(INVALID_ARGUMENT, "token_type is %" PRIu32 ", the model has %" PRId64,
                     token_type, n_types);
@@ -220,6 +227,7 @@ status sequence_append(transformer_sequence *sequence, const int32_t *tokens, in
                     " more would pass max_sequence_tokens %" PRId64,
                     sequence->n_tokens, count, context->limits.max_sequence_tokens);
     if (count == 0) return OK;
+    speculate_forget(sequence, sequence->n_tokens);
     if (context->program->whole) {
         TRY(sequence_check_step(sequence, count, options));
         sequence->n_computed = 0;
@@ -246,6 +254,7 @@ status sequence_truncate(transformer_sequence *sequence, int64_t n) {
         return fail(INVALID_ARGUMENT, "can't keep %" PRId64 " tokens of %" PRId64, n,
                     sequence->n_tokens);
     if (n == sequence->n_tokens) return OK;
+    speculate_forget(sequence, n);
     sequence->n_tokens = n;
     sequence->logits_step = 0;
     if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */

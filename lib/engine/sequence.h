@@ -4,6 +4,7 @@
 
 #include "engine/adapter.h"
 #include "engine/context.h"
+#include "engine/lookup.h"
 #include "engine/sampler.h"
 #include "engine/source.h"
 
@@ -34,6 +35,10 @@ struct transformer_sequence {
     struct prefix_follower follower;
     bool apart; /* some of its keys and values are not of this context's making: they are shared
                    with its forks alone, and it with no others' */
+    struct lookup *lookup; /* NULL: none */
+    int32_t *proposals;    /* [n_proposals] the host's, for behind the last token; NULL: none yet */
+    int64_t n_proposals;
+    int64_t n_checked; /* of the step that is planned: proposals behind its tokens; else 0 */
     transformer_sequence *next_doomed;
 };
 
@@ -64,6 +69,8 @@ status sequence_logit_row(const transformer_sequence *sequence, int64_t position
 status sequence_pooled(const transformer_sequence *sequence, int64_t *index);
 status sequence_sample(transformer_sequence *sequence, transformer_sampler *sampler,
                        int32_t *token);
+/* INVALID_ARGUMENT: the index of one that is outside the vocabulary. */
+status sequence_check_ids(int64_t n_vocab, const int32_t *tokens, int64_t count);
 /* Takes it out of the context and frees all it has, its claim on the context too. */
 void sequence_free(transformer_sequence *sequence);
 /* Bytes of one sequence. */

@@ -139,6 +139,10 @@ void sampling_destroy(struct sampling_chain *chain) {
     memory_give(chain->memory, chain);
 }
 
+const transformer_sampler_options *sampling_options(const struct sampling_chain *chain) {
+    return &chain->options;
+}
+
 int64_t sampling_n_vocab(const struct sampling_chain *chain) {
     return chain->n_vocab;
 }

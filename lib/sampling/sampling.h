@@ -13,6 +13,8 @@ status sampling_create(struct memory *memory, const transformer_sampler_options 
                        int64_t n_vocab, struct sampling_chain **chain);
 status sampling_clone(const struct sampling_chain *chain, struct sampling_chain **clone);
 void sampling_destroy(struct sampling_chain *chain); /* NULL does nothing */
+/* Its own, as they were given. */
+const transformer_sampler_options *sampling_options(const struct sampling_chain *chain);
 int64_t sampling_n_vocab(const struct sampling_chain *chain);
 
 /* All that a chain does, where it has neither bias nor penalties; a filter that cuts nothing is

@@ -107,10 +107,12 @@ PIN(transformer_detokenize_options, struct_size, 0, 8);
 PIN(transformer_detokenize_options, special, 8, 4);
 PIN(transformer_detokenize_options, reserved, 12, 4);
 
-PIN_SIZE(transformer_text_stream_options, 16);
+PIN_SIZE(transformer_text_stream_options, 32);
 PIN(transformer_text_stream_options, struct_size, 0, 8);
 PIN(transformer_text_stream_options, special, 8, 4);
 PIN(transformer_text_stream_options, reserved, 12, 4);
+PIN(transformer_text_stream_options, stop, 16, 8);
+PIN(transformer_text_stream_options, n_stop, 24, 8);
 
 PIN_SIZE(transformer_context_options, 112);
 PIN(transformer_context_options, struct_size, 0, 8);
@@ -141,7 +143,7 @@ PIN(transformer_memory_estimate, sequence_host_bytes, 40, 8);
 PIN(transformer_memory_estimate, device_bytes, 48, 8);
 PIN(transformer_memory_estimate, source_host_bytes, 56, 8);
 
-PIN_SIZE(transformer_context_statistics, 184);
+PIN_SIZE(transformer_context_statistics, 200);
 PIN(transformer_context_statistics, struct_size, 0, 8);
 PIN(transformer_context_statistics, host_bytes, 8, 8);
 PIN(transformer_context_statistics, kv_bytes, 16, 8);
@@ -165,6 +167,8 @@ PIN(transformer_context_statistics, n_preempted, 152, 8);
 PIN(transformer_context_statistics, step_nanoseconds, 160, 8);
 PIN(transformer_context_statistics, step_nanoseconds_median, 168, 8);
 PIN(transformer_context_statistics, step_nanoseconds_p99, 176, 8);
+PIN(transformer_context_statistics, n_proposed, 184, 8);
+PIN(transformer_context_statistics, n_accepted, 192, 8);
 
 PIN_FROZEN(transformer_logit_bias, 8);
 PIN(transformer_logit_bias, token, 0, 4);
@@ -204,6 +208,7 @@ PIN(transformer_sequence_options, adapter_scale, 32, 4);
 PIN(transformer_sequence_options, reserved, 36, 4);
 PIN(transformer_sequence_options, cache_domain, 40, 8);
 PIN(transformer_sequence_options, priority, 48, 4);
+PIN(transformer_sequence_options, lookup_tokens, 52, 4);
 
 PIN_SIZE(transformer_append_options, 24);
 PIN(transformer_append_options, struct_size, 0, 8);
@@ -224,7 +229,7 @@ PIN_SIZE(transformer_decode_options, 16);
 PIN(transformer_decode_options, struct_size, 0, 8);
 PIN(transformer_decode_options, max_tokens, 8, 8);
 
-PIN_SIZE(transformer_decode_result, 56);
+PIN_SIZE(transformer_decode_result, 72);
 PIN(transformer_decode_result, struct_size, 0, 8);
 PIN(transformer_decode_result, n_rows, 8, 8);
 PIN(transformer_decode_result, n_ready, 16, 8);
@@ -232,6 +237,12 @@ PIN(transformer_decode_result, n_pending, 24, 8);
 PIN(transformer_decode_result, n_refused, 32, 8);
 PIN(transformer_decode_result, n_sampled, 40, 8);
 PIN(transformer_decode_result, n_preempted, 48, 8);
+PIN(transformer_decode_result, n_proposed, 56, 8);
+PIN(transformer_decode_result, n_accepted, 64, 8);
+
+PIN_FROZEN(transformer_token_probability, 8);
+PIN(transformer_token_probability, token, 0, 4);
+PIN(transformer_token_probability, log_probability, 4, 4);
 
 PIN_SIZE(transformer_save_options, 40);
 PIN(transformer_save_options, struct_size, 0, 8);
@@ -248,7 +259,7 @@ PIN(transformer_restore_options, read, 24, 8);
 PIN(transformer_restore_options, read_user, 32, 8);
 PIN(transformer_restore_options, sequence, 40, 8);
 
-PIN_SIZE(transformer_generate_options, 80);
+PIN_SIZE(transformer_generate_options, 112);
 PIN(transformer_generate_options, struct_size, 0, 8);
 PIN(transformer_generate_options, prompt, 8, 8);
 PIN(transformer_generate_options, prompt_length, 16, 8);
@@ -260,6 +271,11 @@ PIN(transformer_generate_options, add_special, 56, 4);
 PIN(transformer_generate_options, parse_special, 60, 4);
 PIN(transformer_generate_options, answer, 64, 8);
 PIN(transformer_generate_options, n_answer, 72, 8);
+PIN(transformer_generate_options, stop, 80, 8);
+PIN(transformer_generate_options, n_stop, 88, 8);
+PIN(transformer_generate_options, lookup_tokens, 96, 4);
+PIN(transformer_generate_options, reserved, 100, 4);
+PIN(transformer_generate_options, draft, 104, 8);
 
 PIN_SIZE(transformer_generate_result, 48);
 PIN(transformer_generate_result, struct_size, 0, 8);
@@ -350,3 +366,4 @@ PIN_VALUE(TRANSFORMER_FINISH_END, 1);
 PIN_VALUE(TRANSFORMER_FINISH_LENGTH, 2);
 PIN_VALUE(TRANSFORMER_FINISH_CONTEXT, 3);
 PIN_VALUE(TRANSFORMER_FINISH_STOPPED, 4);
+PIN_VALUE(TRANSFORMER_FINISH_STOP_STRING, 5);

@@ -231,6 +231,27 @@ static transformer_status try_create_sequence(struct world *world) {
     return status;
 }
 
+/* A sequence that looks up, a host's proposals to it, and its fork. */
+static transformer_status try_speculate(struct world *world) {
+    static const int32_t tokens[] = {3, 1, 4, 1, 5};
+    transformer_sequence_options options = {.struct_size = sizeof options, .lookup_tokens = 4};
+    transformer_fork_options forking = {.struct_size = sizeof forking};
+    transformer_sequence *sequence = NULL, *fork = NULL;
+    transformer_sampler *sampler = NULL;
+    transformer_status status = transformer_sampler_create(world->model, NULL, &sampler);
+    options.sampler = forking.sampler = sampler;
+    if (status == TRANSFORMER_OK)
+        status = transformer_sequence_create(world->context, &options, &sequence);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_append(sequence, tokens, 5, NULL);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_propose(sequence, tokens, 5);
+    if (status == TRANSFORMER_OK) status = transformer_sequence_fork(sequence, &forking, &fork);
+    if (status == TRANSFORMER_OK) status = transformer_decode(world->context, NULL, NULL);
+    transformer_sequence_destroy(sequence);
+    transformer_sequence_destroy(fork);
+    transformer_sampler_destroy(sampler);
+    return status;
+}
+
 static transformer_status try_fork(struct world *world) {
     transformer_sequence *fork;
     transformer_status status = transformer_sequence_fork(world->sequence, NULL, &fork);
@@ -274,6 +295,16 @@ static transformer_status try_sampler(struct world *world) {
 static transformer_status try_text_stream(struct world *world) {
     transformer_text_stream *stream = NULL;
     transformer_status status = transformer_text_stream_create(world->model, NULL, &stream);
+    transformer_text_stream_destroy(stream);
+    return status;
+}
+
+static transformer_status try_stop_strings(struct world *world) {
+    static const char *const stop[] = {"stop", "st", "\n\n"};
+    transformer_text_stream_options options = {
+        .struct_size = sizeof options, .stop = stop, .n_stop = 3};
+    transformer_text_stream *stream = NULL;
+    transformer_status status = transformer_text_stream_create(world->model, &options, &stream);
     transformer_text_stream_destroy(stream);
     return status;
 }
@@ -387,6 +418,25 @@ static transformer_status try_snapshot_of_source(struct world *world) {
     return status;
 }
 
+static transformer_status try_generate_with_draft(struct world *world) {
+    static const char *const stop[] = {"stop"};
+    transformer_context_options small = {.struct_size = sizeof small,
+                                         .max_sequence_tokens = 64,
+                                         .n_threads = 1,
+                                         .allocator = &world->allocator};
+    transformer_generate_options options = {.struct_size = sizeof options,
+                                            .prompt = "Once upon a time",
+                                            .max_tokens = 5,
+                                            .stop = stop,
+                                            .n_stop = 1,
+                                            .lookup_tokens = 3};
+    transformer_status status = transformer_context_create(world->model, &small, &options.draft);
+    if (status == TRANSFORMER_OK)
+        status = transformer_generate(world->context, &options, on_text, NULL, NULL);
+    transformer_context_destroy(options.draft);
+    return status;
+}
+
 /* ---- the loop ---- */
 
 /* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
@@ -423,6 +473,7 @@ static const struct {
 } attempts[] = {
     {"context_create", try_create_context, true},
     {"sequence_create", try_create_sequence, true},
+    {"speculate", try_speculate, true},
     {"fork", try_fork, true},
     {"append and decode", try_append_and_decode, false},
     {"snapshot", try_snapshot, true},
@@ -430,7 +481,9 @@ static const struct {
     {"chat", try_chat, true},
     {"sampler", try_sampler, true},
     {"text_stream", try_text_stream, true},
+    {"stop_strings", try_stop_strings, true},
     {"generate", try_generate, true},
+    {"generate with a draft", try_generate_with_draft, true},
 };
 
 static void begin(struct world *world) {

@@ -23,6 +23,30 @@ static void take(const uint8_t **data, size_t *size, void *options, size_t room)
     memcpy(options, &struct_size, sizeof struct_size);
 }
 
+/* Stop strings out of the input, and its bytes as tokens. */
+static void use_text_stream(const uint8_t *data, size_t size) {
+    char strings[8][40] = {{0}};
+    const char *stop[8];
+    transformer_text_stream_options options = {.struct_size = sizeof options, .stop = stop};
+    transformer_text_stream *stream = NULL;
+    const char *text;
+    int64_t length;
+    for (size_t at = 0; options.n_stop < 8 && at < size; options.n_stop++) {
+        size_t n = data[at] % sizeof *strings;
+        n = n < size - at ? n : size - at;
+        memcpy(strings[options.n_stop], data + at, n ? n - 1 : 0);
+        stop[options.n_stop] = strings[options.n_stop];
+        at += n + 1;
+    }
+    if (transformer_text_stream_create(model, &options, &stream) == TRANSFORMER_OK) {
+        for (size_t i = 0; i < size && i < 200; i++)
+            (void)transformer_text_stream_push(stream, data[i], &text, &length);
+        (void)transformer_text_stream_finish(stream, &text, &length);
+        (void)transformer_text_stream_stopped(stream);
+    }
+    transformer_text_stream_destroy(stream);
+}
+
 static void use_sequence(transformer_context *context, const uint8_t *data, size_t size) {
     transformer_sampler *sampler = NULL;
     transformer_sampler_options sampling;
@@ -48,7 +72,14 @@ static void use_sequence(transformer_context *context, const uint8_t *data, size
         append.keep = append.keep ? keep : NULL;
         (void)transformer_sequence_append(sequence, tokens, (int64_t)(size % 25), &append);
         take(&data, &size, &decode, sizeof decode);
-        for (int i = 0; i < 3; i++) (void)transformer_decode(context, &decode, &result);
+        for (int i = 0; i < 3; i++) {
+            transformer_token_probability top[4];
+            float values[24];
+            (void)transformer_sequence_propose(sequence, tokens + i, (int64_t)(size % 20));
+            (void)transformer_decode(context, &decode, &result);
+            (void)transformer_sequence_log_probabilities(sequence, -1 - i, tokens,
+                                                         (int64_t)(size % 25), values, top, i);
+        }
         if (sampler) (void)transformer_sampler_sample(sampler, sequence, NULL, &token);
         take(&data, &size, &fork_options, sizeof fork_options);
         fork_options.sampler = NULL;
@@ -84,6 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     options.max_step_tokens %= 64;
     options.max_logit_rows %= 64;
     options.n_threads = options.n_threads < 0 ? options.n_threads : 1;
+    use_text_stream(data, size);
     if (transformer_context_create(model, &options, &context) == TRANSFORMER_OK)
         use_sequence(context, data, size);
     transformer_context_destroy(context);

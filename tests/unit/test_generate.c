@@ -1,4 +1,5 @@
 /* The ten-line program: what it gives out, when it stops, and what a callback may do. */
+#define _GNU_SOURCE
 #include "api_fixture.h"
 
 #include <fenv.h>
@@ -356,6 +357,251 @@ START_TEST(without_tokenizer) {
 }
 END_TEST
 
+/* ---- stop strings, and what proposes tokens ---- */
+
+static const char *const none[1] = {NULL};
+
+/* The tokens' text as a stream with these stop strings gives it, piece by piece; returns the tokens
+ * that were pushed until it stopped. */
+static int64_t stream_text(const int32_t *tokens, int64_t n, const char *const *stop,
+                           int64_t n_stop, struct text *all, int32_t *stopped) {
+    transformer_text_stream_options options = {
+        .struct_size = sizeof options, .stop = stop, .n_stop = n_stop};
+    transformer_text_stream *stream = NULL;
+    const char *text;
+    int64_t length, i = 0;
+    ok(transformer_text_stream_create(model, &options, &stream));
+    *all = (struct text){.n = 0};
+    for (; i < n && transformer_text_stream_stopped(stream) < 0; i++) {
+        ok(transformer_text_stream_push(stream, tokens[i], &text, &length));
+        if (length) collect(all, text, (uint64_t)length);
+    }
+    int64_t n_pushed = i;
+    for (; i < n; i++) { /* nothing comes any more */
+        ok(transformer_text_stream_push(stream, tokens[i], &text, &length));
+        ck_assert_int_eq(length, 0);
+    }
+    ok(transformer_text_stream_finish(stream, &text, &length));
+    if (length) collect(all, text, (uint64_t)length);
+    *stopped = transformer_text_stream_stopped(stream);
+    ok(transformer_text_stream_push(stream, 0, &text, &length)); /* anew; it has no text */
+    ck_assert_int_eq(transformer_text_stream_stopped(stream), -1);
+    transformer_text_stream_destroy(stream);
+    return n_pushed;
+}
+
+/* Whether a place of UTF-8 text is between characters. */
+static bool is_border(const struct text *text, uint64_t at) {
+    return at >= text->n || ((unsigned char)text->bytes[at] & 0xC0) != 0x80;
+}
+
+/* Every piece of the text of some tokens, wherever tokens end: what is before its first place. */
+START_TEST(streams_stop) {
+    enum { N_TOKENS = 60, MOST = 12 };
+    static struct text whole, all;
+    int32_t stopped, tokens[N_TOKENS];
+    int64_t n = 0;
+    set_up(64);
+    const char *given =
+        "Hello, world! \xe4\xb8\xad\xe6\x96\x87 is text, and so is \xf0\x9f\x9a\x80.";
+    ok(transformer_tokenize(model, given, (int64_t)strlen(given), NULL, tokens, N_TOKENS, &n));
+    ck_assert_int_eq(stream_text(tokens, n, none, 0, &whole, &stopped), n);
+    ck_assert_int_eq(stopped, -1);
+    ck_assert_uint_gt(whole.n, 40);
+    for (uint64_t begin = 0; begin < whole.n; begin++)
+        for (uint64_t length = 1; length <= MOST && begin + length <= whole.n; length++) {
+            char string[MOST + 1] = {0};
+            const char *const stop[] = {"not in there", string};
+            if (!is_border(&whole, begin) || !is_border(&whole, begin + length)) continue;
+            memcpy(string, whole.bytes + begin, length);
+            uint64_t first = 0;
+            while (memcmp(whole.bytes + first, string, length) != 0) first++;
+            int64_t n_pushed = stream_text(tokens, n, stop, 2, &all, &stopped);
+            ck_assert_int_eq(stopped, 1);
+            ck_assert_uint_eq(all.n, first);
+            ck_assert_mem_eq(all.bytes, whole.bytes, first);
+            /* One token less and all but what may begin it is out. */
+            stream_text(tokens, n_pushed - 1, stop, 2, &all, &stopped);
+            ck_assert_int_eq(stopped, -1);
+            if (all.n >= 3 && memcmp(all.bytes + all.n - 3, "\xef\xbf\xbd", 3) == 0)
+                all.n -= 3; /* of an unfinished character */
+            ck_assert_mem_eq(all.bytes, whole.bytes, all.n);
+        }
+    const char *const half[] = {"\xf0\x9f"};
+    transformer_text_stream_options options = {
+        .struct_size = sizeof options, .stop = half, .n_stop = 1};
+    transformer_text_stream *stream = NULL;
+    invalid(transformer_text_stream_create(model, &options, &stream));
+    options.stop = NULL;
+    invalid(transformer_text_stream_create(model, &options, &stream));
+    options.stop = half, options.n_stop = -1;
+    invalid(transformer_text_stream_create(model, &options, &stream));
+    ck_assert_int_eq(transformer_text_stream_stopped(NULL), -1);
+    tear_down();
+}
+END_TEST
+
+/* Random models end soon where a token may be the end: none is. */
+static transformer_sampler_options going_on(transformer_sampler_options sampling) {
+    static transformer_logit_bias never[8];
+    transformer_model_details details = {.struct_size = sizeof details};
+    ok(transformer_model_info(model, &details));
+    for (int64_t i = 0; i < details.n_end_tokens; i++)
+        never[i] = (transformer_logit_bias){details.end_tokens[i], -1e30f};
+    sampling.struct_size = sizeof sampling;
+    sampling.logit_bias = never;
+    sampling.n_logit_bias = details.n_end_tokens;
+    return sampling;
+}
+
+static const transformer_sampler_options SAMPLINGS[] = {
+    {.temperature = 0}, {.temperature = 0.8f, .top_k = 50, .seed = 3}};
+
+static void expect_text(const struct text *all, const struct text *expected, uint64_t n) {
+    ck_assert_uint_eq(all->n, n);
+    ck_assert_mem_eq(all->bytes, expected->bytes, n);
+}
+
+/* With a draft model, its own self or another, and with lookup: the same text, also where it ends
+ * at max_tokens or a stop string in the middle of a step. */
+START_TEST(proposals_change_no_text) {
+    static struct text expected, all;
+    set_up(256);
+    transformer_model_options rounded = {.struct_size = sizeof rounded,
+                                         .path = fixture_path("small/llama-gqa"),
+                                         .weight_type = TRANSFORMER_WEIGHTS_Q4_0};
+    transformer_model *other = NULL;
+    ok(transformer_model_open(&rounded, &other));
+    transformer_context_options more = {.max_sequence_tokens = 256, .n_threads = 1};
+    transformer_context *drafts[] = {NULL, fixture_context(model, &more),
+                                     fixture_context(other, &more)};
+    const int32_t *prompt = fixture_tokens(model, 1, 40);
+    transformer_sampler_options sampling = going_on(SAMPLINGS[_i]);
+    transformer_generate_options options = {
+        .tokens = prompt, .n_tokens = 40, .max_tokens = 120, .sampler = &sampling};
+    transformer_generate_result plain = run(options, &expected);
+    ck_assert_int_eq(plain.finish_reason, TRANSFORMER_FINISH_LENGTH);
+    ck_assert_uint_eq(fixture_stats(context).n_proposed, 0);
+    for (int draft = 0; draft < 3; draft++)
+        for (uint32_t lookup = 0; lookup < 12; lookup += 5) {
+            options.draft = drafts[draft];
+            options.lookup_tokens = lookup;
+            options.max_tokens = 120;
+            options.n_stop = 0;
+            all = (struct text){.n = 0};
+            transformer_generate_result result = run(options, &all);
+            ck_assert_int_eq(result.n_generated_tokens, 120);
+            ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_LENGTH);
+            expect_text(&all, &expected, expected.n);
+            options.max_tokens = 0; /* to the end of the context */
+            result = run(options, NULL);
+            ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_CONTEXT);
+            ck_assert_int_eq(result.n_generated_tokens, 256 - 40 + 1);
+            /* A string of the text's middle, over several tokens as likely as not. */
+            uint64_t at = expected.n / 2, length = 7;
+            while (!is_border(&expected, at)) at++;
+            while (!is_border(&expected, at + length)) length++;
+            char string[16] = {0};
+            const char *const stop[] = {string};
+            memcpy(string, expected.bytes + at, length);
+            uint64_t first = 0;
+            while (memcmp(expected.bytes + first, string, length) != 0) first++;
+            options.stop = stop;
+            options.n_stop = 1;
+            all = (struct text){.n = 0};
+            result = run(options, &all);
+            ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_STOP_STRING);
+            expect_text(&all, &expected, first);
+            ck_assert_int_lt(result.n_generated_tokens, 120);
+            int64_t n_stopped = result.n_generated_tokens;
+            result = run(options, NULL); /* without on_text too */
+            ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_STOP_STRING);
+            ck_assert_int_eq(result.n_generated_tokens, n_stopped);
+        }
+    /* The model itself as its draft is always right. */
+    ck_assert_uint_gt(fixture_stats(context).n_accepted, 100);
+    for (int draft = 1; draft < 3; draft++) {
+        ck_assert_int_eq(fixture_stats(drafts[draft]).n_sequences, 0);
+        transformer_context_destroy(drafts[draft]);
+    }
+    transformer_model_close(other);
+    tear_down();
+}
+END_TEST
+
+/* A draft's context that holds less than the text needs proposes as long as it can. */
+START_TEST(small_draft) {
+    static struct text expected, all;
+    set_up(256);
+    transformer_context_options less = {.max_sequence_tokens = 64, .n_threads = 1};
+    transformer_context *draft = fixture_context(model, &less);
+    transformer_sampler_options sampling = going_on(SAMPLINGS[0]);
+    transformer_generate_options options = {
+        .prompt = "Hello world", .max_tokens = 150, .sampler = &sampling};
+    run(options, &expected);
+    options.draft = draft;
+    run(options, &all);
+    expect_text(&all, &expected, expected.n);
+    ck_assert_uint_gt(fixture_stats(context).n_accepted, 0);
+    transformer_context_destroy(draft);
+    tear_down();
+}
+END_TEST
+
+START_TEST(drafts_that_are_wrong) {
+    set_up(64);
+    transformer_model *others[] = {fixture_open("small/qwen2-mha"),
+                                   fixture_open("encoder_decoders/t5")};
+    transformer_context *contexts[] = {fixture_context(others[0], NULL),
+                                       fixture_context(others[1], NULL),
+                                       fixture_context(model, NULL)};
+    const int32_t *prompt = fixture_tokens(model, 1, 10);
+    transformer_generate_options options = {.struct_size = sizeof options,
+                                            .tokens = prompt,
+                                            .n_tokens = 10,
+                                            .max_tokens = 3,
+                                            .draft = context};
+    invalid(transformer_generate(context, &options, NULL, NULL, NULL));
+    options.draft = contexts[0];
+    invalid(transformer_generate(context, &options, NULL, NULL, NULL));
+    options.draft = contexts[1];
+    expect(TRANSFORMER_UNSUPPORTED, transformer_generate(context, &options, NULL, NULL, NULL));
+    options.draft = contexts[2];
+    ok(transformer_generate(context, &options, NULL, NULL, NULL));
+    /* A vocabulary that differs by a letter. */
+    size_t size;
+    char *bytes = fixture_read_file(fixture_path("small/llama-gqa"), &size);
+    char *token = memmem(bytes, size, "<|im_end|>", 10);
+    ck_assert_ptr_nonnull(token);
+    token[3] ^= 2;
+    transformer_model_options file = {.struct_size = sizeof file, .data = bytes, .data_size = size};
+    transformer_model *differs = NULL;
+    ok(transformer_model_open(&file, &differs));
+    options.draft = fixture_context(differs, NULL);
+    invalid(transformer_generate(context, &options, NULL, NULL, NULL));
+    ck_assert_ptr_nonnull(strstr(transformer_last_error(), "has another text"));
+    transformer_context_destroy(options.draft);
+    transformer_model_close(differs);
+    options.draft = contexts[2];
+    transformer_sequence *full[8];
+    for (int i = 0; i < 8; i++) full[i] = fixture_sequence(contexts[2]);
+    expect(TRANSFORMER_LIMIT, transformer_generate(context, &options, NULL, NULL, NULL));
+    for (int i = 0; i < 8; i++) transformer_sequence_destroy(full[i]);
+    options.draft = NULL;
+    options.n_stop = 1;
+    invalid(transformer_generate(context, &options, NULL, NULL, NULL));
+    options.n_stop = -1;
+    invalid(transformer_generate(context, &options, NULL, NULL, NULL));
+    options.n_stop = 0;
+    options.reserved = 1;
+    expect(TRANSFORMER_UNSUPPORTED, transformer_generate(context, &options, NULL, NULL, NULL));
+    for (int i = 0; i < 3; i++) transformer_context_destroy(contexts[i]);
+    for (int i = 0; i < 2; i++) transformer_model_close(others[i]);
+    tear_down();
+}
+END_TEST
+
 FIXTURE_MAIN("generate", 300, CASE(as_by_hand), CASE(finish_reasons), CASE(what_does_not_fit),
              CASE(callback_is_inside), CASE(callback_cancels), CASE(callback_has_its_environment),
-             CASE(callback_destroys), CASE(without_tokenizer))
+             CASE(callback_destroys), CASE(without_tokenizer), CASE(streams_stop),
+             LOOP(proposals_change_no_text, 2), CASE(small_draft), CASE(drafts_that_are_wrong))

@@ -74,21 +74,23 @@ static void check_no_allocations(const char *path, int32_t n_threads) {
                                            .frequency_penalty = 0.1f};
     transformer_sampler *own = fixture_sampler(model, filters);
     transformer_sampler *sampler = fixture_sampler(model, filters);
-    transformer_sequence_options with = {.struct_size = sizeof with, .sampler = own};
+    transformer_sequence_options with = {
+        .struct_size = sizeof with, .sampler = own, .lookup_tokens = 5};
     transformer_sequence *a = fixture_sequence(context), *b = NULL, *c = NULL;
     ok(transformer_sequence_create(context, &with, &b));
     const int32_t *tokens = fixture_tokens(model, 1, 200);
     fixture_append(a, tokens, 100, TRANSFORMER_LOGITS_LAST);
     fixture_append(b, tokens, 50, TRANSFORMER_LOGITS_LAST);
     ok(transformer_sequence_fork(b, NULL, &c));
-    fixture_step(context, 0); /* the threads are awake now */
+    ok(transformer_sequence_propose(b, tokens, 3)); /* the first takes memory */
+    fixture_step(context, 0);                       /* the threads are awake now */
     uint64_t ours = counting.n_calls, all = n_mallocs;
     for (int step = 0; step < N_STEPS; step++) {
         transformer_decode_result result = {.struct_size = sizeof result};
         transformer_sample_options append = {.struct_size = sizeof append,
                                              .append = TRANSFORMER_ON};
         int64_t count;
-        int32_t token;
+        int32_t token = 0;
         const float *row;
         transformer_status failed = transformer_decode(context, NULL, &result);
         if (!failed && transformer_sequence_logits(a, -1, &row, &count) == TRANSFORMER_OK)
@@ -96,6 +98,12 @@ static void check_no_allocations(const char *path, int32_t n_threads) {
         if (!failed && step % 7 == 0) failed = transformer_sequence_append(a, tokens, 30, NULL);
         if (!failed && step % 11 == 0) failed = transformer_sequence_truncate(a, 77);
         if (!failed) failed = transformer_sequence_tokens(b, NULL, 0, &count, NULL);
+        if (!failed && step % 5 == 0) failed = transformer_sequence_propose(b, tokens, 4);
+        float value;
+        transformer_token_probability top[3];
+        int64_t n_vocab, at = count - 2; /* its last computed one */
+        if (!failed && transformer_sequence_logits(b, at, &row, &n_vocab) == TRANSFORMER_OK)
+            failed = transformer_sequence_log_probabilities(b, at, &token, 1, &value, top, 3);
         if (failed) ok(failed);
     }
     uint64_t ours_after = counting.n_calls, all_after = n_mallocs;

@@ -71,6 +71,7 @@ static int64_t ask_tokenizer(transformer_model *model, int32_t *tokens, int64_t 
     static const char text[] = "the river holds";
     transformer_tokenize_options options = {0};
     transformer_detokenize_options back_options = {0};
+    static const char *const stop[] = {"holds"};
     transformer_text_stream_options stream_options = {0};
     transformer_text_stream *stream = NULL;
     struct text streamed = {{0}, 0}, pieces = {{0}, 0};
@@ -81,6 +82,8 @@ static int64_t ask_tokenizer(transformer_model *model, int32_t *tokens, int64_t 
     options.add_special = TRANSFORMER_OFF;
     back_options.struct_size = sizeof back_options;
     stream_options.struct_size = sizeof stream_options;
+    stream_options.stop = stop;
+    stream_options.n_stop = 1;
     options.second = text;
     options.second_length = 3;
     OK(transformer_tokenize(model, text, 3, &options, NULL, 0, &length));
@@ -106,8 +109,10 @@ static int64_t ask_tokenizer(transformer_model *model, int32_t *tokens, int64_t 
         OK(transformer_text_stream_finish(stream, &piece, &n));
         collect(&streamed, piece, (uint64_t)n);
     }
+    expect(transformer_text_stream_stopped(stream) == 0, "the text stopped");
     transformer_text_stream_destroy(stream);
-    expect(streamed.length == strlen(text) && memcmp(streamed.bytes, text, strlen(text)) == 0,
+    expect(streamed.length == strlen(text) - 5 &&
+               memcmp(streamed.bytes, text, streamed.length) == 0,
            "text stream");
     expect(pieces.length == strlen(text) && memcmp(pieces.bytes, text, strlen(text)) == 0,
            "token text");
@@ -147,7 +152,9 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     transformer_decode_result result = {0};
     transformer_sample_options sample = {0};
     transformer_sequence *sequence = NULL, *fork = NULL;
+    transformer_token_probability best = {0};
     const float *row = NULL;
+    float value = 1;
     int32_t first = -1, second = -2, read[64];
     int64_t n = 0, n_computed = 0;
     options.struct_size = sizeof options;
@@ -163,6 +170,9 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     expect(result.n_rows == count && result.n_ready == 1 && result.n_pending == 0, "decode");
     OK(transformer_sequence_logits(sequence, -1, &row, &n));
     expect(n == n_vocab, "logits");
+    OK(transformer_sequence_log_probabilities(sequence, -1, tokens, 1, &value, &best, 1));
+    expect(value <= best.log_probability && best.log_probability < 0, "log probabilities");
+    expect(transformer_sequence_propose(sequence, tokens, 1) == TRANSFORMER_STATE, "propose");
     OK(transformer_sequence_embedding(sequence, -1, &row, &n));
     expect(transformer_sequence_set_source(sequence, tokens, 1, NULL) == TRANSFORMER_UNSUPPORTED,
            "set_source");
