@@ -5,19 +5,26 @@
 
 #include "arguments.h"
 #include "console.h"
+#include "draft.h"
 #include "model.h"
 
 struct settings {
-    const char *model, *prompt, *prompt_file;
-    int64_t max_tokens;
+    const char *model, *prompt, *prompt_file, *draft, *stop;
+    int64_t max_tokens, guesses, logprobs;
     transformer_sampler_options sampler;
     int32_t n_threads, device;
     uint32_t kv_type;
-    int ids, chat;
+    int32_t lookup;
+    int ids, chat, stats;
 };
 
+enum { MOST_TOP = 1000 };
+
 static struct settings read_settings(int argc, char **argv) {
-    struct settings s = {.max_tokens = 256, .sampler = {.struct_size = sizeof s.sampler}};
+    struct settings s = {.max_tokens = 256,
+                         .guesses = 4,
+                         .logprobs = -1,
+                         .sampler = {.struct_size = sizeof s.sampler}};
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &s.model, "a GGUF file or a Hugging Face folder", 1},
         {"--prompt", ARGUMENT_TEXT, &s.prompt,
@@ -36,10 +43,23 @@ static struct settings read_settings(int argc, char **argv) {
         {"--device", ARGUMENT_DEVICE, &s.device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &s.kv_type, "type of the KV cache, default f16", 0},
         {"--ids", ARGUMENT_FLAG, &s.ids, "print token ids instead of text", 0},
+        {"--stop", ARGUMENT_TEXT, &s.stop, "end before this text", 0},
+        {"--logprobs", ARGUMENT_COUNT, &s.logprobs,
+         "print a line of JSON for each token: its log probability and those of so many likeliest",
+         0},
+        {"--lookup", ARGUMENT_INT32, &s.lookup,
+         "tokens to look up in the text so far and check at once, default 0; the text is the same",
+         0},
+        {"--draft", ARGUMENT_FILE, &s.draft,
+         "a smaller model of the same vocabulary that guesses tokens; the text is the same", 0},
+        {"--guesses", ARGUMENT_POSITIVE, &s.guesses, "of the draft model, default 4", 0},
+        {"--stats", ARGUMENT_FLAG, &s.stats, "print counts and seconds to stderr as JSON", 0},
         {0}};
     arguments_read(argc, argv, "Continues a text; without a prompt, from nothing.", table);
     if (s.prompt && s.prompt_file)
         console_usage_error("--prompt and --prompt-file exclude each other");
+    if (s.stop && !*s.stop) console_usage_error("--stop is empty");
+    if (s.logprobs > MOST_TOP) console_usage_error("--logprobs: at most %d", MOST_TOP);
     return s;
 }
 
@@ -73,24 +93,57 @@ static int is_end(const transformer_model_details *details, int32_t token) {
     return 0;
 }
 
-static void print_token(transformer_text_stream *stream, int32_t token, int ids, int64_t index) {
-    if (ids) {
-        printf("%s%d", index ? " " : "", (int)token);
-    } else {
-        const char *text = NULL;
-        int64_t length = 0;
-        console_require(transformer_text_stream_push(stream, token, &text, &length));
-        console_write(text, length);
-    }
-    console_flush();
+struct generation {
+    const struct settings *settings;
+    transformer_model_details details;
+    transformer_context *context;
+    transformer_sequence *sequence;
+    transformer_sampler *sampler;
+    transformer_text_stream *stream;
+    struct draft draft;
+    int32_t *tokens; /* prompt and answer */
+    int64_t n_prompt, n_tokens, limit, n_steps, n_proposed, n_accepted;
+    int done;
+};
+
+/* The model's probabilities where the token was chosen. */
+static void print_log_probabilities(const struct generation *g, int64_t position) {
+    static transformer_token_probability top[MOST_TOP];
+    int64_t n =
+        g->settings->logprobs < g->details.n_vocab ? g->settings->logprobs : g->details.n_vocab;
+    int32_t token = g->tokens[position];
+    float value;
+    console_require(transformer_sequence_log_probabilities(g->sequence, position - 1, &token, 1,
+                                                           &value, top, n));
+    printf("{\"token\":%d,\"log_probability\":%.9g,\"top\":[", (int)token, (double)value);
+    for (int64_t i = 0; i < n; i++)
+        printf("%s[%d,%.9g]", i ? "," : "", (int)top[i].token, (double)top[i].log_probability);
+    puts("]}");
 }
 
-static void print_end(transformer_text_stream *stream, int ids) {
+static void print_token(struct generation *g, int64_t position) {
     const char *text = NULL;
     int64_t length = 0;
-    console_require(transformer_text_stream_finish(stream, &text, &length));
-    if (!ids) console_write(text, length);
-    putchar('\n');
+    int32_t token = g->tokens[position];
+    const struct settings *s = g->settings;
+    console_require(transformer_text_stream_push(g->stream, token, &text, &length));
+    if (s->logprobs >= 0)
+        print_log_probabilities(g, position);
+    else if (s->ids)
+        printf("%s%d", position > g->n_prompt ? " " : "", (int)token);
+    else
+        console_write(text, length);
+    console_flush();
+    if (transformer_text_stream_stopped(g->stream) >= 0) g->done = 1;
+}
+
+static void print_end(struct generation *g) {
+    const char *text = NULL;
+    int64_t length = 0;
+    const struct settings *s = g->settings;
+    console_require(transformer_text_stream_finish(g->stream, &text, &length));
+    if (s->logprobs < 0 && !s->ids) console_write(text, length);
+    if (s->logprobs < 0) putchar('\n');
     console_flush();
 }
 
@@ -108,66 +161,119 @@ static int64_t generation_limit(transformer_context *context, int64_t n_prompt,
     return max_tokens && max_tokens < room ? max_tokens : room;
 }
 
-/* Computes all that is pending, in as many steps as it takes. */
-static void decode_all(transformer_context *context) {
-    transformer_decode_result result = {.struct_size = sizeof result};
-    do console_require(transformer_decode(context, NULL, &result));
-    while (result.n_pending > 0);
+/* The tokens that the last step queued, of which there may be several, up to the last that is
+ * wanted. */
+static void take_tokens(struct generation *g) {
+    int64_t n = 0, n_before = g->n_tokens;
+    console_require(transformer_sequence_tokens(g->sequence, NULL, 0, &n, NULL));
+    g->tokens = console_allocate(g->tokens, (size_t)n + 1, sizeof(int32_t));
+    console_require(transformer_sequence_tokens(g->sequence, g->tokens, n, &n, NULL));
+    if (n == n_before) /* the sequence is full: the last token needn't go in */
+        console_require(transformer_sampler_sample(g->sampler, g->sequence, NULL, &g->tokens[n++]));
+    while (g->n_tokens < n && !g->done) {
+        if (is_end(&g->details, g->tokens[g->n_tokens])) {
+            g->done = 1;
+            break;
+        }
+        print_token(g, g->n_tokens++);
+        if (g->n_tokens - g->n_prompt == g->limit) g->done = 1;
+    }
 }
 
-static void print_speed(int64_t n_prompt, int64_t n_generated, double prompt_s, double generate_s) {
-    if (!console_has_terminal()) return;
-    fprintf(stderr, "prompt %lld tokens, %.1f tokens/s; generated %lld tokens", (long long)n_prompt,
-            (double)n_prompt / prompt_s, (long long)n_generated);
-    if (n_generated > 1) /* the first one came with the prompt */
-        fprintf(stderr, ", %.1f tokens/s", (double)(n_generated - 1) / generate_s);
+/* Steps until there is a token. */
+static void step(struct generation *g) {
+    transformer_decode_result result = {.struct_size = sizeof result};
+    int64_t left = g->n_prompt + g->limit - g->n_tokens - 1;
+    if (g->settings->draft && g->n_tokens > g->n_prompt && left > 0)
+        draft_propose(&g->draft, g->sequence, g->tokens, g->n_tokens,
+                      left < g->settings->guesses ? left : g->settings->guesses);
+    do {
+        console_require(transformer_decode(g->context, NULL, &result));
+        g->n_steps++;
+        g->n_proposed += result.n_proposed;
+        g->n_accepted += result.n_accepted;
+    } while (result.n_pending > 0);
+    take_tokens(g);
+}
+
+static void print_speed(const struct generation *g, double prompt_s, double generate_s) {
+    int64_t n = g->n_tokens - g->n_prompt;
+    if (g->settings->stats)
+        fprintf(stderr,
+                "{\"prompt_tokens\":%lld,\"tokens\":%lld,\"steps\":%lld,\"proposed\":%lld,"
+                "\"accepted\":%lld,\"prompt_s\":%.6g,\"generate_s\":%.6g}\n",
+                (long long)g->n_prompt, (long long)n, (long long)g->n_steps,
+                (long long)g->n_proposed, (long long)g->n_accepted, prompt_s, generate_s);
+    if (g->settings->stats || n == 0 || !console_has_terminal()) return;
+    fprintf(stderr, "prompt %lld tokens, %.1f tokens/s; generated %lld tokens",
+            (long long)g->n_prompt, (double)g->n_prompt / prompt_s, (long long)n);
+    if (n > 1) /* the first one came with the prompt */
+        fprintf(stderr, ", %.1f tokens/s", (double)(n - 1) / generate_s);
+    if (g->n_proposed)
+        fprintf(stderr, "; %lld of %lld guesses were right", (long long)g->n_accepted,
+                (long long)g->n_proposed);
     fputc('\n', stderr);
+}
+
+/* A step that checks guesses keeps the logits of each. */
+static int64_t logit_rows(const struct settings *s) {
+    int64_t guesses = s->draft && s->guesses > s->lookup ? s->guesses : s->lookup;
+    return 1 + (guesses < 512 ? guesses : 512);
+}
+
+static void create_handles(struct generation *g, transformer_model *model,
+                           transformer_model *draft) {
+    const struct settings *s = g->settings;
+    transformer_context_options options = {
+        .struct_size = sizeof options,
+        .max_sequence_tokens =
+            context_tokens(g->n_prompt, s->max_tokens, g->details.context_length),
+        .max_sequences = 1,
+        .max_logit_rows = logit_rows(s),
+        .n_threads = s->n_threads,
+        .kv_type = s->kv_type};
+    transformer_text_stream_options text = {
+        .struct_size = sizeof text, .stop = &s->stop, .n_stop = s->stop != NULL};
+    transformer_sequence_options own = {.struct_size = sizeof own,
+                                        .lookup_tokens = (uint32_t)s->lookup};
+    console_require(transformer_context_create(model, &options, &g->context));
+    console_require(transformer_sampler_create(model, &s->sampler, &g->sampler));
+    own.sampler = g->sampler;
+    console_require(transformer_sequence_create(g->context, &own, &g->sequence));
+    console_require(transformer_text_stream_create(model, &text, &g->stream));
+    g->limit = generation_limit(g->context, g->n_prompt, s->max_tokens);
+    if (!draft) return;
+    if (model_details(draft).n_vocab != g->details.n_vocab)
+        console_fail("the draft model has another vocabulary");
+    draft_open(&g->draft, draft, &s->sampler, g->n_prompt + g->limit, s->n_threads);
 }
 
 int main(int argc, char **argv) {
     struct settings s = read_settings(argc, argv);
     transformer_model *model = model_open(s.model, s.device);
-    transformer_model_details details = model_details(model);
-    int64_t n_prompt = 0;
-    int32_t *prompt = prompt_tokens(&s, model, &n_prompt);
-
-    transformer_context_options options = {
-        .struct_size = sizeof options,
-        .max_sequence_tokens = context_tokens(n_prompt, s.max_tokens, details.context_length),
-        .max_sequences = 1,
-        .n_threads = s.n_threads,
-        .kv_type = s.kv_type};
-    transformer_context *context = NULL;
-    transformer_sequence *sequence = NULL;
-    transformer_sampler *sampler = NULL;
-    transformer_text_stream *stream = NULL;
-    console_require(transformer_context_create(model, &options, &context));
-    console_require(transformer_sequence_create(context, NULL, &sequence));
-    console_require(transformer_sampler_create(model, &s.sampler, &sampler));
-    console_require(transformer_text_stream_create(model, NULL, &stream));
+    transformer_model *draft = s.draft ? model_open(s.draft, s.device) : NULL;
+    struct generation g = {.settings = &s, .details = model_details(model)};
+    g.tokens = prompt_tokens(&s, model, &g.n_prompt);
+    g.n_tokens = g.n_prompt;
+    create_handles(&g, model, draft);
 
     double start = console_seconds(), first = 0;
-    console_require(transformer_sequence_append(sequence, prompt, n_prompt, NULL));
-    int64_t n_generated = 0, limit = generation_limit(context, n_prompt, s.max_tokens);
-    while (n_generated < limit) {
-        int32_t token = 0;
-        decode_all(context);
-        console_require(transformer_sampler_sample(sampler, sequence, NULL, &token));
-        if (n_generated == 0) first = console_seconds();
-        if (is_end(&details, token)) break;
-        print_token(stream, token, s.ids, n_generated++);
-        if (n_generated < limit)
-            console_require(transformer_sequence_append(sequence, &token, 1, NULL));
+    console_require(transformer_sequence_append(g.sequence, g.tokens, g.n_prompt, NULL));
+    while (!g.done && g.n_tokens - g.n_prompt < g.limit) {
+        step(&g);
+        if (first == 0) first = console_seconds();
     }
     double end = console_seconds();
-    print_end(stream, s.ids);
-    if (n_generated > 0) print_speed(n_prompt, n_generated, first - start, end - first);
+    print_end(&g);
+    print_speed(&g, first - start, end - first);
 
-    transformer_text_stream_destroy(stream);
-    transformer_sampler_destroy(sampler);
-    transformer_sequence_destroy(sequence);
-    transformer_context_destroy(context);
+    if (draft) draft_close(&g.draft);
+    transformer_text_stream_destroy(g.stream);
+    transformer_sequence_destroy(g.sequence);
+    transformer_sampler_destroy(g.sampler);
+    transformer_context_destroy(g.context);
+    transformer_model_close(draft);
     transformer_model_close(model);
-    free(prompt);
+    free(g.tokens);
     return 0;
 }
