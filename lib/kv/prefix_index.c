@@ -42,16 +42,11 @@ status prefix_index_init(struct memory *memory, const struct kv_layout *layout,
                                    .n_buckets = buckets_for(capacity),
                                    .free = PREFIX_NONE,
                                    .hash = hash_bytes};
-    TRY(MEMORY_TAKE_ARRAY(memory, n, purpose, &index->entries));
-    TRY(MEMORY_TAKE_ARRAY(memory, n * groups, purpose, &index->pages));
+    TRY(MEMORY_TAKE(memory, n * sizeof(struct prefix_entry), purpose, &index->entries));
+    TRY(MEMORY_TAKE(memory, n * groups * sizeof(int32_t), purpose, &index->pages));
     TRY(MEMORY_TAKE_ARRAY(memory, (size_t)index->n_buckets, purpose, &index->buckets));
     TRY(MEMORY_TAKE_ARRAY(memory, groups, purpose, &index->in_window));
-    for (size_t i = 0; i < n * groups; i++) index->pages[i] = PAGE_NONE;
     for (int64_t i = 0; i < index->n_buckets; i++) index->buckets[i] = PREFIX_NONE;
-    for (int64_t i = capacity - 1; i >= 0; i--) {
-        index->entries[i].next = index->free;
-        index->free = (int32_t)i;
-    }
     return OK;
 }
 
@@ -164,11 +159,26 @@ bool prefix_index_release(struct prefix_index *index, int group, int32_t page) {
     return let_go(index, index->pools[group].entries[page], group);
 }
 
+static bool is_full(const struct prefix_index *index) {
+    return index->free == PREFIX_NONE && index->n_begun == index->capacity;
+}
+
+/* An entry without pages; the index isn't full. */
+static int32_t take_entry(struct prefix_index *index) {
+    int32_t entry = index->free;
+    if (entry != PREFIX_NONE)
+        index->free = index->entries[entry].next;
+    else
+        entry = (int32_t)index->n_begun++;
+    for (int g = 0; g < index->layout->n_groups; g++) pages_of(index, entry)[g] = PAGE_NONE;
+    return entry;
+}
+
 /* Where all tokens are in windows, entries may be more than pages: those that hold nothing else up
  * make room. */
 static void make_room(struct prefix_index *index) {
-    for (int g = 0; g < index->layout->n_groups && index->free == PREFIX_NONE; g++)
-        while (index->free == PREFIX_NONE && prefix_index_evict(index, g)) {
+    for (int g = 0; g < index->layout->n_groups && is_full(index); g++)
+        while (is_full(index) && prefix_index_evict(index, g)) {
         }
 }
 
@@ -181,11 +191,10 @@ static int32_t child_of(struct prefix_index *index, const struct prefix_domain *
     uint64_t hash = index->hash(&hashed, sizeof hashed);
     int32_t entry = find(index, &hashed, hash, parent);
     if (entry != PREFIX_NONE || !create) return entry;
-    if (index->free == PREFIX_NONE) make_room(index);
-    if (index->free == PREFIX_NONE) return PREFIX_NONE;
-    entry = index->free;
+    if (is_full(index)) make_room(index);
+    if (is_full(index)) return PREFIX_NONE;
+    entry = take_entry(index);
     struct prefix_entry *fresh = &index->entries[entry];
-    index->free = fresh->next;
     int32_t *bucket = bucket_of(index, hash);
     *fresh = (struct prefix_entry){.domain = hashed.domain,
                                    .hash = hash,

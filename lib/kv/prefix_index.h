@@ -50,9 +50,10 @@ struct prefix_index {
     int32_t *pages;               /* [capacity][n_groups] */
     int32_t *buckets;             /* [n_buckets], a power of two */
     int64_t capacity, n_buckets;
-    int64_t *in_window;                            /* [n_groups] while looking up */
-    int32_t free;                                  /* PREFIX_NONE: there is no entry free */
-    uint64_t n_evicted;                            /* pages */
+    int64_t n_begun; /* entries that were in use at any time; the memory of others is untouched */
+    int64_t *in_window; /* [n_groups] while looking up */
+    int32_t free;       /* of those begun, the first that is not in use; PREFIX_NONE: all are */
+    uint64_t n_evicted; /* pages */
     uint64_t (*hash)(const void *bytes, size_t n); /* tests put a bad one here */
 };
 

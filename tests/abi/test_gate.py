@@ -22,7 +22,7 @@ MUTATIONS = [
     ('a function more', True, r'(TRANSFORMER_API uint32_t transformer_version)',
      r'TRANSFORMER_API int32_t transformer_appended(int64_t a);\n\1'),
     ('a member appended', True, r'(int32_t finish_reason;.*?int32_t reserved;)', r'\1 int64_t more;'),
-    ('members appended to options', True, r'(int64_t max_source_tokens;)', r'\1 int64_t more; int32_t x; int32_t y;'),
+    ('members appended to options', True, r'(uint32_t preemption;)', r'\1 int64_t more; int32_t x; int32_t y;'),
     ('a member inserted', False, r'(int64_t n_prompt_tokens;)', r'int64_t more; \1'),
     ('a member inserted first', False, r'(uint64_t struct_size;)(\s+int64_t n_prompt_tokens;)', r'int64_t more; \1\2'),
     ('a member appended, another inserted', False, r'(int64_t n_prompt_tokens;)(.*?int32_t reserved;)',

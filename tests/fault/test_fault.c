@@ -57,6 +57,7 @@ static transformer_status open_model(struct world *world, const char *path) {
 
 static transformer_status create_context(struct world *world) {
     transformer_context_options options = {.struct_size = sizeof options,
+                                           .preemption = TRANSFORMER_ON,
                                            .max_sequence_tokens = 64,
                                            .max_step_tokens = 16,
                                            .n_threads = 2};

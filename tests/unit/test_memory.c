@@ -63,7 +63,9 @@ static void check_no_allocations(const char *path, int32_t n_threads) {
     transformer_context_options options = {.n_threads = n_threads,
                                            .max_step_tokens = 32,
                                            .max_sequence_tokens = 512,
-                                           .kv_tokens = 2048};
+                                           .kv_tokens = 1024,
+                                           .prefix_cache = TRANSFORMER_ON,
+                                           .preemption = TRANSFORMER_ON};
     transformer_context *context = fixture_context(model, &options);
     transformer_sampler_options filters = {.temperature = 1,
                                            .top_k = 40,
@@ -199,6 +201,8 @@ START_TEST(estimates) {
          .max_logit_rows = 64,
          .kv_type = TRANSFORMER_KV_BF16},
         {.n_threads = 2, .kv_type = TRANSFORMER_KV_Q8_0, .kv_tokens = 4096},
+        {.n_threads = 1, .kv_tokens = 1 << 16, .prefix_cache = TRANSFORMER_OFF},
+        {.n_threads = 1, .kv_tokens = 1 << 16, .preemption = TRANSFORMER_ON},
     };
     const char *paths[] = {fixture_path("small/llama-gqa"),
                            fixture_path("small/gemma3-mqa"),

@@ -6,6 +6,11 @@ static const char *const MODELS[] = {"small/llama-gqa",           "small/gemma3-
                                      "small/llama-window",        "small/qwen2-mha",
                                      "families/deepseek_v2-lite", "quantized/gpt-oss-mxfp4",
                                      "families/phi3-window",      "families/deepseek_v3-experts"};
+/* On an emulated device: a few models, shorter prompts. */
+static bool brief(void) {
+    return getenv("TEST_BRIEF") != NULL;
+}
+
 enum { N_MODELS = sizeof MODELS / sizeof *MODELS, N_LAST = 5 };
 
 static transformer_context *context_of(transformer_model *model, uint32_t prefix_cache,
@@ -69,35 +74,37 @@ static int64_t check_reuse(transformer_context *context, transformer_sequence *s
 }
 
 START_TEST(same_bits) {
+    if (brief() && _i != 0 && _i != 1 && _i != 4) return;
+    const int64_t n = brief() ? 140 : 300, differs = n * 2 / 3;
     transformer_model *model = fixture_open(MODELS[_i]);
     int64_t n_vocab = fixture_n_vocab(model);
     const uint32_t kv_types[] = {TRANSFORMER_KV_F16, TRANSFORMER_KV_Q8_0, TRANSFORMER_KV_F32};
-    int32_t *tokens = fixture_tokens(model, 1, 300);
-    for (int k = 0; k < (_i == 0 ? 3 : 1); k++) {
+    int32_t *tokens = fixture_tokens(model, 1, n);
+    for (int k = 0; k < (_i == 0 && !brief() ? 3 : 1); k++) {
         transformer_context *context =
             context_of(model, TRANSFORMER_ON,
                        (transformer_context_options){
                            .kv_type = kv_types[k], .n_threads = 3, .max_step_tokens = 100});
-        struct expected expected = compute_alone(model, tokens, 300, kv_types[k]);
+        struct expected expected = compute_alone(model, tokens, n, kv_types[k]);
         for (int pass = 0; pass < 3; pass++) {
             transformer_sequence *sequence = fixture_sequence(context);
-            int64_t found = check_reuse(context, sequence, tokens, 300, &expected, n_vocab);
-            ck_assert_int_eq(found, pass ? 256 : 0);
+            int64_t found = check_reuse(context, sequence, tokens, n, &expected, n_vocab);
+            ck_assert_int_eq(found, pass ? (n - 1) / 64 * 64 : 0);
             if (pass < 2) transformer_sequence_destroy(sequence); /* and one while it is there */
         }
         /* Another end, and another beginning. */
-        int32_t *other = fixture_tokens(model, 1, 300);
-        other[200] ^= 1;
-        expected = compute_alone(model, other, 300, kv_types[k]);
+        int32_t *other = fixture_tokens(model, 1, n);
+        other[differs] ^= 1;
+        expected = compute_alone(model, other, n, kv_types[k]);
         transformer_sequence *sequence = fixture_sequence(context);
-        int64_t found = check_reuse(context, sequence, other, 300, &expected, n_vocab);
-        ck_assert_int_eq(found, 192);
+        int64_t found = check_reuse(context, sequence, other, n, &expected, n_vocab);
+        ck_assert_int_eq(found, differs / 64 * 64);
         transformer_sequence_destroy(sequence);
-        other[200] ^= 1;
+        other[differs] ^= 1;
         other[0] ^= 1;
-        expected = compute_alone(model, other, 300, kv_types[k]);
+        expected = compute_alone(model, other, n, kv_types[k]);
         sequence = fixture_sequence(context);
-        ck_assert_int_eq(check_reuse(context, sequence, other, 300, &expected, n_vocab), 0);
+        ck_assert_int_eq(check_reuse(context, sequence, other, n, &expected, n_vocab), 0);
         transformer_sequence_destroy(sequence);
         transformer_context_destroy(context);
     }
@@ -107,6 +114,7 @@ END_TEST
 
 /* Rows that are to be kept are computed, and so is the last one. */
 START_TEST(what_is_asked_for_is_computed) {
+    if (brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.max_logit_rows = 300};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -152,6 +160,7 @@ static int64_t found_by(transformer_context *context, transformer_sequence *sequ
 }
 
 START_TEST(domains) {
+    if (brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context =
         context_of(model, TRANSFORMER_ON, (transformer_context_options){0});
@@ -195,7 +204,7 @@ static transformer_adapter *open_adapter(transformer_model *model) {
 }
 
 START_TEST(adapters) {
-    if (getenv("TEST_DEVICE")) return;
+    if (brief()) return;
     transformer_model *model =
         fixture_open_path(SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3");
     transformer_context *context = context_of(
@@ -232,6 +241,7 @@ static transformer_sequence *with_source(transformer_context *context, const int
 }
 
 START_TEST(sources) {
+    if (brief()) return;
     static const char *const names[] = {"encoder_decoders/t5", "encoder_decoders/marian"};
     transformer_model *model = fixture_open(names[_i]);
     transformer_context_options options = {.max_sequence_tokens = 96, .kv_tokens = 1024};
@@ -266,6 +276,7 @@ END_TEST
 
 /* A page that was written anew after truncation is the sequence's alone. */
 START_TEST(truncation_and_forks) {
+    if (brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context =
         context_of(model, TRANSFORMER_ON, (transformer_context_options){0});
@@ -296,6 +307,7 @@ END_TEST
 
 /* Two that have computed the same share it. */
 START_TEST(equals_become_one) {
+    if (brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 640};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -313,6 +325,7 @@ END_TEST
 
 /* Pages that are kept are free: everything fits as if nothing were kept. */
 START_TEST(kept_pages_are_free) {
+    if (brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 4 * 64, .max_sequence_tokens = 256};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -383,6 +396,7 @@ static void check_last(transformer_context *plain, transformer_sequence *sequenc
 }
 
 START_TEST(at_random) {
+    if (brief()) return;
     enum { N = 6 };
     transformer_model *model = fixture_open(MODELS[_i % 3]);
     int64_t n_vocab = fixture_n_vocab(model);

@@ -161,6 +161,7 @@ static void decode(transformer_context *context, const int32_t *tokens, int64_t 
     expect(first == second, "a fork samples the same");
     OK(transformer_sequence_tokens(sequence, read, 64, &n, &n_computed));
     expect(n == count + 1 && n_computed == count && read[count] == first, "tokens");
+    OK(transformer_sequence_set_priority(fork, 3));
     OK(transformer_sequence_truncate(sequence, 1));
     OK(transformer_decode(context, NULL, NULL));
     transformer_sequence_destroy(fork);
