@@ -17,7 +17,7 @@ WARN = ['-Wall', '-Wextra', '-pedantic', '-Werror', '-fsyntax-only', f'-I{INCLUD
 MEMBER = re.compile(r'(?:const )?(?:u?int(?:8|32|64)_t|float|double) \w+'          # fixed-width scalars
                     r'|transformer_\w+_function \w+'                                # pointers to functions
                     r'|[\w *]+\(\*\w+\)\(.*\)'
-                    r'|(?:const )?\w+ ?\*+ ?\w+')                                   # pointers
+                    r'|(?:const )?\w+ ?(?:\*(?:const )?)+ ?\w+')                        # pointers
 
 
 def compiles():

@@ -30,7 +30,7 @@ enum { N_SHAPES = sizeof shapes / sizeof *shapes };
 struct sequence {
     bool alive;
     struct prefix_domain domain;
-    int32_t source[100];
+    int32_t source[2 * PAGE];
     int64_t n_source, n_tokens, n_computed;
     int32_t tokens[MOST_TOKENS];
     uint8_t types[MOST_TOKENS];
@@ -418,6 +418,27 @@ START_TEST(domains_do_not_meet) {
 }
 END_TEST
 
+/* A page of a source is none of a target, however it collides. */
+START_TEST(sources_are_no_targets) {
+    set_up(&shapes[4]);
+    prefix_index.hash = same_hash;
+    for (int64_t n_source = PAGE; n_source <= 2 * PAGE; n_source += PAGE)
+        for (int pass = 0; pass < 2; pass++) {
+            struct sequence *s = &sequences[0];
+            create(s);
+            s->n_source = n_source;
+            for (int64_t i = 0; i < n_source; i++) s->source[i] = 7;
+            for (int64_t i = 0; i < 2 * PAGE + 1; i++) append(s, 7, 0);
+            ck_assert_int_eq(reuse(s), pass ? 2 : 0);
+            compute(s, MOST_TOKENS);
+            check_all();
+            destroy(s);
+        }
+    check_all();
+    tear_down();
+}
+END_TEST
+
 /* What a window has let go of is missing where it is looked at, and nowhere else. */
 START_TEST(windows_need_their_pages) {
     set_up(&shapes[2]); /* a window of 100 beside a group without */
@@ -452,6 +473,7 @@ int main(void) {
     tcase_add_loop_test(tests, random_courses, 0, N_SHAPES);
     tcase_add_test(tests, longest_unused_goes_first_from_its_end);
     tcase_add_test(tests, domains_do_not_meet);
+    tcase_add_test(tests, sources_are_no_targets);
     tcase_add_test(tests, windows_need_their_pages);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
