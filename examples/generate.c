@@ -5,19 +5,14 @@
 
 #include "arguments.h"
 #include "console.h"
+#include "generation.h"
 #include "model.h"
 
-struct settings {
-    const char *model, *prompt, *prompt_file, *load, *save;
-    int64_t max_tokens;
-    transformer_sampler_options sampler;
-    int32_t n_threads, device;
-    uint32_t kv_type;
-    int ids, chat;
-};
-
 static struct settings read_settings(int argc, char **argv) {
-    struct settings s = {.max_tokens = 256, .sampler = {.struct_size = sizeof s.sampler}};
+    struct settings s = {.max_tokens = 256,
+                         .guesses = 4,
+                         .logprobs = -1,
+                         .sampler = {.struct_size = sizeof s.sampler}};
     const struct argument table[] = {
         {"--model", ARGUMENT_FILE, &s.model, "a GGUF file or a Hugging Face folder", 1},
         {"--prompt", ARGUMENT_TEXT, &s.prompt,
@@ -38,10 +33,23 @@ static struct settings read_settings(int argc, char **argv) {
         {"--load", ARGUMENT_FILE, &s.load, "go on from what --save wrote", 0},
         {"--save", ARGUMENT_TEXT, &s.save, "a file for the text with its KV cache", 0},
         {"--ids", ARGUMENT_FLAG, &s.ids, "print token ids instead of text", 0},
+        {"--stop", ARGUMENT_TEXT, &s.stop, "end before this text", 0},
+        {"--logprobs", ARGUMENT_COUNT, &s.logprobs,
+         "print a line of JSON for each token: its log probability and those of so many likeliest",
+         0},
+        {"--lookup", ARGUMENT_INT32, &s.lookup,
+         "tokens to look up in the text so far and check at once, default 0; the text is the same",
+         0},
+        {"--draft", ARGUMENT_FILE, &s.draft,
+         "a smaller model of the same vocabulary that guesses tokens; the text is the same", 0},
+        {"--guesses", ARGUMENT_POSITIVE, &s.guesses, "of the draft model, default 4", 0},
+        {"--stats", ARGUMENT_FLAG, &s.stats, "print counts and seconds to stderr as JSON", 0},
         {0}};
     arguments_read(argc, argv, "Continues a text; without a prompt, from nothing.", table);
     if (s.prompt && s.prompt_file)
         console_usage_error("--prompt and --prompt-file exclude each other");
+    if (s.stop && !*s.stop) console_usage_error("--stop is empty");
+    if (s.logprobs > MOST_TOP) console_usage_error("--logprobs: at most %d", MOST_TOP);
     return s;
 }
 
@@ -70,47 +78,6 @@ static int32_t *prompt_tokens(const struct settings *s, const transformer_model 
     return tokens;
 }
 
-static int is_end(const transformer_model_details *details, int32_t token) {
-    for (int64_t i = 0; i < details->n_end_tokens; i++)
-        if (details->end_tokens[i] == token) return 1;
-    return 0;
-}
-
-static void print_token(transformer_text_stream *stream, int32_t token, int ids, int64_t index) {
-    if (ids) {
-        printf("%s%d", index ? " " : "", (int)token);
-    } else {
-        const char *text = NULL;
-        int64_t length = 0;
-        console_require(transformer_text_stream_push(stream, token, &text, &length));
-        console_write(text, length);
-    }
-    console_flush();
-}
-
-static void print_end(transformer_text_stream *stream, int ids) {
-    const char *text = NULL;
-    int64_t length = 0;
-    console_require(transformer_text_stream_finish(stream, &text, &length));
-    if (!ids) console_write(text, length);
-    putchar('\n');
-    console_flush();
-}
-
-/* What follows must be computed: of a sequence that is whole its last token, anew. */
-static void begin(transformer_sequence *sequence, const int32_t *prompt, int64_t n_prompt,
-                  int64_t n_loaded) {
-    if (n_prompt == 0 && n_loaded > 0) {
-        int32_t *tokens = console_allocate(NULL, (size_t)n_loaded, sizeof *tokens);
-        int64_t n;
-        console_require(transformer_sequence_tokens(sequence, tokens, n_loaded, &n, NULL));
-        console_require(transformer_sequence_truncate(sequence, n_loaded - 1));
-        console_require(transformer_sequence_append(sequence, tokens + n_loaded - 1, 1, NULL));
-        free(tokens);
-    }
-    console_require(transformer_sequence_append(sequence, prompt, n_prompt, NULL));
-}
-
 /* What the context must hold; 0, the library's choice, where the length isn't known beforehand. */
 static int64_t context_tokens(int64_t n_prompt, int64_t max_tokens, int64_t context_length) {
     if (max_tokens == 0) return 0;
@@ -125,74 +92,95 @@ static int64_t generation_limit(transformer_context *context, int64_t n_prompt,
     return max_tokens && max_tokens < room ? max_tokens : room;
 }
 
-/* Computes all that is pending, in as many steps as it takes. */
-static void decode_all(transformer_context *context) {
-    transformer_decode_result result = {.struct_size = sizeof result};
-    do console_require(transformer_decode(context, NULL, &result));
-    while (result.n_pending > 0);
+/* A step that checks guesses keeps the logits of each. */
+static int64_t logit_rows(const struct settings *s) {
+    int64_t guesses = s->draft && s->guesses > s->lookup ? s->guesses : s->lookup;
+    return 1 + (guesses < 512 ? guesses : 512);
 }
 
-static void print_speed(int64_t n_prompt, int64_t n_generated, double prompt_s, double generate_s) {
-    if (!console_has_terminal()) return;
-    fprintf(stderr, "prompt %lld tokens, %.1f tokens/s; generated %lld tokens", (long long)n_prompt,
-            (double)n_prompt / prompt_s, (long long)n_generated);
-    if (n_generated > 1) /* the first one came with the prompt */
-        fprintf(stderr, ", %.1f tokens/s", (double)(n_generated - 1) / generate_s);
-    fputc('\n', stderr);
+static void create_handles(struct generation *g, transformer_model *model,
+                           transformer_model *draft) {
+    const struct settings *s = g->settings;
+    transformer_context_options options = {
+        .struct_size = sizeof options,
+        .max_sequence_tokens =
+            s->load || s->save
+                ? g->details.context_length /* what is loaded has any length */
+                : context_tokens(g->n_prompt, s->max_tokens, g->details.context_length),
+        .max_sequences = 1,
+        .max_logit_rows = logit_rows(s),
+        .n_threads = s->n_threads,
+        .kv_type = s->kv_type};
+    transformer_text_stream_options text = {
+        .struct_size = sizeof text, .stop = &s->stop, .n_stop = s->stop != NULL};
+    transformer_sequence_options own = {.struct_size = sizeof own,
+                                        .lookup_tokens = (uint32_t)s->lookup};
+    console_require(transformer_context_create(model, &options, &g->context));
+    console_require(transformer_sampler_create(model, &s->sampler, &g->sampler));
+    own.sampler = g->sampler;
+    g->sequence = model_load_sequence(g->context, s->load, &own);
+    console_require(transformer_text_stream_create(model, &text, &g->stream));
+    console_require(transformer_sequence_tokens(g->sequence, NULL, 0, &g->n_loaded, NULL));
+    g->n_prompt += g->n_loaded;
+    /* What is saved has the last token too. */
+    g->limit = generation_limit(g->context, g->n_prompt + (s->save != NULL), s->max_tokens);
+    if (!draft) return;
+    if (model_details(draft).n_vocab != g->details.n_vocab)
+        console_fail("the draft model has another vocabulary");
+    draft_open(&g->draft, draft, &s->sampler, g->n_prompt + g->limit, s->n_threads);
+}
+
+/* Queues the prompt behind what was loaded, and keeps all of it as g->tokens. Something must be
+ * computed: of what is loaded and followed by nothing the last token, anew. */
+static void begin(struct generation *g) {
+    int64_t n_new = g->n_prompt - g->n_loaded, n;
+    int32_t *all = console_allocate(NULL, (size_t)g->n_prompt + 1, sizeof *all);
+    console_require(transformer_sequence_tokens(g->sequence, all, g->n_loaded, &n, NULL));
+    memcpy(all + g->n_loaded, g->tokens, (size_t)n_new * sizeof *all);
+    free(g->tokens);
+    g->tokens = all;
+    g->n_tokens = g->n_prompt;
+    int64_t first = n_new == 0 ? g->n_prompt - 1 : g->n_loaded;
+    if (first < 0) console_fail("there is nothing to go on from");
+    console_require(transformer_sequence_truncate(g->sequence, first));
+    console_require(
+        transformer_sequence_append(g->sequence, all + first, g->n_prompt - first, NULL));
+}
+
+/* The text without what was sampled behind its end. */
+static void save(struct generation *g) {
+    int64_t n;
+    console_require(transformer_sequence_tokens(g->sequence, NULL, 0, &n, NULL));
+    if (n > g->n_tokens) console_require(transformer_sequence_truncate(g->sequence, g->n_tokens));
+    model_save_sequence(g->sequence, g->settings->save);
 }
 
 int main(int argc, char **argv) {
     struct settings s = read_settings(argc, argv);
     transformer_model *model = model_open(s.model, s.device);
-    transformer_model_details details = model_details(model);
-    int64_t n_prompt = 0;
-    int32_t *prompt = prompt_tokens(&s, model, &n_prompt);
-
-    transformer_context_options options = {
-        .struct_size = sizeof options,
-        .max_sequence_tokens = s.load || s.save
-                                   ? details.context_length /* what is loaded has any length */
-                                   : context_tokens(n_prompt, s.max_tokens, details.context_length),
-        .max_sequences = 1,
-        .n_threads = s.n_threads,
-        .kv_type = s.kv_type};
-    transformer_context *context = NULL;
-    int64_t n_loaded = 0;
-    transformer_sampler *sampler = NULL;
-    transformer_text_stream *stream = NULL;
-    console_require(transformer_context_create(model, &options, &context));
-    transformer_sequence *sequence = model_load_sequence(context, s.load);
-    console_require(transformer_sequence_tokens(sequence, NULL, 0, &n_loaded, NULL));
-    console_require(transformer_sampler_create(model, &s.sampler, &sampler));
-    console_require(transformer_text_stream_create(model, NULL, &stream));
+    transformer_model *draft = s.draft ? model_open(s.draft, s.device) : NULL;
+    struct generation g = {.settings = &s, .details = model_details(model)};
+    g.tokens = prompt_tokens(&s, model, &g.n_prompt);
+    create_handles(&g, model, draft);
 
     double start = console_seconds(), first = 0;
-    begin(sequence, prompt, n_prompt, n_loaded);
-    /* What is saved has the last token too. */
-    int64_t n_full = n_loaded + n_prompt + (s.save != NULL);
-    int64_t n_generated = 0, limit = generation_limit(context, n_full, s.max_tokens);
-    while (n_generated < limit) {
-        int32_t token = 0;
-        decode_all(context);
-        console_require(transformer_sampler_sample(sampler, sequence, NULL, &token));
-        if (n_generated == 0) first = console_seconds();
-        if (is_end(&details, token)) break;
-        print_token(stream, token, s.ids, n_generated++);
-        if (n_generated < limit || s.save)
-            console_require(transformer_sequence_append(sequence, &token, 1, NULL));
+    begin(&g);
+    while (!g.done && g.n_tokens - g.n_prompt < g.limit) {
+        generation_step(&g);
+        if (first == 0) first = console_seconds();
     }
     double end = console_seconds();
-    print_end(stream, s.ids);
-    if (n_generated > 0)
-        print_speed(n_prompt ? n_prompt : 1, n_generated, first - start, end - first);
+    generation_print_end(&g);
+    generation_print_speed(&g, first - start, end - first);
+    if (s.save) save(&g);
 
-    if (s.save) model_save_sequence(sequence, s.save);
-
-    transformer_text_stream_destroy(stream);
-    transformer_sampler_destroy(sampler);
-    transformer_sequence_destroy(sequence);
-    transformer_context_destroy(context);
+    if (draft) draft_close(&g.draft);
+    transformer_text_stream_destroy(g.stream);
+    transformer_sequence_destroy(g.sequence);
+    transformer_sampler_destroy(g.sampler);
+    transformer_context_destroy(g.context);
+    transformer_model_close(draft);
     transformer_model_close(model);
-    free(prompt);
+    free(g.tokens);
     return 0;
 }

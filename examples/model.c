@@ -83,11 +83,13 @@ static int32_t write_file(void *file, const void *bytes, uint64_t n) {
     return fwrite(bytes, 1, (size_t)n, file) != n;
 }
 
-transformer_sequence *model_load_sequence(transformer_context *context, const char *path) {
+transformer_sequence *model_load_sequence(transformer_context *context, const char *path,
+                                          const transformer_sequence_options *own) {
     transformer_sequence *sequence = NULL;
-    transformer_restore_options options = {.struct_size = sizeof options, .read = read_file};
+    transformer_restore_options options = {
+        .struct_size = sizeof options, .read = read_file, .sequence = own};
     if (!path) {
-        console_require(transformer_sequence_create(context, NULL, &sequence));
+        console_require(transformer_sequence_create(context, own, &sequence));
         return sequence;
     }
     FILE *file = fopen(path, "rb");

@@ -22,7 +22,8 @@ char *model_chat(const transformer_model *model, const transformer_chat_message 
                  int64_t n_messages, int64_t *length);
 
 /* A sequence as model_save_sequence wrote it, or an empty one where path is NULL. */
-transformer_sequence *model_load_sequence(transformer_context *context, const char *path);
+transformer_sequence *model_load_sequence(transformer_context *context, const char *path,
+                                          const transformer_sequence_options *own);
 void model_save_sequence(transformer_sequence *sequence, const char *path);
 
 #endif

@@ -1,0 +1,43 @@
+/* The text that generate makes, token by token. Failures end the process, as in console.h. */
+#ifndef EXAMPLES_GENERATION_H
+#define EXAMPLES_GENERATION_H
+
+#include <stdint.h>
+#include <transformer.h>
+
+#include "draft.h"
+
+struct settings {
+    const char *model, *prompt, *prompt_file, *draft, *stop, *load, *save;
+    int64_t max_tokens, guesses, logprobs;
+    transformer_sampler_options sampler;
+    int32_t n_threads, device;
+    uint32_t kv_type;
+    int32_t lookup;
+    int ids, chat, stats;
+};
+
+enum { MOST_TOP = 1000 };
+
+struct generation {
+    const struct settings *settings;
+    transformer_model_details details;
+    transformer_context *context;
+    transformer_sequence *sequence;
+    transformer_sampler *sampler;
+    transformer_text_stream *stream;
+    struct draft draft;
+    int32_t *tokens; /* prompt, with what was loaded before it, and answer */
+    int64_t n_loaded, n_prompt, n_tokens, limit, n_steps, n_proposed, n_accepted;
+    int done;
+};
+
+/* Steps until there is a token, and prints what there is. */
+void generation_step(struct generation *generation);
+/* What is left of the text. */
+void generation_print_end(struct generation *generation);
+/* To stderr, if that is a terminal, or as JSON if it is asked for. */
+void generation_print_speed(const struct generation *generation, double prompt_s,
+                            double generate_s);
+
+#endif
