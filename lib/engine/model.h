@@ -18,6 +18,7 @@ struct transformer_model {
     struct backend_choice choice;
     struct backend_model *weights;
     struct rope_factors *rope_factors; /* [n_ropes] */
+    _Atomic(struct vocabulary *) vocabulary; /* for grammars; NULL until there is one */
     /* for transformer_model_info */
     int32_t device_number;
     char *name, *weight_types;

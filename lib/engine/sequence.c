@@ -1,6 +1,9 @@
 #include "engine/sequence.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "engine/constraint.h"
 
 static size_t table_pages(const struct context_limits *limits) {
     return (size_t)(limits->max_sequence_tokens / KV_PAGE_TOKENS + 1);
@@ -88,6 +91,11 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
                      transformer_sequence **created) {
     transformer_sequence *fork;
     TRY(sequence_create(original->context, sampler, stream, &fork));
+    status constrained = constraint_fork(original, fork);
+    if (constrained != OK) {
+        sequence_free(fork);
+        return constrained;
+    }
     size_t n = (size_t)original->n_tokens;
     memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
     memcpy(fork->keep, original->keep, n);
@@ -115,6 +123,7 @@ void sequence_free(transformer_sequence *sequence) {
         context->sequences[sequence->index] = NULL;
         context->n_sequences--;
     }
+    constraint_lift(sequence);
     source_release(context, sequence->source);
     sampler_release(sequence->sampler);
     adapter_release(sequence->adapter);
@@ -211,6 +220,7 @@ status sequence_truncate(transformer_sequence *sequence, int64_t n) {
         return fail(INVALID_ARGUMENT, "can't keep %" PRId64 " tokens of %" PRId64, n,
                     sequence->n_tokens);
     if (n == sequence->n_tokens) return OK;
+    constraint_truncate(sequence, n);
     sequence->n_tokens = n;
     sequence->logits_step = 0;
     if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */
@@ -258,7 +268,11 @@ status sequence_sample(transformer_sequence *sequence, transformer_sampler *samp
         return fail(STATE, "the last decode kept no logits of the sequence's last position");
     const float *logits = NULL;
     TRY(context->model->backend->logits(context->backend, row, &logits));
-    *token = sampling_choose(sampler->chain, logits, sequence->tokens, sequence->n_tokens,
+    int32_t least, chosen;
+    TRY(constraint_apply(sequence, &logits, &least));
+    chosen = sampling_choose(sampler->chain, logits, sequence->tokens, sequence->n_tokens,
                              sequence->stream, (uint64_t)sequence->n_tokens);
+    /* Where biases or NaN leave none of those that may come, it is the first of them. */
+    *token = least >= 0 && logits[chosen] == -INFINITY ? least : chosen;
     return OK;
 }

@@ -20,6 +20,7 @@ struct transformer_sequence {
     int64_t n_tokens, n_computed;
     struct page_table *tables; /* [n_groups]; those of groups that don't grow are empty */
     struct source *source;     /* NULL: none */
+    struct constraint *constraint; /* NULL: none */
     /* Kept rows of the last step: [first_row, end_row) of the context, if step is still the
      * context's. */
     uint64_t logits_step;

@@ -160,6 +160,14 @@ status grammar_read(struct grammar *grammar, struct grammar_reader *reader, cons
     return result;
 }
 
+bool grammar_may_end(struct grammar *grammar, const struct grammar_reader *reader) {
+    pthread_mutex_lock(&grammar->lock);
+    bool ends =
+        reader->set != STACKS_NONE && stacks_has(&grammar->stacks, reader->set, STACKS_END);
+    pthread_mutex_unlock(&grammar->lock);
+    return ends;
+}
+
 uint32_t grammar_cost(struct grammar *grammar, const struct grammar_reader *reader) {
     pthread_mutex_lock(&grammar->lock);
     uint32_t cost =

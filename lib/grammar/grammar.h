@@ -11,6 +11,8 @@
 #include "grammar/stacks.h"
 #include "grammar/vocabulary.h"
 
+enum { GRAMMAR_MOST_TEXT = 4 << 20 }; /* bytes */
+
 struct grammar_source { /* one of them has data */
     const char *json_schema, *regex, *ebnf;
     size_t length;
@@ -76,6 +78,8 @@ void grammar_leave(struct grammar *grammar, struct grammar_reader *reader);
 /* Reads on. A text that doesn't match leaves the reader's set NONE and is no failure. */
 status grammar_read(struct grammar *grammar, struct grammar_reader *reader, const uint8_t *bytes,
                     size_t n);
+/* Whether what was read is a whole text. */
+bool grammar_may_end(struct grammar *grammar, const struct grammar_reader *reader);
 status grammar_restart(struct grammar *grammar, struct grammar_reader *reader);
 /* Bytes to the end of the text at least, each of which some token is; COST_UNSPELLABLE and more:
  * there is no such end. */
