@@ -114,9 +114,8 @@ static status check_budget(const struct constraint *constraint) {
     if (cost >= COST_UNSPELLABLE)
         return fail(UNSUPPORTED, "structured output: no tokens of the model spell a whole text");
     if (constraint->max_tokens < 0 || (int64_t)cost <= constraint->max_tokens) return OK;
-    return fail(LIMIT,
-                "a text of the grammar may need %" PRIu32 " tokens, %" PRId64 " are allowed", cost,
-                constraint->max_tokens);
+    return fail(LIMIT, "a text of the grammar may need %" PRIu32 " tokens, %" PRId64 " are allowed",
+                cost, constraint->max_tokens);
 }
 
 status constraint_set(transformer_sequence *sequence, transformer_grammar *grammar,
@@ -226,8 +225,7 @@ status constraint_apply(transformer_sequence *sequence, const float **logits, in
     TRY(catch_up(sequence, constraint));
     if (constraint->ended) return OK;
     if (constraint->broken)
-        return fail(STATE,
-                    "token %" PRId64 " of the sequence goes on with no text of its grammar",
+        return fail(STATE, "token %" PRId64 " of the sequence goes on with no text of its grammar",
                     constraint->start + constraint->n_read - 1);
     int64_t remaining = -1;
     if (constraint->max_tokens >= 0) {

@@ -89,10 +89,10 @@ status automaton_combine(struct compile *compile, const struct automaton *left,
         for (uint32_t c = 0; c < made->n_classes; c++) {
             uint32_t to_a = next_of(left, a, examples[c]), to_b = next_of(right, b, examples[c]);
             uint32_t at = state * made->n_classes + c, target = AUTOMATON_NONE;
-            bool dead = operation == AUTOMATON_AND ? to_a == AUTOMATON_NONE || to_b == AUTOMATON_NONE
-                        : operation == AUTOMATON_MINUS
-                            ? to_a == AUTOMATON_NONE
-                            : to_a == AUTOMATON_NONE && to_b == AUTOMATON_NONE;
+            bool dead =
+                operation == AUTOMATON_AND     ? to_a == AUTOMATON_NONE || to_b == AUTOMATON_NONE
+                : operation == AUTOMATON_MINUS ? to_a == AUTOMATON_NONE
+                                               : to_a == AUTOMATON_NONE && to_b == AUTOMATON_NONE;
             if (!dead) TRY(pairs_put(compile, &pairs, (uint64_t)to_a << 32 | to_b, &target));
             COMPILE_GROW(compile, made->next, at, next_capacity);
             made->next[at] = target;
@@ -156,7 +156,8 @@ status automaton_from_rows(struct compile *compile, uint32_t n, const uint32_t *
         uint32_t c = 0;
         for (; c < made->n_classes; c++) {
             uint32_t i = 0;
-            while (i < n && rows[256 * (size_t)i + byte] == rows[256 * (size_t)i + examples[c]]) i++;
+            while (i < n && rows[256 * (size_t)i + byte] == rows[256 * (size_t)i + examples[c]])
+                i++;
             TRY(compile_work(compile, i));
             if (i == n) break;
         }
@@ -191,7 +192,8 @@ static status refine(struct compile *compile, const struct automaton *automaton,
             TRY(compile_work(compile, 8 * (uint64_t)n));
             for (uint32_t i = 0; i < n; i++) {
                 uint32_t to = automaton->next[(size_t)i * automaton->n_classes + c];
-                uint64_t key = (uint64_t)fresh[i] << 32 | (to == AUTOMATON_NONE ? 0 : block[to] + 1);
+                uint64_t key =
+                    (uint64_t)fresh[i] << 32 | (to == AUTOMATON_NONE ? 0 : block[to] + 1);
                 TRY(pairs_put(compile, &pairs, key, &fresh[i]));
             }
             *n_blocks = pairs.n;
@@ -235,7 +237,8 @@ status automaton_minimize(struct compile *compile, const struct automaton *autom
     for (size_t i = 0; i < (size_t)n * automaton->n_classes; i++)
         if (automaton->next[i] != AUTOMATON_NONE && !alive[automaton->next[i]])
             automaton->next[i] = AUTOMATON_NONE;
-    for (uint32_t i = 0; i < n; i++) TRY(pairs_put(compile, &labels, automaton->label[i], &block[i]));
+    for (uint32_t i = 0; i < n; i++)
+        TRY(pairs_put(compile, &labels, automaton->label[i], &block[i]));
     n_blocks = labels.n;
     TRY(refine(compile, automaton, block, &n_blocks));
     /* State 0 is in block 0: blocks are numbered in the order of their first states. */

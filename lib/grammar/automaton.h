@@ -1,6 +1,7 @@
 /* Finite automata over bytes, made from expressions: Thompson's construction and subsets (Rabin and
  * Scott, "Finite Automata and Their Decision Problems", 1959), with the boolean operations that
- * schemas need. A state may also call a rule of the grammar: what the rule matches is one letter. */
+ * schemas need. A state may also call a rule of the grammar: what the rule matches is one letter.
+ */
 #ifndef GRAMMAR_AUTOMATON_H
 #define GRAMMAR_AUTOMATON_H
 
@@ -16,9 +17,9 @@ struct automaton_call {
 struct automaton { /* state 0 is the first one */
     uint32_t n_states, n_classes;
     uint8_t class_of[256];
-    uint32_t *next;        /* [n_states][n_classes], AUTOMATON_NONE: no such text */
-    uint64_t *label;       /* [n_states] 0: a text doesn't end here */
-    uint32_t *first_call;  /* [n_states + 1], or NULL: no calls */
+    uint32_t *next;       /* [n_states][n_classes], AUTOMATON_NONE: no such text */
+    uint64_t *label;      /* [n_states] 0: a text doesn't end here */
+    uint32_t *first_call; /* [n_states + 1], or NULL: no calls */
     struct automaton_call *calls;
 };
 

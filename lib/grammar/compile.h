@@ -29,16 +29,16 @@ void compile_end(struct compile *compile);
     } while (0)
 
 /* An array that grows: room for one more at array[n]. */
-#define COMPILE_GROW(compile, array, n, capacity)                                  \
-    do {                                                                           \
-        if ((n) == (capacity)) {                                                   \
-            size_t more_ = (capacity) ? 2 * (size_t)(capacity) : 16;               \
-            void *taken_;                                                          \
-            TRY(compile_take(compile, more_, sizeof *(array), &taken_));           \
-            if (n) memcpy(taken_, array, (size_t)(n) * sizeof *(array));           \
-            (array) = taken_;                                                      \
-            (capacity) = (uint32_t)more_;                                          \
-        }                                                                          \
+#define COMPILE_GROW(compile, array, n, capacity)                        \
+    do {                                                                 \
+        if ((n) == (capacity)) {                                         \
+            size_t more_ = (capacity) ? 2 * (size_t)(capacity) : 16;     \
+            void *taken_;                                                \
+            TRY(compile_take(compile, more_, sizeof *(array), &taken_)); \
+            if (n) memcpy(taken_, array, (size_t)(n) * sizeof *(array)); \
+            (array) = taken_;                                            \
+            (capacity) = (uint32_t)more_;                                \
+        }                                                                \
     } while (0)
 
 #endif

@@ -69,8 +69,8 @@ static status skip_space(struct reader *reader) {
 }
 
 static bool is_name(int c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           c == '-' || c == '_' || c == '.';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.';
 }
 
 static size_t name_length(const struct reader *reader) {
@@ -266,8 +266,8 @@ static status at_rule(struct reader *reader, bool *found) {
     size_t before = reader->at, n = name_length(reader);
     reader->at += n;
     TRY(skip_space(reader));
-    *found = n && peek_at(reader, 0) == ':' && peek_at(reader, 1) == ':' &&
-             peek_at(reader, 2) == '=';
+    *found =
+        n && peek_at(reader, 0) == ':' && peek_at(reader, 1) == ':' && peek_at(reader, 2) == '=';
     reader->at = before;
     return OK;
 }
@@ -308,8 +308,7 @@ static status parse_choice(struct reader *reader, struct expression **parsed) {
 
 status ebnf_parse(struct compile *compile, const char *text, size_t length,
                   struct rule_set *rules) {
-    struct reader reader = {
-        .compile = compile, .text = text, .length = length, .rules = rules};
+    struct reader reader = {.compile = compile, .text = text, .length = length, .rules = rules};
     bool first = true;
     for (;;) {
         uint32_t rule;

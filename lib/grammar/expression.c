@@ -70,8 +70,7 @@ status character_set_end(struct compile *compile, struct character_set *set, boo
     return OK;
 }
 
-status expression_character(struct compile *compile, uint32_t character,
-                            struct expression **made) {
+status expression_character(struct compile *compile, uint32_t character, struct expression **made) {
     struct character_set set = {0};
     TRY(character_set_add(compile, &set, character, character));
     return character_set_end(compile, &set, false, made);
@@ -91,7 +90,11 @@ bool utf8_next(const char *text, size_t length, size_t *at, uint32_t *character)
     const uint8_t *from = (const uint8_t *)text + *at;
     size_t left = length - *at;
     if (left == 0) return false;
-    unsigned n = from[0] < 0x80 ? 1 : from[0] < 0xC2 ? 0 : from[0] < 0xE0 ? 2 : from[0] < 0xF0 ? 3 : 4;
+    unsigned n = from[0] < 0x80   ? 1
+                 : from[0] < 0xC2 ? 0
+                 : from[0] < 0xE0 ? 2
+                 : from[0] < 0xF0 ? 3
+                                  : 4;
     if (n == 0 || from[0] > 0xF4 || left < n) return false;
     uint32_t code = n == 1 ? from[0] : from[0] & (0x7Fu >> n);
     for (unsigned i = 1; i < n; i++) {

@@ -42,10 +42,8 @@ status character_set_add(struct compile *compile, struct character_set *set, uin
 status character_set_end(struct compile *compile, struct character_set *set, bool inverted,
                          struct expression **made);
 
-status expression_new(struct compile *compile, enum expression_kind kind,
-                      struct expression **made);
-status expression_character(struct compile *compile, uint32_t character,
-                            struct expression **made);
+status expression_new(struct compile *compile, enum expression_kind kind, struct expression **made);
+status expression_character(struct compile *compile, uint32_t character, struct expression **made);
 status expression_repeat(struct compile *compile, struct expression *child, uint32_t min,
                          uint32_t max, struct expression **made);
 /* The UTF-8 bytes of text, one character after the other. */
@@ -67,7 +65,6 @@ struct rule_set {
     struct expression **bodies;
     uint32_t n, capacity, root;
 };
-status ebnf_parse(struct compile *compile, const char *text, size_t length,
-                  struct rule_set *rules);
+status ebnf_parse(struct compile *compile, const char *text, size_t length, struct rule_set *rules);
 
 #endif

@@ -162,8 +162,7 @@ status grammar_read(struct grammar *grammar, struct grammar_reader *reader, cons
 
 bool grammar_may_end(struct grammar *grammar, const struct grammar_reader *reader) {
     pthread_mutex_lock(&grammar->lock);
-    bool ends =
-        reader->set != STACKS_NONE && stacks_has(&grammar->stacks, reader->set, STACKS_END);
+    bool ends = reader->set != STACKS_NONE && stacks_has(&grammar->stacks, reader->set, STACKS_END);
     pthread_mutex_unlock(&grammar->lock);
     return ends;
 }
@@ -182,10 +181,9 @@ status grammar_match(struct grammar *grammar, const char *text, size_t length, i
     pthread_mutex_lock(&grammar->lock);
     status result = read_on(grammar, &reader, (const uint8_t *)text, length);
     if (result == OK)
-        *match = reader.set == STACKS_NONE ? TRANSFORMER_MATCH_NONE
-                 : stacks_has(&grammar->stacks, reader.set, STACKS_END)
-                     ? TRANSFORMER_MATCH_WHOLE
-                     : TRANSFORMER_MATCH_PREFIX;
+        *match = reader.set == STACKS_NONE                              ? TRANSFORMER_MATCH_NONE
+                 : stacks_has(&grammar->stacks, reader.set, STACKS_END) ? TRANSFORMER_MATCH_WHOLE
+                                                                        : TRANSFORMER_MATCH_PREFIX;
     unlink_reader(grammar, &reader);
     pthread_mutex_unlock(&grammar->lock);
     return result;

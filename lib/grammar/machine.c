@@ -145,8 +145,7 @@ static status find_costs(struct machine *machine) {
         more = false;
         back = !back;
         for (uint32_t i = 0; i < machine->n_parts; i++) {
-            const struct machine_part *part =
-                &machine->parts[back ? machine->n_parts - 1 - i : i];
+            const struct machine_part *part = &machine->parts[back ? machine->n_parts - 1 - i : i];
             if (part->automaton) TRY(sweep_part(machine, part, &more));
         }
         for (uint32_t i = 0; i < machine->n_rules; i++) {
@@ -214,8 +213,7 @@ static status rank_from(struct ranking *ranking, uint32_t root) {
 }
 
 status machine_finish(struct machine *machine,
-                      const char *(*rule_name)(const void *user, uint32_t rule),
-                      const void *user) {
+                      const char *(*rule_name)(const void *user, uint32_t rule), const void *user) {
     struct compile *compile = machine->compile;
     uint32_t n = machine->n_rules;
     struct ranking ranking = {

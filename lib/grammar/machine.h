@@ -34,7 +34,7 @@ struct object {
     const struct automaton *keys; /* quotes included; labels are indices + 1 */
     uint32_t *distance;           /* [keys.n_states][n_labels] bytes to the end of such a key */
     uint64_t required[OBJECT_MOST_NAMES / 64];
-    uint32_t wanted; /* bits: kinds of keys of which there must be one */
+    uint32_t wanted;   /* bits: kinds of keys of which there must be one */
     uint32_t min, max; /* properties; max EXPRESSION_UNBOUNDED */
     bool counts_others;
 };
@@ -60,12 +60,12 @@ struct machine {
     struct machine_rule *rules;
     uint32_t n_rules, rule_capacity;
     uint32_t n_codes;
-    uint32_t *part_of;  /* [n_codes] */
-    uint32_t *cost;     /* [n_codes] of automata's states */
-    uint8_t *flags;     /* [n_codes] STATE_... */
-    uint32_t root;      /* rule */
-    bool root_is_empty; /* the empty text matches too */
-    bool whitespace;    /* JSON's, anywhere between its tokens */
+    uint32_t *part_of;    /* [n_codes] */
+    uint32_t *cost;       /* [n_codes] of automata's states */
+    uint8_t *flags;       /* [n_codes] STATE_... */
+    uint32_t root;        /* rule */
+    bool root_is_empty;   /* the empty text matches too */
+    bool whitespace;      /* JSON's, anywhere between its tokens */
     uint32_t weight[256]; /* of a byte: 1, or COST_UNSPELLABLE */
 };
 

@@ -39,13 +39,11 @@ static status add_split(struct builder *builder, uint32_t next, uint32_t other, 
 
 static status add_bytes(struct builder *builder, uint8_t low, uint8_t high, uint32_t next,
                         uint32_t *index) {
-    return add_state(builder,
-                     (struct state){.kind = STATE_BYTES,
-                                    .low = low,
-                                    .high = high,
-                                    .next = next,
-                                    .other = AUTOMATON_NONE},
-                     index);
+    return add_state(
+        builder,
+        (struct state){
+            .kind = STATE_BYTES, .low = low, .high = high, .next = next, .other = AUTOMATON_NONE},
+        index);
 }
 
 /* ---- characters: ranges of code points as sequences of ranges of bytes ---- */
@@ -93,8 +91,8 @@ static status add_range(struct builder *builder, uint32_t first, uint32_t last, 
     return add_sequence(builder, low, high, n, next, entry);
 }
 
-static status add_class(struct builder *builder, const struct expression *expression,
-                        uint32_t next, uint32_t *entry) {
+static status add_class(struct builder *builder, const struct expression *expression, uint32_t next,
+                        uint32_t *entry) {
     *entry = AUTOMATON_NONE;
     for (uint32_t i = 0; i < expression->n_ranges; i++)
         TRY(add_range(builder, expression->ranges[i].first, expression->ranges[i].last, next,
@@ -145,12 +143,10 @@ static status add_repeat(struct builder *builder, const struct expression *expre
 static status add_rule(struct builder *builder, uint32_t rule, uint32_t next, uint32_t *entry) {
     const struct expression *body = builder->rules->bodies[rule];
     if (body) return add(builder, body, next, entry);
-    TRY(add_state(builder,
-                  (struct state){.kind = STATE_CALL,
-                                 .rule = rule,
-                                 .next = next,
-                                 .other = AUTOMATON_NONE},
-                  entry));
+    TRY(add_state(
+        builder,
+        (struct state){.kind = STATE_CALL, .rule = rule, .next = next, .other = AUTOMATON_NONE},
+        entry));
     /* An empty match is no call: a called rule has always taken a byte when it returns. */
     return builder->rules->nullable[rule] ? add_split(builder, *entry, next, entry) : OK;
 }
@@ -159,8 +155,10 @@ static status add_kind(struct builder *builder, const struct expression *express
                        uint32_t *entry) {
     uint32_t one;
     switch (expression->kind) {
-    case EXPRESSION_CLASS: return add_class(builder, expression, next, entry);
-    case EXPRESSION_SEQUENCE: return add_children(builder, expression->child, next, entry);
+    case EXPRESSION_CLASS:
+        return add_class(builder, expression, next, entry);
+    case EXPRESSION_SEQUENCE:
+        return add_children(builder, expression->child, next, entry);
     case EXPRESSION_CHOICE:
         *entry = AUTOMATON_NONE;
         for (const struct expression *each = expression->child; each; each = each->next) {
@@ -168,8 +166,10 @@ static status add_kind(struct builder *builder, const struct expression *express
             TRY(add_split(builder, one, *entry, entry));
         }
         return OK;
-    case EXPRESSION_REPEAT: return add_repeat(builder, expression, next, entry);
-    case EXPRESSION_RULE: return add_rule(builder, expression->rule, next, entry);
+    case EXPRESSION_REPEAT:
+        return add_repeat(builder, expression, next, entry);
+    case EXPRESSION_RULE:
+        return add_rule(builder, expression->rule, next, entry);
     case EXPRESSION_BEGIN:
     case EXPRESSION_END:
         return add_state(
@@ -178,7 +178,8 @@ static status add_kind(struct builder *builder, const struct expression *express
                            .next = next,
                            .other = AUTOMATON_NONE},
             entry);
-    case EXPRESSION_EMPTY: break;
+    case EXPRESSION_EMPTY:
+        break;
     }
     *entry = next;
     return OK;
@@ -186,8 +187,7 @@ static status add_kind(struct builder *builder, const struct expression *express
 
 static status add(struct builder *builder, const struct expression *expression, uint32_t next,
                   uint32_t *entry) {
-    if (++builder->depth > 8 * COMPILE_MOST_DEPTH)
-        return fail(LIMIT, "the grammar nests too deep");
+    if (++builder->depth > 8 * COMPILE_MOST_DEPTH) return fail(LIMIT, "the grammar nests too deep");
     TRY(compile_work(builder->compile, 4));
     TRY(add_kind(builder, expression, next, entry));
     builder->depth--;
@@ -365,14 +365,14 @@ status automaton_make(struct compile *compile, const struct expression *expressi
                       const struct rule_bodies *rules, bool search, struct automaton **made) {
     struct builder builder = {.compile = compile, .rules = rules};
     uint32_t accept, start, any;
-    TRY(add_state(&builder,
-                  (struct state){.kind = STATE_ACCEPT,
-                                 .next = AUTOMATON_NONE,
-                                 .other = AUTOMATON_NONE},
-                  &accept));
+    TRY(add_state(
+        &builder,
+        (struct state){.kind = STATE_ACCEPT, .next = AUTOMATON_NONE, .other = AUTOMATON_NONE},
+        &accept));
     const struct character_range all[] = {{0, 0xD7FF}, {0xE000, EXPRESSION_LAST_CHARACTER}};
-    struct expression character = {
-        .kind = EXPRESSION_CLASS, .n_ranges = 2, .ranges = (struct character_range *)(uintptr_t)all};
+    struct expression character = {.kind = EXPRESSION_CLASS,
+                                   .n_ranges = 2,
+                                   .ranges = (struct character_range *)(uintptr_t)all};
     struct expression others = {
         .kind = EXPRESSION_REPEAT, .max = EXPRESSION_UNBOUNDED, .child = &character};
     if (search) TRY(add(&builder, &others, accept, &accept));

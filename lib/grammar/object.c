@@ -95,8 +95,7 @@ static uint32_t rest_cost(const struct machine *machine, const struct object *ob
         cost = cost_add(cost, its);
         see(object, found, &registers);
     }
-    if (object->max != EXPRESSION_UNBOUNDED && count_of(&registers) > object->max)
-        return COST_DEAD;
+    if (object->max != EXPRESSION_UNBOUNDED && count_of(&registers) > object->max) return COST_DEAD;
     for (; n > (first ? 1 : 0); n--) cost = cost_add(cost, machine->weight[',']);
     return cost;
 }

@@ -1,5 +1,5 @@
-/* ECMA-262, 22.2.1 "Patterns", with the flag u: alternatives, groups, classes, quantifiers, ^ and $.
- * What can't be an automaton over bytes, or isn't done, is refused by name. */
+/* ECMA-262, 22.2.1 "Patterns", with the flag u: alternatives, groups, classes, quantifiers, ^ and
+ * $. What can't be an automaton over bytes, or isn't done, is refused by name. */
 #include <string.h>
 
 #include "grammar/expression.h"
@@ -33,10 +33,9 @@ static bool take_text(struct parser *parser, const char *text) {
 }
 
 static status add_named(struct parser *parser, struct character_set *set, char name) {
-    static const uint32_t spaces[][2] = {{9, 13},         {32, 32},         {0xA0, 0xA0},
-                                         {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029},
-                                         {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000},
-                                         {0xFEFF, 0xFEFF}};
+    static const uint32_t spaces[][2] = {
+        {9, 13},          {32, 32},         {0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A},
+        {0x2028, 0x2029}, {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
     struct compile *compile = parser->compile;
     if (name == 'd' || name == 'w') TRY(character_set_add(compile, set, '0', '9'));
     if (name == 'w') {

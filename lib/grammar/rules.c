@@ -18,9 +18,12 @@ struct rules_build {
 static bool is_nullable(const struct rules_build *build, const struct expression *expression) {
     bool all = true, any = false;
     switch (expression->kind) {
-    case EXPRESSION_CLASS: return false;
-    case EXPRESSION_RULE: return build->nullable[expression->rule];
-    case EXPRESSION_REPEAT: return expression->min == 0 || is_nullable(build, expression->child);
+    case EXPRESSION_CLASS:
+        return false;
+    case EXPRESSION_RULE:
+        return build->nullable[expression->rule];
+    case EXPRESSION_REPEAT:
+        return expression->min == 0 || is_nullable(build, expression->child);
     case EXPRESSION_SEQUENCE:
     case EXPRESSION_CHOICE:
         for (const struct expression *each = expression->child; each; each = each->next) {
@@ -31,7 +34,8 @@ static bool is_nullable(const struct rules_build *build, const struct expression
         return expression->kind == EXPRESSION_SEQUENCE ? all : any;
     case EXPRESSION_EMPTY:
     case EXPRESSION_BEGIN:
-    case EXPRESSION_END: break;
+    case EXPRESSION_END:
+        break;
     }
     return true;
 }

@@ -48,9 +48,9 @@ static status look(struct schema *schema, uint8_t *state, struct node *node, uns
 static status look_below(struct schema *schema, uint8_t *state, const struct node *parent,
                          const char *keyword, unsigned depth) {
     struct node *member = schema_member(parent, keyword);
-    bool dependent = member && member->kind == JSON_OBJECT &&
-                     (strcmp(keyword, "dependentSchemas") == 0 ||
-                      strcmp(keyword, "dependencies") == 0);
+    bool dependent =
+        member && member->kind == JSON_OBJECT &&
+        (strcmp(keyword, "dependentSchemas") == 0 || strcmp(keyword, "dependencies") == 0);
     if (!member) return OK;
     if (member->kind != JSON_ARRAY && !dependent) return look(schema, state, member, depth);
     for (uint32_t i = 0; i < member->n; i++)
@@ -60,9 +60,8 @@ static status look_below(struct schema *schema, uint8_t *state, const struct nod
 }
 
 static status look(struct schema *schema, uint8_t *state, struct node *node, unsigned depth) {
-    static const char *const keywords[] = {"allOf", "anyOf", "oneOf", "not",
-                                           "if",    "then",  "else",  "dependentSchemas",
-                                           "dependencies"};
+    static const char *const keywords[] = {
+        "allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas", "dependencies"};
     const struct node *ref = schema_member(node, "$ref");
     if (state[node->id] == 2) return OK;
     if (state[node->id] == 1)
@@ -76,8 +75,7 @@ static status look(struct schema *schema, uint8_t *state, struct node *node, uns
         TRY(look(schema, state, target, depth - 1));
     }
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
-        if (!ref || !schema->old_refs)
-            TRY(look_below(schema, state, node, keywords[i], depth - 1));
+        if (!ref || !schema->old_refs) TRY(look_below(schema, state, node, keywords[i], depth - 1));
     state[node->id] = 2;
     return OK;
 }

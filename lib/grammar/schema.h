@@ -1,5 +1,5 @@
-/* JSON Schema as rules. The parts: the document as a tree (schema_document.c), what a schema says as
- * a disjunction of conjunctions (schema_solve.c, schema_keywords.c), and these as automata
+/* JSON Schema as rules. The parts: the document as a tree (schema_document.c), what a schema says
+ * as a disjunction of conjunctions (schema_solve.c, schema_keywords.c), and these as automata
  * (schema_lower.c, schema_text.c, schema_number.c).
  *
  * A goal is a set of literals, each a schema, keyword or value that must, or must not, hold of one
@@ -17,7 +17,7 @@
 
 struct node {
     enum json_kind kind;
-    struct text text; /* a string, unescaped; a number's characters */
+    struct text text;      /* a string, unescaped; a number's characters */
     uint32_t id, n, index; /* index in the parent */
     struct node **items;
     struct text *keys; /* of an object */
@@ -29,8 +29,8 @@ struct schema {
     struct compile *compile;
     struct node *root, **nodes; /* [n_nodes] by id */
     uint32_t n_nodes, node_capacity;
-    bool old_refs;        /* up to draft 7: beside $ref nothing counts */
-    uint32_t always;      /* the literal that always holds; its last bit makes the other */
+    bool old_refs;   /* up to draft 7: beside $ref nothing counts */
+    uint32_t always; /* the literal that always holds; its last bit makes the other */
     struct set_table goals;
     uint32_t *goal_rules, goal_capacity;
     uint32_t n_branches, depth;
@@ -86,7 +86,7 @@ enum {
 enum key_kind {
     KEY_NAME,
     KEY_PATTERN, /* keys that the automaton accepts */
-    KEY_REST     /* those that a schema's properties and patternProperties, or a value, don't name */
+    KEY_REST /* those that a schema's properties and patternProperties, or a value, don't name */
 };
 
 struct key_rule { /* what holds of the values of such keys */
@@ -178,8 +178,7 @@ struct decimal {
 };
 status schema_decimal(struct schema *schema, const struct node *node, struct decimal *decimal);
 /* The one way to write it. */
-status schema_decimal_text(struct schema *schema, const struct decimal *decimal,
-                           struct text *text);
+status schema_decimal_text(struct schema *schema, const struct decimal *decimal, struct text *text);
 /* Numbers without an exponent that compare so: any of < (1), = (2), > (4). */
 status schema_compare(struct schema *schema, const struct decimal *decimal, unsigned relations,
                       const struct automaton **made);

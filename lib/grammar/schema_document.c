@@ -171,14 +171,57 @@ status schema_count(struct schema *schema, const struct node *node, uint32_t *co
 
 /* ---- references ---- */
 
+/* The $id of a schema, NULL data: it has none. */
+static struct text id_of(const struct schema *schema, const struct node *node) {
+    const struct node *id = schema_member(node, "$id");
+    bool counts = id && id->kind == JSON_STRING && id->text.length && id->text.data[0] != '#' &&
+                  !(schema->old_refs && schema_member(node, "$ref"));
+    return counts ? id->text : (struct text){NULL, 0};
+}
+
 /* The schema with the $id that holds here. */
 static struct node *resource_of(const struct schema *schema, const struct node *node) {
-    for (const struct node *at = node; at; at = at->parent) {
-        const struct node *id = schema_member(at, "$id");
-        if (id && id->kind == JSON_STRING && id->text.length && id->text.data[0] != '#')
-            return (struct node *)(uintptr_t)at;
-    }
+    for (const struct node *at = node; at; at = at->parent)
+        if (id_of(schema, at).data) return (struct node *)(uintptr_t)at;
     return schema->root;
+}
+
+/* Bytes of text that `ref` stands behind (RFC 3986, section 5.2): none, the authority, or all up to
+ * the last slash. */
+static size_t kept_of_base(struct text base, struct text ref) {
+    size_t authority = 0, at = 0;
+    while (at < ref.length && ref.data[at] != ':' && ref.data[at] != '/') at++;
+    if (at > 0 && at < ref.length && ref.data[at] == ':') return 0;
+    for (at = 0; at + 3 <= base.length; at++)
+        if (memcmp(base.data + at, "://", 3) == 0) {
+            authority = at + 3;
+            break;
+        }
+    while (authority && authority < base.length && base.data[authority] != '/') authority++;
+    if (ref.data[0] == '/') return authority;
+    for (at = base.length; at > authority && base.data[at - 1] != '/';) at--;
+    return at;
+}
+
+/* The address that `ref` has in the schema `node`; `inside`: of what is in it, else of its $id. */
+static status find_address(struct schema *schema, const struct node *node, bool inside,
+                           struct text ref, struct text *address) {
+    struct text base = {"", 0};
+    char *text;
+    for (const struct node *at = inside ? node : node->parent; at; at = at->parent)
+        if (id_of(schema, at).data) {
+            TRY(find_address(schema, at, false, id_of(schema, at), &base));
+            break;
+        }
+    const char *hash = base.length ? memchr(base.data, '#', base.length) : NULL;
+    if (hash) base.length = (size_t)(hash - base.data);
+    size_t kept = ref.length ? kept_of_base(base, ref) : base.length;
+    COMPILE_TAKE(schema->compile, kept + ref.length + 1, &text);
+    memcpy(text, base.data, kept);
+    memcpy(text + kept, ref.data, ref.length);
+    *address = (struct text){text, kept + ref.length};
+    while (address->length && text[address->length - 1] == '#') address->length--;
+    return OK;
 }
 
 static int hex_value(char c) {
@@ -241,22 +284,25 @@ static bool is_data(const struct node *node) { /* what looks like a schema in it
     return false;
 }
 
-/* The part of an address behind its last slash names the same schema, where nothing else does. */
-static bool same_address(struct text id, struct text ref) {
-    if (schema_text_equal(id, ref)) return true;
-    if (ref.length == 0 || id.length <= ref.length) return false;
-    const char *end = id.data + id.length - ref.length;
-    return memcmp(end, ref.data, ref.length) == 0 && (end[-1] == '/' || ref.data[0] == '/');
+static status find_resource(struct schema *schema, struct text address, struct node **found) {
+    *found = NULL;
+    for (uint32_t i = 0; i < schema->n_nodes && !*found; i++) {
+        struct node *node = schema->nodes[i];
+        struct text its, id = id_of(schema, node);
+        if (!id.data || is_data(node)) continue;
+        TRY(find_address(schema, node, false, id, &its));
+        if (schema_text_equal(its, address)) *found = node;
+    }
+    return OK;
 }
 
-static struct node *find_named(const struct schema *schema, const char *keyword, struct text name,
-                               const struct node *resource) {
+static struct node *find_anchor(const struct schema *schema, struct text name,
+                                const struct node *resource) {
     for (uint32_t i = 0; i < schema->n_nodes; i++) {
         struct node *node = schema->nodes[i];
-        const struct node *its = schema_member(node, keyword);
-        if (!its || its->kind != JSON_STRING || is_data(node)) continue;
-        if (resource ? resource_of(schema, node) == resource && schema_text_equal(its->text, name)
-                     : same_address(its->text, name))
+        const struct node *its = schema_member(node, "$anchor");
+        if (its && its->kind == JSON_STRING && !is_data(node) &&
+            resource_of(schema, node) == resource && schema_text_equal(its->text, name))
             return node;
     }
     return NULL;
@@ -271,12 +317,15 @@ status schema_resolve(struct schema *schema, const struct node *ref, struct node
         fragment = (struct text){hash + 1, (size_t)(address.data + address.length - hash - 1)};
         address.length = (size_t)(hash - address.data);
     }
-    struct node *from = address.length ? find_named(schema, "$id", address, NULL)
-                                       : resource_of(schema, ref);
+    struct node *from = resource_of(schema, ref);
+    if (address.length) {
+        TRY(find_address(schema, ref, true, address, &address));
+        TRY(find_resource(schema, address, &from));
+    }
     if (!from) return schema_refuse(schema, ref, "$ref to another document");
     if (fragment.length == 0 || fragment.data[0] == '/')
         return follow_pointer(schema, ref, from, fragment, target);
-    *target = find_named(schema, "$anchor", fragment, from);
+    *target = find_anchor(schema, fragment, from);
     if (!*target) { /* draft 7: an $id that is a fragment */
         struct text whole = {fragment.data - 1, fragment.length + 1};
         for (uint32_t i = 0; i < schema->n_nodes && !*target; i++) {

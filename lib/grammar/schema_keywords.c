@@ -42,9 +42,8 @@ static status restrict_text(struct application *to, const struct automaton *text
         conjunction->text = texts;
         return OK;
     }
-    TRY(automaton_combine(schema->compile,
-                          conjunction->text ? conjunction->text : schema->any_text, texts,
-                          negative ? AUTOMATON_MINUS : AUTOMATON_AND, &made));
+    TRY(automaton_combine(schema->compile, conjunction->text ? conjunction->text : schema->any_text,
+                          texts, negative ? AUTOMATON_MINUS : AUTOMATON_AND, &made));
     conjunction->text = made;
     return OK;
 }
@@ -220,11 +219,10 @@ static status be_object(struct application *to, const struct node *value) {
     for (uint32_t i = 0; i < value->n; i++)
         TRY(require_name(to, conjunction, value->keys[i],
                          literal_of(LITERAL_VALUE, value->items[i], false)));
-    return schema_add_key_rule(schema, &conjunction->keys,
-                               (struct key_rule){.kind = KEY_REST,
-                                                 .owner = value,
-                                                 .of_value = true,
-                                                 .literal = never(schema)});
+    return schema_add_key_rule(
+        schema, &conjunction->keys,
+        (struct key_rule){
+            .kind = KEY_REST, .owner = value, .of_value = true, .literal = never(schema)});
 }
 
 static status differ_from_array(struct application *to, const struct node *value) {
@@ -268,11 +266,10 @@ static status differ_from_object(struct application *to, const struct node *valu
     }
     other = *to->conjunction;
     other.types &= TYPE_OBJECT;
-    TRY(schema_add_key_rule(schema, &other.wanted,
-                            (struct key_rule){.kind = KEY_REST,
-                                              .owner = value,
-                                              .of_value = true,
-                                              .literal = schema->always}));
+    TRY(schema_add_key_rule(
+        schema, &other.wanted,
+        (struct key_rule){
+            .kind = KEY_REST, .owner = value, .of_value = true, .literal = schema->always}));
     return branch(to, other, schema->always, schema->always);
 }
 
@@ -353,8 +350,7 @@ static status apply_one(struct application *to, const struct node *member, bool 
             if (!excluded) TRY(todo(&own, LITERAL_SCHEMA, member->items[j], true));
         }
         if (!negative)
-            TRY(branch(&own, *to->conjunction, of_schema(member->items[i], false),
-                       schema->always));
+            TRY(branch(&own, *to->conjunction, of_schema(member->items[i], false), schema->always));
     }
     if (negative) return apply_any(to, member, true); /* or none */
     to->branched = true;
@@ -389,11 +385,11 @@ static status apply_properties(struct application *to, const struct node *member
     for (uint32_t i = 0; i < member->n; i++) {
         struct conjunction other = *to->conjunction;
         if (!negative) {
-            TRY(schema_add_key_rule(schema, &to->conjunction->keys,
-                                    (struct key_rule){.kind = KEY_NAME,
-                                                      .name = member->keys[i],
-                                                      .literal = of_schema(member->items[i],
-                                                                           false)}));
+            TRY(schema_add_key_rule(
+                schema, &to->conjunction->keys,
+                (struct key_rule){.kind = KEY_NAME,
+                                  .name = member->keys[i],
+                                  .literal = of_schema(member->items[i], false)}));
             continue;
         }
         TRY(require_name(to, &other, member->keys[i], of_schema(member->items[i], true)));
@@ -431,8 +427,7 @@ static status apply_patterns(struct application *to, const struct node *member, 
     struct schema *schema = to->solver->schema;
     TRY(want_object(to, member));
     for (uint32_t i = 0; i < member->n; i++) {
-        struct key_rule rule = {.kind = KEY_PATTERN,
-                                .literal = of_schema(member->items[i], false)};
+        struct key_rule rule = {.kind = KEY_PATTERN, .literal = of_schema(member->items[i], false)};
         TRY(schema_pattern(schema, member->items[i], &rule.pattern));
         if (!negative) {
             TRY(schema_add_key_rule(schema, &to->conjunction->keys, rule));
@@ -452,8 +447,7 @@ static status apply_patterns(struct application *to, const struct node *member, 
 static status apply_additional(struct application *to, const struct node *member, bool negative) {
     struct key_rule rule = {
         .kind = KEY_REST, .owner = member->parent, .literal = of_schema(member, false)};
-    if (!negative)
-        return schema_add_key_rule(to->solver->schema, &to->conjunction->keys, rule);
+    if (!negative) return schema_add_key_rule(to->solver->schema, &to->conjunction->keys, rule);
     if (member->kind == JSON_TRUE) {
         to->branched = true;
         return OK;
@@ -499,13 +493,11 @@ static status apply_required(struct application *to, const struct node *member, 
     return OK;
 }
 
-static status apply_dependencies(struct application *to, const struct node *member,
-                                 bool negative) {
+static status apply_dependencies(struct application *to, const struct node *member, bool negative) {
     TRY(want_object(to, member));
     for (uint32_t i = 0; i < member->n; i++)
         if (negative)
-            TRY(branch(to, *to->conjunction,
-                       literal_of(LITERAL_DEPENDENT, member->items[i], true),
+            TRY(branch(to, *to->conjunction, literal_of(LITERAL_DEPENDENT, member->items[i], true),
                        to->solver->schema->always));
         else
             TRY(todo(to, LITERAL_DEPENDENT, member->items[i], false));
@@ -553,10 +545,10 @@ static status apply_items_from(struct application *to, const struct node *member
                                                        .min = 1,
                                                        .max = EXPRESSION_UNBOUNDED});
     }
-    return schema_add_item_rule(
-        schema, &to->conjunction->items,
-        (struct item_rule){
-            .from = from, .to = EXPRESSION_UNBOUNDED, .literal = of_schema(member, false)});
+    return schema_add_item_rule(schema, &to->conjunction->items,
+                                (struct item_rule){.from = from,
+                                                   .to = EXPRESSION_UNBOUNDED,
+                                                   .literal = of_schema(member, false)});
 }
 
 static status apply_prefix(struct application *to, const struct node *member, bool negative) {
@@ -588,8 +580,7 @@ static status apply_items(struct application *to, const struct node *member, boo
 static status apply_additional_items(struct application *to, const struct node *member,
                                      bool negative) {
     const struct node *items = schema_member(member->parent, "items");
-    if (items && items->kind == JSON_ARRAY)
-        return apply_items_from(to, member, items->n, negative);
+    if (items && items->kind == JSON_ARRAY) return apply_items_from(to, member, items->n, negative);
     to->branched = negative;
     return OK;
 }
@@ -744,11 +735,26 @@ static enum keyword keyword_named(struct text name) {
         {"exclusiveMaximum", KEYWORD_UNDER},
         {"multipleOf", KEYWORD_MULTIPLE},
     };
-    static const char *const ignored[] = {
-        "then",        "else",       "minContains",     "maxContains",      "title",
-        "description", "default",    "examples",        "$comment",         "deprecated",
-        "readOnly",    "writeOnly",  "$schema",         "$id",              "$anchor",
-        "$defs",       "definitions", "contentEncoding", "contentMediaType", "contentSchema"};
+    static const char *const ignored[] = {"then",
+                                          "else",
+                                          "minContains",
+                                          "maxContains",
+                                          "title",
+                                          "description",
+                                          "default",
+                                          "examples",
+                                          "$comment",
+                                          "deprecated",
+                                          "readOnly",
+                                          "writeOnly",
+                                          "$schema",
+                                          "$id",
+                                          "$anchor",
+                                          "$defs",
+                                          "definitions",
+                                          "contentEncoding",
+                                          "contentMediaType",
+                                          "contentSchema"};
     for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
         if (schema_text_is(name, keywords[i].name)) return keywords[i].keyword;
     for (size_t i = 0; i < sizeof ignored / sizeof *ignored; i++)
@@ -791,8 +797,8 @@ static status apply_text_keyword(struct application *to, const struct node *memb
     return restrict_text(to, made, negative);
 }
 
-static status apply_counted(struct application *to, const struct node *member,
-                            enum keyword keyword, bool negative) {
+static status apply_counted(struct application *to, const struct node *member, enum keyword keyword,
+                            bool negative) {
     struct conjunction *conjunction = to->conjunction;
     bool properties = keyword == KEYWORD_MIN_PROPERTIES || keyword == KEYWORD_MAX_PROPERTIES;
     bool most = keyword == KEYWORD_MAX_PROPERTIES || keyword == KEYWORD_MAX_ITEMS;
@@ -807,41 +813,70 @@ status schema_apply_keyword(struct application *to, const struct node *member, b
     enum keyword keyword = keyword_named(name);
     const struct automaton *made;
     switch (keyword) {
-    case KEYWORD_IGNORED: to->branched = negative; return OK; /* it always holds */
-    case KEYWORD_REFUSED: return schema_refuse(schema, member, "this keyword");
-    case KEYWORD_TYPE: return apply_type(to, member, negative);
-    case KEYWORD_ENUM: return apply_enum(to, member, negative);
-    case KEYWORD_CONST: return todo(to, LITERAL_VALUE, member, negative);
-    case KEYWORD_ALL: return apply_all(to, member, negative);
-    case KEYWORD_ANY: return apply_any(to, member, negative);
-    case KEYWORD_ONE: return apply_one(to, member, negative);
-    case KEYWORD_NOT: return todo(to, LITERAL_SCHEMA, member, !negative);
-    case KEYWORD_IF: return apply_if(to, member, negative);
-    case KEYWORD_REF: return apply_ref(to, member, negative);
-    case KEYWORD_PROPERTIES: return apply_properties(to, member, negative);
-    case KEYWORD_PATTERNS: return apply_patterns(to, member, negative);
-    case KEYWORD_ADDITIONAL: return apply_additional(to, member, negative);
-    case KEYWORD_NAMES: return apply_names(to, member, negative);
-    case KEYWORD_REQUIRED: return apply_required(to, member, negative);
-    case KEYWORD_DEPENDENCIES: return apply_dependencies(to, member, negative);
-    case KEYWORD_ITEMS: return apply_items(to, member, negative);
-    case KEYWORD_PREFIX: return apply_prefix(to, member, negative);
-    case KEYWORD_ADDITIONAL_ITEMS: return apply_additional_items(to, member, negative);
-    case KEYWORD_CONTAINS: return apply_contains(to, member, negative);
-    case KEYWORD_UNIQUE: return apply_unique(to, member, negative);
+    case KEYWORD_IGNORED:
+        to->branched = negative;
+        return OK; /* it always holds */
+    case KEYWORD_REFUSED:
+        return schema_refuse(schema, member, "this keyword");
+    case KEYWORD_TYPE:
+        return apply_type(to, member, negative);
+    case KEYWORD_ENUM:
+        return apply_enum(to, member, negative);
+    case KEYWORD_CONST:
+        return todo(to, LITERAL_VALUE, member, negative);
+    case KEYWORD_ALL:
+        return apply_all(to, member, negative);
+    case KEYWORD_ANY:
+        return apply_any(to, member, negative);
+    case KEYWORD_ONE:
+        return apply_one(to, member, negative);
+    case KEYWORD_NOT:
+        return todo(to, LITERAL_SCHEMA, member, !negative);
+    case KEYWORD_IF:
+        return apply_if(to, member, negative);
+    case KEYWORD_REF:
+        return apply_ref(to, member, negative);
+    case KEYWORD_PROPERTIES:
+        return apply_properties(to, member, negative);
+    case KEYWORD_PATTERNS:
+        return apply_patterns(to, member, negative);
+    case KEYWORD_ADDITIONAL:
+        return apply_additional(to, member, negative);
+    case KEYWORD_NAMES:
+        return apply_names(to, member, negative);
+    case KEYWORD_REQUIRED:
+        return apply_required(to, member, negative);
+    case KEYWORD_DEPENDENCIES:
+        return apply_dependencies(to, member, negative);
+    case KEYWORD_ITEMS:
+        return apply_items(to, member, negative);
+    case KEYWORD_PREFIX:
+        return apply_prefix(to, member, negative);
+    case KEYWORD_ADDITIONAL_ITEMS:
+        return apply_additional_items(to, member, negative);
+    case KEYWORD_CONTAINS:
+        return apply_contains(to, member, negative);
+    case KEYWORD_UNIQUE:
+        return apply_unique(to, member, negative);
     case KEYWORD_MIN_PROPERTIES:
     case KEYWORD_MAX_PROPERTIES:
     case KEYWORD_MIN_ITEMS:
-    case KEYWORD_MAX_ITEMS: return apply_counted(to, member, keyword, negative);
+    case KEYWORD_MAX_ITEMS:
+        return apply_counted(to, member, keyword, negative);
     case KEYWORD_MIN_LENGTH:
     case KEYWORD_MAX_LENGTH:
         return apply_length(to, member, keyword == KEYWORD_MAX_LENGTH, negative);
     case KEYWORD_PATTERN:
-    case KEYWORD_FORMAT: return apply_text_keyword(to, member, keyword, negative);
-    case KEYWORD_MINIMUM: return apply_bound(to, member, 6, negative);
-    case KEYWORD_MAXIMUM: return apply_bound(to, member, 3, negative);
-    case KEYWORD_OVER: return apply_bound(to, member, 4, negative);
-    case KEYWORD_UNDER: return apply_bound(to, member, 1, negative);
+    case KEYWORD_FORMAT:
+        return apply_text_keyword(to, member, keyword, negative);
+    case KEYWORD_MINIMUM:
+        return apply_bound(to, member, 6, negative);
+    case KEYWORD_MAXIMUM:
+        return apply_bound(to, member, 3, negative);
+    case KEYWORD_OVER:
+        return apply_bound(to, member, 4, negative);
+    case KEYWORD_UNDER:
+        return apply_bound(to, member, 1, negative);
     case KEYWORD_MULTIPLE:
         if (negative) only(to, TYPE_NUMBER);
         TRY(schema_multiples(schema, member, &made));

@@ -55,8 +55,8 @@ static status lower_number(struct schema *schema, const struct conjunction *conj
 }
 
 #define HEX "[0-9A-Fa-f]"
-#define ANY_STRING                                                                                 \
-    "\"([^\"\\\\\\x00-\\x1f]|\\\\[\"\\\\/bfnrt]|\\\\u([0-9A-CEFa-cef]" HEX "{3}|[Dd][0-7]" HEX      \
+#define ANY_STRING                                                                             \
+    "\"([^\"\\\\\\x00-\\x1f]|\\\\[\"\\\\/bfnrt]|\\\\u([0-9A-CEFa-cef]" HEX "{3}|[Dd][0-7]" HEX \
     "{2}|[Dd][89ABab]" HEX "{2}\\\\u[Dd][C-Fc-f]" HEX "{2}))*\""
 
 static status lower_string(struct schema *schema, const struct conjunction *conjunction,
@@ -103,7 +103,8 @@ static status measure_array(struct array *array) {
     for (const struct item_rule *rule = conjunction->counts; rule; rule = rule->next) {
         if (array->n_counts == MOST_COUNTS)
             return fail(LIMIT, "json_schema: more than %d counts of an array's items", MOST_COUNTS);
-        if (rule->min > MOST_COUNT || (rule->max >= MOST_COUNT && rule->max != EXPRESSION_UNBOUNDED))
+        if (rule->min > MOST_COUNT ||
+            (rule->max >= MOST_COUNT && rule->max != EXPRESSION_UNBOUNDED))
             return fail(LIMIT, "json_schema: minContains or maxContains over %d", MOST_COUNT - 1);
         reach(rule->from, &array->last);
         array->counts[array->n_counts++] = *rule;
@@ -230,9 +231,9 @@ static status lower_array(struct schema *schema, const struct conjunction *conju
     TRY(set_table_put(schema->compile, &array.states, set, array.n_counts + 1, &first));
     row[CLASS_OPEN] = first + 2;
     TRY(set_row(&array, 0, row, 0));
-    TRY(set_row(&array, 1, (const uint32_t[N_CLASSES]){AUTOMATON_NONE, AUTOMATON_NONE,
-                                                       AUTOMATON_NONE, AUTOMATON_NONE,
-                                                       AUTOMATON_NONE},
+    TRY(set_row(&array, 1,
+                (const uint32_t[N_CLASSES]){AUTOMATON_NONE, AUTOMATON_NONE, AUTOMATON_NONE,
+                                            AUTOMATON_NONE, AUTOMATON_NONE},
                 1));
     row[CLASS_OPEN] = AUTOMATON_NONE;
     if (schema->machine->whitespace) row[CLASS_SPACE] = first + 2;
@@ -337,8 +338,9 @@ static status rule_holds(const struct keys *keys, const struct key_rule *rule, u
                          bool *holds) {
     uint32_t name = (uint32_t)(label >> KEY_NAME_SHIFT);
     const struct text *text = name ? &keys->names[name - 1] : NULL;
-    *holds = rule->kind == KEY_NAME ? text && schema_text_equal(*text, rule->name)
-                                    : rule->kind == KEY_PATTERN && matches(keys, rule->pattern, label);
+    *holds = rule->kind == KEY_NAME
+                 ? text && schema_text_equal(*text, rule->name)
+                 : rule->kind == KEY_PATTERN && matches(keys, rule->pattern, label);
     if (rule->kind != KEY_REST) return OK;
     const struct node *properties =
         rule->of_value ? rule->owner : schema_member(rule->owner, "properties");
@@ -368,7 +370,8 @@ static status find_label(struct keys *keys, uint64_t label, struct object_label 
         if (holds) TRY(literals_add(schema, &list, rule->literal));
     }
     for (const struct key_rule *rule = conjunction->wanted; rule; rule = rule->next) {
-        if (rule->kind != KEY_NAME || !name || !schema_text_equal(rule->name, keys->names[name - 1]))
+        if (rule->kind != KEY_NAME || !name ||
+            !schema_text_equal(rule->name, keys->names[name - 1]))
             continue;
         TRY(literals_add(schema, &list, rule->literal));
         keys->object->required[(name - 1) / 64] |= (uint64_t)1 << ((name - 1) % 64);
@@ -388,8 +391,8 @@ static status find_label(struct keys *keys, uint64_t label, struct object_label 
 static status label_keys(struct keys *keys, const struct automaton **labelled) {
     struct compile *compile = keys->schema->compile;
     struct automaton *both, *copy;
-    TRY(schema_words(keys->schema, keys->names, keys->n_names, false,
-                     (uint64_t)1 << KEY_NAME_SHIFT, labelled));
+    TRY(schema_words(keys->schema, keys->names, keys->n_names, false, (uint64_t)1 << KEY_NAME_SHIFT,
+                     labelled));
     for (uint32_t i = 0; i <= keys->n_patterns; i++) {
         const struct automaton *from =
             i < keys->n_patterns ? keys->patterns[i] : keys->schema->any_text;
@@ -421,8 +424,7 @@ static status number_labels(struct keys *keys, struct automaton *automaton) {
         while (i < n && seen[i] != label) i++;
         if (i == n) {
             struct object_label found;
-            if (n == most)
-                return fail(LIMIT, "json_schema: an object of too many kinds of names");
+            if (n == most) return fail(LIMIT, "json_schema: an object of too many kinds of names");
             TRY(find_label(keys, label, &found));
             seen[n++] = label;
             if (found.rule != AUTOMATON_NONE) {
@@ -461,8 +463,8 @@ static status check_object(const struct keys *keys, bool *possible) {
     if (n_names + n_others >= conjunction->min_properties) return OK;
     if (n_others && *possible)
         return fail(UNSUPPORTED,
-                    "json_schema: minProperties %" PRIu32
-                    " is not supported where only %" PRIu32 " names are told apart",
+                    "json_schema: minProperties %" PRIu32 " is not supported where only %" PRIu32
+                    " names are told apart",
                     conjunction->min_properties, n_names + n_others);
     *possible = false;
     return OK;

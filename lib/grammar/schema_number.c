@@ -84,7 +84,9 @@ static bool advance(enum progress *progress, uint8_t byte) {
         }
         *progress = byte == '0' ? AT_ZERO : AT_WHOLE;
         return digit;
-    case AT_MINUS: *progress = byte == '0' ? AT_ZERO : AT_WHOLE; return digit;
+    case AT_MINUS:
+        *progress = byte == '0' ? AT_ZERO : AT_WHOLE;
+        return digit;
     case AT_ZERO:
     case AT_WHOLE:
         if (byte == '.') {
@@ -93,7 +95,9 @@ static bool advance(enum progress *progress, uint8_t byte) {
         }
         return digit && *progress == AT_WHOLE;
     case AT_POINT:
-    case AT_FRACTION: *progress = AT_FRACTION; return digit;
+    case AT_FRACTION:
+        *progress = AT_FRACTION;
+        return digit;
     }
     return false;
 }
@@ -114,8 +118,8 @@ struct comparison {
 struct compared { /* packed into a state's number */
     enum progress progress;
     bool negative, nonzero;
-    unsigned order;  /* of the digits so far */
-    uint32_t n;      /* digits of this part, up to what the other one has, and one */
+    unsigned order; /* of the digits so far */
+    uint32_t n;     /* digits of this part, up to what the other one has, and one */
 };
 
 static uint64_t pack(struct compared state) {

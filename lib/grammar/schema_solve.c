@@ -53,8 +53,7 @@ static status apply_schema(struct application *application, const struct node *n
     if (node->kind != JSON_OBJECT)
         return schema_wrong(schema, node, "a schema is neither an object nor true or false");
     if (ref && schema->old_refs)
-        return literals_add(schema, application->todo,
-                            literal_of(LITERAL_KEYWORD, ref, negative));
+        return literals_add(schema, application->todo, literal_of(LITERAL_KEYWORD, ref, negative));
     for (uint32_t i = 0; i < node->n; i++) {
         uint32_t literal = literal_of(LITERAL_KEYWORD, node->items[i], negative);
         if (!negative) {
@@ -73,10 +72,14 @@ static status apply(struct application *application, uint32_t literal) {
     const struct node *node = application->solver->schema->nodes[literal >> 3];
     bool negative = literal & 1;
     switch (literal_kind(literal)) {
-    case LITERAL_SCHEMA: return apply_schema(application, node, negative);
-    case LITERAL_KEYWORD: return schema_apply_keyword(application, node, negative);
-    case LITERAL_VALUE: return schema_apply_value(application, node, negative);
-    case LITERAL_DEPENDENT: return schema_apply_dependent(application, node, negative);
+    case LITERAL_SCHEMA:
+        return apply_schema(application, node, negative);
+    case LITERAL_KEYWORD:
+        return schema_apply_keyword(application, node, negative);
+    case LITERAL_VALUE:
+        return schema_apply_value(application, node, negative);
+    case LITERAL_DEPENDENT:
+        return schema_apply_dependent(application, node, negative);
     }
     return OK;
 }
@@ -155,8 +158,7 @@ status schema_text_language(struct schema *schema, uint32_t literal,
     const struct literals *todo = NULL;
     TRY(literals_add(schema, &todo, literal));
     TRY(schema_solve(&solver, todo));
-    if (!texts.any && !texts.some)
-        return schema_words(schema, NULL, 0, true, 1, language);
+    if (!texts.any && !texts.some) return schema_words(schema, NULL, 0, true, 1, language);
     *language = texts.any ? NULL : texts.language;
     return OK;
 }

@@ -63,7 +63,7 @@ status schema_length(struct schema *schema, uint32_t min, uint32_t max,
 #define IPV4 "(" OCTET "\\." OCTET "\\." OCTET "\\." OCTET ")"
 #define H16 "[0-9A-Fa-f]{1,4}"
 #define LS32 "(" H16 ":" H16 "|" IPV4 ")"
-#define LABEL "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+#define LABEL "([A-Za-z0-9]{1,63}|[A-Za-z0-9](-?[A-Za-z0-9]){1,30})"
 #define DAY31 "(0[13578]|1[02])-(0[1-9]|[12]\\d|3[01])"
 #define DAY30 "(0[469]|11)-(0[1-9]|[12]\\d|30)"
 #define LEAP "(\\d\\d(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
@@ -71,37 +71,38 @@ status schema_length(struct schema *schema, uint32_t min, uint32_t max,
 /* Of leap seconds only those in UTC at the end of a day. */
 #define CLOCK "([01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d(\\.\\d+)?"
 #define OFFSET "([01]\\d|2[0-3]):[0-5]\\d"
-#define TIME                                                                                       \
-    "(" CLOCK "([Zz]|[+-]" OFFSET ")|23:59:60(\\.\\d+)?([Zz]|[+-]00:00))"
+#define TIME "(" CLOCK "([Zz]|[+-]" OFFSET ")|23:59:60(\\.\\d+)?([Zz]|[+-]00:00))"
 #define PCT "%[0-9A-Fa-f]{2}"
 #define PCHAR "([A-Za-z0-9._~!$&'()*+,;=:@-]|" PCT ")"
-#define AUTHORITY                                                                                  \
-    "(([A-Za-z0-9._~!$&'()*+,;=:-]|" PCT ")*@)?(\\[" IPV6 "\\]|([A-Za-z0-9._~!$&'()*+,;=-]|" PCT    \
+#define AUTHORITY                                                                                \
+    "(([A-Za-z0-9._~!$&'()*+,;=:-]|" PCT ")*@)?(\\[" IPV6 "\\]|([A-Za-z0-9._~!$&'()*+,;=-]|" PCT \
     ")*)(:\\d*)?"
-#define IPV6                                                                                       \
-    "((" H16 ":){6}" LS32 "|::(" H16 ":){5}" LS32 "|(" H16 ")?::(" H16 ":){4}" LS32 "|((" H16      \
-    ":){0,1}" H16 ")?::(" H16 ":){3}" LS32 "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32         \
-    "|((" H16 ":){0,3}" H16 ")?::" H16 ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32 "|((" H16       \
+#define IPV6                                                                                  \
+    "((" H16 ":){6}" LS32 "|::(" H16 ":){5}" LS32 "|(" H16 ")?::(" H16 ":){4}" LS32 "|((" H16 \
+    ":){0,1}" H16 ")?::(" H16 ":){3}" LS32 "|((" H16 ":){0,2}" H16 ")?::(" H16 ":){2}" LS32   \
+    "|((" H16 ":){0,3}" H16 ")?::" H16 ":" LS32 "|((" H16 ":){0,4}" H16 ")?::" LS32 "|((" H16 \
     ":){0,5}" H16 ")?::" H16 "|((" H16 ":){0,6}" H16 ")?::)"
 #define TAIL "(\\?(" PCHAR "|[/?])*)?(#(" PCHAR "|[/?])*)?"
-#define URI                                                                                        \
-    "[A-Za-z][A-Za-z0-9+.-]*:(//" AUTHORITY "(/" PCHAR "*)*|/(" PCHAR "+(/" PCHAR "*)*)?|" PCHAR    \
+#define URI                                                                                      \
+    "[A-Za-z][A-Za-z0-9+.-]*:(//" AUTHORITY "(/" PCHAR "*)*|/(" PCHAR "+(/" PCHAR "*)*)?|" PCHAR \
     "+(/" PCHAR "*)*|)" TAIL
 #define ATOM "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 #define STEP "(~[01]|[^~/])"
 
+/* Of names of hosts only those without "--": what it means there (RFC 5891) is no matter of
+ * automata; and at most 3 labels, so that the whole stays within 253. */
 const char *schema_format(struct text name) {
     static const char *const formats[][2] = {
         {"date", DATE},
         {"time", TIME},
         {"date-time", DATE "[Tt]" TIME},
         /* RFC 3339, appendix A */
-        {"duration",
-         "P(\\d+W|(\\d+Y(\\d+M(\\d+D)?)?|\\d+M(\\d+D)?|\\d+D)(T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+S)?|"
-         "\\d+S))?|T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+S)?|\\d+S))"},
+        {"duration", "P(\\d+W|(\\d+Y(\\d+M(\\d+D)?)?|\\d+M(\\d+D)?|\\d+D)(T(\\d+H(\\d+M(\\d+S)?)?|"
+                     "\\d+M(\\d+S)?|"
+                     "\\d+S))?|T(\\d+H(\\d+M(\\d+S)?)?|\\d+M(\\d+S)?|\\d+S))"},
         {"uuid", "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}"},
-        {"email", ATOM "(\\." ATOM ")*@" LABEL "(\\." LABEL ")*"},
-        {"hostname", LABEL "(\\." LABEL ")*"},
+        {"email", ATOM "(\\." ATOM ")*@" LABEL "(\\." LABEL "){0,2}"},
+        {"hostname", LABEL "(\\." LABEL "){0,2}"},
         {"ipv4", IPV4},
         {"ipv6", IPV6},
         {"uri", URI},
@@ -164,7 +165,7 @@ static status add_codes(struct quoting *quoting, uint32_t state, uint32_t escape
     for (uint8_t c = 0; c < 0x20; c++)
         if (!strchr("\b\f\n\r\t", c) || c == 0)
             if (digit[c >> 4] != AUTOMATON_NONE)
-                lead(quoting, digit[c >> 4], (uint8_t)"0123456789abcdef"[c & 15], state, c);
+                lead(quoting, digit[c >> 4], (uint8_t) "0123456789abcdef"[c & 15], state, c);
     return OK;
 }
 

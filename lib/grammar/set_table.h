@@ -8,7 +8,7 @@ struct set_table {
     uint32_t n, capacity, first_capacity;
     uint32_t *first; /* [n + 1] of a set's numbers in items */
     uint32_t *items, n_items, item_capacity;
-    uint64_t *hashes; /* [n] */
+    uint64_t *hashes;      /* [n] */
     uint32_t *slots, mask; /* set + 1; 0: free */
 };
 

@@ -47,9 +47,9 @@ static uint32_t node_cost(const struct stacks *stacks, uint32_t code, uint32_t r
                           uint32_t below) {
     const struct machine *machine = stacks->machine;
     const struct machine_part *part = &machine->parts[machine->part_of[code]];
-    uint32_t own = part->object ? object_cost(machine, part->object, code,
-                                              &stacks->registers[registers])
-                                : machine->cost[code];
+    uint32_t own = part->object
+                       ? object_cost(machine, part->object, code, &stacks->registers[registers])
+                       : machine->cost[code];
     return cost_add(own, stacks->cells[below].cost);
 }
 
@@ -98,11 +98,8 @@ static status put_set(struct stacks *stacks, uint32_t *nodes, uint32_t n, uint32
     for (uint32_t i = 0; i < n; i++)
         if (stacks->cells[nodes[i]].cost < least) least = stacks->cells[nodes[i]].cost;
     *index = stacks->n_cells++;
-    stacks->cells[*index] = (struct cell){.is_set = true,
-                                          .code = stacks->n_items,
-                                          .registers = n,
-                                          .cost = least,
-                                          .row = STACKS_NONE};
+    stacks->cells[*index] = (struct cell){
+        .is_set = true, .code = stacks->n_items, .registers = n, .cost = least, .row = STACKS_NONE};
     memcpy(stacks->items + stacks->n_items, nodes, n * sizeof *nodes);
     stacks->n_items += n;
     stacks->stamp[*index] = 0;
@@ -389,12 +386,11 @@ exit:
 }
 
 void stacks_close(struct stacks *stacks) {
-    void *const blocks[] = {stacks->cells,         stacks->stamp,     stacks->moved,
-                            stacks->items,         stacks->registers, stacks->register_next,
-                            stacks->register_slots, stacks->slots,    stacks->rows,
-                            stacks->row_owner,     stacks->arrivals,  stacks->calls,
-                            stacks->link_node,     stacks->link_next, stacks->found,
-                            stacks->scratch};
+    void *const blocks[] = {
+        stacks->cells,     stacks->stamp,         stacks->moved,          stacks->items,
+        stacks->registers, stacks->register_next, stacks->register_slots, stacks->slots,
+        stacks->rows,      stacks->row_owner,     stacks->arrivals,       stacks->calls,
+        stacks->link_node, stacks->link_next,     stacks->found,          stacks->scratch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         memory_give(stacks->memory, blocks[i]);
     stacks->cells = NULL;
@@ -425,8 +421,7 @@ void stacks_clear(struct stacks *stacks, uint32_t **roots, size_t n_roots) {
     mark_needed(stacks, roots, n_roots);
     memset(kept, 0, n_registers * sizeof *kept);
     for (uint32_t i = STACKS_FIRST; i < n_cells; i++)
-        if (stacks->cells[i].mark && !stacks->cells[i].is_set)
-            kept[stacks->cells[i].registers] = 1;
+        if (stacks->cells[i].mark && !stacks->cells[i].is_set) kept[stacks->cells[i].registers] = 1;
     memset(stacks->slots, 0, N_SLOTS * sizeof *stacks->slots);
     memset(stacks->register_slots, 0, N_REGISTER_SLOTS * sizeof *stacks->register_slots);
     kept[0] = 1;

@@ -2,7 +2,8 @@
  * (Goto, "Monocopy and Associative Algorithms", 1974; the sharing of stacks' tails is Tomita's, "An
  * Efficient Augmented-Context-Free Parsing Algorithm", 1987). So an ambiguous grammar has no more
  * cells than states times places, equal positions are equal numbers, and what a byte does is
- * remembered. All memory is taken at once; when it is full, what no reader needs is cleared away. */
+ * remembered. All memory is taken at once; when it is full, what no reader needs is cleared away.
+ */
 #ifndef GRAMMAR_STACKS_H
 #define GRAMMAR_STACKS_H
 
@@ -13,10 +14,10 @@
 
 /* Cells that are always there. */
 enum {
-    STACKS_END,      /* a node: the whole text may end here */
-    STACKS_ESCAPE,   /* a node: the rule that was read alone has ended; what follows isn't known */
+    STACKS_END,    /* a node: the whole text may end here */
+    STACKS_ESCAPE, /* a node: the rule that was read alone has ended; what follows isn't known */
     STACKS_BELOW_ROOT, /* the set of STACKS_END: where the root rule returns to */
-    STACKS_UNKNOWN,  /* the set of STACKS_ESCAPE: where a rule returns that is read alone */
+    STACKS_UNKNOWN,    /* the set of STACKS_ESCAPE: where a rule returns that is read alone */
     STACKS_FIRST
 };
 

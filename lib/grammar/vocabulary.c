@@ -27,7 +27,8 @@ static void sort(const struct vocabulary *vocabulary, uint32_t *order, uint32_t 
             uint32_t last = n - at < 2 * width ? n : at + 2 * width;
             uint32_t i = at, j = middle, to = at;
             while (i < middle && j < last)
-                scratch[to++] = comes_before(vocabulary, order[j], order[i]) ? order[j++] : order[i++];
+                scratch[to++] =
+                    comes_before(vocabulary, order[j], order[i]) ? order[j++] : order[i++];
             while (i < middle) scratch[to++] = order[i++];
             while (j < last) scratch[to++] = order[j++];
         }
@@ -87,7 +88,8 @@ static status fill(struct vocabulary *vocabulary, const int32_t *ends) {
     TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, n, what, &scratch));
     sort(vocabulary, vocabulary->order, scratch, n);
     vocabulary->n_nodes = build(vocabulary, vocabulary->order, n, NULL);
-    TRY_OR_EXIT(MEMORY_TAKE_ARRAY(memory, (size_t)vocabulary->n_nodes + 1, what, &vocabulary->nodes));
+    TRY_OR_EXIT(
+        MEMORY_TAKE_ARRAY(memory, (size_t)vocabulary->n_nodes + 1, what, &vocabulary->nodes));
     build(vocabulary, vocabulary->order, n, vocabulary->nodes);
 exit:
     memory_give(memory, scratch);
