@@ -9,6 +9,7 @@
 
 struct settings {
     const char *model, *prompt, *prompt_file;
+    const char *schema_file, *regex, *grammar_file;
     int64_t max_tokens;
     transformer_sampler_options sampler;
     int32_t n_threads, device;
@@ -32,6 +33,10 @@ static struct settings read_settings(int argc, char **argv) {
         {"--top-p", ARGUMENT_FRACTION, &s.sampler.top_p, "default 0: off", 0},
         {"--min-p", ARGUMENT_FRACTION, &s.sampler.min_p, "default 0: off", 0},
         {"--seed", ARGUMENT_SEED, &s.sampler.seed, "of the random numbers, default 0", 0},
+        {"--json-schema", ARGUMENT_FILE, &s.schema_file, "a file: the text is JSON that is valid",
+         0},
+        {"--regex", ARGUMENT_TEXT, &s.regex, "the text matches it", 0},
+        {"--grammar", ARGUMENT_FILE, &s.grammar_file, "a file of rules that the text matches", 0},
         {"--threads", ARGUMENT_INT32, &s.n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &s.device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &s.kv_type, "type of the KV cache, default f16", 0},
@@ -40,6 +45,8 @@ static struct settings read_settings(int argc, char **argv) {
     arguments_read(argc, argv, "Continues a text; without a prompt, from nothing.", table);
     if (s.prompt && s.prompt_file)
         console_usage_error("--prompt and --prompt-file exclude each other");
+    if ((s.schema_file != NULL) + (s.regex != NULL) + (s.grammar_file != NULL) > 1)
+        console_usage_error("--json-schema, --regex and --grammar exclude each other");
     return s;
 }
 
@@ -149,6 +156,10 @@ int main(int argc, char **argv) {
     double start = console_seconds(), first = 0;
     console_require(transformer_sequence_append(sequence, prompt, n_prompt, NULL));
     int64_t n_generated = 0, limit = generation_limit(context, n_prompt, s.max_tokens);
+    transformer_grammar *grammar = model_grammar(model, s.schema_file, s.regex, s.grammar_file);
+    transformer_constraint_options close = {
+        .struct_size = sizeof close, .max_tokens = limit, .close = TRANSFORMER_ON};
+    if (grammar) console_require(transformer_sequence_constrain(sequence, grammar, &close));
     while (n_generated < limit) {
         int32_t token = 0;
         decode_all(context);
@@ -164,6 +175,7 @@ int main(int argc, char **argv) {
     if (n_generated > 0) print_speed(n_prompt, n_generated, first - start, end - first);
 
     transformer_text_stream_destroy(stream);
+    transformer_grammar_destroy(grammar);
     transformer_sampler_destroy(sampler);
     transformer_sequence_destroy(sequence);
     transformer_context_destroy(context);

@@ -1,7 +1,8 @@
 #include "grammar/expression.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "grammar/set_table.h"
 
 status expression_new(struct compile *compile, enum expression_kind kind,
                       struct expression **made) {
@@ -17,17 +18,16 @@ status character_set_add(struct compile *compile, struct character_set *set, uin
     return OK;
 }
 
-static int by_first(const void *a, const void *b) {
-    const struct character_range *left = a, *right = b;
-    return (left->first > right->first) - (left->first < right->first);
-}
-
 /* Sorts, and joins what touches. */
-static void settle(struct character_set *set) {
+static status settle(struct compile *compile, struct character_set *set) {
     uint32_t n = 0;
-    if (set->n) qsort(set->ranges, set->n, sizeof *set->ranges, by_first);
+    uint64_t *numbers;
+    COMPILE_TAKE(compile, set->n, &numbers);
+    for (uint32_t i = 0; i < set->n; i++)
+        numbers[i] = (uint64_t)set->ranges[i].first << 32 | set->ranges[i].last;
+    numbers_sort(numbers, set->n);
     for (uint32_t i = 0; i < set->n; i++) {
-        struct character_range range = set->ranges[i];
+        struct character_range range = {(uint32_t)(numbers[i] >> 32), (uint32_t)numbers[i]};
         if (n && range.first <= set->ranges[n - 1].last + 1) {
             if (range.last > set->ranges[n - 1].last) set->ranges[n - 1].last = range.last;
         } else {
@@ -35,6 +35,7 @@ static void settle(struct character_set *set) {
         }
     }
     set->n = n;
+    return OK;
 }
 
 /* first ... last without surrogates, which no UTF-8 has. */
@@ -53,7 +54,7 @@ status character_set_end(struct compile *compile, struct character_set *set, boo
                          struct expression **made) {
     struct character_set whole = {0};
     uint32_t next = 0;
-    settle(set);
+    TRY(settle(compile, set));
     TRY(expression_new(compile, EXPRESSION_CLASS, made));
     for (uint32_t i = 0; i < set->n; i++) {
         struct character_range range = set->ranges[i];

@@ -1,11 +1,43 @@
 #include "grammar/set_table.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-static int by_number(const void *a, const void *b) {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
+void numbers_sort(uint64_t *numbers, uint32_t n) {
+    for (uint32_t left = n / 2, right = n; right > 1;) {
+        uint64_t value;
+        if (left > 0) {
+            value = numbers[--left];
+        } else {
+            value = numbers[--right];
+            numbers[right] = numbers[0];
+        }
+        uint32_t at = left, child;
+        for (; (child = 2 * at + 1) < right; at = child) {
+            if (child + 1 < right && numbers[child + 1] > numbers[child]) child++;
+            if (numbers[child] <= value) break;
+            numbers[at] = numbers[child];
+        }
+        numbers[at] = value;
+    }
+}
+
+void indices_sort(uint32_t *indices, uint32_t n) {
+    for (uint32_t left = n / 2, right = n; right > 1;) {
+        uint32_t value;
+        if (left > 0) {
+            value = indices[--left];
+        } else {
+            value = indices[--right];
+            indices[right] = indices[0];
+        }
+        uint32_t at = left, child;
+        for (; (child = 2 * at + 1) < right; at = child) {
+            if (child + 1 < right && indices[child + 1] > indices[child]) child++;
+            if (indices[child] <= value) break;
+            indices[at] = indices[child];
+        }
+        indices[at] = value;
+    }
 }
 
 static uint64_t hash_of(const uint32_t *items, uint32_t n) {
@@ -28,7 +60,7 @@ static status grow(struct compile *compile, struct set_table *table) {
 
 status set_table_put(struct compile *compile, struct set_table *table, uint32_t *items, uint32_t n,
                      uint32_t *index) {
-    if (n > 1) qsort(items, n, sizeof *items, by_number);
+    indices_sort(items, n);
     if (!table->slots || 2 * table->n > table->mask) TRY(grow(compile, table));
     uint64_t hash = hash_of(items, n);
     uint32_t at = (uint32_t)hash & table->mask;

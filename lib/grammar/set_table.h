@@ -12,6 +12,10 @@ struct set_table {
     uint32_t *slots, mask; /* set + 1; 0: free */
 };
 
+/* Ascending, in place: by heaps, so that no input makes it slow or takes memory. */
+void numbers_sort(uint64_t *numbers, uint32_t n);
+void indices_sort(uint32_t *indices, uint32_t n);
+
 /* items [n] are sorted in place. */
 status set_table_put(struct compile *compile, struct set_table *table, uint32_t *items, uint32_t n,
                      uint32_t *index);

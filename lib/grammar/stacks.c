@@ -1,7 +1,8 @@
 #include "grammar/stacks.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "grammar/set_table.h"
 
 enum {
     MOST_CELLS = 1 << 16,
@@ -76,14 +77,9 @@ static status put_node(struct stacks *stacks, uint32_t code, uint32_t registers,
     return OK;
 }
 
-static int by_number(const void *a, const void *b) {
-    uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
-    return (left > right) - (left < right);
-}
-
 /* nodes [n] are sorted in place, none is there twice; n > 0. */
 static status put_set(struct stacks *stacks, uint32_t *nodes, uint32_t n, uint32_t *index) {
-    if (n > 1) qsort(nodes, n, sizeof *nodes, by_number);
+    indices_sort(nodes, n);
     uint32_t slot = hash_items(nodes, n) & (N_SLOTS - 1), least = COST_DEAD;
     for (uint32_t at = stacks->slots[slot]; at; at = stacks->cells[at - 1].same_slot) {
         const struct cell *cell = &stacks->cells[at - 1];

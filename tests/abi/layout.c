@@ -220,7 +220,21 @@ PIN(transformer_decode_result, n_pending, 24, 8);
 PIN(transformer_decode_result, n_refused, 32, 8);
 PIN(transformer_decode_result, n_sampled, 40, 8);
 
-PIN_SIZE(transformer_generate_options, 80);
+PIN_SIZE(transformer_grammar_options, 40);
+PIN(transformer_grammar_options, struct_size, 0, 8);
+PIN(transformer_grammar_options, json_schema, 8, 8);
+PIN(transformer_grammar_options, regex, 16, 8);
+PIN(transformer_grammar_options, ebnf, 24, 8);
+PIN(transformer_grammar_options, whitespace, 32, 4);
+PIN(transformer_grammar_options, reserved, 36, 4);
+
+PIN_SIZE(transformer_constraint_options, 24);
+PIN(transformer_constraint_options, struct_size, 0, 8);
+PIN(transformer_constraint_options, max_tokens, 8, 8);
+PIN(transformer_constraint_options, close, 16, 4);
+PIN(transformer_constraint_options, reserved, 20, 4);
+
+PIN_SIZE(transformer_generate_options, 96);
 PIN(transformer_generate_options, struct_size, 0, 8);
 PIN(transformer_generate_options, prompt, 8, 8);
 PIN(transformer_generate_options, prompt_length, 16, 8);
@@ -232,6 +246,8 @@ PIN(transformer_generate_options, add_special, 56, 4);
 PIN(transformer_generate_options, parse_special, 60, 4);
 PIN(transformer_generate_options, answer, 64, 8);
 PIN(transformer_generate_options, n_answer, 72, 8);
+PIN(transformer_generate_options, grammar, 80, 8);
+PIN(transformer_generate_options, constraint, 88, 8);
 
 PIN_SIZE(transformer_generate_result, 48);
 PIN(transformer_generate_result, struct_size, 0, 8);
@@ -318,6 +334,9 @@ PIN_VALUE(TRANSFORMER_POOLING_LAST, 4);
 PIN_VALUE(TRANSFORMER_LOGITS_LAST, 0);
 PIN_VALUE(TRANSFORMER_LOGITS_NONE, 1);
 PIN_VALUE(TRANSFORMER_LOGITS_ALL, 2);
+PIN_VALUE(TRANSFORMER_MATCH_NONE, 0);
+PIN_VALUE(TRANSFORMER_MATCH_PREFIX, 1);
+PIN_VALUE(TRANSFORMER_MATCH_WHOLE, 2);
 PIN_VALUE(TRANSFORMER_FINISH_END, 1);
 PIN_VALUE(TRANSFORMER_FINISH_LENGTH, 2);
 PIN_VALUE(TRANSFORMER_FINISH_CONTEXT, 3);

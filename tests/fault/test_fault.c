@@ -307,6 +307,22 @@ static transformer_status try_generate(struct world *world) {
     return transformer_generate(world->context, &options, on_text, NULL, NULL);
 }
 
+static transformer_status try_constrain(struct world *world) {
+    transformer_grammar_options options = {
+        .struct_size = sizeof options,
+        .json_schema = "{\"properties\":{\"a\":{\"type\":\"integer\"}},\"type\":\"object\"}"};
+    transformer_sequence *sequence = NULL, *fork = NULL;
+    transformer_grammar *grammar = NULL;
+    transformer_status status = transformer_grammar_create(world->model, &options, &grammar);
+    if (!status) status = transformer_sequence_create(world->context, NULL, &sequence);
+    if (!status) status = transformer_sequence_constrain(sequence, grammar, NULL);
+    if (!status) status = transformer_sequence_fork(sequence, NULL, &fork);
+    transformer_sequence_destroy(sequence);
+    transformer_sequence_destroy(fork);
+    transformer_grammar_destroy(grammar);
+    return status;
+}
+
 /* ---- the loop ---- */
 
 /* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
@@ -350,6 +366,7 @@ static const struct {
     {"sampler", try_sampler, true},
     {"text_stream", try_text_stream, true},
     {"generate", try_generate, true},
+    {"grammar and constraint", try_constrain, true},
 };
 
 static void begin(struct world *world) {
@@ -359,6 +376,8 @@ static void begin(struct world *world) {
     ck_assert_int_eq(create_context(world), TRANSFORMER_OK);
     ck_assert_int_eq(transformer_sequence_create(world->context, NULL, &world->sequence),
                      TRANSFORMER_OK);
+    /* What a model and a context keep from then on. */
+    ck_assert_int_eq(try_constrain(world), TRANSFORMER_OK);
 }
 
 START_TEST(each_allocation_of_a_call) {
@@ -377,9 +396,9 @@ START_TEST(each_allocation_of_open) {
     struct world world = {0};
     world.allocator = faulty_memory_allocator(&world.memory);
     transformer_status (*const opens[N_OPENS])(struct world *) = {
-        try_open,         try_open_window,      try_open_folder,    try_open_experts,
-        try_open_parts,   try_open_encoder,     try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,        try_adapter,        try_open_text_folder};
+        try_open,           try_open_window,  try_open_folder,     try_open_experts,
+        try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
+        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
