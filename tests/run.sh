@@ -53,7 +53,7 @@ look() {
     need valgrind command -v valgrind
     need cmake command -v cmake
     need make command -v make
-    need rustc command -v rustc
+    need cargo command -v cargo
 }
 look
 if [ -n "$missing" ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then

@@ -37,3 +37,14 @@ def constants(include):
         for name, value in re.findall(r'(TRANSFORMER_\w+)\s*=\s*(\d+)', body):
             found[name] = int(value)
     return found
+
+
+def handles(include):
+    """Names of the opaque types."""
+    return re.findall(r'typedef\s+struct\s+(\w+)\s+\1\s*;', text(include))
+
+
+def callbacks(include):
+    """name -> declaration of the types of functions that a host may hand in"""
+    found = re.findall(r'typedef\s+([^;{}()]*\(\s*\*\s*(\w+)\s*\)\s*\([^;]*\))\s*;', text(include))
+    return {name: ' '.join(declaration.split()) for declaration, name in found}

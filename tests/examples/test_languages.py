@@ -49,14 +49,21 @@ class Languages(programs.Case):
 
     def test_rust(self):
         self.skip_if_sanitized()
-        if not shutil.which("rustc"):
-            self.skipTest("no rustc")
-        with programs.temporary_folder() as folder:
-            program = folder + "/generate"
-            made = run(["rustc", "--edition", "2021", programs.ROOT / "examples/rust/generate.rs",
-                        "-o", program, "-L", LIBRARY, "-l", "transformer", "-C", f"link-arg=-Wl,-rpath,{LIBRARY}"])
-            self.assertEqual(made.returncode, 0, made.stderr.decode())
-            self.check_program([program])
+        if not shutil.which("cargo"):
+            self.skipTest("no cargo")
+        crate = programs.ROOT / "examples/rust"
+        done = run([sys.executable, crate / "make_ffi.py", "--check"])
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        # Beside the build: what is built once is there the next time.
+        environment = {**os.environ, "LIBTRANSFORMER_DIR": str(LIBRARY), "TEST_MODEL_FOLDER": str(programs.SMALL),
+                       "CARGO_TARGET_DIR": str(programs.BUILD / "rust")}
+        cargo = ["cargo", "--offline", "--quiet"]
+        manifest = ["--manifest-path", crate / "Cargo.toml"]
+        done = run([cargo[0], "test", *cargo[1:], *manifest], env=environment)
+        self.assertEqual(done.returncode, 0, (done.stdout + done.stderr).decode())
+        made = run([cargo[0], "build", *cargo[1:], "--example", "generate", *manifest], env=environment)
+        self.assertEqual(made.returncode, 0, made.stderr.decode())
+        self.check_program([programs.BUILD / "rust/debug/examples/generate"])
 
     def test_readme(self):
         self.skip_if_sanitized()

@@ -9,7 +9,7 @@ folder=$2 elsewhere=${3:-}
 most=$((96 * 1024)) # KiB; about two thirds of it as xz
 mkdir "$folder"
 mkdir "$folder/bin" "$folder/lib" "$folder/goldens" "$folder/kernels" "$folder/source"
-cp "$root/tests/gpu/check.sh" "$folder/"
+cp "$root/tests/gpu/check.sh" "$root/tests/gpu/bench.sh" "$root/tests/gpu/bench_table.py" "$folder/"
 if [ -n "$elsewhere" ]; then
     rmdir "$folder/goldens"
     printf '%s\n' "$elsewhere" >"$folder/goldens.txt"

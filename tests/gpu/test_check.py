@@ -8,10 +8,12 @@ usage: test_check.py BUILD
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
 import unittest
+import xml.dom.minidom
 
 HERE = pathlib.Path(__file__).parent
 BUILD = pathlib.Path('.')
@@ -104,6 +106,35 @@ class Check(unittest.TestCase):
         for element in ('bf16', 'f16', 'e4m3'):
             self.assertEqual(items[element + ' wgmma, A in registers: as A in shared memory'], 100)
             self.assertEqual(items[element + ' wgmma, A in shared memory: 8 columns as 256'], 100)
+
+    def test_bench(self):
+        """The table and the chart of a run; and of figures made up here, what is made of them."""
+        out = self.root / 'bench'
+        done = subprocess.run(['sh', self.folder / 'bench.sh', '--emulated', BUILD / 'tests' / 'gpu'], capture_output=True, text=True,
+                              env={**os.environ, 'OUT': str(out), 'SEED': '7', 'EMULATED_CAPABILITY': '9.0'})
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn('EMULATED', (out / 'bench.md').read_text())
+        xml.dom.minidom.parse(str(out / 'bench.svg'))
+
+        def speed(item, value, unit):
+            return {'section': 'speed', 'item': item, 'value': value, 'unit': unit}
+
+        records = [{'section': 'device', 'item': 'name', 'text': 'a <card>'},
+                   speed('BF16 4096 x 4096, 4096 tokens: gemm_bf16_n128, 9 blocks, splits of 4096', 88.0, "% of cuBLAS's speed"),
+                   speed('BF16 4096 x 4096, 4096 tokens: gemm_hopper_bf16_n256, 9 blocks, splits of 4096', 98.0, "% of cuBLAS's speed"),
+                   speed('Q4_K 8192 x 28672, 8 tokens: gemm_q4_k_n8, 9 blocks, splits of 2048', 84.0, '% of reading'),
+                   speed('Q4_K 8192 x 28672, 1 tokens: gemm_q4_k_n8, 9 blocks, splits of 2048', 90.0, '% of reading'),
+                   speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128', 86.0, '% of reading'),
+                   speed('1B of BF16 on the GPU: decode of 1 after 0', 71.0, '% of reading the weights')]
+        (out / 'results.json').write_text(json.dumps(records))
+        subprocess.run([sys.executable, HERE / 'bench_table.py', out / 'results.json', out / 'bench.md', out / 'bench.svg'], check=True)
+        rows = {(cells[1], cells[5]): cells[4::2] for cells in
+                (re.split(r' *\| *', line) for line in (out / 'bench.md').read_text().splitlines() if line.startswith('|'))}
+        self.assertEqual(rows['bf16 product 4096³', "% of cuBLAS's speed"], ['98', 'yes'])
+        self.assertEqual(rows['Q4_K product, 1 to 64 rows, at least 64 MB of weights', '% of reading'], ['84–90, median 87', '1 of 2'])
+        self.assertEqual(rows['attention, one token, f16, at least 256 MB of keys and values', '% of reading'], ['86', 'yes'])
+        self.assertEqual(rows['1B BF16, batch 1', '% of reading'], ['71', '0 of 1'])
+        self.assertIn('a &lt;card&gt;', (out / 'bench.svg').read_text())
 
     def test_the_sanitizer_may_be_missing(self):
         done, records, _ = self.run_check('8')

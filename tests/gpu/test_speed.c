@@ -90,8 +90,9 @@ static double ask_library(struct bench *bench, const struct random_weight *weigh
     gpu_download(gpu, theirs, run.y, n * sizeof *theirs);
     double difference = 0, size = 0;
     for (size_t i = 0; i < n; i++) {
-        difference += pow((double)ours[i] - (double)theirs[i], 2);
-        size += pow((double)theirs[i], 2);
+        const double apart = (double)ours[i] - (double)theirs[i];
+        difference += apart * apart;
+        size += (double)theirs[i] * (double)theirs[i];
     }
     const double error = sqrt(difference / size);
     result_number("speed", item, error, "of cuBLAS's norm apart");
@@ -226,19 +227,73 @@ static void time_splits(struct bench *bench, const struct random_weight *weight,
     }
 }
 
+/* ---- what is measured ---- */
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+/* Every type with every shape for every number of tokens. */
+struct set {
+    const enum weight_type *types;
+    const struct random_shape *shapes;
+    const uint32_t *xs;
+    size_t n_types, n_shapes, n_xs;
+};
+
+static const enum weight_type usual_types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_Q8_0, WEIGHT_Q4_0,
+                                               WEIGHT_Q4_K, WEIGHT_Q6_K, WEIGHT_F32};
+static const struct random_shape usual_shapes[] = {{"4096 x 4096", 4096, 4096, false},
+                                                   {"1024 x 4096", 1024, 4096, false},
+                                                   {"2 x 14336 x 4096", 14336, 4096, true},
+                                                   {"4096 x 14336", 4096, 14336, false}};
+static const uint32_t usual_xs[] = {1, 8, 16, 64, 512, 4096};
+
+/* Of the table that bench.sh makes: squares, and the projections of models of 1B, 8B and 70B. */
+static const struct random_shape squares[] = {{"2048 x 2048", 2048, 2048, false},
+                                              {"4096 x 4096", 4096, 4096, false},
+                                              {"8192 x 8192", 8192, 8192, false}};
+static const uint32_t square_xs[] = {2048, 4096, 8192};
+static const struct random_shape projections[] = {
+    {"512 x 2048", 512, 2048, false},        {"2 x 8192 x 2048", 8192, 2048, true},
+    {"2048 x 8192", 2048, 8192, false},      {"1024 x 4096", 1024, 4096, false},
+    {"2 x 14336 x 4096", 14336, 4096, true}, {"4096 x 14336", 4096, 14336, false},
+    {"1024 x 8192", 1024, 8192, false},      {"2 x 28672 x 8192", 28672, 8192, true},
+    {"8192 x 28672", 8192, 28672, false}};
+static const uint32_t many_xs[] = {512, 2048, 8192}, few_xs[] = {1, 8, 16, 32, 64};
+static const enum weight_type few_types[] = {WEIGHT_BF16, WEIGHT_Q8_0, WEIGHT_Q4_K};
+
+static const struct random_shape tiny_shapes[] = {{"96 x 512", 96, 512, false},
+                                                  {"2 x 64 x 256", 64, 256, true}};
+static const uint32_t tiny_xs[] = {1, 9};
+
+#define SET(types, shapes, xs) \
+    { types, shapes, xs, COUNT(types), COUNT(shapes), COUNT(xs) }
+static const struct set tiny = {usual_types, tiny_shapes, tiny_xs, 2, 2, 2};
+static const struct set usual[] = {SET(usual_types, usual_shapes, usual_xs)};
+static const struct set table[] = {{few_types, squares, square_xs, 1, 1, 1},
+                                   {few_types, squares + 1, square_xs + 1, 1, 1, 1},
+                                   {few_types, squares + 2, square_xs + 2, 1, 1, 1},
+                                   SET(few_types, squares, few_xs),
+                                   SET(few_types, projections, few_xs),
+                                   {few_types, projections, many_xs, 1, COUNT(projections), 3}};
+
+static void time_set(struct bench *bench, const struct set *set, bool splits) {
+    for (size_t t = 0; t < set->n_types; t++)
+        for (size_t s = 0; s < set->n_shapes; s++) {
+            struct random_weight weight =
+                random_weight_make(bench->gpu, set->types[t], &set->shapes[s], bench->pool_bytes);
+            if (splits) time_splits(bench, &weight, &set->shapes[s]);
+            for (size_t i = 0; !splits && i < set->n_xs; i++)
+                time_selected(bench, &weight, &set->shapes[s], set->xs[i]);
+            random_weight_free(bench->gpu, &weight);
+        }
+}
+
+/* usage: gpu_speed [splits | table] [SEED] */
 int main(int argc, char **argv) {
     struct gpu gpu;
     char why[400];
-    static const struct random_shape real[] = {{"4096 x 4096", 4096, 4096, false},
-                                               {"1024 x 4096", 1024, 4096, false},
-                                               {"2 x 14336 x 4096", 14336, 4096, true},
-                                               {"4096 x 14336", 4096, 14336, false}};
-    static const struct random_shape tiny[] = {{"96 x 512", 96, 512, false},
-                                               {"2 x 64 x 256", 64, 256, true}};
-    static const uint32_t real_x[] = {1, 8, 16, 64, 512, 4096}, tiny_x[] = {1, 9};
-    static const enum weight_type types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_Q8_0, WEIGHT_Q4_0,
-                                             WEIGHT_Q4_K, WEIGHT_Q6_K, WEIGHT_F32};
     const bool splits = argc > 1 && !strcmp(argv[1], "splits");
+    const bool whole_table = argc > 1 && !strcmp(argv[1], "table");
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct bench bench = {.gpu = &gpu,
                           .properties = random_gemm_properties(&gpu),
@@ -249,17 +304,11 @@ int main(int argc, char **argv) {
     if (!gpu.emulated) bench.has_cublas = cublas_open(&bench.cublas, gpu.stream, why, sizeof why);
     if (!bench.has_cublas)
         result_text("speed", "cuBLAS", gpu.emulated ? "the device is emulated" : why);
-    const struct random_shape *shapes = gpu.emulated ? tiny : real;
-    const uint32_t *xs = gpu.emulated ? tiny_x : real_x;
-    for (size_t t = 0; t < (gpu.emulated ? 2 : sizeof types / sizeof *types); t++)
-        for (size_t s = 0; s < (gpu.emulated ? 2 : 4); s++) {
-            struct random_weight weight =
-                random_weight_make(&gpu, types[t], &shapes[s], bench.pool_bytes);
-            if (splits) time_splits(&bench, &weight, &shapes[s]);
-            for (size_t i = 0; !splits && i < (gpu.emulated ? 2 : 6); i++)
-                time_selected(&bench, &weight, &shapes[s], xs[i]);
-            random_weight_free(&gpu, &weight);
-        }
+    if (gpu.emulated)
+        time_set(&bench, &tiny, splits);
+    else
+        for (size_t i = 0; i < (whole_table ? COUNT(table) : COUNT(usual)); i++)
+            time_set(&bench, whole_table ? &table[i] : &usual[i], splits);
     if (bench.has_cublas) cublas_close(&bench.cublas);
     timing_close(&bench.timing);
     return gpu_close(&gpu);
