@@ -72,21 +72,25 @@ static struct mask_slot *find_slot(struct mask_cache *cache, enum mask_kind kind
     return NULL;
 }
 
-/* The one that was not used for longest; it is found once link_slot has been called. */
-static struct mask_slot *take_slot(struct grammar *grammar, enum mask_kind kind, uint32_t code,
-                                   uint32_t registers) {
+/* The one that was not used for longest, of sets as long as states alone have no more than three
+ * quarters: these cost a walk through all tokens. It is found once link_slot has been called. */
+static struct mask_slot *take_slot(struct grammar *grammar, uint32_t code, uint32_t registers) {
     struct mask_cache *cache = &grammar->cache;
-    struct mask_slot *oldest = NULL;
+    struct mask_slot *oldest[2] = {NULL, NULL}; /* of sets and free ones, of states alone */
+    uint32_t n_alone = 0;
     for (uint32_t i = 0; i < cache->n_slots; i++) {
         struct mask_slot *slot = &cache->slots[i];
-        if (!slot->pinned && (!oldest || slot->used < oldest->used)) oldest = slot;
+        bool alone = slot->kind == MASK_ALONE;
+        n_alone += alone;
+        if (!slot->pinned && (!oldest[alone] || slot->used < oldest[alone]->used))
+            oldest[alone] = slot;
     }
-    if (oldest->kind != MASK_FREE) unlink_slot(cache, oldest);
-    *oldest = (struct mask_slot){.code = code, .registers = registers, .used = ++cache->clock};
-    memset(mask_of(grammar, oldest), 0, grammar->vocabulary->n_words * sizeof(uint64_t));
+    struct mask_slot *taken = oldest[n_alone > cache->n_slots / 4 * 3 || !oldest[0]];
+    if (taken->kind != MASK_FREE) unlink_slot(cache, taken);
+    *taken = (struct mask_slot){.code = code, .registers = registers, .used = ++cache->clock};
+    memset(mask_of(grammar, taken), 0, grammar->vocabulary->n_words * sizeof(uint64_t));
     cache->n_misses++;
-    (void)kind;
-    return oldest;
+    return taken;
 }
 
 static void link_slot(struct mask_cache *cache, struct mask_slot *slot, enum mask_kind kind) {
@@ -192,7 +196,7 @@ static status find_alone(struct grammar *grammar, uint32_t code, uint32_t regist
                          struct mask_slot **found) {
     *found = find_slot(&grammar->cache, MASK_ALONE, code, registers);
     if (*found) return OK;
-    struct mask_slot *slot = take_slot(grammar, MASK_ALONE, code, registers);
+    struct mask_slot *slot = take_slot(grammar, code, registers);
     struct walk walk = {.mask = mask_of(grammar, slot), .most = COST_UNSPELLABLE - 1};
     TRY(walk_alone(grammar, slot, &walk));
     slot->dearest = walk.dearest;
@@ -250,7 +254,7 @@ static status find_set(struct grammar *grammar, uint32_t set, struct mask_slot *
         grammar->cache.n_hits++;
         return OK;
     }
-    struct mask_slot *slot = take_slot(grammar, MASK_SET, set, 0);
+    struct mask_slot *slot = take_slot(grammar, set, 0);
     struct walk walk = {.mask = mask_of(grammar, slot), .most = COST_UNSPELLABLE - 1};
     slot->pinned = true;
     status filled = fill_set(grammar, set, &walk);

@@ -68,7 +68,7 @@ status set_table_put(struct compile *compile, struct set_table *table, uint32_t 
         uint32_t set = table->slots[at] - 1, m;
         if (table->hashes[set] != hash) continue;
         const uint32_t *there = set_table_get(table, set, &m);
-        if (m == n && memcmp(there, items, n * sizeof *items) == 0) {
+        if (m == n && (n == 0 || memcmp(there, items, n * sizeof *items) == 0)) {
             *index = set;
             return OK;
         }
