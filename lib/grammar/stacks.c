@@ -389,7 +389,7 @@ void stacks_close(struct stacks *stacks) {
         stacks->link_node, stacks->link_next,     stacks->found,          stacks->scratch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         memory_give(stacks->memory, blocks[i]);
-    stacks->cells = NULL;
+    *stacks = (struct stacks){.machine = NULL}; /* nothing is left to close */
 }
 
 bool stacks_is_full(const struct stacks *stacks) {

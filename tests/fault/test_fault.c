@@ -307,6 +307,18 @@ static transformer_status try_generate(struct world *world) {
     return transformer_generate(world->context, &options, on_text, NULL, NULL);
 }
 
+/* Of a fresh model: its vocabulary's trie is made too. */
+static transformer_status try_first_grammar(struct world *world) {
+    transformer_grammar_options options = {.struct_size = sizeof options, .regex = "a|bc*"};
+    transformer_grammar *grammar = NULL;
+    transformer_status status = open_model(world, MODEL);
+    if (!status) status = transformer_grammar_create(world->model, &options, &grammar);
+    transformer_grammar_destroy(grammar);
+    transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
 static transformer_status try_constrain(struct world *world) {
     transformer_grammar_options options = {
         .struct_size = sizeof options,
@@ -390,7 +402,7 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
-enum { N_OPENS = 12 };
+enum { N_OPENS = 13 };
 
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
@@ -398,7 +410,8 @@ START_TEST(each_allocation_of_open) {
     transformer_status (*const opens[N_OPENS])(struct world *) = {
         try_open,           try_open_window,  try_open_folder,     try_open_experts,
         try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
+        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder,
+        try_first_grammar};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST
