@@ -42,6 +42,27 @@ static status pairs_put(struct compile *compile, struct pairs *pairs, uint64_t k
     return OK;
 }
 
+status automaton_copy(struct compile *compile, const struct automaton *automaton,
+                      struct automaton **copied) {
+    size_t n = automaton->n_states, cells = n * automaton->n_classes;
+    struct automaton *copy;
+    COMPILE_TAKE(compile, 1, &copy);
+    *copy = *automaton;
+    COMPILE_TAKE(compile, cells, &copy->next);
+    COMPILE_TAKE(compile, n, &copy->label);
+    memcpy(copy->next, automaton->next, cells * sizeof *copy->next);
+    memcpy(copy->label, automaton->label, n * sizeof *copy->label);
+    if (automaton->first_call) {
+        uint32_t n_calls = automaton->first_call[n];
+        COMPILE_TAKE(compile, n + 1, &copy->first_call);
+        COMPILE_TAKE(compile, n_calls, &copy->calls);
+        memcpy(copy->first_call, automaton->first_call, (n + 1) * sizeof *copy->first_call);
+        if (n_calls) memcpy(copy->calls, automaton->calls, n_calls * sizeof *copy->calls);
+    }
+    *copied = copy;
+    return OK;
+}
+
 /* ---- two automata side by side ---- */
 
 static void join_classes(const struct automaton *left, const struct automaton *right,
@@ -73,9 +94,9 @@ static uint32_t next_of(const struct automaton *automaton, uint32_t state, uint8
     return state == AUTOMATON_NONE ? state : automaton_next(automaton, state, byte);
 }
 
-status automaton_combine(struct compile *compile, const struct automaton *left,
-                         const struct automaton *right, enum automaton_operation operation,
-                         struct automaton **combined) {
+static status combine(struct compile *compile, const struct automaton *left,
+                      const struct automaton *right, enum automaton_operation operation,
+                      struct automaton **combined) {
     struct pairs pairs = {0};
     uint8_t examples[256];
     uint32_t first, next_capacity = 0, label_capacity = 0;
@@ -104,6 +125,16 @@ status automaton_combine(struct compile *compile, const struct automaton *left,
     return automaton_minimize(compile, made, combined);
 }
 
+status automaton_combine(struct compile *compile, const struct automaton *left,
+                         const struct automaton *right, enum automaton_operation operation,
+                         struct automaton **combined) {
+    struct compile scratch = compile_scratch(compile);
+    struct automaton *made;
+    status result = combine(&scratch, left, right, operation, &made);
+    if (result == OK) result = automaton_copy(compile, made, combined);
+    return compile_scratch_end(compile, &scratch, result);
+}
+
 bool automaton_is_empty(const struct automaton *automaton) {
     for (uint32_t i = 0; i < automaton->n_states; i++)
         if (automaton->label[i]) return false; /* all states are reached */
@@ -119,8 +150,8 @@ uint64_t automaton_label(const struct automaton *automaton, const char *text, si
 
 /* ---- from functions and rows ---- */
 
-status automaton_explore(struct compile *compile, const struct automaton_rules *rules,
-                         struct automaton **explored) {
+static status explore(struct compile *compile, const struct automaton_rules *rules,
+                      struct automaton **explored) {
     struct pairs states = {0};
     uint32_t first, next_capacity = 0, label_capacity = 0;
     struct automaton *made;
@@ -144,6 +175,15 @@ status automaton_explore(struct compile *compile, const struct automaton_rules *
     }
     made->n_states = states.n;
     return automaton_minimize(compile, made, explored);
+}
+
+status automaton_explore(struct compile *compile, const struct automaton_rules *rules,
+                         struct automaton **explored) {
+    struct compile scratch = compile_scratch(compile);
+    struct automaton *made;
+    status result = explore(&scratch, rules, &made);
+    if (result == OK) result = automaton_copy(compile, made, explored);
+    return compile_scratch_end(compile, &scratch, result);
 }
 
 status automaton_from_rows(struct compile *compile, uint32_t n, const uint32_t *rows,

@@ -38,6 +38,10 @@ struct rule_bodies {
 status automaton_make(struct compile *compile, const struct expression *expression,
                       const struct rule_bodies *rules, bool search, struct automaton **made);
 
+/* The same in the memory of another one. */
+status automaton_copy(struct compile *compile, const struct automaton *automaton,
+                      struct automaton **copy);
+
 enum automaton_operation {
     AUTOMATON_AND,
     AUTOMATON_MINUS,

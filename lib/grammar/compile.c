@@ -25,3 +25,13 @@ void compile_end(struct compile *compile) {
     arena_free(&compile->arena);
     compile->bytes = 0;
 }
+
+struct compile compile_scratch(const struct compile *compile) {
+    return (struct compile){.arena = {.memory = compile->arena.memory}, .work = compile->work};
+}
+
+status compile_scratch_end(struct compile *compile, struct compile *scratch, status result) {
+    compile->work = scratch->work;
+    compile_end(scratch);
+    return result;
+}

@@ -20,6 +20,10 @@ status compile_take(struct compile *compile, size_t count, size_t size, void **b
 /* n more steps were done. LIMIT: they are too many. */
 status compile_work(struct compile *compile, uint64_t n);
 void compile_end(struct compile *compile);
+/* Memory for a part of the work, that ends before the rest does; its steps count. */
+struct compile compile_scratch(const struct compile *compile);
+/* Gives it back; `result` is what the work gave. */
+status compile_scratch_end(struct compile *compile, struct compile *scratch, status result);
 
 #define COMPILE_TAKE(compile, count, pointer)                                     \
     do {                                                                          \

@@ -361,8 +361,8 @@ static status fix_empty(struct subsets *subsets, uint32_t start) {
     return OK;
 }
 
-status automaton_make(struct compile *compile, const struct expression *expression,
-                      const struct rule_bodies *rules, bool search, struct automaton **made) {
+static status make(struct compile *compile, const struct expression *expression,
+                   const struct rule_bodies *rules, bool search, struct automaton **made) {
     struct builder builder = {.compile = compile, .rules = rules};
     uint32_t accept, start, any;
     TRY(add_state(
@@ -390,4 +390,13 @@ status automaton_make(struct compile *compile, const struct expression *expressi
     subsets.made = *made;
     TRY(determinize(&subsets, start));
     return fix_empty(&subsets, start);
+}
+
+status automaton_make(struct compile *compile, const struct expression *expression,
+                      const struct rule_bodies *rules, bool search, struct automaton **made) {
+    struct compile scratch = compile_scratch(compile);
+    struct automaton *here = NULL;
+    status result = make(&scratch, expression, rules, search, &here);
+    if (result == OK) result = automaton_copy(compile, here, made);
+    return compile_scratch_end(compile, &scratch, result);
 }

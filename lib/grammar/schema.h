@@ -35,6 +35,7 @@ struct schema {
     uint32_t *goal_rules, goal_capacity;
     uint32_t n_branches, depth;
     struct automaton **patterns; /* [n_nodes] of patternProperties' keys, by the value's node */
+    const struct automaton **keywords; /* [n_nodes] what a keyword allows, by its value's node */
     const struct automaton *any_text, *numbers, *integers, *whole_numbers;
     uint32_t any_string_code, any_number_code, integer_code; /* 0: not made yet; else code + 1 */
     uint32_t word_codes[8]; /* null, false, true and their unions, likewise */

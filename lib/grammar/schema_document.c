@@ -111,6 +111,7 @@ status schema_read_document(struct schema *schema, const char *text, size_t leng
     always->kind = JSON_TRUE;
     schema->always = literal_of(LITERAL_SCHEMA, always, false);
     COMPILE_TAKE(schema->compile, schema->n_nodes, &schema->patterns);
+    COMPILE_TAKE(schema->compile, schema->n_nodes, &schema->keywords);
     return OK;
 }
 

@@ -646,12 +646,13 @@ static status apply_count(struct application *to, const struct node *member, uin
 static status apply_length(struct application *to, const struct node *member, bool most,
                            bool negative) {
     struct schema *schema = to->solver->schema;
-    const struct automaton *made;
+    const struct automaton **made = &schema->keywords[member->id];
     uint32_t count;
     TRY(schema_count(schema, member, &count));
     if (negative) only(to, TYPE_STRING);
-    TRY(schema_length(schema, most ? 0 : count, most ? count : EXPRESSION_UNBOUNDED, &made));
-    return restrict_text(to, made, negative);
+    if (!*made)
+        TRY(schema_length(schema, most ? 0 : count, most ? count : EXPRESSION_UNBOUNDED, made));
+    return restrict_text(to, *made, negative);
 }
 
 /* ---- the table ---- */
@@ -765,20 +766,23 @@ static enum keyword keyword_named(struct text name) {
 
 static status apply_bound(struct application *to, const struct node *member, unsigned relations,
                           bool negative) {
+    struct schema *schema = to->solver->schema;
     struct decimal decimal;
-    const struct automaton *made;
+    const struct automaton **made = &schema->keywords[member->id];
     if (member->kind == JSON_TRUE || member->kind == JSON_FALSE)
-        return schema_refuse(to->solver->schema, member, "a bound as a boolean, of draft 4,");
-    TRY(schema_decimal(to->solver->schema, member, &decimal));
+        return schema_refuse(schema, member, "a bound as a boolean, of draft 4,");
     if (negative) only(to, TYPE_NUMBER);
-    TRY(schema_compare(to->solver->schema, &decimal, negative ? relations ^ 7 : relations, &made));
-    return restrict_number(to, made, false);
+    if (!*made) {
+        TRY(schema_decimal(schema, member, &decimal));
+        TRY(schema_compare(schema, &decimal, relations, made));
+    }
+    return restrict_number(to, *made, negative);
 }
 
 static status apply_text_keyword(struct application *to, const struct node *member,
                                  enum keyword keyword, bool negative) {
     struct schema *schema = to->solver->schema;
-    const struct automaton *made;
+    const struct automaton **made = &schema->keywords[member->id];
     TRY(want_string(to, member));
     const char *regex = member->text.data;
     size_t length = member->text.length;
@@ -792,9 +796,10 @@ static status apply_text_keyword(struct application *to, const struct node *memb
     }
     if (negative) only(to, TYPE_STRING);
     if (!(to->conjunction->types & TYPE_STRING)) return OK;
-    TRY(schema_regex(schema, schema_pointer(schema, member), regex, length,
-                     keyword == KEYWORD_PATTERN, &made));
-    return restrict_text(to, made, negative);
+    if (!*made)
+        TRY(schema_regex(schema, schema_pointer(schema, member), regex, length,
+                         keyword == KEYWORD_PATTERN, made));
+    return restrict_text(to, *made, negative);
 }
 
 static status apply_counted(struct application *to, const struct node *member, enum keyword keyword,
@@ -811,7 +816,7 @@ status schema_apply_keyword(struct application *to, const struct node *member, b
     struct schema *schema = to->solver->schema;
     struct text name = member->parent->keys[member->index];
     enum keyword keyword = keyword_named(name);
-    const struct automaton *made;
+    const struct automaton **made = &schema->keywords[member->id];
     switch (keyword) {
     case KEYWORD_IGNORED:
         to->branched = negative;
@@ -879,8 +884,8 @@ status schema_apply_keyword(struct application *to, const struct node *member, b
         return apply_bound(to, member, 1, negative);
     case KEYWORD_MULTIPLE:
         if (negative) only(to, TYPE_NUMBER);
-        TRY(schema_multiples(schema, member, &made));
-        return restrict_number(to, made, negative);
+        if (!*made) TRY(schema_multiples(schema, member, made));
+        return restrict_number(to, *made, negative);
     }
     return OK;
 }

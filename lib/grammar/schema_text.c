@@ -17,9 +17,8 @@ status schema_regex(struct schema *schema, const char *what, const char *regex, 
     return OK;
 }
 
-status schema_words(struct schema *schema, const struct text *words, uint32_t n, bool same,
-                    uint64_t unit, const struct automaton **made) {
-    struct compile *compile = schema->compile;
+static status spell(struct compile *compile, const struct text *words, uint32_t n, bool same,
+                    uint64_t unit, struct automaton **made) {
     size_t most = 1, n_states = 1;
     uint32_t *rows;
     uint64_t *labels;
@@ -43,6 +42,16 @@ status schema_words(struct schema *schema, const struct text *words, uint32_t n,
     TRY(automaton_from_rows(compile, (uint32_t)n_states, rows, labels, &automaton));
     *made = automaton;
     return OK;
+}
+
+status schema_words(struct schema *schema, const struct text *words, uint32_t n, bool same,
+                    uint64_t unit, const struct automaton **made) {
+    struct compile scratch = compile_scratch(schema->compile);
+    struct automaton *here = NULL, *copy = NULL;
+    status result = spell(&scratch, words, n, same, unit, &here);
+    if (result == OK) result = automaton_copy(schema->compile, here, &copy);
+    *made = copy;
+    return compile_scratch_end(schema->compile, &scratch, result);
 }
 
 status schema_length(struct schema *schema, uint32_t min, uint32_t max,
@@ -207,9 +216,8 @@ static uint32_t count_labels(const struct automaton *automaton) {
     return n;
 }
 
-status schema_quote(struct schema *schema, const struct automaton *texts,
-                    const struct automaton **quoted) {
-    struct compile *compile = schema->compile;
+static status quote(struct schema *schema, struct compile *compile, const struct automaton *texts,
+                    struct automaton **quoted) {
     struct quoting quoting = {.schema = schema, .texts = texts, .n = texts->n_states + 1};
     struct automaton *automaton, *least;
     uint32_t n_labels = count_labels(texts);
@@ -226,6 +234,16 @@ status schema_quote(struct schema *schema, const struct automaton *texts,
     TRY(automaton_minimize(compile, automaton, &least));
     *quoted = least;
     return OK;
+}
+
+status schema_quote(struct schema *schema, const struct automaton *texts,
+                    const struct automaton **quoted) {
+    struct compile scratch = compile_scratch(schema->compile);
+    struct automaton *here = NULL, *made = NULL;
+    status result = quote(schema, &scratch, texts, &here);
+    if (result == OK) result = automaton_copy(schema->compile, here, &made);
+    *quoted = made;
+    return compile_scratch_end(schema->compile, &scratch, result);
 }
 
 #define HEX "[0-9A-Fa-f]"
