@@ -29,7 +29,9 @@ enum {
     FIRST_convert_options = 32,
     FIRST_adapter_options = 24,
     FIRST_save_options = 40,
-    FIRST_restore_options = 48
+    FIRST_restore_options = 48,
+    FIRST_grammar_options = 40,
+    FIRST_constraint_options = 24
 };
 
 /* Most bytes that a struct_size may say. */

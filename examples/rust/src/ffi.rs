@@ -63,10 +63,14 @@ pub const TRANSFORMER_POOLING_LAST: u32 = 4;
 pub const TRANSFORMER_LOGITS_LAST: u32 = 0;
 pub const TRANSFORMER_LOGITS_NONE: u32 = 1;
 pub const TRANSFORMER_LOGITS_ALL: u32 = 2;
+pub const TRANSFORMER_MATCH_NONE: i32 = 0;
+pub const TRANSFORMER_MATCH_PREFIX: i32 = 1;
+pub const TRANSFORMER_MATCH_WHOLE: i32 = 2;
 pub const TRANSFORMER_FINISH_END: i32 = 1;
 pub const TRANSFORMER_FINISH_LENGTH: i32 = 2;
 pub const TRANSFORMER_FINISH_CONTEXT: i32 = 3;
 pub const TRANSFORMER_FINISH_STOPPED: i32 = 4;
+pub const TRANSFORMER_FINISH_STOP_STRING: i32 = 5;
 
 #[repr(C)]
 pub struct transformer_model {
@@ -95,6 +99,11 @@ pub struct transformer_text_stream {
 
 #[repr(C)]
 pub struct transformer_adapter {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct transformer_grammar {
     _private: [u8; 0],
 }
 
@@ -234,6 +243,8 @@ pub struct transformer_text_stream_options {
     pub struct_size: u64,
     pub special: u32,
     pub reserved: u32,
+    pub stop: *const *const c_char,
+    pub n_stop: i64,
 }
 
 #[repr(C)]
@@ -297,6 +308,8 @@ pub struct transformer_context_statistics {
     pub step_nanoseconds: u64,
     pub step_nanoseconds_median: u64,
     pub step_nanoseconds_p99: u64,
+    pub n_proposed: u64,
+    pub n_accepted: u64,
 }
 
 #[repr(C)]
@@ -351,6 +364,7 @@ pub struct transformer_sequence_options {
     pub reserved: u32,
     pub cache_domain: u64,
     pub priority: i32,
+    pub lookup_tokens: u32,
 }
 
 #[repr(C)]
@@ -394,6 +408,15 @@ pub struct transformer_decode_result {
     pub n_refused: i64,
     pub n_sampled: i64,
     pub n_preempted: i64,
+    pub n_proposed: i64,
+    pub n_accepted: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_token_probability {
+    pub token: i32,
+    pub log_probability: f32,
 }
 
 #[repr(C)]
@@ -419,6 +442,26 @@ pub struct transformer_restore_options {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct transformer_grammar_options {
+    pub struct_size: u64,
+    pub json_schema: *const c_char,
+    pub regex: *const c_char,
+    pub ebnf: *const c_char,
+    pub whitespace: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_constraint_options {
+    pub struct_size: u64,
+    pub max_tokens: i64,
+    pub close: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct transformer_generate_options {
     pub struct_size: u64,
     pub prompt: *const c_char,
@@ -431,6 +474,13 @@ pub struct transformer_generate_options {
     pub parse_special: u32,
     pub answer: *const i32,
     pub n_answer: i64,
+    pub stop: *const *const c_char,
+    pub n_stop: i64,
+    pub lookup_tokens: u32,
+    pub reserved: u32,
+    pub draft: *mut transformer_context,
+    pub grammar: *mut transformer_grammar,
+    pub constraint: *const transformer_constraint_options,
 }
 
 #[repr(C)]
@@ -552,6 +602,9 @@ extern "C" {
         text: *mut *const c_char,
         length: *mut i64,
     ) -> i32;
+    pub fn transformer_text_stream_stopped(
+        stream: *const transformer_text_stream,
+    ) -> i32;
     pub fn transformer_text_stream_destroy(
         stream: *mut transformer_text_stream,
     );
@@ -641,6 +694,11 @@ extern "C" {
         count: *mut i64,
         n_computed: *mut i64,
     ) -> i32;
+    pub fn transformer_sequence_propose(
+        sequence: *mut transformer_sequence,
+        tokens: *const i32,
+        n: i64,
+    ) -> i32;
     pub fn transformer_decode(
         context: *mut transformer_context,
         options: *const transformer_decode_options,
@@ -651,6 +709,15 @@ extern "C" {
         position: i64,
         row: *mut *const f32,
         count: *mut i64,
+    ) -> i32;
+    pub fn transformer_sequence_log_probabilities(
+        sequence: *mut transformer_sequence,
+        position: i64,
+        tokens: *const i32,
+        n_tokens: i64,
+        values: *mut f32,
+        top: *mut transformer_token_probability,
+        n_top: i64,
     ) -> i32;
     pub fn transformer_sequence_embedding(
         sequence: *mut transformer_sequence,
@@ -678,6 +745,25 @@ extern "C" {
         options: *const transformer_restore_options,
         sequence: *mut *mut transformer_sequence,
     ) -> i32;
+    pub fn transformer_grammar_create(
+        model: *mut transformer_model,
+        options: *const transformer_grammar_options,
+        grammar: *mut *mut transformer_grammar,
+    ) -> i32;
+    pub fn transformer_grammar_destroy(
+        grammar: *mut transformer_grammar,
+    );
+    pub fn transformer_grammar_match(
+        grammar: *const transformer_grammar,
+        text: *const c_char,
+        length: i64,
+        r#match: *mut i32,
+    ) -> i32;
+    pub fn transformer_sequence_constrain(
+        sequence: *mut transformer_sequence,
+        grammar: *mut transformer_grammar,
+        options: *const transformer_constraint_options,
+    ) -> i32;
     pub fn transformer_generate(
         context: *mut transformer_context,
         options: *const transformer_generate_options,
@@ -703,10 +789,10 @@ const _: () = assert!(std::mem::size_of::<transformer_convert_options>() == 32);
 const _: () = assert!(std::mem::size_of::<transformer_model_details>() == 216);
 const _: () = assert!(std::mem::size_of::<transformer_tokenize_options>() == 40);
 const _: () = assert!(std::mem::size_of::<transformer_detokenize_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_text_stream_options>() == 16);
+const _: () = assert!(std::mem::size_of::<transformer_text_stream_options>() == 32);
 const _: () = assert!(std::mem::size_of::<transformer_context_options>() == 112);
 const _: () = assert!(std::mem::size_of::<transformer_memory_estimate>() == 64);
-const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 184);
+const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 200);
 const _: () = assert!(std::mem::size_of::<transformer_logit_bias>() == 8);
 const _: () = assert!(std::mem::size_of::<transformer_sampler_options>() == 72);
 const _: () = assert!(std::mem::size_of::<transformer_sample_options>() == 16);
@@ -716,10 +802,13 @@ const _: () = assert!(std::mem::size_of::<transformer_append_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_source_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_fork_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_decode_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 56);
+const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 72);
+const _: () = assert!(std::mem::size_of::<transformer_token_probability>() == 8);
 const _: () = assert!(std::mem::size_of::<transformer_save_options>() == 40);
 const _: () = assert!(std::mem::size_of::<transformer_restore_options>() == 48);
-const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 80);
+const _: () = assert!(std::mem::size_of::<transformer_grammar_options>() == 40);
+const _: () = assert!(std::mem::size_of::<transformer_constraint_options>() == 24);
+const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 128);
 const _: () = assert!(std::mem::size_of::<transformer_generate_result>() == 48);
 const _: () = assert!(std::mem::size_of::<transformer_chat_message>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_chat_options>() == 88);
