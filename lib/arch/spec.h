@@ -13,7 +13,7 @@ enum activation {
     ACTIVATION_GELU,
     ACTIVATION_RELU,
     ACTIVATION_TANH,
-    ACTIVATION_RELU_SQUARED, /* arXiv:2109.08668 */
+    ACTIVATION_RELU_SQUARED,  /* arXiv:2109.08668 */
     ACTIVATION_SWIGLU_CLAMPED /* of two, arXiv:2508.10925: g sigmoid(1.702 g) (u + 1), g cut to at
                                  most 7, u to -7 ... 7 */
 };
@@ -119,7 +119,7 @@ struct attention_spec {
                        stream: k and v are not there */
     struct norm_spec q_norm, k_norm;
     enum norm_of_heads norms;  /* what each of the two is of */
-    bool norms_turned;        /* q and k are normed after their rotation, not before */
+    bool norms_turned;         /* q and k are normed after their rotation, not before */
     struct norm_spec v_norm;   /* of each head, [value_dim] */
     struct latent_spec latent; /* of rank: n_kv_heads is 1, head_dim rank + rotated dims, value_dim
                                   rank; k and v are not there */

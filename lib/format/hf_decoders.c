@@ -221,14 +221,14 @@ static const struct hf_key nemotron_keys[] = {
     {"norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
     END};
 
-#define PLAIN_FFN                                                                              \
-    QKV_BIASES("attention_bias")                                                               \
-    OUT_BIAS("attention_bias")                                                                 \
-    QKV_WEIGHTS HEAD_WEIGHT{"embed_tokens.weight", "token_embd.weight"},                       \
-        {"layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight"},                    \
-        {"layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight"},                              \
-        {"layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight"},                          \
-        {"layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", "mlp_bias"},                      \
+#define PLAIN_FFN                                                           \
+    QKV_BIASES("attention_bias")                                            \
+    OUT_BIAS("attention_bias")                                              \
+    QKV_WEIGHTS HEAD_WEIGHT{"embed_tokens.weight", "token_embd.weight"},    \
+        {"layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight"}, \
+        {"layers.%d.mlp.up_proj.weight", "blk.%d.ffn_up.weight"},           \
+        {"layers.%d.mlp.down_proj.weight", "blk.%d.ffn_down.weight"},       \
+        {"layers.%d.mlp.up_proj.bias", "blk.%d.ffn_up.bias", "mlp_bias"},   \
         {"layers.%d.mlp.down_proj.bias", "blk.%d.ffn_down.bias", "mlp_bias"},
 
 static const struct hf_tensor nemotron_tensors[] = {
@@ -238,9 +238,8 @@ static const struct hf_tensor nemotron_tensors[] = {
     {"layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight", NULL, HF_ADD_ONE},
     END};
 
-static const struct hf_key arcee_keys[] = {
-    EPS("1e-5") SIZES HEADS(NULL) HEAD_DIM(NULL) CONTEXT("4096") ACT TIED("false")
-        ATTENTION_BIAS("false") MLP_BIAS END};
+static const struct hf_key arcee_keys[] = {EPS("1e-5") SIZES HEADS(NULL) HEAD_DIM(NULL) CONTEXT(
+    "4096") ACT TIED("false") ATTENTION_BIAS("false") MLP_BIAS END};
 
 static const struct hf_tensor arcee_tensors[] = {
     PLAIN_FFN PRE_NORMS{"norm.weight", "output_norm.weight"}, END};
@@ -271,8 +270,8 @@ static const struct hf_key hunyuan_keys[] = {
     END};
 
 static const struct hf_tensor hunyuan_tensors[] = {
-    PROJECTIONS PRE_NORMS QKV_BIASES("attention_bias") OUT_BIAS(
-        "attention_bias"){"layers.%d.self_attn.query_layernorm.weight", "blk.%d.attn_q_norm.weight"},
+    PROJECTIONS PRE_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias"){
+        "layers.%d.self_attn.query_layernorm.weight", "blk.%d.attn_q_norm.weight"},
     {"layers.%d.self_attn.key_layernorm.weight", "blk.%d.attn_k_norm.weight"},
     END};
 

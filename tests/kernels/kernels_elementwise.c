@@ -39,7 +39,8 @@ static double relative_error(double value, double right) {
 
 static void test_gate(const struct path *path) {
     const struct kernels *k = &path->kernels;
-    static const char *names[] = {"none", "silu", "gelu tanh", "gelu", "relu", "tanh", "relu squared"};
+    static const char *names[] = {"none", "silu", "gelu tanh",   "gelu",
+                                  "relu", "tanh", "relu squared"};
     for (int a = ACTIVATION_NONE; a <= ACTIVATION_RELU_SQUARED; a++) {
         enum activation activation = (enum activation)a;
         double worst = 0.0, at = 0.0;
@@ -86,7 +87,8 @@ static void test_gate(const struct path *path) {
         float most = activation == ACTIVATION_TANH ? 1.0f : INFINITY;
         float least = activation == ACTIVATION_TANH ? -1.0f : 0.0f;
         float of_large = activation == ACTIVATION_RELU_SQUARED ? INFINITY : 1e30f;
-        check(out[0] == most && out[1] == fminf(most, of_large) && isnan(out[5]) && out[3] == 0.0f &&
+        check(out[0] == most && out[1] == fminf(most, of_large) && isnan(out[5]) &&
+                  out[3] == 0.0f &&
                   (activation == ACTIVATION_NONE || (out[2] == least && out[7] == least)),
               "%s: %s of inf, 1e30, -1e30, 0, NaN, -200: %g %g %g %g %g %g", k->name, names[a],
               (double)out[0], (double)out[1], (double)out[2], (double)out[3], (double)out[5],
