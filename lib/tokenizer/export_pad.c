@@ -27,9 +27,10 @@ static status put_names(struct memory *memory, const struct metadata_maker *make
                         const struct metadata *tokens, uint64_t n_rows) {
     uint64_t more = n_rows - tokens->count;
     size_t size = 0;
-    char *bytes;
+    void *block;
     TRY(memory_take_array(memory, (size_t)more, sizeof(uint64_t) + MOST_NAME, "a vocabulary",
-                          (void **)&bytes));
+                          &block));
+    char *bytes = block;
     for (uint64_t id = tokens->count; id < n_rows; id++) {
         int n = snprintf(bytes + size + sizeof(uint64_t), MOST_NAME, "[PAD%" PRIu64 "]", id);
         uint64_t length = (uint64_t)n;

@@ -312,6 +312,22 @@ START_TEST(the_file_has_what_the_folder_has) {
 }
 END_TEST
 
+/* Other readers want a token for each row of the embedding, of which there are 480. */
+START_TEST(rows_without_a_token_get_one) {
+    struct changed only_words = {.name = "tokenizer.json", .text = NULL};
+    ok(convert_changed(&only_words));
+    bool found = false;
+    for (size_t i = 0; i + 8 < n_converted && !found; i++)
+        found = memcmp(converted + i, "[PAD479]", 8) == 0;
+    ck_assert(!found); /* there is no vocabulary at all */
+    struct changed none = {.name = NULL};
+    ok(convert_changed(&none));
+    for (size_t i = 0; i + 8 < n_converted && !found; i++)
+        found = memcmp(converted + i, "[PAD479]", 8) == 0;
+    ck_assert(found);
+}
+END_TEST
+
 /* An expression that would take for ever, on a text made for it, and one that is quadratic. */
 START_TEST(a_hostile_expression_ends) {
     static const char *const expressions[] = {"(a+)+[bc]", "(a|aa)+[bc]", "a+[bc]",
@@ -351,6 +367,7 @@ int main(void) {
     tcase_add_loop_test(all, what_cannot_be_done_is_told_of_the_file_too, 0,
                         (int)(sizeof changes / sizeof *changes));
     tcase_add_test(all, the_file_has_what_the_folder_has);
+    tcase_add_test(all, rows_without_a_token_get_one);
     tcase_add_loop_test(all, a_hostile_expression_ends, 0, 5);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
