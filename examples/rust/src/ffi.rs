@@ -67,6 +67,7 @@ pub const TRANSFORMER_FINISH_END: i32 = 1;
 pub const TRANSFORMER_FINISH_LENGTH: i32 = 2;
 pub const TRANSFORMER_FINISH_CONTEXT: i32 = 3;
 pub const TRANSFORMER_FINISH_STOPPED: i32 = 4;
+pub const TRANSFORMER_FINISH_STOP_STRING: i32 = 5;
 
 #[repr(C)]
 pub struct transformer_model {
@@ -234,6 +235,8 @@ pub struct transformer_text_stream_options {
     pub struct_size: u64,
     pub special: u32,
     pub reserved: u32,
+    pub stop: *const *const c_char,
+    pub n_stop: i64,
 }
 
 #[repr(C)]
@@ -254,6 +257,8 @@ pub struct transformer_context_options {
     pub pooling: u32,
     pub pooling_normalize: u32,
     pub max_source_tokens: i64,
+    pub prefix_cache: u32,
+    pub preemption: u32,
 }
 
 #[repr(C)]
@@ -287,6 +292,16 @@ pub struct transformer_context_statistics {
     pub max_step_tokens: i64,
     pub max_logit_rows: i64,
     pub max_source_tokens: i64,
+    pub kv_pages_cached: i64,
+    pub prefix_lookups: u64,
+    pub prefix_hit_tokens: u64,
+    pub prefix_evicted_pages: u64,
+    pub n_preempted: u64,
+    pub step_nanoseconds: u64,
+    pub step_nanoseconds_median: u64,
+    pub step_nanoseconds_p99: u64,
+    pub n_proposed: u64,
+    pub n_accepted: u64,
 }
 
 #[repr(C)]
@@ -339,6 +354,9 @@ pub struct transformer_sequence_options {
     pub adapter: *mut transformer_adapter,
     pub adapter_scale: f32,
     pub reserved: u32,
+    pub cache_domain: u64,
+    pub priority: i32,
+    pub lookup_tokens: u32,
 }
 
 #[repr(C)]
@@ -381,6 +399,16 @@ pub struct transformer_decode_result {
     pub n_pending: i64,
     pub n_refused: i64,
     pub n_sampled: i64,
+    pub n_preempted: i64,
+    pub n_proposed: i64,
+    pub n_accepted: i64,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_token_probability {
+    pub token: i32,
+    pub log_probability: f32,
 }
 
 #[repr(C)]
@@ -397,6 +425,11 @@ pub struct transformer_generate_options {
     pub parse_special: u32,
     pub answer: *const i32,
     pub n_answer: i64,
+    pub stop: *const *const c_char,
+    pub n_stop: i64,
+    pub lookup_tokens: u32,
+    pub reserved: u32,
+    pub draft: *mut transformer_context,
 }
 
 #[repr(C)]
@@ -518,6 +551,9 @@ extern "C" {
         text: *mut *const c_char,
         length: *mut i64,
     ) -> i32;
+    pub fn transformer_text_stream_stopped(
+        stream: *const transformer_text_stream,
+    ) -> i32;
     pub fn transformer_text_stream_destroy(
         stream: *mut transformer_text_stream,
     );
@@ -575,6 +611,10 @@ extern "C" {
     pub fn transformer_sequence_destroy(
         sequence: *mut transformer_sequence,
     );
+    pub fn transformer_sequence_set_priority(
+        sequence: *mut transformer_sequence,
+        priority: i32,
+    ) -> i32;
     pub fn transformer_sequence_append(
         sequence: *mut transformer_sequence,
         tokens: *const i32,
@@ -603,6 +643,11 @@ extern "C" {
         count: *mut i64,
         n_computed: *mut i64,
     ) -> i32;
+    pub fn transformer_sequence_propose(
+        sequence: *mut transformer_sequence,
+        tokens: *const i32,
+        n: i64,
+    ) -> i32;
     pub fn transformer_decode(
         context: *mut transformer_context,
         options: *const transformer_decode_options,
@@ -613,6 +658,15 @@ extern "C" {
         position: i64,
         row: *mut *const f32,
         count: *mut i64,
+    ) -> i32;
+    pub fn transformer_sequence_log_probabilities(
+        sequence: *mut transformer_sequence,
+        position: i64,
+        tokens: *const i32,
+        n_tokens: i64,
+        values: *mut f32,
+        top: *mut transformer_token_probability,
+        n_top: i64,
     ) -> i32;
     pub fn transformer_sequence_embedding(
         sequence: *mut transformer_sequence,
@@ -655,21 +709,22 @@ const _: () = assert!(std::mem::size_of::<transformer_convert_options>() == 32);
 const _: () = assert!(std::mem::size_of::<transformer_model_details>() == 216);
 const _: () = assert!(std::mem::size_of::<transformer_tokenize_options>() == 40);
 const _: () = assert!(std::mem::size_of::<transformer_detokenize_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_text_stream_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_context_options>() == 104);
+const _: () = assert!(std::mem::size_of::<transformer_text_stream_options>() == 32);
+const _: () = assert!(std::mem::size_of::<transformer_context_options>() == 112);
 const _: () = assert!(std::mem::size_of::<transformer_memory_estimate>() == 64);
-const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 120);
+const _: () = assert!(std::mem::size_of::<transformer_context_statistics>() == 200);
 const _: () = assert!(std::mem::size_of::<transformer_logit_bias>() == 8);
 const _: () = assert!(std::mem::size_of::<transformer_sampler_options>() == 72);
 const _: () = assert!(std::mem::size_of::<transformer_sample_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_adapter_options>() == 24);
-const _: () = assert!(std::mem::size_of::<transformer_sequence_options>() == 40);
+const _: () = assert!(std::mem::size_of::<transformer_sequence_options>() == 56);
 const _: () = assert!(std::mem::size_of::<transformer_append_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_source_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_fork_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_decode_options>() == 16);
-const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 48);
-const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 80);
+const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 72);
+const _: () = assert!(std::mem::size_of::<transformer_token_probability>() == 8);
+const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 112);
 const _: () = assert!(std::mem::size_of::<transformer_generate_result>() == 48);
 const _: () = assert!(std::mem::size_of::<transformer_chat_message>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_chat_options>() == 88);
