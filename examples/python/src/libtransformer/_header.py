@@ -77,10 +77,14 @@ POOLING_LAST = 4
 LOGITS_LAST = 0
 LOGITS_NONE = 1
 LOGITS_ALL = 2
+MATCH_NONE = 0
+MATCH_PREFIX = 1
+MATCH_WHOLE = 2
 FINISH_END = 1
 FINISH_LENGTH = 2
 FINISH_CONTEXT = 3
 FINISH_STOPPED = 4
+FINISH_STOP_STRING = 5
 
 LogFunction = ctypes.CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 ProgressFunction = ctypes.CFUNCTYPE(c_int32, c_void_p, c_uint64, c_uint64)
@@ -320,11 +324,15 @@ class TextStreamOptions(Sized):
 
     special: int
     reserved: int
+    stop: Any
+    n_stop: int
 
     _fields_ = [
         ("struct_size", c_uint64),
         ("special", c_uint32),
         ("reserved", c_uint32),
+        ("stop", ctypes.POINTER(c_void_p)),
+        ("n_stop", c_int64),
     ]
 
 
@@ -417,6 +425,8 @@ class ContextStatistics(Sized):
     step_nanoseconds: int
     step_nanoseconds_median: int
     step_nanoseconds_p99: int
+    n_proposed: int
+    n_accepted: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -442,6 +452,8 @@ class ContextStatistics(Sized):
         ("step_nanoseconds", c_uint64),
         ("step_nanoseconds_median", c_uint64),
         ("step_nanoseconds_p99", c_uint64),
+        ("n_proposed", c_uint64),
+        ("n_accepted", c_uint64),
     ]
 
 
@@ -526,6 +538,7 @@ class SequenceOptions(Sized):
     reserved: int
     cache_domain: int
     priority: int
+    lookup_tokens: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -536,6 +549,7 @@ class SequenceOptions(Sized):
         ("reserved", c_uint32),
         ("cache_domain", c_uint64),
         ("priority", c_int32),
+        ("lookup_tokens", c_uint32),
     ]
 
 
@@ -598,6 +612,8 @@ class DecodeResult(Sized):
     n_refused: int
     n_sampled: int
     n_preempted: int
+    n_proposed: int
+    n_accepted: int
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -607,6 +623,20 @@ class DecodeResult(Sized):
         ("n_refused", c_int64),
         ("n_sampled", c_int64),
         ("n_preempted", c_int64),
+        ("n_proposed", c_int64),
+        ("n_accepted", c_int64),
+    ]
+
+
+class TokenProbability(ctypes.Structure):
+    """transformer_token_probability"""
+
+    token: int
+    log_probability: float
+
+    _fields_ = [
+        ("token", c_int32),
+        ("log_probability", c_float),
     ]
 
 SaveOptionsWriteFunction = ctypes.CFUNCTYPE(c_int32, c_void_p, c_void_p, c_uint64)
@@ -650,6 +680,40 @@ class RestoreOptions(Sized):
     ]
 
 
+class GrammarOptions(Sized):
+    """transformer_grammar_options"""
+
+    json_schema: Optional[bytes]
+    regex: Optional[bytes]
+    ebnf: Optional[bytes]
+    whitespace: int
+    reserved: int
+
+    _fields_ = [
+        ("struct_size", c_uint64),
+        ("json_schema", c_char_p),
+        ("regex", c_char_p),
+        ("ebnf", c_char_p),
+        ("whitespace", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
+class ConstraintOptions(Sized):
+    """transformer_constraint_options"""
+
+    max_tokens: int
+    close: int
+    reserved: int
+
+    _fields_ = [
+        ("struct_size", c_uint64),
+        ("max_tokens", c_int64),
+        ("close", c_uint32),
+        ("reserved", c_uint32),
+    ]
+
+
 class GenerateOptions(Sized):
     """transformer_generate_options"""
 
@@ -663,6 +727,13 @@ class GenerateOptions(Sized):
     parse_special: int
     answer: Any
     n_answer: int
+    stop: Any
+    n_stop: int
+    lookup_tokens: int
+    reserved: int
+    draft: Any
+    grammar: Any
+    constraint: Any
 
     _fields_ = [
         ("struct_size", c_uint64),
@@ -676,6 +747,13 @@ class GenerateOptions(Sized):
         ("parse_special", c_uint32),
         ("answer", ctypes.POINTER(c_int32)),
         ("n_answer", c_int64),
+        ("stop", ctypes.POINTER(c_void_p)),
+        ("n_stop", c_int64),
+        ("lookup_tokens", c_uint32),
+        ("reserved", c_uint32),
+        ("draft", c_void_p),
+        ("grammar", c_void_p),
+        ("constraint", ctypes.POINTER(ConstraintOptions)),
     ]
 
 
@@ -768,8 +846,11 @@ STRUCTS: Dict[str, Type[ctypes.Structure]] = {
     "transformer_fork_options": ForkOptions,
     "transformer_decode_options": DecodeOptions,
     "transformer_decode_result": DecodeResult,
+    "transformer_token_probability": TokenProbability,
     "transformer_save_options": SaveOptions,
     "transformer_restore_options": RestoreOptions,
+    "transformer_grammar_options": GrammarOptions,
+    "transformer_constraint_options": ConstraintOptions,
     "transformer_generate_options": GenerateOptions,
     "transformer_generate_result": GenerateResult,
     "transformer_chat_message": ChatMessage,
@@ -798,6 +879,7 @@ FUNCTIONS: Dict[str, Tuple[Optional[Any], List[Any]]] = {
     "transformer_text_stream_create": (c_int32, [c_void_p, ctypes.POINTER(TextStreamOptions), ctypes.POINTER(c_void_p)]),
     "transformer_text_stream_push": (c_int32, [c_void_p, c_int32, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_text_stream_finish": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
+    "transformer_text_stream_stopped": (c_int32, [c_void_p]),
     "transformer_text_stream_destroy": (None, [c_void_p]),
     "transformer_model_estimate": (c_int32, [ctypes.POINTER(ModelOptions), ctypes.POINTER(ContextOptions), ctypes.POINTER(MemoryEstimate)]),
     "transformer_context_create": (c_int32, [c_void_p, ctypes.POINTER(ContextOptions), ctypes.POINTER(c_void_p)]),
@@ -818,13 +900,19 @@ FUNCTIONS: Dict[str, Tuple[Optional[Any], List[Any]]] = {
     "transformer_sequence_fork": (c_int32, [c_void_p, ctypes.POINTER(ForkOptions), ctypes.POINTER(c_void_p)]),
     "transformer_sequence_truncate": (c_int32, [c_void_p, c_int64]),
     "transformer_sequence_tokens": (c_int32, [c_void_p, ctypes.POINTER(c_int32), c_int64, ctypes.POINTER(c_int64), ctypes.POINTER(c_int64)]),
+    "transformer_sequence_propose": (c_int32, [c_void_p, ctypes.POINTER(c_int32), c_int64]),
     "transformer_decode": (c_int32, [c_void_p, ctypes.POINTER(DecodeOptions), ctypes.POINTER(DecodeResult)]),
     "transformer_sequence_logits": (c_int32, [c_void_p, c_int64, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
+    "transformer_sequence_log_probabilities": (c_int32, [c_void_p, c_int64, ctypes.POINTER(c_int32), c_int64, ctypes.POINTER(c_float), ctypes.POINTER(TokenProbability), c_int64]),
     "transformer_sequence_embedding": (c_int32, [c_void_p, c_int64, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_sequence_pooled": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_sequence_score": (c_int32, [c_void_p, ctypes.POINTER(c_void_p), ctypes.POINTER(c_int64)]),
     "transformer_sequence_save": (c_int32, [c_void_p, ctypes.POINTER(SaveOptions), ctypes.POINTER(c_uint64)]),
     "transformer_sequence_restore": (c_int32, [c_void_p, ctypes.POINTER(RestoreOptions), ctypes.POINTER(c_void_p)]),
+    "transformer_grammar_create": (c_int32, [c_void_p, ctypes.POINTER(GrammarOptions), ctypes.POINTER(c_void_p)]),
+    "transformer_grammar_destroy": (None, [c_void_p]),
+    "transformer_grammar_match": (c_int32, [c_void_p, c_char_p, c_int64, ctypes.POINTER(c_int32)]),
+    "transformer_sequence_constrain": (c_int32, [c_void_p, c_void_p, ctypes.POINTER(ConstraintOptions)]),
     "transformer_generate": (c_int32, [c_void_p, ctypes.POINTER(GenerateOptions), TextFunction, c_void_p, ctypes.POINTER(GenerateResult)]),
     "transformer_chat_format": (c_int32, [c_void_p, ctypes.POINTER(ChatOptions), c_void_p, c_int64, ctypes.POINTER(c_int64)]),
 }

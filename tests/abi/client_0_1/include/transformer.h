@@ -589,7 +589,8 @@ typedef struct transformer_adapter_options {
     uint64_t struct_size;
     const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
                                          adapter_model.safetensors),                 or a file in it; or a GGUF
-                                         adapter;                 with                        reader: its name, a folder's ends                 in
+                                         adapter;                 with                        reader: its name, a
+                                         folder's ends                 in
                                          '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
@@ -954,9 +955,9 @@ typedef struct transformer_generate_options {
     int64_t n_stop;
     uint32_t lookup_tokens; /* as in transformer_sequence_options */
     uint32_t reserved;
-    transformer_context *draft; /* NULL, or: of a smaller model of the same vocabulary, which
-                                   proposes tokens; used as this call's context is, and not the same
-                                   one. The text is the same as without */
+    transformer_context *draft;   /* NULL, or: of a smaller model of the same vocabulary, which
+                                     proposes tokens; used as this call's context is, and not the same
+                                     one. The text is the same as without */
     transformer_grammar *grammar; /* NULL, or: the generated text is one of it */
     const transformer_constraint_options *constraint; /* NULL, or as in
                                      transformer_sequence_constrain; to be closed within max_tokens
