@@ -27,6 +27,10 @@ static struct settings read_settings(int argc, char **argv) {
         {"--top-p", ARGUMENT_FRACTION, &s.sampler.top_p, "default 0: off", 0},
         {"--min-p", ARGUMENT_FRACTION, &s.sampler.min_p, "default 0: off", 0},
         {"--seed", ARGUMENT_SEED, &s.sampler.seed, "of the random numbers, default 0", 0},
+        {"--json-schema", ARGUMENT_FILE, &s.schema_file, "a file: the text is JSON that is valid",
+         0},
+        {"--regex", ARGUMENT_TEXT, &s.regex, "the text matches it", 0},
+        {"--grammar", ARGUMENT_FILE, &s.grammar_file, "a file of rules that the text matches", 0},
         {"--threads", ARGUMENT_INT32, &s.n_threads, "default 0: one for each processor", 0},
         {"--device", ARGUMENT_DEVICE, &s.device, "default cpu", 0},
         {"--kv", ARGUMENT_KV, &s.kv_type, "type of the KV cache, default f16", 0},
@@ -48,6 +52,8 @@ static struct settings read_settings(int argc, char **argv) {
         console_usage_error("--prompt and --prompt-file exclude each other");
     if (s.stop && !*s.stop) console_usage_error("--stop is empty");
     if (s.logprobs > MOST_TOP) console_usage_error("--logprobs: at most %d", MOST_TOP);
+    if ((s.schema_file != NULL) + (s.regex != NULL) + (s.grammar_file != NULL) > 1)
+        console_usage_error("--json-schema, --regex and --grammar exclude each other");
     return s;
 }
 
@@ -133,6 +139,10 @@ int main(int argc, char **argv) {
 
     double start = console_seconds(), first = 0;
     console_require(transformer_sequence_append(g.sequence, g.tokens, g.n_prompt, NULL));
+    transformer_grammar *grammar = model_grammar(model, s.schema_file, s.regex, s.grammar_file);
+    transformer_constraint_options close = {
+        .struct_size = sizeof close, .max_tokens = g.limit, .close = TRANSFORMER_ON};
+    if (grammar) console_require(transformer_sequence_constrain(g.sequence, grammar, &close));
     while (!g.done && g.n_tokens - g.n_prompt < g.limit) {
         generation_step(&g);
         if (first == 0) first = console_seconds();
@@ -142,6 +152,7 @@ int main(int argc, char **argv) {
     generation_print_speed(&g, first - start, end - first);
 
     if (draft) draft_close(&g.draft);
+    transformer_grammar_destroy(grammar);
     transformer_text_stream_destroy(g.stream);
     transformer_sequence_destroy(g.sequence);
     transformer_sampler_destroy(g.sampler);

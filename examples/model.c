@@ -70,3 +70,21 @@ char *model_chat(const transformer_model *model, const transformer_chat_message 
     console_require(transformer_chat_format(model, &options, text, capacity, length));
     return text;
 }
+
+transformer_grammar *model_grammar(transformer_model *model, const char *schema_file,
+                                   const char *regex, const char *ebnf_file) {
+    int64_t length = 0;
+    transformer_grammar *grammar = NULL;
+    if (!schema_file && !regex && !ebnf_file) return NULL;
+    const char *name = schema_file ? schema_file : ebnf_file;
+    char *file = name ? console_read(name, &length) : NULL;
+    char *text = file ? realloc(file, (size_t)length + 1) : NULL;
+    if (text) text[length] = 0;
+    transformer_grammar_options options = {.struct_size = sizeof options,
+                                           .json_schema = schema_file ? text : NULL,
+                                           .regex = regex,
+                                           .ebnf = ebnf_file ? text : NULL};
+    console_require(transformer_grammar_create(model, &options, &grammar));
+    free(text);
+    return grammar;
+}

@@ -11,6 +11,9 @@ transformer_model *model_open(const char *path, int32_t device);
 /* weight_type: TRANSFORMER_WEIGHTS_... */
 transformer_model *model_open_as(const char *path, int32_t device, uint32_t weight_type);
 transformer_adapter *model_adapter(transformer_model *model, const char *path);
+/* Of one of these, the files holding a JSON schema or EBNF; NULL of none. */
+transformer_grammar *model_grammar(transformer_model *model, const char *schema_file,
+                                   const char *regex, const char *ebnf_file);
 transformer_model_details model_details(const transformer_model *model);
 
 /* The tokens of text; the caller frees them. NULL options are the library's defaults. */

@@ -11,6 +11,7 @@
  *   context.
  * - transformer_sampler: turns logits into a token; one call at a time.
  * - transformer_adapter: a LoRA adapter of a model, immutable; any number of threads and sequences.
+ * - transformer_grammar: what texts there may be, immutable; any number of threads and sequences.
  * - transformer_text_stream: turns tokens into UTF-8 that never splits a character; one call at a
  *   time.
  *
@@ -70,6 +71,7 @@ typedef struct transformer_sequence transformer_sequence;
 typedef struct transformer_sampler transformer_sampler;
 typedef struct transformer_text_stream transformer_text_stream;
 typedef struct transformer_adapter transformer_adapter;
+typedef struct transformer_grammar transformer_grammar;
 
 /* ---- status ---- */
 
@@ -809,6 +811,69 @@ TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_seque
 TRANSFORMER_API transformer_status transformer_sequence_score(transformer_sequence *sequence,
                                                               const float **score, int64_t *count);
 
+/* ---- structured output ---- */
+
+typedef struct transformer_grammar_options {
+    uint64_t struct_size;
+    const char *json_schema; /* one of these three; UTF-8 that ends in a NUL */
+    const char *regex;       /* ECMA-262's, of the whole text */
+    const char *ebnf;        /* rules name ::= ...; the text matches the rule root, or the first */
+    uint32_t whitespace;     /* mode, default OFF: of a JSON text: between its tokens there may be
+                                any white space, else there is none */
+    uint32_t reserved;
+} transformer_grammar_options;
+
+/* What texts there may be, for transformer_sequence_constrain and transformer_grammar_match.
+ * Immutable: any number of threads and sequences may use it at once. It keeps the model alive.
+ * docs/structured-output.md says what of the three languages there is.
+ *
+ * INVALID_ARGUMENT  it is broken, the message tells where; or no text matches it.
+ * UNSUPPORTED       a keyword or construct this library doesn't have, the message names it and
+ * where it stands; or tokens of the model have no bytes of their own (WordPiece).
+ * LIMIT             it is too large.      STATE  the model has no tokenizer. */
+TRANSFORMER_API transformer_status
+transformer_grammar_create(transformer_model *model, const transformer_grammar_options *options,
+                           transformer_grammar **grammar);
+/* It goes once no sequence uses it. NULL does nothing. */
+TRANSFORMER_API void transformer_grammar_destroy(transformer_grammar *grammar);
+
+enum {
+    TRANSFORMER_MATCH_NONE = 0,   /* no text of the grammar begins with this */
+    TRANSFORMER_MATCH_PREFIX = 1, /* one does, but this isn't one */
+    TRANSFORMER_MATCH_WHOLE = 2   /* it is one; longer ones may begin with it */
+};
+
+/* LIMIT  the text nests too deep, or matches in too many ways at once. */
+TRANSFORMER_API transformer_status transformer_grammar_match(const transformer_grammar *grammar,
+                                                             const char *text, int64_t length,
+                                                             int32_t *match);
+
+typedef struct transformer_constraint_options {
+    uint64_t struct_size;
+    int64_t max_tokens; /* of the text, the end token not counted; 0: what the sequence has room
+                           for */
+    uint32_t close;     /* mode, default OFF: within max_tokens the text is brought to its end. With
+                           OFF max_tokens must be 0 */
+    uint32_t reserved;
+} transformer_constraint_options;
+
+/* From here on the sequence's tokens are a text of the grammar: whatever samples for it chooses
+ * among the tokens that go on with such a text, before all else that a sampler does, and an
+ * end-of-generation token exactly where the text may end. A token's text is what
+ * transformer_token_text gives; control tokens are no text. Tokens that are appended count as text
+ * too: where they are none of the grammar, sampling fails with STATE until they are truncated away.
+ * Where the text was ended by an end token, what follows it is free.
+ *
+ * The grammar is kept alive by the sequence, and the constraint by its forks; truncating to less
+ * than what there was at this call lifts it, and so does grammar NULL. A second call replaces it.
+ *
+ * INVALID_ARGUMENT  the grammar is another model's.
+ * LIMIT             with close: no text fits max_tokens for sure; the message tells how many would
+ * do. */
+TRANSFORMER_API transformer_status
+transformer_sequence_constrain(transformer_sequence *sequence, transformer_grammar *grammar,
+                               const transformer_constraint_options *options);
+
 /* ---- the ten-line program ---- */
 
 typedef struct transformer_generate_options {
@@ -832,6 +897,10 @@ typedef struct transformer_generate_options {
     transformer_context *draft; /* NULL, or: of a smaller model of the same vocabulary, which
                                    proposes tokens; used as this call's context is, and not the same
                                    one. The text is the same as without */
+    transformer_grammar *grammar; /* NULL, or: the generated text is one of it */
+    const transformer_constraint_options *constraint; /* NULL, or as in
+                                     transformer_sequence_constrain; to be closed within max_tokens
+                                     of both, the fewer */
 } transformer_generate_options;
 
 enum {

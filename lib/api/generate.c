@@ -4,7 +4,9 @@
 #include <time.h>
 
 #include "api/options.h"
+#include "api/text.h"
 #include "base/float_environment.h"
+#include "engine/constraint.h"
 #include "engine/decode.h"
 #include "engine/draft.h"
 #include "engine/speculate.h"
@@ -16,6 +18,7 @@ struct run {
     void *user;
     fenv_t host; /* the thread's own floating-point environment: on_text runs in it */
     transformer_generate_result result;
+    transformer_constraint_options constraint;
     int32_t *prompt; /* ours to free, or NULL */
     const int32_t *tokens;
     int64_t n_tokens;
@@ -46,6 +49,23 @@ static status check(const transformer_generate_options *options) {
     TRY(options_check_reserved("transformer_generate_options", options->reserved));
     TRY(options_check_mode("add_special", options->add_special));
     return options_check_mode("parse_special", options->parse_special);
+}
+
+/* Where the text is to be closed, at the latest with the last token that is generated. */
+static status read_constraint(struct run *run) {
+    const transformer_generate_options *options = run->options;
+    transformer_constraint_options *ours = &run->constraint;
+    if (options->constraint && !options->grammar)
+        return fail(INVALID_ARGUMENT, "constraint is given without grammar");
+    TRY(OPTIONS_READ(constraint_options, options->constraint, ours));
+    TRY(options_check_mode("close", ours->close));
+    TRY(options_check_reserved("transformer_constraint_options", ours->reserved));
+    if (ours->max_tokens < 0 || (ours->max_tokens && ours->close != TRANSFORMER_ON))
+        return fail(INVALID_ARGUMENT, "max_tokens of constraint is negative, or close is not ON");
+    bool sooner =
+        options->max_tokens && (!ours->max_tokens || options->max_tokens < ours->max_tokens);
+    if (ours->close == TRANSFORMER_ON && sooner) ours->max_tokens = options->max_tokens;
+    return OK;
 }
 
 static status tokenize_prompt(struct run *run) {
@@ -99,7 +119,9 @@ static status begin(struct run *run) {
     else
         TRY(sequence_append(run->sequence, run->tokens, run->n_tokens, &of_last));
     run->n_given = run->sequence->n_tokens;
-    return OK;
+    if (!run->options->grammar) return OK;
+    if (run->stream) text_stream_continue(run->stream);
+    return constraint_set(run->sequence, run->options->grammar, &run->constraint);
 }
 
 /* Steps until this sequence has a token to look at; others of the context go along. A sequence that
@@ -207,6 +229,7 @@ transformer_status transformer_generate(transformer_context *context,
     if (result) TRY(OPTIONS_CHECK_OUTPUT(generate_result, result));
     TRY(check(&ours));
     struct run run = {.context = context, .options = &ours, .on_text = on_text, .user = user};
+    TRY(read_constraint(&run));
     TRY(context_enter(context));
     float_environment_enter(&run.host);
     status generated = generate(&run);

@@ -27,7 +27,9 @@ enum {
     FIRST_generate_result = 48,
     FIRST_chat_options = 88,
     FIRST_convert_options = 32,
-    FIRST_adapter_options = 24
+    FIRST_adapter_options = 24,
+    FIRST_grammar_options = 40,
+    FIRST_constraint_options = 24
 };
 
 /* Most bytes that a struct_size may say. */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "api/options.h"
+#include "api/text.h"
 #include "engine/model.h"
 #include "tokenizer/stop_strings.h"
 #include "tokenizer/text_stream.h"
@@ -218,6 +219,10 @@ transformer_status transformer_text_stream_create(transformer_model *model,
     }
     *stream = fresh;
     return OK;
+}
+
+void text_stream_continue(transformer_text_stream *stream) {
+    stream->state = (struct detokenize_state){.started = true};
 }
 
 static status enter_stream(transformer_text_stream *stream, const void *text, const void *length) {

@@ -272,6 +272,7 @@ static void tear_down(transformer_context *context) {
     memory_give(memory, context->token_types);
     memory_give(memory, context->logit_rows);
     memory_give(memory, context->logit_positions);
+    memory_give(memory, context->masked);
     program_free(context->program);
     context->destroyed = true;
 }

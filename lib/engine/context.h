@@ -50,6 +50,7 @@ struct transformer_context {
     int64_t *logit_positions;    /* position of each kept row in its sequence */
     struct step_sample *samples; /* [max_logit_rows] */
     int32_t *pooled;             /* [max_sequences] */
+    float *masked;  /* [n_vocab] logits of a sequence with a constraint; NULL until there is one */
     uint64_t steps; /* number of the last step; a sequence's kept rows are of this one or gone */
     uint64_t steps_done, rows;
     uint64_t prefix_lookups, prefix_hit_tokens, n_preempted, n_proposed, n_accepted;

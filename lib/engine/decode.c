@@ -41,7 +41,7 @@ static void add_samples(transformer_context *context, struct plan *plan,
                         const transformer_sequence *sequence) {
     struct sampling_filters filters;
     const transformer_model *model = context->model;
-    if (model->spec->n_vocab > model->backend->max_sampled_vocab ||
+    if (model->spec->n_vocab > model->backend->max_sampled_vocab || sequence->constraint ||
         !sampling_has_filters_only(sequence->sampler->chain, &filters))
         return;
     int64_t row = plan->n_logit_rows - 1 - sequence->n_checked;

@@ -5,11 +5,13 @@
 #include "base/checked.h"
 #include "base/text_format.h"
 #include "engine/devices.h"
+#include "grammar/vocabulary.h"
 #include "format/gguf_write.h"
 
 static void model_free(transformer_model *model) {
     struct memory memory = model->memory; /* outlives the block that holds it */
     if (model->backend) model->backend->model_destroy(model->weights);
+    vocabulary_close(atomic_load(&model->vocabulary));
     tokenizer_close(model->tokenizer);
     memory_give(&model->memory, model->without_tokenizer);
     memory_give(&model->memory, model->rope_factors);

@@ -18,7 +18,8 @@ struct transformer_model {
     const struct backend *backend;
     struct backend_choice choice;
     struct backend_model *weights;
-    struct rope_factors *rope_factors; /* [n_ropes] */
+    struct rope_factors *rope_factors;       /* [n_ropes] */
+    _Atomic(struct vocabulary *) vocabulary; /* for grammars; NULL until there is one */
     /* for transformer_model_info */
     int32_t device_number;
     char *name, *weight_types;

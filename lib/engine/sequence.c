@@ -1,7 +1,9 @@
 #include "engine/sequence.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "engine/constraint.h"
 #include "engine/schedule.h"
 #include "engine/speculate.h"
 
@@ -119,6 +121,11 @@ status sequence_fork(transformer_sequence *original, transformer_sampler *sample
         sequence_free(fork);
         return looks;
     }
+    status constrained = constraint_fork(original, fork);
+    if (constrained != OK) {
+        sequence_free(fork);
+        return constrained;
+    }
     size_t n = (size_t)original->n_tokens;
     memcpy(fork->tokens, original->tokens, n * sizeof *fork->tokens);
     memcpy(fork->keep, original->keep, n);
@@ -151,6 +158,7 @@ void sequence_free(transformer_sequence *sequence) {
         context->sequences[sequence->index] = NULL;
         schedule_remove(context, sequence);
     }
+    constraint_lift(sequence);
     source_release(context, sequence->source);
     sampler_release(sequence->sampler);
     adapter_release(sequence->adapter);
@@ -256,6 +264,7 @@ status sequence_truncate(transformer_sequence *sequence, int64_t n) {
                     sequence->n_tokens);
     if (n == sequence->n_tokens) return OK;
     speculate_forget(sequence, n);
+    constraint_truncate(sequence, n);
     sequence->n_tokens = n;
     sequence->logits_step = 0;
     if (context->program->whole) sequence->n_computed = 0; /* what is left saw what is gone */
@@ -300,7 +309,11 @@ status sequence_sample(transformer_sequence *sequence, transformer_sampler *samp
         return fail(STATE, "the last decode kept no logits of the sequence's last position");
     const float *logits = NULL;
     TRY(context->model->backend->logits(context->backend, row, &logits));
-    *token = sampling_choose(sampler->chain, logits, sequence->tokens, sequence->n_tokens,
+    int32_t least, chosen;
+    TRY(constraint_apply(sequence, &logits, &least));
+    chosen = sampling_choose(sampler->chain, logits, sequence->tokens, sequence->n_tokens,
                              sequence->stream, (uint64_t)sequence->n_tokens);
+    /* Where biases or NaN leave none of those that may come, it is the first of them. */
+    *token = least >= 0 && logits[chosen] == -INFINITY ? least : chosen;
     return OK;
 }

@@ -244,7 +244,21 @@ PIN_FROZEN(transformer_token_probability, 8);
 PIN(transformer_token_probability, token, 0, 4);
 PIN(transformer_token_probability, log_probability, 4, 4);
 
-PIN_SIZE(transformer_generate_options, 112);
+PIN_SIZE(transformer_grammar_options, 40);
+PIN(transformer_grammar_options, struct_size, 0, 8);
+PIN(transformer_grammar_options, json_schema, 8, 8);
+PIN(transformer_grammar_options, regex, 16, 8);
+PIN(transformer_grammar_options, ebnf, 24, 8);
+PIN(transformer_grammar_options, whitespace, 32, 4);
+PIN(transformer_grammar_options, reserved, 36, 4);
+
+PIN_SIZE(transformer_constraint_options, 24);
+PIN(transformer_constraint_options, struct_size, 0, 8);
+PIN(transformer_constraint_options, max_tokens, 8, 8);
+PIN(transformer_constraint_options, close, 16, 4);
+PIN(transformer_constraint_options, reserved, 20, 4);
+
+PIN_SIZE(transformer_generate_options, 128);
 PIN(transformer_generate_options, struct_size, 0, 8);
 PIN(transformer_generate_options, prompt, 8, 8);
 PIN(transformer_generate_options, prompt_length, 16, 8);
@@ -261,6 +275,8 @@ PIN(transformer_generate_options, n_stop, 88, 8);
 PIN(transformer_generate_options, lookup_tokens, 96, 4);
 PIN(transformer_generate_options, reserved, 100, 4);
 PIN(transformer_generate_options, draft, 104, 8);
+PIN(transformer_generate_options, grammar, 112, 8);
+PIN(transformer_generate_options, constraint, 120, 8);
 
 PIN_SIZE(transformer_generate_result, 48);
 PIN(transformer_generate_result, struct_size, 0, 8);
@@ -347,6 +363,9 @@ PIN_VALUE(TRANSFORMER_POOLING_LAST, 4);
 PIN_VALUE(TRANSFORMER_LOGITS_LAST, 0);
 PIN_VALUE(TRANSFORMER_LOGITS_NONE, 1);
 PIN_VALUE(TRANSFORMER_LOGITS_ALL, 2);
+PIN_VALUE(TRANSFORMER_MATCH_NONE, 0);
+PIN_VALUE(TRANSFORMER_MATCH_PREFIX, 1);
+PIN_VALUE(TRANSFORMER_MATCH_WHOLE, 2);
 PIN_VALUE(TRANSFORMER_FINISH_END, 1);
 PIN_VALUE(TRANSFORMER_FINISH_LENGTH, 2);
 PIN_VALUE(TRANSFORMER_FINISH_CONTEXT, 3);

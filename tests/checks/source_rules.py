@@ -25,11 +25,12 @@ MAY_INCLUDE = {
     'arch': FORMATS,
     'program': FORMATS | {'arch'},
     'sampling': {'base'},
+    'grammar': {'base', 'quant', 'format'},
     'kv': PROGRAM | {'backend.h'},
-    'engine': PROGRAM | {'kv', 'sampling', 'backend.h'},
+    'engine': PROGRAM | {'kv', 'sampling', 'grammar', 'backend.h'},
     'cpu': {'base', 'quant', 'program', 'backend.h'},
     'cuda': {'base', 'quant', 'program', 'backend.h'},
-    'api': PROGRAM | {'kv', 'engine', 'sampling', 'backend.h'},
+    'api': PROGRAM | {'kv', 'engine', 'sampling', 'grammar', 'backend.h'},
     'backend.h': PROGRAM | {'kv'},
 }
 TOP = set('''lib include cuda examples tests pkgconfig meson.build meson_options.txt CHANGELOG.md LICENSE

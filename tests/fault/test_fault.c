@@ -358,6 +358,34 @@ static transformer_status try_generate_with_draft(struct world *world) {
     return status;
 }
 
+/* Of a fresh model: its vocabulary's trie is made too. */
+static transformer_status try_first_grammar(struct world *world) {
+    transformer_grammar_options options = {.struct_size = sizeof options, .regex = "a|bc*"};
+    transformer_grammar *grammar = NULL;
+    transformer_status status = open_model(world, MODEL);
+    if (!status) status = transformer_grammar_create(world->model, &options, &grammar);
+    transformer_grammar_destroy(grammar);
+    transformer_model_close(world->model);
+    world->model = NULL;
+    return status;
+}
+
+static transformer_status try_constrain(struct world *world) {
+    transformer_grammar_options options = {
+        .struct_size = sizeof options,
+        .json_schema = "{\"properties\":{\"a\":{\"type\":\"integer\"}},\"type\":\"object\"}"};
+    transformer_sequence *sequence = NULL, *fork = NULL;
+    transformer_grammar *grammar = NULL;
+    transformer_status status = transformer_grammar_create(world->model, &options, &grammar);
+    if (!status) status = transformer_sequence_create(world->context, NULL, &sequence);
+    if (!status) status = transformer_sequence_constrain(sequence, grammar, NULL);
+    if (!status) status = transformer_sequence_fork(sequence, NULL, &fork);
+    transformer_sequence_destroy(sequence);
+    transformer_sequence_destroy(fork);
+    transformer_grammar_destroy(grammar);
+    return status;
+}
+
 /* ---- the loop ---- */
 
 /* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
@@ -404,6 +432,7 @@ static const struct {
     {"stop_strings", try_stop_strings, true},
     {"generate", try_generate, true},
     {"generate with a draft", try_generate_with_draft, true},
+    {"grammar and constraint", try_constrain, true},
 };
 
 static void begin(struct world *world) {
@@ -413,6 +442,8 @@ static void begin(struct world *world) {
     ck_assert_int_eq(create_context(world), TRANSFORMER_OK);
     ck_assert_int_eq(transformer_sequence_create(world->context, NULL, &world->sequence),
                      TRANSFORMER_OK);
+    /* What a model and a context keep from then on. */
+    ck_assert_int_eq(try_constrain(world), TRANSFORMER_OK);
 }
 
 START_TEST(each_allocation_of_a_call) {
@@ -425,7 +456,7 @@ START_TEST(each_allocation_of_a_call) {
 }
 END_TEST
 
-enum { N_OPENS = 12 };
+enum { N_OPENS = 13 };
 
 START_TEST(each_allocation_of_open) {
     struct world world = {0};
@@ -433,7 +464,8 @@ START_TEST(each_allocation_of_open) {
     transformer_status (*const opens[N_OPENS])(struct world *) = {
         try_open,           try_open_window,  try_open_folder,     try_open_experts,
         try_open_parts,     try_open_encoder, try_encoder_decoder, try_open_latents,
-        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder};
+        try_open_quantized, try_convert,      try_adapter,         try_open_text_folder,
+        try_first_grammar};
     fail_each(&world, &world.memory.fault, opens[_i / 2], _i & 1, true);
 }
 END_TEST

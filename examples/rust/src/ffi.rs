@@ -63,6 +63,9 @@ pub const TRANSFORMER_POOLING_LAST: u32 = 4;
 pub const TRANSFORMER_LOGITS_LAST: u32 = 0;
 pub const TRANSFORMER_LOGITS_NONE: u32 = 1;
 pub const TRANSFORMER_LOGITS_ALL: u32 = 2;
+pub const TRANSFORMER_MATCH_NONE: i32 = 0;
+pub const TRANSFORMER_MATCH_PREFIX: i32 = 1;
+pub const TRANSFORMER_MATCH_WHOLE: i32 = 2;
 pub const TRANSFORMER_FINISH_END: i32 = 1;
 pub const TRANSFORMER_FINISH_LENGTH: i32 = 2;
 pub const TRANSFORMER_FINISH_CONTEXT: i32 = 3;
@@ -95,6 +98,11 @@ pub struct transformer_text_stream {
 
 #[repr(C)]
 pub struct transformer_adapter {
+    _private: [u8; 0],
+}
+
+#[repr(C)]
+pub struct transformer_grammar {
     _private: [u8; 0],
 }
 
@@ -385,6 +393,26 @@ pub struct transformer_decode_result {
 
 #[repr(C)]
 #[derive(Clone, Copy)]
+pub struct transformer_grammar_options {
+    pub struct_size: u64,
+    pub json_schema: *const c_char,
+    pub regex: *const c_char,
+    pub ebnf: *const c_char,
+    pub whitespace: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct transformer_constraint_options {
+    pub struct_size: u64,
+    pub max_tokens: i64,
+    pub close: u32,
+    pub reserved: u32,
+}
+
+#[repr(C)]
+#[derive(Clone, Copy)]
 pub struct transformer_generate_options {
     pub struct_size: u64,
     pub prompt: *const c_char,
@@ -397,6 +425,8 @@ pub struct transformer_generate_options {
     pub parse_special: u32,
     pub answer: *const i32,
     pub n_answer: i64,
+    pub grammar: *mut transformer_grammar,
+    pub constraint: *const transformer_constraint_options,
 }
 
 #[repr(C)]
@@ -630,6 +660,25 @@ extern "C" {
         score: *mut *const f32,
         count: *mut i64,
     ) -> i32;
+    pub fn transformer_grammar_create(
+        model: *mut transformer_model,
+        options: *const transformer_grammar_options,
+        grammar: *mut *mut transformer_grammar,
+    ) -> i32;
+    pub fn transformer_grammar_destroy(
+        grammar: *mut transformer_grammar,
+    );
+    pub fn transformer_grammar_match(
+        grammar: *const transformer_grammar,
+        text: *const c_char,
+        length: i64,
+        r#match: *mut i32,
+    ) -> i32;
+    pub fn transformer_sequence_constrain(
+        sequence: *mut transformer_sequence,
+        grammar: *mut transformer_grammar,
+        options: *const transformer_constraint_options,
+    ) -> i32;
     pub fn transformer_generate(
         context: *mut transformer_context,
         options: *const transformer_generate_options,
@@ -669,7 +718,9 @@ const _: () = assert!(std::mem::size_of::<transformer_source_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_fork_options>() == 24);
 const _: () = assert!(std::mem::size_of::<transformer_decode_options>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_decode_result>() == 48);
-const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 80);
+const _: () = assert!(std::mem::size_of::<transformer_grammar_options>() == 40);
+const _: () = assert!(std::mem::size_of::<transformer_constraint_options>() == 24);
+const _: () = assert!(std::mem::size_of::<transformer_generate_options>() == 96);
 const _: () = assert!(std::mem::size_of::<transformer_generate_result>() == 48);
 const _: () = assert!(std::mem::size_of::<transformer_chat_message>() == 16);
 const _: () = assert!(std::mem::size_of::<transformer_chat_options>() == 88);

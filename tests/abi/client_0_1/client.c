@@ -230,6 +230,24 @@ static void ask_for_adapter(transformer_model *model) {
     transformer_adapter_close(adapter);
 }
 
+static void constrain(transformer_model *model, transformer_context *context) {
+    transformer_grammar *grammar = NULL;
+    transformer_sequence *sequence = NULL;
+    transformer_grammar_options options = {0};
+    transformer_constraint_options close = {0};
+    int32_t match = 0;
+    options.struct_size = sizeof options;
+    options.regex = "[a-z]+";
+    close.struct_size = sizeof close;
+    OK(transformer_grammar_create(model, &options, &grammar));
+    OK(transformer_grammar_match(grammar, "abc", 3, &match));
+    expect(match == TRANSFORMER_MATCH_WHOLE, "a match");
+    OK(transformer_sequence_create(context, NULL, &sequence));
+    OK(transformer_sequence_constrain(sequence, grammar, &close));
+    transformer_grammar_destroy(grammar);
+    transformer_sequence_destroy(sequence);
+}
+
 int main(int argc, char **argv) {
     transformer_model *model;
     transformer_context *context = NULL;
@@ -262,6 +280,7 @@ int main(int argc, char **argv) {
     if (context && clone) {
         decode(context, tokens, count, clone, details.n_vocab);
         generate(context);
+        constrain(model, context);
         statistics.struct_size = sizeof statistics;
         OK(transformer_context_stats(context, &statistics));
         expect(statistics.steps >= 2 && statistics.n_sequences == 0, "statistics");
