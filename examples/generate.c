@@ -185,6 +185,7 @@ int main(int argc, char **argv) {
     if (s.save) save(&g);
 
     if (draft) draft_close(&g.draft);
+    transformer_grammar_destroy(grammar);
     transformer_text_stream_destroy(g.stream);
     transformer_sequence_destroy(g.sequence);
     transformer_grammar_destroy(grammar);

@@ -529,6 +529,39 @@ START_TEST(proposals_change_no_text) {
 }
 END_TEST
 
+/* A grammar's mask sees the tokens up to each position, whatever was proposed behind it. */
+START_TEST(proposals_in_a_grammar) {
+    static struct text expected, all;
+    set_up(256);
+    transformer_grammar_options regex = {.struct_size = sizeof regex, .regex = "([a-c]{1,4} )*end"};
+    transformer_grammar *grammar = NULL;
+    transformer_context_options more = {.max_sequence_tokens = 256, .n_threads = 1};
+    transformer_context *draft = fixture_context(model, &more);
+    ok(transformer_grammar_create(model, &regex, &grammar));
+    for (int i = 0; i < 2; i++) {
+        transformer_sampler_options sampling = SAMPLINGS[i];
+        sampling.struct_size = sizeof sampling;
+        transformer_generate_options options = {
+            .prompt = "abc ab abc ab", .max_tokens = 80, .sampler = &sampling, .grammar = grammar};
+        expected = (struct text){.n = 0};
+        transformer_generate_result plain = run(options, &expected);
+        for (int with = 1; with < 4; with++) {
+            options.lookup_tokens = with & 1 ? 7 : 0;
+            options.draft = with & 2 ? draft : NULL;
+            all = (struct text){.n = 0};
+            transformer_generate_result result = run(options, &all);
+            ck_assert_int_eq(result.n_generated_tokens, plain.n_generated_tokens);
+            ck_assert_int_eq(result.finish_reason, plain.finish_reason);
+            expect_text(&all, &expected, expected.n);
+        }
+    }
+    ck_assert_uint_gt(fixture_stats(context).n_proposed, 0);
+    transformer_grammar_destroy(grammar);
+    transformer_context_destroy(draft);
+    tear_down();
+}
+END_TEST
+
 /* A draft's context that holds less than the text needs proposes as long as it can. */
 START_TEST(small_draft) {
     static struct text expected, all;
@@ -604,4 +637,5 @@ END_TEST
 FIXTURE_MAIN("generate", 300, CASE(as_by_hand), CASE(finish_reasons), CASE(what_does_not_fit),
              CASE(callback_is_inside), CASE(callback_cancels), CASE(callback_has_its_environment),
              CASE(callback_destroys), CASE(without_tokenizer), CASE(streams_stop),
-             LOOP(proposals_change_no_text, 2), CASE(small_draft), CASE(drafts_that_are_wrong))
+             LOOP(proposals_change_no_text, 2), CASE(proposals_in_a_grammar), CASE(small_draft),
+             CASE(drafts_that_are_wrong))
