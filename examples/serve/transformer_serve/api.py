@@ -27,7 +27,7 @@ from .work import Event, Generation, Inbox, Job, Vectors
 PAGE = pathlib.Path(__file__).parent / "page"
 PAGE_FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css"}
 CLIENT_CLOSED = 499
-SECURITY = {"content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+SECURITY = {"content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'; base-uri 'none'",
             "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 Handler = Callable[[Request], Awaitable[Response]]
 

@@ -89,10 +89,11 @@ class Engine:
         self.n_vocab, self.n_embd = info.n_vocab, info.n_embd
         longest = settings.max_sequence_tokens or min(info.context_length, 4096)
         pooling = libtransformer.Pooling[settings.pooling.upper()]
-        self.pools = (pooling if pooling else info.pooling) not in (
-            libtransformer.Pooling.DEFAULT, libtransformer.Pooling.NONE)
+        pools = (pooling or info.pooling) not in (libtransformer.Pooling.DEFAULT,
+                                                  libtransformer.Pooling.NONE)
+        self.pools = pools and not info.n_labels
         # Where tokens see those behind them, a sequence is computed in one step.
-        self.computes_whole = not info.has_logits or self.pools
+        self.computes_whole = not info.has_logits or pools
         self._context = libtransformer.Context(
             self._model, max_sequence_tokens=longest,
             kv_tokens=settings.kv_tokens or 4 * longest, max_sequences=settings.max_running,

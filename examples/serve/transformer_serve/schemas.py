@@ -228,7 +228,7 @@ def _where(location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif "[" not in step and step not in ("str", "Part", "ToolChoice"):
+        elif step.isidentifier() and step not in ("str", "ToolChoice"):
             text += ("." if text else "") + step
     return text
 
@@ -238,7 +238,9 @@ def parse(kind: type[Any], data: bytes) -> Any:
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
+        # Of what the alternatives of a union say, the one that got furthest is about what was meant.
+        first = max(error.errors(include_url=False, include_input=False),
+                    key=lambda one: len(one["loc"]))
         where = _where(first["loc"])
         if first["type"] == "json_invalid":
             raise invalid("the body is not JSON: " + first["msg"], code="invalid_json") from None

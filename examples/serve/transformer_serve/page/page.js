@@ -125,7 +125,7 @@ element("text").addEventListener("keydown", (event) => {
 });
 element("stop").addEventListener("click", () => running?.abort());
 element("clear").addEventListener("click", () => {
-  running?.abort();
+  if (running) return;
   messages.length = 0;
   element("messages").replaceChildren();
   say("");
