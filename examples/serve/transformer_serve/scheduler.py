@@ -142,6 +142,10 @@ class Scheduler:
     def idle(self) -> bool:
         return self._unfinished == 0
 
+    @property
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
     def close(self) -> None:
         """Ends the thread after its step; what runs fails."""
         with self._lock:
