@@ -228,7 +228,9 @@ class Routes:
 
     async def health(self, request: Request) -> Response:
         state = "draining" if self.service.draining else "ok"
-        return JSONResponse({"status": state}, 503 if self.service.draining else 200)
+        if not all(scheduler.is_alive for scheduler in self.service.schedulers.values()):
+            state = "failed"
+        return JSONResponse({"status": state}, 200 if state == "ok" else 503)
 
     async def page(self, request: Request) -> Response:
         name = PAGE_FILES.get(request.path_params.get("file", ""))

@@ -164,11 +164,24 @@ class Scheduler:
         if len(times) < 2 or times[-1] <= times[0]:
             return 1
         rate = (len(times) - 1) / (times[-1] - times[0])
-        return max(1, min(60, round((self._unfinished - len(self._jobs)) / rate / 4)))
+        return max(1, min(60, round((self._unfinished - len(self._jobs)) / rate)))
 
     # ---- the scheduler's thread
 
     def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception:  # a bug: whoever waits must not wait for ever
+            log.exception("the scheduler of %s ended", self.engine.name)
+            with self._lock:
+                self._accepting = False
+                self._waiting += self._submitted
+                self._submitted.clear()
+            for job in list(self._jobs) + list(self._waiting):
+                job._outbox.append(Failure(500, "The server had an error."))
+            self._send([*self._jobs, *self._waiting, *self._done])
+
+    def _loop(self) -> None:
         while True:
             with self._lock:
                 while not (self._woken or self._live or self._inputs):
@@ -402,12 +415,15 @@ class Scheduler:
         count.running, count.waiting = len(self._jobs), len(self._waiting)
         count.sequences, count.pages, count.pages_free, count.library = self.engine.statistics()
         self.snapshot = dataclasses.replace(count)
+        self._send([*self._jobs, *self._done])
+        self._done.clear()
+
+    def _send(self, jobs: list[Job]) -> None:
         mail: dict[Any, list[tuple[Inbox, list[Event]]]] = {}
-        for job in [*self._jobs, *self._done]:
+        for job in jobs:
             if job._outbox:
                 mail.setdefault(job.inbox.loop, []).append((job.inbox, job._outbox))
                 job._outbox = []
-        self._done.clear()
         for loop, letters in mail.items():
             try:
                 loop.call_soon_threadsafe(_deliver, letters)
