@@ -365,6 +365,77 @@ class Sequences(Case):
         other.close()
 
 
+class OtherModels(unittest.TestCase):
+    """Adapters, encoder-decoders, score heads."""
+
+    DATA = environment.ROOT / "tests/goldens/data"
+
+    def test_adapter(self):
+        # The golden of an adapter is of the model with it.
+        with t.Model(self.DATA / "hf/llama-rope-llama3") as model, model.context(kv_type=t.KVType.F32,
+                                                                                 max_logit_rows=512) as context:
+            for path in ("llama-all",):
+                with t.Adapter(model, self.DATA / "adapters" / path) as adapter:
+                    plain, adapted = context.sequence(), context.sequence(adapter=adapter)
+                    double = context.sequence(adapter=adapter, adapter_scale=2.0)
+                for sequence in (plain, adapted, double):
+                    sequence.append([1, 2, 3])
+                context.decode()
+                rows = [sequence.logits().copy() for sequence in (plain, adapted, double)]
+                self.assertGreater(np.abs(rows[0] - rows[1]).max(), 1e-3)
+                self.assertGreater(np.abs(rows[1] - rows[2]).max(), 1e-3)
+                for tokens, golden in programs.golden_logits("../adapters/llama-all"):
+                    with t.Adapter(model, self.DATA / "adapters" / path) as adapter:
+                        sequence = context.sequence(adapter=adapter)
+                    sequence.append(tokens, keep=[position in golden for position in range(len(tokens))])
+                    context.decode()
+                    for position, row in golden.items():
+                        np.testing.assert_allclose(sequence.logits(position), row, rtol=0, atol=2e-3)
+            self.assertRaises(t.InvalidArgumentError, lambda: context.sequence(adapter=adapter, adapter_scale=0.0))
+            self.assertRaises(t.StateError, lambda: context.sequence(adapter=adapter))  # closed
+            self.assertRaises(t.NotFoundError, t.Adapter, model, "no-such-file")
+
+    def test_encoder_decoders(self):
+        sys.path.append(str(environment.ROOT / "tests/goldens"))
+        import sources
+        for name in ("t5", "marian"):
+            checked = 0
+            with t.Model(self.DATA / "encoder_decoders" / f"{name}.gguf") as model:
+                with model.context(kv_type=t.KVType.F32, max_sequence_tokens=32, n_threads=1) as context:
+                    for source, _, greedy, _ in sources.read(str(self.DATA / "encoder_decoders" / f"{name}.sources")):
+                        never = {60: -math.inf} if name == "marian" else {}
+                        end = {"t5": 1, "marian": 0}[name]
+                        expected = greedy[1:greedy.index(end, 1)] if end in greedy[1:] else greedy[1:]
+                        if name == "marian" and expected == greedy[1:]:
+                            expected = expected[:-1]  # the last one was forced
+                        generation = context.generate(source, max_tokens=len(expected), logit_bias=never)
+                        generation.read()
+                        self.assertEqual(generation.tokens, list(expected), name)
+                        checked += len(expected)
+                forced = model.generate(source, max_tokens=3, answer=[5, 6])
+                forced.read()
+                self.assertLessEqual(len(forced.tokens), 3)
+            self.assertGreater(checked, 8)
+
+    def test_rerank(self):
+        import shutil
+        words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *("abcdefghijklmnopqrstuvwxyz"), *(f"##{x}" for x in "abcdefghijklmnopqrstuvwxyz")]
+        words += [f"[unused{i}]" for i in range(61 - len(words))]
+        with tempfile.TemporaryDirectory() as folder:
+            model_folder = shutil.copytree(self.DATA / "encoders/bert-score", pathlib.Path(folder) / "model")
+            (model_folder / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
+            documents = ["a b c", "d", "hello there", "x y z " * 10]
+            lines = "\n".join(documents).encode() + b"\n"
+            expected = json.loads(program("rerank", "--model", model_folder, "--query", "who is there", text=lines))["scores"]
+            with t.Model(model_folder) as model:
+                tokens, types = model.tokenize_pair("a", "b c")
+                self.assertEqual((len(tokens), sorted(set(types))), (len(types), [0, 1]))
+                scores = model.rerank("who is there", documents)
+                np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+                self.assertEqual(model.rerank("a", []).shape, (0, 3))
+                self.assertRaises(t.UnsupportedError, model.generate, "a b", max_tokens=1)
+
+
 class Snapshots(Case):
     def test_goes_on(self):
         with self.model.context(n_threads=1) as context, self.model.context(n_threads=2) as other:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import math
 import pathlib
 import time
@@ -140,7 +141,8 @@ class Routes:
 
     async def _generate(self, request: Request, scheduler: Scheduler, works: list[Any],
                         form: answers.Form, stream: bool, begun: float) -> Response:
-        exchange = Exchange(scheduler, works)
+        exchange = Exchange(scheduler, [dataclasses.replace(work, domain=request.state.domain)
+                                        for work in works])
         streaming = False
         try:
             # A stream begins with its first events: what fails before is a failure with its status.
@@ -163,6 +165,7 @@ class Routes:
 
     async def _vectors(self, request: Request, scheduler: Scheduler,
                        work: Vectors) -> list[list[float]]:
+        work = dataclasses.replace(work, domain=request.state.domain)
         exchange = Exchange(scheduler, [work])
         found: dict[int, list[float]] = {}
         try:
@@ -262,7 +265,7 @@ def _endpoint(service: Service, route: str, handler: Handler, *, is_open: bool =
 
         try:
             if not is_open:
-                service.keys.check(request)
+                request.state.domain = service.keys.check(request)
             if service.draining and not while_draining:
                 raise draining()
             response = await handler(request)

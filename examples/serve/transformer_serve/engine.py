@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Sequence as Tokens
 from typing import Any
@@ -10,6 +11,10 @@ import libtransformer
 
 from .settings import ModelSettings
 from .work import Chosen, Generation, Likely, Run, SamplerValues
+
+GRAMMARS = 64  # compiled schemas that are kept
+LIBRARY_COUNTS = ("kv_pages_cached", "prefix_lookups", "prefix_hit_tokens", "prefix_evicted_pages",
+                  "step_nanoseconds_median", "step_nanoseconds_p99", "n_proposed", "n_accepted")
 
 
 class EngineError(Exception):
@@ -39,7 +44,7 @@ class TextStream:
         self.push, self.finish, self.close = stream.push, stream.finish, stream.close
 
     def stopped(self) -> bool:
-        return self._has_stops and self._stream.stopped >= 0
+        return self._has_stops and self._stream.stopped is not None
 
 
 class EngineSequence:
@@ -56,6 +61,17 @@ class EngineSequence:
     def fork(self, sampler: Any, stream: int) -> EngineSequence:
         fork = _call(self._sequence.fork, sampler=sampler, stream=stream)
         return EngineSequence(self._engine, fork)
+
+    def constrain(self, grammar: libtransformer.Grammar, max_tokens: int) -> None:
+        """What comes from here on is a text of the grammar, whole within max_tokens."""
+        _call(self._sequence.constrain, grammar, max_tokens=max_tokens, close=True)
+
+    def chosen(self, position: int, token: int, n_top: int) -> Chosen:
+        """The token after a position that the last step computed, as the model sees it."""
+        found = _call(self._sequence.log_probabilities, position, [token], top=n_top)
+        text = self._engine.token_text
+        return Chosen(token, found.values[0], text(token),
+                      tuple(Likely(other, value, text(other)) for other, value in found.top))
 
     def n_computed(self) -> int:
         return self._sequence.n_computed
@@ -99,6 +115,8 @@ class Engine:
             kv_tokens=settings.kv_tokens or 4 * longest, max_sequences=settings.max_running,
             max_step_tokens=max(settings.max_step_tokens, longest) if self.computes_whole
             else settings.max_step_tokens,
+            # A step keeps the logits of what it proposes for an answer besides its last ones.
+            max_logit_rows=settings.max_running * (1 + settings.lookup_tokens),
             n_threads=settings.threads, pooling=pooling)
         stats = self._context.stats()
         self.max_running = settings.max_running
@@ -106,7 +124,7 @@ class Engine:
         self.page_tokens = stats.kv_page_tokens
         self.n_pages = (settings.kv_tokens or 4 * longest) // stats.kv_page_tokens
         self.has_chat_template = info.has_logits and self._has_chat_template()
-        self.has_stops = self.has_log_probabilities = self.has_grammars = False
+        self._grammar = functools.lru_cache(maxsize=GRAMMARS)(self._compile)
         self.fingerprint = "fp_" + hashlib.sha256(
             f"{libtransformer.__version__} {info}".encode()).hexdigest()[:12]
 
@@ -130,6 +148,13 @@ class Engine:
                 runs.append((tokens[begin:at], types[begin]))
                 begin = at
         return tuple(runs)
+
+    def grammar(self, json_schema: str) -> libtransformer.Grammar:
+        """Compiled, or still there from before."""
+        return self._grammar(json_schema)
+
+    def _compile(self, json_schema: str) -> libtransformer.Grammar:
+        return _call(libtransformer.Grammar, self._model, json_schema=json_schema)
 
     def token_text(self, token: int) -> bytes:
         return _call(self._model.token_text, token)
@@ -178,16 +203,21 @@ class Engine:
                      frequency_penalty=values.frequency_penalty,
                      presence_penalty=values.presence_penalty, logit_bias=dict(values.logit_bias))
 
-    def sequence(self, sampler: libtransformer.Sampler | None, stream: int) -> EngineSequence:
-        made = _call(libtransformer.Sequence, self._context, sampler=sampler, stream=stream)
+    def sequence(self, sampler: libtransformer.Sampler | None, stream: int,
+                 domain: int) -> EngineSequence:
+        lookup = self._settings.lookup_tokens if sampler is not None else 0
+        made = _call(libtransformer.Sequence, self._context, sampler=sampler, stream=stream,
+                     cache_domain=domain, lookup_tokens=lookup)
         return EngineSequence(self, made)
 
     def text_stream(self, stop: tuple[str, ...], special: bool) -> TextStream:
-        return TextStream(_call(libtransformer.TextStream, self._model, special=special), bool(stop))
+        made = _call(libtransformer.TextStream, self._model, special=special, stop=stop)
+        return TextStream(made, bool(stop))
 
     def decode(self) -> None:
         _call(self._context.decode)
 
     def statistics(self) -> tuple[int, int, int, dict[str, int]]:
         stats = self._context.stats()
-        return stats.n_sequences, stats.kv_pages, stats.kv_pages_free, {}
+        return stats.n_sequences, stats.kv_pages, stats.kv_pages_free, {
+            name: getattr(stats, name) for name in LIBRARY_COUNTS}

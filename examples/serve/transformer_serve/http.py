@@ -27,9 +27,10 @@ class Keys:
     def __init__(self, keys: tuple[str, ...]) -> None:
         self._digests = [hashlib.sha256(key.encode()).digest() for key in keys]
 
-    def check(self, request: Request) -> None:
+    def check(self, request: Request) -> int:
+        """A number for the key: nobody learns from the server's speed what another key has asked."""
         if not self._digests:
-            return
+            return 0
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         digest = hashlib.sha256(given.strip().encode("latin-1", "replace")).digest()
         known = False
@@ -39,6 +40,7 @@ class Keys:
             raise ApiError(401, "Incorrect API key provided." if given else
                            "You didn't provide an API key: send it as Authorization: Bearer KEY.",
                            code="invalid_api_key")
+        return int.from_bytes(digest[:8], "little")
 
 
 async def read_body(request: Request, limit: int) -> bytes:

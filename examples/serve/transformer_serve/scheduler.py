@@ -248,10 +248,10 @@ class Scheduler:
         if work.n == 1 or len(work.prompt) == 1:
             for index in range(work.n):
                 sampler = self.engine.sampler(work.sampler)
-                sequence = self.engine.sequence(sampler, index)
+                sequence = self.engine.sequence(sampler, index, work.domain)
                 self._begin_answer(job, work, job.first + index, sequence, work.prompt)
         else:
-            sequence = self.engine.sequence(None, 0)
+            sequence = self.engine.sequence(None, 0, work.domain)
             self._live.append(_Prompt(job, sequence, len(work.prompt) - 1))
             sequence.append(work.prompt[:-1], False)
         self._count.prompt_tokens += len(work.prompt)
@@ -261,10 +261,10 @@ class Scheduler:
         answer = _Answer(job, index, sequence, self.engine.text_stream(work.stop, False),
                          self.engine.text_stream((), True) if work.with_special else None)
         self._live.append(answer)
-        if work.json_schema is not None:
-            self.engine.constrain(sequence, work.json_schema, work.max_tokens)
         answer.n_known = len(work.prompt)
         sequence.append(tokens, True)
+        if work.json_schema is not None:  # the end token is one of the answer's
+            sequence.constrain(self.engine.grammar(work.json_schema), work.max_tokens - 1)
 
     def _fork(self, prompt: _Prompt) -> None:
         work = prompt.job.work
@@ -290,7 +290,7 @@ class Scheduler:
             self._inputs.popleft()
             self._reserve(job, pages)
             try:
-                sequence = self.engine.sequence(None, 0)
+                sequence = self.engine.sequence(None, 0, job.work.domain)
                 self._live.append(_Input(job, index, sequence, pages))
                 for tokens, kind in job.work.inputs[index]:
                     sequence.append(tokens, False, kind)

@@ -35,6 +35,7 @@ class Generation:
     n_top: int | None = None  # None: no log-probabilities; else with so many of the likeliest
     with_special: bool = False  # Piece.raw: the text with control tokens written out
     json_schema: str | None = None  # what the answers must be
+    domain: int = 0  # prefixes of prompts are reused among requests of the same one
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Vectors:
 
     inputs: tuple[tuple[Run, ...], ...]
     scores: bool
+    domain: int = 0
 
 
 class Likely(NamedTuple):
