@@ -14,6 +14,7 @@ import httpx
 import numpy as np
 import openai
 
+from libtransformer._header import FUNCTIONS
 from server import SMALL, Server, make_encoder
 from transformer_serve import tool_calls
 
@@ -150,6 +151,54 @@ class Routes(unittest.TestCase):
         self.assertEqual(streamed, with_tools.choices[0].message.content)
         self.refused(400, 'chat/completions', {'model': 'small', 'messages': CHAT, 'tools': [WEATHER],
                                                'tool_choice': 'required'}, 'unsupported', 'tool_choice')
+
+    @unittest.skipUnless('transformer_text_stream_stopped' in FUNCTIONS, 'the library has no stop strings')
+    def test_stop(self):
+        """Across tokens, streamed or not; the text is what comes before."""
+        text = self.chat(max_tokens=40).choices[0].message.content
+        for at, length in ((3, 1), (5, 4), (8, 7)):
+            stop = text[at:at + length]
+            expected = text[:text.index(stop)]
+            answer = self.chat(max_tokens=40, stop=['nowhere in it', stop])
+            self.assertEqual((answer.choices[0].message.content, answer.choices[0].finish_reason), (expected, 'stop'))
+            self.assertEqual(''.join(chunk.choices[0].delta.content or '' for chunk in self.chat(
+                max_tokens=40, stop=stop, stream=True)), expected)
+        self.refused(400, 'completions', {'model': 'small', 'prompt': 'x', 'stop': ['']}, 'empty')
+
+    @unittest.skipUnless('transformer_sequence_log_probabilities' in FUNCTIONS, 'the library has no log-probabilities')
+    def test_logprobs(self):
+        answer = self.chat(logprobs=True, top_logprobs=3, temperature=0)
+        tokens = answer.choices[0].logprobs.content
+        self.assertEqual(len(tokens), answer.usage.completion_tokens - (answer.choices[0].finish_reason == 'stop'))
+        for token in tokens:
+            self.assertEqual(len(token.top_logprobs), 3)
+            self.assertEqual(token.logprob, token.top_logprobs[0].logprob)  # greedy: the likeliest
+            self.assertLessEqual(sum(np.exp(other.logprob) for other in token.top_logprobs), 1.0001)
+        self.assertEqual(answer.choices[0].message.content, self.chat(temperature=0).choices[0].message.content)
+        chunks = list(self.chat(logprobs=True, top_logprobs=3, temperature=0, stream=True))
+        streamed = [token for chunk in chunks if chunk.choices[0].logprobs for token in chunk.choices[0].logprobs.content]
+        self.assertEqual(streamed, tokens)
+        sampled = self.openai.completions.create(model='small', prompt='the', logprobs=2, seed=1, max_tokens=8)
+        found = sampled.choices[0].logprobs
+        self.assertEqual(len(found.tokens), len(found.token_logprobs))
+        self.assertEqual({len(top) for top in found.top_logprobs}, {2})
+
+    @unittest.skipUnless('transformer_sequence_constrain' in FUNCTIONS, 'the library has no grammars')
+    def test_response_format(self):
+        schema = {'type': 'object', 'properties': {'city': {'type': 'string'}, 'n': {'type': 'integer'}},
+                  'required': ['city', 'n'], 'additionalProperties': False}
+        form = {'type': 'json_schema', 'json_schema': {'name': 'answer', 'schema': schema}}
+        for seed in range(5):
+            answer = self.chat(seed=seed, max_tokens=60, response_format=form, n=2)
+            for choice in answer.choices:
+                found = json.loads(choice.message.content)
+                self.assertEqual(sorted(found), ['city', 'n'])
+                self.assertIsInstance(found['n'], int)
+                self.assertEqual(choice.finish_reason, 'stop')
+            self.assertIsInstance(json.loads(self.chat(seed=seed, max_tokens=40, response_format={
+                'type': 'json_object'}).choices[0].message.content), dict)
+        wrong = {'type': 'json_schema', 'json_schema': {'name': 'x', 'schema': {'type': 'wizard'}}}
+        self.refused(400, 'chat/completions', {'model': 'small', 'messages': CHAT, 'response_format': wrong})
 
     def test_embeddings(self):
         texts = ['river', 'stone', 'the river and the stone']

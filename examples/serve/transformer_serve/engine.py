@@ -8,6 +8,7 @@ from collections.abc import Sequence as Tokens
 from typing import Any
 
 import libtransformer
+from libtransformer._header import FUNCTIONS
 
 from .settings import ModelSettings
 from .work import Chosen, Generation, Likely, Run, SamplerValues
@@ -124,6 +125,10 @@ class Engine:
         self.page_tokens = stats.kv_page_tokens
         self.n_pages = (settings.kv_tokens or 4 * longest) // stats.kv_page_tokens
         self.has_chat_template = info.has_logits and self._has_chat_template()
+        # What the linked library has; a request for more is refused by name.
+        self.has_stops = "transformer_text_stream_stopped" in FUNCTIONS
+        self.has_log_probabilities = "transformer_sequence_log_probabilities" in FUNCTIONS
+        self.has_grammars = "transformer_sequence_constrain" in FUNCTIONS
         self._grammar = functools.lru_cache(maxsize=GRAMMARS)(self._compile)
         self.fingerprint = "fp_" + hashlib.sha256(
             f"{libtransformer.__version__} {info}".encode()).hexdigest()[:12]
@@ -205,13 +210,16 @@ class Engine:
 
     def sequence(self, sampler: libtransformer.Sampler | None, stream: int,
                  domain: int) -> EngineSequence:
-        lookup = self._settings.lookup_tokens if sampler is not None else 0
+        named = {}
+        if sampler is not None and self._settings.lookup_tokens:
+            named["lookup_tokens"] = self._settings.lookup_tokens
         made = _call(libtransformer.Sequence, self._context, sampler=sampler, stream=stream,
-                     cache_domain=domain, lookup_tokens=lookup)
+                     cache_domain=domain, **named)
         return EngineSequence(self, made)
 
     def text_stream(self, stop: tuple[str, ...], special: bool) -> TextStream:
-        made = _call(libtransformer.TextStream, self._model, special=special, stop=stop)
+        named = {"stop": stop} if stop else {}
+        made = _call(libtransformer.TextStream, self._model, special=special, **named)
         return TextStream(made, bool(stop))
 
     def decode(self) -> None:
@@ -220,4 +228,4 @@ class Engine:
     def statistics(self) -> tuple[int, int, int, dict[str, int]]:
         stats = self._context.stats()
         return stats.n_sequences, stats.kv_pages, stats.kv_pages_free, {
-            name: getattr(stats, name) for name in LIBRARY_COUNTS}
+            name: getattr(stats, name) for name in LIBRARY_COUNTS if hasattr(stats, name)}
