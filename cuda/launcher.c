@@ -1,6 +1,9 @@
 /* Walks the program and launches it: a kernel or a few for each op, in order on one stream. */
 #include "cuda/launcher.h"
 
+#include <string.h>
+
+#include "cuda/kernels/attention/attention_hopper_args.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/weight_layout.h"
 
@@ -176,6 +179,25 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     return launcher_launch(launcher, &shape, &args);
 }
 
+/* The copy engine is told where keys and values lie. */
+static status launch_warpgroups(struct launcher *launcher, const struct op *op,
+                                const struct launch_shape *shape,
+                                const struct attention_args *args) {
+    const struct backend_context *context = launcher->context;
+    const int group = context->program->kv.places[op->attention->kv_stream].group;
+    struct attention_hopper_args hopper = {.attention = *args};
+    struct driver_tensor_map map;
+    const uint64_t row_bytes = 2 * (uint64_t)args->kv.key_dim;
+    const uint64_t pool_bytes = (uint64_t)context->limits.n_pages[group] * args->kv.page_bytes;
+    const uint64_t dims[2] = {args->kv.key_dim, pool_bytes / row_bytes}, strides[1] = {row_bytes};
+    const uint32_t box[2] = {64, ATTENTION_PAGE}, steps[2] = {1, 1};
+    DEVICE_TRY(context->device, tensor_map_encode, &map, DRIVER_TENSOR_BFLOAT16, 2, args->kv.pool,
+               dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE, DRIVER_TENSOR_SWIZZLE_128B,
+               DRIVER_TENSOR_L2_PROMOTION_128B, DRIVER_TENSOR_FILL_NONE);
+    memcpy(&hopper.kv_map, &map, sizeof hopper.kv_map);
+    return launcher_launch(launcher, shape, &hopper);
+}
+
 static status launch_attention(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct attention_spec *a = op->attention;
@@ -215,7 +237,8 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         args.relative_max_distance = (uint32_t)bias->max_distance;
         args.relative_bidirectional = bias->bidirectional;
     }
-    TRY(launcher_launch(launcher, &choice->launch, &args));
+    TRY(choice->warpgroups ? launch_warpgroups(launcher, op, &choice->launch, &args)
+                           : launcher_launch(launcher, &choice->launch, &args));
     return work->limits.max_merges ? launcher_launch(launcher, &choice->merge, &args) : OK;
 }
 

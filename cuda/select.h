@@ -69,6 +69,7 @@ struct attention_choice {
     uint32_t stages;        /* of attention_args */
     uint32_t rows_per_item; /* consecutive rows of a sequence in an item, at most */
     uint32_t tile_queries;  /* of a KV head that a block computes at once */
+    bool warpgroups;        /* the arguments are attention_hopper_args */
 };
 /* launch.kernel is NULL where no kernel has such heads. */
 struct attention_choice select_attention(const struct cuda_properties *device,

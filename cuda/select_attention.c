@@ -1,3 +1,4 @@
+#include "cuda/kernels/attention/attention_hopper_args.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/select.h"
 
@@ -32,9 +33,54 @@ static const char *kernel_name(uint32_t kv_type, const struct attention_bucket *
     return names[bucket - first][kv_type];
 }
 
+/* ---- warpgroups: one block on a multiprocessor ---- */
+
+struct hopper_bucket {
+    uint32_t dim;
+    const char *f16, *bf16;
+};
+#define HOPPER_BUCKET(bucket, dim) \
+    {dim, "attention_hopper_f16_" #bucket, "attention_hopper_bf16_" #bucket},
+static const struct hopper_bucket hopper_buckets[] = {ATTENTION_HOPPER_BUCKETS(HOPPER_BUCKET)};
+#undef HOPPER_BUCKET
+
+static const struct hopper_bucket *find_hopper_bucket(const struct cuda_properties *device,
+                                                      const struct attention_problem *problem) {
+    if (!device->warpgroups || problem->values_in_keys || problem->key_dim % 8 ||
+        problem->key_dim != problem->value_dim ||
+        (problem->kv_type != CUDA_KV_F16 && problem->kv_type != CUDA_KV_BF16))
+        return NULL;
+    for (size_t i = 0; i < sizeof hopper_buckets / sizeof *hopper_buckets; i++)
+        if (problem->key_dim <= hopper_buckets[i].dim &&
+            attention_hopper_shared_bytes(hopper_buckets[i].dim) <= device->shared_per_block)
+            return &hopper_buckets[i];
+    return NULL;
+}
+
+static struct attention_choice choose_hopper(const struct cuda_properties *device,
+                                             const struct attention_problem *problem,
+                                             const struct hopper_bucket *bucket) {
+    const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;
+    const uint32_t rows = ATTENTION_HOPPER_TILE_QUERIES / (problem->n_heads / problem->n_kv_heads);
+    return (struct attention_choice){
+        .launch = {.kernel = problem->kv_type == CUDA_KV_F16 ? bucket->f16 : bucket->bf16,
+                   .grid = n_multiprocessors,
+                   .threads = ATTENTION_HOPPER_THREADS,
+                   .shared_bytes = attention_hopper_shared_bytes(bucket->dim)},
+        .merge = {.kernel = "attention_merge",
+                  .grid = n_multiprocessors * merge_blocks,
+                  .threads = ATTENTION_MERGE_THREADS},
+        .rows_per_item = rows ? rows : 1,
+        .tile_queries = ATTENTION_HOPPER_TILE_QUERIES,
+        .warpgroups = true,
+    };
+}
+
 struct attention_choice select_attention(const struct cuda_properties *device,
                                          const struct attention_problem *problem) {
     struct attention_choice choice = {.launch = {.kernel = NULL}};
+    const struct hopper_bucket *hopper = find_hopper_bucket(device, problem);
+    if (hopper) return choose_hopper(device, problem, hopper);
     const struct attention_bucket *bucket = find_bucket(problem);
     if (!bucket) return choice;
     const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;

@@ -8,11 +8,7 @@
 #define CUDA_KERNELS_PTX_HOPPER_CUH
 
 #include "cuda/kernels/ptx.cuh"
-
-/* What cuTensorMapEncodeTiled has made; a member of the kernel's arguments. */
-struct alignas(64) tensor_map {
-    uint64_t opaque[16];
-};
+#include "cuda/kernels/tensor_map.h"
 
 #ifdef __CUDACC__
 #include "cuda/kernels/ptx_hopper_device.cuh"

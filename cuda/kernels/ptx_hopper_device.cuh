@@ -150,6 +150,14 @@ DEVICE uint64_t wgmma_matrix(shared at) {
            (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
 }
 
+/* The same of B whose rows lie in memory as rows, [k][n]: 64 columns in 128 bytes with that swizzle, 8
+ * rows 1,024 bytes apart; the next 64 columns are `columns` bytes on. `at` is a multiple of 1,024, which
+ * 16 of k are 2,048 bytes of. */
+DEVICE uint64_t wgmma_matrix_of_rows(shared at, uint32_t columns) {
+    return ((uint64_t)(shared_address(at) & 0x3ffff) >> 4) | (uint64_t)(columns >> 4) << 16 |
+           (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+}
+
 /* d[64][n] = a[64][16] b[16][n] (+ d if `add`), f32 sums. Warp w of the group has rows 16 w ... : of
  * lane l, with g = l / 4 and t = l % 4, d[4 j], d[4 j + 1] are (g, 8 j + 2 t) and the one right of it,
  * d[4 j + 2], d[4 j + 3] those of row g + 8; a in registers is as in mma_bf16. */
@@ -194,8 +202,8 @@ template <int n> struct wgmma;
                      : operands                                                             \
                      : "l"(a), "l"(b), "r"((uint32_t)add));                                 \
     }
-#define WGMMA_REGISTERS(type, k, transposed, n, registers, operands, i0, i1, i2, i3, i4, i5) \
-    static __device__ __forceinline__ void type(float (&d)[n / 2], const uint32_t (&a)[4],  \
+#define WGMMA_REGISTERS(name, type, k, transposed, n, registers, operands, i0, i1, i2, i3, i4, i5) \
+    static __device__ __forceinline__ void name(float (&d)[n / 2], const uint32_t (&a)[4],  \
                                                 uint64_t b, bool add) {                     \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" #i5 ", 0;\n"                      \
                      "wgmma.mma_async.sync.aligned.m64n" #n k ".f32." #type "." #type " {" \
@@ -209,12 +217,16 @@ template <int n> struct wgmma;
     template <> struct wgmma<n> {                                                      \
         WGMMA_SHARED(bf16, "k16", ", 0, 0", n, registers, OPERANDS operands, i0, i1, i2) \
         WGMMA_SHARED(f16, "k16", ", 0, 0", n, registers, OPERANDS operands, i0, i1, i2) \
-        WGMMA_REGISTERS(bf16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+        WGMMA_REGISTERS(bf16, bf16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
                         i5) \
-        WGMMA_REGISTERS(f16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+        WGMMA_REGISTERS(f16, f16, "k16", ", 0", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
                         i5) \
+        WGMMA_REGISTERS(bf16_rows, bf16, "k16", ", 1", n, registers, OPERANDS operands, i0, i1, i2, i3, \
+                        i4, i5) \
+        WGMMA_REGISTERS(f16_rows, f16, "k16", ", 1", n, registers, OPERANDS operands, i0, i1, i2, i3, \
+                        i4, i5) \
         WGMMA_SHARED(e4m3, "k32", "", n, registers, OPERANDS operands, i0, i1, i2) \
-        WGMMA_REGISTERS(e4m3, "k32", "", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
+        WGMMA_REGISTERS(e4m3, e4m3, "k32", "", n, registers, OPERANDS operands, i0, i1, i2, i3, i4, \
                         i5) \
     }
 #define OPERANDS(...) __VA_ARGS__
@@ -253,6 +265,15 @@ DEVICE void wgmma_f16(float (&d)[n / 2], uint64_t a, uint64_t b, bool add) {
 template <int n>
 DEVICE void wgmma_f16(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
     wgmma<n>::f16(d, a, b, add);
+}
+/* B as wgmma_matrix_of_rows has it. */
+template <int n>
+DEVICE void wgmma_bf16_rows(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
+    wgmma<n>::bf16_rows(d, a, b, add);
+}
+template <int n>
+DEVICE void wgmma_f16_rows(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add) {
+    wgmma<n>::f16_rows(d, a, b, add);
 }
 /* Of e4m3: a[64][32] b[32][n], 32 bytes of k like the others. */
 template <int n>

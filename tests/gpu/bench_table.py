@@ -50,7 +50,7 @@ class Row:
 
 
 PRODUCT = re.compile(r'(\w+) ([\dx ]+), (\d+) tokens: (\w+), \d+ blocks, splits of (\d+)$')
-ATTENTION = re.compile(r'(\w+), (\d+) x (\d+) tokens after (\d+), (\d+) / (\d+) heads of (\d+)$')
+ATTENTION = re.compile(r'(\w+), (\d+) x (\d+) tokens after (\d+), (\d+) / (\d+) heads of (\d+)(, wgmma)?$')
 
 
 def products_of(records):
@@ -70,13 +70,16 @@ def products_of(records):
 
 def attention_of(records, unit):
     """(type, heads a KV head, head size, MB of keys and values, tokens at once, value)"""
+    best = {}
     for record in records:
         match = ATTENTION.match(record.get('item', ''))
         if match and record.get('unit') == unit and record.get('value') is not None:
-            n_sequences, n_rows, past, heads, kv_heads, dim = map(int, match.groups()[1:])
-            bytes_each = {'f16': 2, 'q8_0': 1 + 2 / 32}[match[1]]
-            megabytes = n_sequences * (past + n_rows) * kv_heads * dim * 2 * bytes_each / 1e6
-            yield match[1], heads // kv_heads, dim, megabytes, n_rows, record['value']
+            best[match.groups()[:7]] = max(record['value'], best.get(match.groups()[:7], 0))
+    for (kind, *numbers), value in best.items():
+        n_sequences, n_rows, past, heads, kv_heads, dim = map(int, numbers)
+        bytes_each = {'f16': 2, 'q8_0': 1 + 2 / 32}[kind]
+        megabytes = n_sequences * (past + n_rows) * kv_heads * dim * 2 * bytes_each / 1e6
+        yield kind, heads // kv_heads, dim, megabytes, n_rows, value
 
 
 def model_rows(records):

@@ -57,6 +57,7 @@ kernels     20 gpu_hopper SEED
 kernels     90 gpu_gemm SEED
 kernels     60 gpu_gemm_hopper SEED
 kernels     90 gpu_attention SEED
+kernels     60 gpu_attention_hopper SEED
 kernels     30 gpu_rope_store SEED
 kernels     30 gpu_elementwise SEED
 kernels     30 gpu_pool_experts SEED
@@ -76,6 +77,7 @@ speed       60 gpu_speed SEED
 speed       60 HOPPER gpu_speed SEED
 speed       60 HOPPER gpu_models made BF16 1B SEED
 speed       45 gpu_speed_kernels attention SEED
+speed       45 HOPPER gpu_speed_kernels attention SEED
 speed       20 gpu_speed_kernels elementwise SEED
 speed       60 gpu_models made BF16 1B SEED
 speed       60 gpu_models made Q4_K 8B SEED

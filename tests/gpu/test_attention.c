@@ -1,15 +1,22 @@
 /* Attention over paged keys and values against softmax in double precision from the values as they
  * are stored; and the same bits however the queries are shared out among items, splits, blocks and
  * stages. Positions that no query sees hold NaNs, and pages that no query of a step sees don't
- * exist. */
+ * exist. test_attention_hopper.c is the same of the kernels for warpgroups, where they have such
+ * heads.
+ */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention_map.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "gpu_test.h"
 #include "quant/weight_type.h"
+
+#ifndef TEST_HOPPER
+#define TEST_HOPPER 0
+#endif
 
 enum { MAX_SEQUENCES = 4, PAD_BYTES = 64 };
 
@@ -32,6 +39,7 @@ struct setup {
     const struct attention_bucket *bucket;
     uint32_t value_dim, group;
     uint32_t k_bytes, v_bytes; /* of a head in a page */
+    uint32_t pad_bytes;        /* at the beginning of a page */
     uint32_t page_bytes;
     int64_t n_rows, n_pages;
     uint8_t *pool; /* on the host */
@@ -131,7 +139,7 @@ static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *
         /* 7 and n_pages have no common factor */
         int64_t number = (*page * 7 + 3) % s->n_pages;
         s->pages[*page] = (i + 1) * ATTENTION_PAGE <= begin ? -1 : (int32_t)number;
-        uint8_t *to = s->pool + number * s->page_bytes + PAD_BYTES;
+        uint8_t *to = s->pool + number * s->page_bytes + s->pad_bytes;
         for (int64_t key = i * ATTENTION_PAGE; key < (i + 1) * ATTENTION_PAGE && key < n_keys;
              key++) {
             if (key < begin) continue;
@@ -157,7 +165,8 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
     s->bucket = attention_bucket_find(p->type, p->key_dim, s->value_dim, !p->value_dim);
     s->k_bytes = stored_bytes(p->type, p->key_dim);
     s->v_bytes = p->value_dim ? stored_bytes(p->type, p->value_dim) : 0;
-    s->page_bytes = PAD_BYTES + p->n_kv_heads * (s->k_bytes + s->v_bytes);
+    s->pad_bytes = TEST_HOPPER ? 6 * p->key_dim : PAD_BYTES;
+    s->page_bytes = s->pad_bytes + p->n_kv_heads * (s->k_bytes + s->v_bytes);
     for (int i = 0; i < p->n_sequences; i++) {
         s->n_rows += p->n_rows[i];
         s->n_pages += (p->past[i] + p->n_rows[i] + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
@@ -182,8 +191,8 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
         .rows = {.position = UPLOAD(s->position, n_rows), .sequence = UPLOAD(s->sequence, n_rows)},
         .kv = {.pool = UPLOAD(s->pool, pool_bytes),
                .page_bytes = s->page_bytes,
-               .k_offset = PAD_BYTES,
-               .v_offset = PAD_BYTES + (p->value_dim ? s->k_bytes : 0),
+               .k_offset = s->pad_bytes,
+               .v_offset = s->pad_bytes + (p->value_dim ? s->k_bytes : 0),
                .head_bytes = s->k_bytes + s->v_bytes,
                .type = p->type,
                .key_dim = p->key_dim,
@@ -292,11 +301,32 @@ static void work_make(struct work *work, const struct setup *s, const struct sha
     }
 }
 
-static void run(struct gpu *gpu, const struct setup *s, const struct sharing *how, float *out) {
+/* One launch of the kernel that has such heads. */
+static void launch(struct gpu *gpu, const struct setup *s, const struct sharing *how,
+                   const struct attention_args *args) {
     const struct problem *p = s->problem;
-    struct work work;
     char name[64];
-    snprintf(name, sizeof name, "attention_%s_%s", attention_type_names[p->type], s->bucket->name);
+    snprintf(name, sizeof name, "attention_%s%s_%s", TEST_HOPPER ? "hopper_" : "",
+             attention_type_names[p->type], s->bucket->name);
+    if (TEST_HOPPER) {
+        struct attention_hopper_args hopper;
+        attention_map_make(gpu, args, (uint64_t)s->n_pages, &hopper);
+        gpu_run(gpu, name, how->grid, ATTENTION_HOPPER_THREADS,
+                attention_hopper_shared_bytes(s->bucket->key_dim), &hopper, sizeof hopper);
+        return;
+    }
+    gpu_run(gpu, name, how->grid, ATTENTION_THREADS,
+            attention_shared_bytes(p->type, s->bucket, how->stages), args, sizeof *args);
+}
+
+/* Whether the kernels that are tested have such heads. */
+static bool is_had(const struct problem *p) {
+    return !TEST_HOPPER || ((p->type == CUDA_KV_F16 || p->type == CUDA_KV_BF16) &&
+                            p->key_dim == p->value_dim && p->key_dim <= 128);
+}
+
+static void run(struct gpu *gpu, const struct setup *s, const struct sharing *how, float *out) {
+    struct work work;
     work_make(&work, s, how);
     struct attention_args args = s->args;
     size_t part_bytes = CUDA_ATTENTION_PART_FLOATS(s->value_dim) * sizeof(float);
@@ -307,10 +337,8 @@ static void run(struct gpu *gpu, const struct setup *s, const struct sharing *ho
     args.n_merges = gpu_upload(gpu, &work.n_merges, sizeof work.n_merges);
     args.parts = gpu_alloc(gpu, (work.n_parts + 1) * part_bytes);
     args.stages = how->stages;
-    uint32_t shared_bytes = ATTENTION_SHARED_BYTES(
-        p->type, s->bucket->key_dim, s->bucket->row_warps, s->bucket->dim_warps, how->stages);
     gpu_poison(gpu, args.out, out_bytes);
-    gpu_run(gpu, name, how->grid, ATTENTION_THREADS, shared_bytes, &args, sizeof args);
+    launch(gpu, s, how, &args);
     if (how->splits)
         gpu_run(gpu, "attention_merge", how->grid, ATTENTION_MERGE_THREADS, 0, &args, sizeof args);
     gpu_download(gpu, out, args.out, out_bytes);
@@ -363,7 +391,7 @@ static double error_of(const struct setup *s, int64_t row, uint32_t head, double
     int64_t begin = first_key(p, s->position[row]);
     int64_t end = p->unmasked ? s->key_counts[sequence] : s->position[row] + 1;
     const int32_t *pages = s->pages + s->pages_at[sequence];
-    size_t head_at = PAD_BYTES + head / s->group * (size_t)(s->k_bytes + s->v_bytes);
+    size_t head_at = s->pad_bytes + head / s->group * (size_t)(s->k_bytes + s->v_bytes);
     double maximum = p->sinks ? (double)s->sinks[head] : -INFINITY, sum = 0.0, worst = 0.0;
     for (int64_t key = begin; key < end; key++) {
         const uint8_t *page = s->pool + (size_t)pages[key / ATTENTION_PAGE] * s->page_bytes;
@@ -403,8 +431,11 @@ static uint32_t stages_that_fit(const struct gpu *gpu, const struct setup *s, ui
 
 static void check(struct gpu *gpu, const struct problem *p, const char *what) {
     struct setup s;
+    if (!is_had(p)) return;
     setup_make(gpu, &s, p);
-    int64_t rows = ATTENTION_TILE_ROWS(s.bucket->row_warps) / s.group;
+    int64_t rows =
+        (TEST_HOPPER ? ATTENTION_HOPPER_TILE_QUERIES : ATTENTION_TILE_ROWS(s.bucket->row_warps)) /
+        s.group;
     rows = rows ? rows : 1;
     const struct sharing ways[] = {
         {.rows = rows, .grid = 3, .stages = 2},
@@ -588,9 +619,10 @@ static void check_infinite(struct gpu *gpu, uint32_t type, int64_t window, bool 
                         .past = {66},
                         .n_rows = {8}};
     struct setup s;
+    if (!is_had(&p)) return;
     setup_make(gpu, &s, &p);
     uint8_t *page = s.pool + (size_t)s.pages[POISONED / ATTENTION_PAGE] * s.page_bytes;
-    uint8_t *v = page + PAD_BYTES + s.k_bytes;
+    uint8_t *v = page + s.pad_bytes + s.k_bytes;
     size_t at = POISONED % ATTENTION_PAGE * 16 + DIM;
     float value = nan ? NAN : INFINITY;
     uint16_t bits = type == CUDA_KV_BF16 ? bfloat16_from_float(value) : half_from_float(value);
@@ -624,6 +656,11 @@ static void check_infinite(struct gpu *gpu, uint32_t type, int64_t window, bool 
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
+    if (TEST_HOPPER && gpu.major != 9) {
+        printf("skipped: compute capability %d.%d\n", gpu.major, gpu.minor);
+        gpu_close(&gpu);
+        return GPU_SKIP;
+    }
     check_sizes(&gpu);
     for (uint32_t type = 0; type < CUDA_KV_TYPES; type++) {
         check_features(&gpu, type);

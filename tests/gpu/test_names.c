@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
+#include "cuda/kernels/attention/attention_hopper_args.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "gpu_test.h"
@@ -72,10 +73,23 @@ static void check_attention(struct gpu *gpu) {
     check_kernel(gpu, "rope_store", ROPE_STORE_THREADS, 0, true);
 }
 
+/* Those of warpgroups, where the device has them. */
+static void check_hopper(struct gpu *gpu) {
+    static const char *const names[][2] = {
+        {"attention_hopper_f16_d64", "attention_hopper_f16_d128"},
+        {"attention_hopper_bf16_d64", "attention_hopper_bf16_d128"}};
+    if (gpu->major != 9) return;
+    for (int type = 0; type < 2; type++)
+        for (uint32_t i = 0; i < 2; i++)
+            check_kernel(gpu, names[type][i], ATTENTION_HOPPER_THREADS,
+                         attention_hopper_shared_bytes(64 << i), false);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     check_gemm(&gpu);
     check_attention(&gpu);
+    check_hopper(&gpu);
     return gpu_close(&gpu);
 }

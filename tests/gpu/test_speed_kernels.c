@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "attention_map.h"
 #include "cublas.h"
 #include "cuda/attention_plan.h"
 #include "cuda/kernels/attention/attention_tiles.h"
@@ -117,6 +118,8 @@ struct attention_run {
     struct gpu *gpu;
     struct timed_kernel attention, merge;
     struct attention_args args;
+    struct attention_hopper_args hopper; /* if the kernel takes these: of args */
+    bool warpgroups;
     const int32_t *pages;                  /* all copies' */
     int64_t n_pages, n_copies, n_launches; /* n_pages: of one copy */
     bool merges;
@@ -126,7 +129,10 @@ static bool run_attention(void *user, int repeat) {
     (void)repeat;
     for (int64_t i = 0; i < run->n_launches; i++) {
         run->args.kv.pages = run->pages + i % run->n_copies * run->n_pages;
-        if (!timing_launch(run->gpu, &run->attention, &run->args)) return false;
+        run->hopper.attention.kv.pages = run->args.kv.pages;
+        if (!timing_launch(run->gpu, &run->attention,
+                           run->warpgroups ? (void *)&run->hopper : &run->args))
+            return false;
         if (run->merges && !timing_launch(run->gpu, &run->merge, &run->args)) return false;
     }
     return true;
@@ -230,9 +236,10 @@ static void time_attention(struct bench *bench, const struct problem *p) {
                                               p->n_heads, p->n_kv_heads, false};
     const struct attention_choice choice = select_attention(&bench->properties, &problem);
     char item[160];
-    snprintf(item, sizeof item, "%s, %lld x %lld tokens after %lld, %u / %u heads of %u",
+    snprintf(item, sizeof item, "%s, %lld x %lld tokens after %lld, %u / %u heads of %u%s",
              attention_type_names[p->kv_type], (long long)p->n_sequences, (long long)p->n_rows,
-             (long long)p->past, p->n_heads, p->n_kv_heads, p->head_dim);
+             (long long)p->past, p->n_heads, p->n_kv_heads, p->head_dim,
+             choice.warpgroups ? ", wgmma" : "");
     if (!choice.launch.kernel) {
         result_text("speed", item, "no kernel has the shared memory that it needs");
         return;
@@ -245,6 +252,9 @@ static void time_attention(struct bench *bench, const struct problem *p) {
     run.args.n_heads = p->n_heads;
     run.args.scale = 1 / sqrtf((float)p->head_dim);
     run.args.stages = choice.stages;
+    run.warpgroups = choice.warpgroups;
+    if (run.warpgroups)
+        attention_map_make(gpu, &run.args, (uint64_t)(run.n_pages * run.n_copies), &run.hopper);
     run.n_launches = gpu->emulated || p->n_rows > 1 ? 1 : run.n_copies < 32 ? run.n_copies : 32;
     const struct launch_shape *shape = &choice.launch, *merge = &choice.merge;
     if (timing_find_kernel(gpu, shape->kernel, shape->grid, shape->threads, shape->shared_bytes,

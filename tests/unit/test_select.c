@@ -2,6 +2,7 @@
  * a grid computes every output once, and how sums are split does not depend on the rows. */
 #include "cuda/select.h"
 
+#include "cuda/kernels/attention/attention_hopper_args.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/gemm/gemm_hopper_tiles.h"
@@ -323,30 +324,61 @@ static const struct attention_bucket *bucket_of(const struct attention_problem *
                                  problem->values_in_keys);
 }
 
+/* What a kernel of attention is expected to be. */
+struct attention_kernel {
+    const char *family, *bucket;
+    uint32_t key_dim, value_dim, threads, shared_bytes, tile;
+};
+
+static struct attention_kernel expected_attention(const struct device *device,
+                                                  const struct attention_problem *problem,
+                                                  uint32_t stages) {
+    const bool two_bytes = problem->kv_type == CUDA_KV_F16 || problem->kv_type == CUDA_KV_BF16;
+    if (device->properties.warpgroups && two_bytes && !problem->values_in_keys &&
+        problem->key_dim == problem->value_dim && problem->key_dim <= 128) {
+        const uint32_t dim = problem->key_dim <= 64 ? 64 : 128;
+        return (struct attention_kernel){"hopper_",
+                                         dim == 64 ? "d64" : "d128",
+                                         dim,
+                                         dim,
+                                         ATTENTION_HOPPER_THREADS,
+                                         attention_hopper_shared_bytes(dim),
+                                         ATTENTION_HOPPER_TILE_QUERIES};
+    }
+    const struct attention_bucket *bucket = bucket_of(problem);
+    ck_assert_ptr_nonnull(bucket);
+    ck_assert_uint_ge(stages, 1);
+    ck_assert_uint_le(stages, ATTENTION_MAX_STAGES);
+    return (struct attention_kernel){"",
+                                     bucket->name,
+                                     bucket->key_dim,
+                                     bucket->value_dim,
+                                     ATTENTION_THREADS,
+                                     attention_shared_bytes(problem->kv_type, bucket, stages),
+                                     ATTENTION_TILE_ROWS(bucket->row_warps)};
+}
+
 static void check_attention(const struct device *device, const char *what,
                             const struct attention_problem *problem) {
     const struct attention_choice choice = select_attention(&device->properties, problem);
     ck_assert_msg(choice.launch.kernel, "%s on %s has no kernel for KV type %u", what, device->name,
                   problem->kv_type);
     char name[64];
-    const struct attention_bucket *bucket = bucket_of(problem);
-    ck_assert_ptr_nonnull(bucket);
-    snprintf(name, sizeof name, "attention_%s_%s", attention_type_names[problem->kv_type],
-             bucket->name);
+    const struct attention_kernel kernel = expected_attention(device, problem, choice.stages);
+    snprintf(name, sizeof name, "attention_%s%s_%s", kernel.family,
+             attention_type_names[problem->kv_type], kernel.bucket);
     ck_assert_str_eq(choice.launch.kernel, name);
-    ck_assert_uint_ge(bucket->key_dim, problem->key_dim);
-    ck_assert_uint_ge(bucket->value_dim, problem->value_dim);
-    ck_assert_uint_eq(choice.launch.threads, ATTENTION_THREADS);
-    ck_assert_uint_ge(choice.stages, 1);
-    ck_assert_uint_le(choice.stages, ATTENTION_MAX_STAGES);
-    ck_assert_uint_eq(choice.launch.shared_bytes,
-                      attention_shared_bytes(problem->kv_type, bucket, choice.stages));
+    ck_assert_int_eq(choice.warpgroups, kernel.family[0] != 0);
+    ck_assert_uint_ge(kernel.key_dim, problem->key_dim);
+    ck_assert_uint_ge(kernel.value_dim, problem->value_dim);
+    ck_assert_uint_eq(choice.launch.threads, kernel.threads);
+    ck_assert_uint_eq(choice.launch.shared_bytes, kernel.shared_bytes);
     ck_assert_uint_le(choice.launch.shared_bytes, device->properties.shared_per_block);
     ck_assert_uint_ge(choice.launch.grid, (uint32_t)device->properties.n_multiprocessors);
     ck_assert_uint_ge(choice.rows_per_item, 1);
-    const uint32_t tile = ATTENTION_TILE_ROWS(bucket->row_warps);
     const uint32_t group = problem->n_heads / problem->n_kv_heads;
-    ck_assert(choice.rows_per_item == 1 || choice.rows_per_item * group <= tile);
+    ck_assert_uint_eq(choice.tile_queries, kernel.tile);
+    ck_assert(choice.rows_per_item == 1 || choice.rows_per_item * group <= kernel.tile);
     ck_assert_str_eq(choice.merge.kernel, "attention_merge");
     ck_assert_uint_gt(choice.merge.grid, 0);
     ck_assert_uint_eq(choice.merge.threads, ATTENTION_MERGE_THREADS);

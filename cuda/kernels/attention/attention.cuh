@@ -56,7 +56,7 @@ DEVICE f32x4 total_tile(const sum_of_parts<S> &total, shared memory, uint32_t j)
         return f32x4{total.values[j][0], total.values[j][1], total.values[j][2],
                      total.values[j][3]};
     return load_shared<f32x4>(memory + S::at_totals +
-                              16 * ((j - kept) * ATTENTION_THREADS + thread_index()));
+                              16 * ((j - kept) * ATTENTION_THREADS + S::thread()));
 }
 template <typename S>
 DEVICE void total_tile_set(sum_of_parts<S> &total, shared memory, uint32_t j, f32x4 values) {
@@ -67,7 +67,7 @@ DEVICE void total_tile_set(sum_of_parts<S> &total, shared memory, uint32_t j, f3
         total.values[j][2] = values.z;
         total.values[j][3] = values.w;
     } else {
-        store_shared(memory + S::at_totals + 16 * ((j - kept) * ATTENTION_THREADS + thread_index()),
+        store_shared(memory + S::at_totals + 16 * ((j - kept) * ATTENTION_THREADS + S::thread()),
                      values);
     }
 }
@@ -185,7 +185,9 @@ DEVICE void page_attend(const attention_args &args, const tile &t, shared memory
         scores<S>(s, args, memory, half);
         scores_finish<S>(s, args, memory, key);
         if (edge) scores_mask<S>(s, queries_of_lane<S>(memory), key);
-        softmax<S>(s, memory, part.softmax, part.values);
+        float factor[2];
+        softmax_weights<S>(s, memory, part.softmax, factor);
+        values_scale<S>(part.values, factor);
         weights_round<S>(s, memory, p);
     }
     if (S::shared_kv)

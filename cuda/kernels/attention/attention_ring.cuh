@@ -37,8 +37,21 @@ struct attention_shape {
     static_assert(ROW_WARPS * DIM_WARPS * 32 == ATTENTION_THREADS, "every warp has its share");
     static_assert(at_ring % 16 == 0 && stage_bytes % 16 == 0, "copies are of 16 bytes");
 
+    DEVICE uint32_t thread() {
+        return thread_index();
+    }
+    DEVICE uint32_t warp() {
+        return warp_index();
+    }
     DEVICE uint32_t row_warp() {
         return warp_index() / DIM_WARPS;
+    }
+    /* Dims of a query that products take, and where two of them lie. */
+    DEVICE uint32_t padded_dims(uint32_t dim) {
+        return (dim + 15) / 16 * 16;
+    }
+    DEVICE uint32_t query_at(uint32_t r, uint32_t d) {
+        return at_queries + r * row_bytes + 2 * d;
     }
     DEVICE uint32_t dim_warp() {
         return warp_index() % DIM_WARPS;

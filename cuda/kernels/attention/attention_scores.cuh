@@ -30,8 +30,8 @@ DEVICE float query_power(float largest) {
 
 template <typename S>
 DEVICE void queries_load(const attention_args &args, const tile &t, shared memory) {
-    uint32_t dim = args.kv.key_dim, padded = (dim + 15) / 16 * 16, lane = lane_index();
-    for (uint32_t r = warp_index(); r < S::rows; r += ATTENTION_THREADS / 32) {
+    uint32_t dim = args.kv.key_dim, padded = S::padded_dims(dim), lane = lane_index();
+    for (uint32_t r = S::warp(); r < S::rows; r += ATTENTION_THREADS / 32) {
         bool valid = r < t.n_queries;
         query_place at = query_place_of(args, t, valid ? r : 0);
         const float *q = args.q + (size_t)at.row * args.q_stride + (size_t)at.head * dim;
@@ -51,7 +51,6 @@ DEVICE void queries_load(const attention_args &args, const tile &t, shared memor
             }
             power = query_power(largest);
         }
-        shared to = memory + S::at_queries + r * S::row_bytes;
         for (uint32_t d = 2 * lane; d < padded; d += 64) {
             f32x2 x = valid && d < dim ? load_global<f32x2>(q + d) : f32x2{0.0f, 0.0f};
             uint32_t high, low = 0;
@@ -59,8 +58,9 @@ DEVICE void queries_load(const attention_args &args, const tile &t, shared memor
                 high = pack_f16(x.x * power, x.y * power);
             else
                 split_bf16(x.x, x.y, &high, &low);
-            store_shared<uint32_t>(to + 2 * d, high);
-            if (S::planes == 2) store_shared<uint32_t>(to + S::query_plane + 2 * d, low);
+            shared to = memory + S::query_at(r, d);
+            store_shared<uint32_t>(to, high);
+            if (S::planes == 2) store_shared<uint32_t>(to + S::query_plane, low);
         }
         if (lane == 0) {
             key_range seen = key_range_of(args, load_global<int32_t>(&t.item->sequence), at.row);
@@ -204,11 +204,12 @@ DEVICE void page_maxima(const float s[S::key_tiles][4], shared memory, float max
     }
 }
 
-/* Scores to weights; what has been summed up is brought to the new maximum. */
+/* Scores to weights, and the sum of weights with them; by `factor` the values summed up so far are
+ * to be brought to the new maximum. */
 template <typename S>
-DEVICE void softmax(float s[S::key_tiles][4], shared memory, softmax_pair &state,
-                    float values[S::value_tiles][4]) {
-    float maximum[2], factor[2];
+DEVICE void softmax_weights(float s[S::key_tiles][4], shared memory, softmax_pair &state,
+                            float factor[2]) {
+    float maximum[2];
     page_maxima<S>(s, memory, maximum);
     for (uint32_t half = 0; half < 2; half++) {
         float before = state.maximum[half];
@@ -226,12 +227,15 @@ DEVICE void softmax(float s[S::key_tiles][4], shared memory, softmax_pair &state
         state.maximum[half] = now;
         state.sum[half] = fma_f32(state.sum[half], factor[half], sum);
     }
-    if (warp_ballot(factor[0] != 1.0f || factor[1] != 1.0f)) {
+}
+
+template <typename S>
+DEVICE void values_scale(float values[S::value_tiles][4], const float factor[2]) {
+    if (!warp_ballot(factor[0] != 1.0f || factor[1] != 1.0f)) return;
 #pragma unroll
-        for (uint32_t j = 0; j < S::value_tiles; j++)
+    for (uint32_t j = 0; j < S::value_tiles; j++)
 #pragma unroll
-            for (uint32_t i = 0; i < 4; i++) values[j][i] = values[j][i] * factor[i / 2];
-    }
+        for (uint32_t i = 0; i < 4; i++) values[j][i] = values[j][i] * factor[i / 2];
 }
 
 #endif

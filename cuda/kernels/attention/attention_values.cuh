@@ -96,10 +96,11 @@ DEVICE void values_add(float values[S::value_tiles][4], const weights<S> &p,
 }
 
 /* One key's values that are not finite, for the queries that see it: 0 times these is a NaN, which
- * the others must not get. */
-template <typename S>
+ * the others must not get. fragments(b, rest, k, j): as value_fragments gives them. */
+template <typename S, typename F>
 DEVICE void values_add_infinite(float values[S::value_tiles][4], const weights<S> &p,
-                                const page_half &page, uint32_t key, const query_pair &pair) {
+                                const page_half &page, uint32_t key, const query_pair &pair,
+                                const F &fragments) {
     int32_t position = page.first_key + (int32_t)key;
     /* By masks: registers have no index. */
     uint32_t a[4] = {0, 0, 0, 0};
@@ -118,7 +119,7 @@ DEVICE void values_add_infinite(float values[S::value_tiles][4], const weights<S
         uint32_t b[4], rest[4];
         if (S::planes == 2 && S::first_value() + j * 16 >= page.dim) continue;
         warp_sync(); /* a fence to the compiler, which would load all before the first product */
-        value_fragments<S>(b, rest, page, key / 16, j);
+        fragments(b, rest, key / 16, j);
         for (uint32_t i = 0; i < 4; i++)
             b[i] &= infinite_halves<S::f16>(b[i]) & (i % 2 ? mask_high : mask_low);
         for (uint32_t n = 0; n < 2; n++) {
@@ -162,8 +163,11 @@ DEVICE void values_add_edge(float values[S::value_tiles][4], const weights<S> &p
         }
     }
     if (!warp_ballot(found != 0)) return;
+    const auto fragments = [&page](uint32_t(&b)[4], uint32_t(&rest)[4], uint32_t k, uint32_t j) {
+        value_fragments<S>(b, rest, page, k, j);
+    };
     for (int32_t key = page.begin; key < page.end; key++)
-        values_add_infinite<S>(values, p, page, (uint32_t)(key - page.first_key), pair);
+        values_add_infinite<S>(values, p, page, (uint32_t)(key - page.first_key), pair, fragments);
 }
 
 #endif

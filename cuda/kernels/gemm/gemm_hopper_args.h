@@ -4,12 +4,7 @@
 #define CUDA_KERNELS_GEMM_HOPPER_ARGS_H
 
 #include "cuda/kernels/gemm/gemm_args.h"
-
-#ifndef __cplusplus
-struct tensor_map { /* cuda/kernels/ptx_hopper.cuh */
-    uint64_t opaque[16];
-} __attribute__((aligned(64)));
-#endif
+#include "cuda/kernels/tensor_map.h"
 
 /* The grid is any number of blocks, which take the tiles in turn. */
 struct gemm_hopper_args {

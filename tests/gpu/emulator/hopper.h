@@ -28,6 +28,7 @@ struct wgmma_call {
     bool add;
     const uint32_t *a_registers; /* NULL: a */
     uint64_t a, b;               /* matrices in shared memory */
+    bool b_rows;                 /* b: its rows lie as rows */
 };
 /* All lanes of the warp have called. */
 void emulated_wgmma_issue(struct emulated_warp *warp);

@@ -94,10 +94,15 @@ DEVICE uint64_t wgmma_matrix(shared at) {
            (uint64_t)1 << 62;
 }
 
+DEVICE uint64_t wgmma_matrix_of_rows(shared at, uint32_t columns) {
+    return ((uint64_t)(at.at & 0x3ffff) >> 4) | (uint64_t)(columns >> 4) << 16 |
+           (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
+}
+
 DEVICE void emulated_wgmma_call(uint32_t n, enum element element, float *d,
                                 const uint32_t *a_registers, uint64_t a, uint64_t b, bool add,
-                                struct site site) {
-    const struct wgmma_call product = {n, element, add, a_registers, a, b};
+                                bool b_rows, struct site site) {
+    const struct wgmma_call product = {n, element, add, a_registers, a, b, b_rows};
     warp_call call = {};
     call.op = OP_WGMMA;
     call.site = site;
@@ -107,15 +112,23 @@ DEVICE void emulated_wgmma_call(uint32_t n, enum element element, float *d,
 }
 #define EMULATED_WGMMA(name, element)                                                             \
     template <int n> DEVICE void name(float(&d)[n / 2], uint64_t a, uint64_t b, bool add, SITE) { \
-        emulated_wgmma_call(n, element, d, nullptr, a, b, add, HERE);                             \
+        emulated_wgmma_call(n, element, d, nullptr, a, b, add, false, HERE);                      \
     }                                                                                             \
     template <int n>                                                                              \
     DEVICE void name(float(&d)[n / 2], const uint32_t(&a)[4], uint64_t b, bool add, SITE) {       \
-        emulated_wgmma_call(n, element, d, a, 0, b, add, HERE);                                   \
+        emulated_wgmma_call(n, element, d, a, 0, b, add, false, HERE);                            \
     }
 EMULATED_WGMMA(wgmma_bf16, ELEMENT_BF16)
 EMULATED_WGMMA(wgmma_f16, ELEMENT_F16)
 EMULATED_WGMMA(wgmma_e4m3, ELEMENT_E4M3)
 #undef EMULATED_WGMMA
+template <int n>
+DEVICE void wgmma_bf16_rows(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add, SITE) {
+    emulated_wgmma_call(n, ELEMENT_BF16, d, a, 0, b, add, true, HERE);
+}
+template <int n>
+DEVICE void wgmma_f16_rows(float (&d)[n / 2], const uint32_t (&a)[4], uint64_t b, bool add, SITE) {
+    emulated_wgmma_call(n, ELEMENT_F16, d, a, 0, b, add, true, HERE);
+}
 
 #endif

@@ -13,7 +13,7 @@ struct product {
     enum element element;
     bool add;
     uint64_t a, b;
-    bool from_registers;
+    bool from_registers, b_rows;
     uint32_t fragments[32][4];
     float *d[32];
     std::vector<float>
@@ -76,6 +76,22 @@ static void read_rows(uint64_t matrix, uint32_t first, uint32_t n, enum element 
     }
 }
 
+/* 16 of k of columns 0 ... n - 1, where the rows of k lie in memory. */
+static void read_columns(uint64_t matrix, uint32_t n, enum element element, double (*to)[32],
+                         struct site site) {
+    const uint32_t stride = (uint32_t)(matrix >> 32 & 0x3fff) << 4;
+    const uint32_t columns = (uint32_t)(matrix >> 16 & 0x3fff) << 4;
+    for (uint32_t k = 0; k < 16; k++)
+        for (uint32_t first = 0; first < n; first += 8) {
+            uint16_t values[8];
+            uint32_t at = start_of(matrix) + first / 64 * columns + k / 8 * stride + k % 8 * 128 +
+                          first % 64 * 2;
+            at ^= (at >> 7 & 7) << 4;
+            emulated_shared_read_async(at, values, site);
+            for (uint32_t i = 0; i < 8; i++) emulated_unpack(values[i], element, &to[first + i][k]);
+        }
+}
+
 static void read_operands(const struct product &product, uint32_t row, double (*a)[32],
                           double (*b)[32]) {
     const uint32_t of_half = product.element == ELEMENT_E4M3 ? 2 : 1;
@@ -88,7 +104,10 @@ static void read_operands(const struct product &product, uint32_t row, double (*
             }
     else
         read_rows(product.a, row, 16, product.element, a, product.site);
-    read_rows(product.b, 0, product.n, product.element, b, product.site);
+    if (product.b_rows)
+        read_columns(product.b, product.n, product.element, b, product.site);
+    else
+        read_rows(product.b, 0, product.n, product.element, b, product.site);
 }
 
 /* ---- from issue to end ---- */
@@ -144,6 +163,7 @@ void emulated_wgmma_issue(struct emulated_warp *warp) {
     product.add = call->wgmma->add;
     product.a = call->wgmma->a;
     product.b = call->wgmma->b;
+    product.b_rows = call->wgmma->b_rows;
     product.from_registers = call->wgmma->a_registers != NULL;
     product.group = state.n_groups;
     product.site = call->site;

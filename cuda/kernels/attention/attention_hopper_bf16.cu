@@ -1,0 +1,4 @@
+#include "cuda/kernels/attention/attention_hopper.cuh"
+
+#define INSTANCE(bucket, dim) ATTENTION_HOPPER_KERNEL(bf16, CUDA_KV_BF16, bucket, dim)
+ATTENTION_HOPPER_BUCKETS(INSTANCE)
