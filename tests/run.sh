@@ -131,7 +131,7 @@ if wants gcc; then
 fi
 if wants clang; then
     if command -v clang >/dev/null; then
-        CC=clang CXX=clang++ build clang --werror --native-file tests/no_nvcc.ini && run clang --no-suite gpu --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
+        CC=clang CXX=clang++ build clang --werror --native-file tests/no_nvcc.ini && run clang --no-suite gpu --no-suite serve --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
     else
         skipped "the build with clang: it is not installed"
     fi
@@ -158,7 +158,7 @@ fi
 if wants static; then
     CC=gcc CXX=g++ build static --werror --native-file tests/no_nvcc.ini -Dprefer_static=true --prefix=/opt/transformer \
         --libdir=lib &&
-        run static --no-suite gpu --no-suite real --no-suite reference --no-suite valgrind
+        run static --no-suite gpu --no-suite serve --no-suite real --no-suite reference --no-suite valgrind
 fi
 
 # shellcheck disable=SC2086 # one word for each log

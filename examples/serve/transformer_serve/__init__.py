@@ -1,0 +1,1 @@
+"""An OpenAI-compatible HTTP server on libtransformer's Python package."""
