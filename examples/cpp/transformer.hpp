@@ -110,6 +110,10 @@ using sequence_options = sized<transformer_sequence_options>;
 using append_options = sized<transformer_append_options>;
 using source_options = sized<transformer_source_options>;
 using fork_options = sized<transformer_fork_options>;
+using save_options = sized<transformer_save_options>;
+using restore_options = sized<transformer_restore_options>;
+using grammar_options = sized<transformer_grammar_options>;
+using constraint_options = sized<transformer_constraint_options>;
 using decode_options = sized<transformer_decode_options>;
 using decode_result = sized<transformer_decode_result>;
 using generate_options = sized<transformer_generate_options>;
@@ -214,6 +218,10 @@ class text_stream {
         std::int64_t length = 0;
         require(transformer_text_stream_finish(get(), &text, &length));
         return {text, static_cast<std::size_t>(length)};
+    }
+    // The stop string that ended the text, by its index; -1: none has.
+    std::int32_t stopped() const noexcept {
+        return transformer_text_stream_stopped(get());
     }
     transformer_text_stream *get() const noexcept {
         return handle_.get();
@@ -344,9 +352,43 @@ class adapter {
     owned handle_;
 };
 
-// ---- sequences
+// What texts there may be: immutable, for any number of sequences.
+class grammar {
+  public:
+    grammar(const model &of, const grammar_options &options)
+        : handle_(detail::make<owned>(transformer_grammar_create, of.get(), &options)) {}
+    static grammar json_schema(const model &of, const std::string &schema) {
+        grammar_options options;
+        options.json_schema = schema.c_str();
+        return grammar(of, options);
+    }
+    static grammar regex(const model &of, const std::string &expression) {
+        grammar_options options;
+        options.regex = expression.c_str();
+        return grammar(of, options);
+    }
+    static grammar ebnf(const model &of, const std::string &rules) {
+        grammar_options options;
+        options.ebnf = rules.c_str();
+        return grammar(of, options);
+    }
+    // TRANSFORMER_MATCH_...
+    std::int32_t match(std::string_view text) const {
+        std::int32_t made = TRANSFORMER_MATCH_NONE;
+        require(transformer_grammar_match(get(), text.data() ? text.data() : "",
+                                          detail::length(text.size()), &made));
+        return made;
+    }
+    transformer_grammar *get() const noexcept {
+        return handle_.get();
+    }
 
-class sampler;
+  private:
+    using owned = detail::handle<transformer_grammar, transformer_grammar_destroy>;
+    owned handle_;
+};
+
+// ---- sequences
 
 // Tokens and their keys and values in a context. Views of rows live until the context's next
 // decode, or until this sequence is truncated or destroyed.
@@ -371,6 +413,47 @@ class sequence {
     }
     void truncate(std::int64_t n) {
         require(transformer_sequence_truncate(get(), n));
+    }
+    void set_priority(std::int32_t priority) {
+        require(transformer_sequence_set_priority(get(), priority));
+    }
+    // Guesses of what will be sampled next; the text is the same with or without.
+    void propose(span<const token> values) {
+        require(transformer_sequence_propose(get(), values.data(), detail::length(values.size())));
+    }
+    // From here on the tokens are a text of the grammar.
+    void constrain(const grammar &to, const constraint_options &options = {}) {
+        require(transformer_sequence_constrain(get(), to.get(), &options));
+    }
+    void lift_constraint() {
+        require(transformer_sequence_constrain(get(), nullptr, nullptr));
+    }
+    // Of the model's own distribution behind a position whose logits were kept.
+    std::vector<float> log_probabilities(std::int64_t position, span<const token> of) const {
+        std::vector<float> values(of.size());
+        require(transformer_sequence_log_probabilities(
+            get(), position, of.data(), detail::length(of.size()), values.data(), nullptr, 0));
+        return values;
+    }
+    // The n likeliest, most likely first.
+    std::vector<transformer_token_probability> likeliest(std::int64_t position,
+                                                         std::size_t n) const {
+        std::vector<transformer_token_probability> top(n);
+        require(transformer_sequence_log_probabilities(get(), position, nullptr, 0, nullptr,
+                                                       top.data(), detail::length(n)));
+        return top;
+    }
+    // The tokens with their keys and values, for context::restore.
+    std::vector<std::byte> save() const {
+        save_options options;
+        std::uint64_t size = 0;
+        require(transformer_sequence_save(get(), nullptr, &size));
+        std::vector<std::byte> made(static_cast<std::size_t>(size));
+        options.buffer = made.data();
+        options.capacity = size;
+        require(transformer_sequence_save(get(), &options, &size));
+        made.resize(static_cast<std::size_t>(size));
+        return made;
     }
     tokens all() const {
         return detail::collect<tokens>([&](token *buffer, std::int64_t capacity, std::int64_t *n) {
@@ -414,6 +497,7 @@ class sequence {
 
   private:
     using owned = detail::handle<transformer_sequence, transformer_sequence_destroy>;
+    friend class context;
     explicit sequence(owned made) : handle_(std::move(made)) {}
     template <class function> static span<const float> view(function call) {
         const float *row = nullptr;
@@ -465,6 +549,16 @@ class context {
 
     transformer::sequence sequence(const sequence_options &options = {}) {
         return transformer::sequence(get(), options);
+    }
+    // What sequence::save gave, here or elsewhere.
+    transformer::sequence restore(span<const std::byte> snapshot,
+                                  const sequence_options &own = {}) {
+        restore_options options;
+        options.data = snapshot.data();
+        options.data_size = snapshot.size();
+        options.sequence = &own;
+        return transformer::sequence(detail::make<transformer::sequence::owned>(
+            transformer_sequence_restore, get(), &options));
     }
     decode_result decode(const decode_options &options = {}) {
         decode_result made;

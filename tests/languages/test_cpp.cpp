@@ -168,6 +168,64 @@ void test_callbacks(const std::string &path) {
     context.decode_all();
 }
 
+void test_serving(const std::string &path) {
+    transformer::model model(path);
+    transformer::context context(model);
+    transformer::sampler sampler(model);
+    auto expected = greedy(context, model, 6);
+    transformer::sequence_options own;
+    own.sampler = sampler.get();
+    own.lookup_tokens = 3;
+    own.cache_domain = 7;
+    auto sequence = context.sequence(own);
+    sequence.set_priority(2);
+    sequence.append(transformer::tokens{5, 6, 7});
+    context.decode();
+    sequence.propose(transformer::tokens{expected[1], expected[2]});
+    CHECK(context.decode().n_accepted == 2);
+    transformer::tokens whole{5, 6, 7};
+    whole.insert(whole.end(), expected.begin(), expected.begin() + 4);
+    CHECK(sequence.all() == whole);
+    auto chosen =
+        sequence.log_probabilities(sequence.n_computed() - 1, transformer::tokens{expected[3]});
+    auto top = sequence.likeliest(sequence.n_computed() - 1, 3);
+    CHECK(top[0].token == expected[3] && top[0].log_probability == chosen[0]);
+    CHECK(top[1].log_probability <= top[0].log_probability);
+    auto snapshot = sequence.save();
+    auto restored = context.restore(snapshot, own);
+    for (int i = 0; i < 2; i++) context.decode();
+    CHECK(restored.all() == sequence.all());
+    snapshot[snapshot.size() / 2] ^= std::byte{1};
+    CHECK(code_of([&] { context.restore(snapshot); }) == TRANSFORMER_FORMAT);
+
+    auto digits = transformer::grammar::regex(model, "[0-9]{2,4}");
+    CHECK(digits.match("1") == TRANSFORMER_MATCH_PREFIX &&
+          digits.match("123") == TRANSFORMER_MATCH_WHOLE);
+    CHECK(transformer::grammar::json_schema(model, "{}").match("x") == TRANSFORMER_MATCH_NONE);
+    CHECK(transformer::grammar::ebnf(model, "root ::= \"a\"").match("a") ==
+          TRANSFORMER_MATCH_WHOLE);
+    CHECK(code_of([&] { transformer::grammar::regex(model, "("); }) ==
+          TRANSFORMER_INVALID_ARGUMENT);
+    auto constrained = context.sequence();
+    constrained.append(transformer::tokens{5, 6, 7});
+    constrained.constrain(digits);
+    context.decode_all();
+    auto text = model.token_text(sampler.sample(constrained));
+    CHECK(digits.match(text) != TRANSFORMER_MATCH_NONE);
+    constrained.lift_constraint();
+    CHECK(sampler.sample(constrained) == expected[0]);
+
+    const char *stop = "river";
+    transformer::text_stream_options options;
+    options.stop = &stop;
+    options.n_stop = 1;
+    auto stream = model.stream(options);
+    std::string before;
+    for (auto token : model.tokenize("the river holds")) before += stream.push(token);
+    CHECK(stream.stopped() == 0 && before.find("river") == std::string::npos);
+    CHECK(before.find("the ") != std::string::npos && stream.finish().empty());
+}
+
 long resident_pages() {
     long size = 0, resident = 0;
     std::ifstream("/proc/self/statm") >> size >> resident;
@@ -205,8 +263,8 @@ void test_leaks(const std::string &path) {
 
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
-    for (auto test :
-         {test_model, test_bytes, test_errors, test_sequences, test_callbacks, test_leaks})
+    for (auto test : {test_model, test_bytes, test_errors, test_sequences, test_callbacks,
+                      test_serving, test_leaks})
         test(argv[1]);
     return n_failed != 0;
 }

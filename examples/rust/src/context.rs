@@ -1,6 +1,6 @@
 use crate::error::{check, Result};
 use crate::ffi;
-use crate::handle::{mode, sized, slice, Handle};
+use crate::handle::{first, mode, sized, slice, Handle};
 use crate::model::Model;
 use crate::sequence::{Logits, Sequence, SequenceOptions};
 use std::sync::{Arc, Weak};
@@ -45,6 +45,10 @@ pub struct ContextOptions {
     pub kv_type: KvType,
     pub pooling: Pooling,
     pub pooling_normalize: Option<bool>,
+    /// Keep the pages of prompts that are gone, while nobody needs them; by default so.
+    pub prefix_cache: Option<bool>,
+    /// When pages run out, take them from the sequence of the lowest priority; by default not.
+    pub preemption: Option<bool>,
 }
 
 /// What bounds one step.
@@ -68,6 +72,12 @@ pub struct DecodeResult {
     pub n_refused: i64,
     /// Sequences whose own sampler queued a token.
     pub n_sampled: i64,
+    /// Sequences that lost their pages.
+    pub n_preempted: i64,
+    /// Rows that were proposals.
+    pub n_proposed: i64,
+    /// Those of them that sampling chose too.
+    pub n_accepted: i64,
 }
 
 /// What a context has and did.
@@ -89,6 +99,16 @@ pub struct Statistics {
     pub max_step_tokens: i64,
     pub max_logit_rows: i64,
     pub max_source_tokens: i64,
+    pub kv_pages_cached: i64,
+    pub prefix_lookups: u64,
+    pub prefix_hit_tokens: u64,
+    pub prefix_evicted_pages: u64,
+    pub n_preempted: u64,
+    pub step_nanoseconds: u64,
+    pub step_nanoseconds_median: u64,
+    pub step_nanoseconds_p99: u64,
+    pub n_proposed: u64,
+    pub n_accepted: u64,
 }
 
 /// KV cache, buffers and threads of a model.
@@ -111,6 +131,8 @@ impl Model {
         ours.kv_type = options.kv_type as u32;
         ours.pooling = options.pooling as u32;
         ours.pooling_normalize = mode(options.pooling_normalize);
+        ours.prefix_cache = mode(options.prefix_cache);
+        ours.preemption = mode(options.preemption);
         // SAFETY: the model lives.
         let handle = Handle::make(ffi::transformer_context_destroy, |context| unsafe {
             ffi::transformer_context_create(self.handle.get(), &ours, context)
@@ -130,6 +152,11 @@ impl Context {
         Sequence::create(self, options)
     }
 
+    /// What [`Sequence::save`] gave, here or elsewhere; its stream is the snapshot's if that is 0 here.
+    pub fn restore(&self, snapshot: &[u8], options: &SequenceOptions<'_>) -> Result<Sequence> {
+        Sequence::restore(self, snapshot, options)
+    }
+
     /// One step over every sequence with pending tokens.
     pub fn decode(&mut self, options: &DecodeOptions) -> Result<DecodeResult> {
         let mut ours: ffi::transformer_decode_options = sized();
@@ -143,6 +170,9 @@ impl Context {
             n_pending: theirs.n_pending,
             n_refused: theirs.n_refused,
             n_sampled: theirs.n_sampled,
+            n_preempted: theirs.n_preempted,
+            n_proposed: theirs.n_proposed,
+            n_accepted: theirs.n_accepted,
         })
     }
 
@@ -177,6 +207,16 @@ impl Context {
             max_step_tokens: theirs.max_step_tokens,
             max_logit_rows: theirs.max_logit_rows,
             max_source_tokens: theirs.max_source_tokens,
+            kv_pages_cached: theirs.kv_pages_cached,
+            prefix_lookups: theirs.prefix_lookups,
+            prefix_hit_tokens: theirs.prefix_hit_tokens,
+            prefix_evicted_pages: theirs.prefix_evicted_pages,
+            n_preempted: theirs.n_preempted,
+            step_nanoseconds: theirs.step_nanoseconds,
+            step_nanoseconds_median: theirs.step_nanoseconds_median,
+            step_nanoseconds_p99: theirs.step_nanoseconds_p99,
+            n_proposed: theirs.n_proposed,
+            n_accepted: theirs.n_accepted,
         })
     }
 
@@ -186,6 +226,33 @@ impl Context {
             // SAFETY: view passes a sequence of this context.
             unsafe { ffi::transformer_sequence_logits(object, position, row, count) }
         })
+    }
+
+    /// Natural logarithms of the probabilities that the model gives to `tokens` after a position whose logits were
+    /// kept, and the `n_top` likeliest tokens with theirs.
+    pub fn log_probabilities(
+        &self,
+        sequence: &Sequence,
+        position: i64,
+        tokens: &[i32],
+        n_top: usize,
+    ) -> Result<(Vec<f32>, Vec<(i32, f32)>)> {
+        let mut values = vec![0.0; tokens.len()];
+        let mut top = vec![ffi::transformer_token_probability { token: 0, log_probability: 0.0 }; n_top];
+        let none = std::ptr::null_mut();
+        // SAFETY: both arrays have as many elements as is said.
+        check(unsafe {
+            ffi::transformer_sequence_log_probabilities(
+                sequence.handle.get(),
+                position,
+                first(tokens),
+                tokens.len() as i64,
+                if tokens.is_empty() { std::ptr::null_mut() } else { values.as_mut_ptr() },
+                if n_top == 0 { none } else { top.as_mut_ptr() },
+                n_top as i64,
+            )
+        })?;
+        Ok((values, top.iter().map(|it| (it.token, it.log_probability)).collect()))
     }
 
     /// The hidden state [n_embd] of a position whose logits were kept.

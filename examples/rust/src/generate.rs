@@ -1,7 +1,8 @@
 use crate::context::Context;
 use crate::error::{check, Result};
 use crate::ffi;
-use crate::handle::{first, mode, sized};
+use crate::grammar::{ConstraintOptions, Grammar};
+use crate::handle::{c_text, first, mode, sized};
 use crate::sampler::SamplerOptions;
 use crate::text::owned;
 use std::any::Any;
@@ -12,7 +13,7 @@ use std::panic::{catch_unwind, resume_unwind, AssertUnwindSafe};
 use std::time::Duration;
 
 /// How a text goes on.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct GenerateOptions<'a> {
     /// Greedy by default.
     pub sampler: SamplerOptions<'a>,
@@ -24,6 +25,14 @@ pub struct GenerateOptions<'a> {
     pub parse_special: Option<bool>,
     /// Of an encoder-decoder: tokens after its start token.
     pub answer: &'a [i32],
+    /// Strings that end the text.
+    pub stop: &'a [&'a str],
+    /// Tokens that prompt lookup may propose in a step; 0: none.
+    pub lookup_tokens: u32,
+    /// The text is one of it.
+    pub grammar: Option<&'a Grammar>,
+    /// How that text is brought to an end.
+    pub constraint: ConstraintOptions,
 }
 
 /// Why a text ended.
@@ -38,6 +47,8 @@ pub enum Finish {
     Context,
     /// The callback said so.
     Stopped,
+    /// A stop string.
+    StopString,
     /// A reason that a later library has.
     Other(i32),
 }
@@ -88,6 +99,9 @@ impl Context {
     ) -> Result<Generated> {
         let mut call = Call { on_text, panic: None };
         let mut theirs: ffi::transformer_generate_result = sized();
+        let stop = options.stop.iter().map(|text| c_text(text)).collect::<Result<Vec<_>>>()?;
+        let pointers: Vec<_> = stop.iter().map(|text| text.as_ptr()).collect();
+        let constraint = options.constraint.ours();
         let status = options.sampler.with(|sampler| {
             let mut ours: ffi::transformer_generate_options = sized();
             // An empty prompt still needs a pointer, and its length 0 says "up to the NUL".
@@ -99,6 +113,13 @@ impl Context {
             ours.parse_special = mode(options.parse_special);
             ours.answer = first(options.answer);
             ours.n_answer = options.answer.len() as i64;
+            ours.stop = first(&pointers);
+            ours.n_stop = pointers.len() as i64;
+            ours.lookup_tokens = options.lookup_tokens;
+            if let Some(grammar) = options.grammar {
+                ours.grammar = grammar.handle.get();
+                ours.constraint = &constraint;
+            }
             let user = (&mut call as *mut Call<F>).cast();
             // SAFETY: all outlives the call, and no row of the context is borrowed.
             unsafe { ffi::transformer_generate(self.handle.get(), &ours, Some(give_text::<F>), user, &mut theirs) }
@@ -117,6 +138,7 @@ impl Context {
                 ffi::TRANSFORMER_FINISH_LENGTH => Finish::Length,
                 ffi::TRANSFORMER_FINISH_CONTEXT => Finish::Context,
                 ffi::TRANSFORMER_FINISH_STOPPED => Finish::Stopped,
+                ffi::TRANSFORMER_FINISH_STOP_STRING => Finish::StopString,
                 reason => Finish::Other(reason),
             },
         })

@@ -31,6 +31,7 @@ mod error;
 #[allow(missing_docs)]
 pub mod ffi;
 mod generate;
+mod grammar;
 mod handle;
 mod model;
 mod sampler;
@@ -42,6 +43,7 @@ pub use chat::{ChatOptions, Message};
 pub use context::{Canceller, Context, ContextOptions, DecodeOptions, DecodeResult, KvType, Pooling, Statistics};
 pub use error::{Error, Result, Status};
 pub use generate::{Finish, GenerateOptions, Generated};
+pub use grammar::{ConstraintOptions, Grammar, Language, Match};
 pub use model::{Device, LoadMode, Model, ModelDetails, ModelOptions, Reader, SpecialToken, WeightType};
 pub use sampler::{Sampler, SamplerOptions};
 pub use sequence::{Keep, Logits, Sequence, SequenceOptions};

@@ -2,6 +2,7 @@ use crate::adapter::Adapter;
 use crate::context::Context;
 use crate::error::{check, Result};
 use crate::ffi;
+use crate::grammar::{ConstraintOptions, Grammar};
 use crate::handle::{collect, first, sized, Handle};
 use crate::sampler::Sampler;
 use std::ptr::{null, null_mut};
@@ -20,6 +21,12 @@ pub struct SequenceOptions<'a> {
     pub adapter: Option<&'a Adapter>,
     /// Times the adapter's own scale; 0: 1.
     pub adapter_scale: f32,
+    /// Pages are reused only among sequences of the same domain.
+    pub cache_domain: u64,
+    /// Higher goes first, and keeps its pages longer.
+    pub priority: i32,
+    /// Tokens that prompt lookup may propose in a step; 0: none. Needs a sampler.
+    pub lookup_tokens: u32,
 }
 
 /// Which positions' logits an append keeps.
@@ -49,6 +56,9 @@ impl SequenceOptions<'_> {
         ours.stream = self.stream;
         ours.adapter = self.adapter.map_or(null_mut(), |adapter| adapter.handle.get());
         ours.adapter_scale = self.adapter_scale;
+        ours.cache_domain = self.cache_domain;
+        ours.priority = self.priority;
+        ours.lookup_tokens = self.lookup_tokens;
         ours
     }
 }
@@ -59,6 +69,19 @@ impl Sequence {
         // SAFETY: all live; the library keeps sampler and adapter alive.
         let handle = Handle::make(ffi::transformer_sequence_destroy, |sequence| unsafe {
             ffi::transformer_sequence_create(context.handle.get(), &ours, sequence)
+        })?;
+        Ok(Self { handle, context: context.handle.get() as usize })
+    }
+
+    pub(crate) fn restore(context: &Context, snapshot: &[u8], options: &SequenceOptions<'_>) -> Result<Self> {
+        let sequence = options.ours();
+        let mut ours: ffi::transformer_restore_options = sized();
+        ours.data = snapshot.as_ptr().cast();
+        ours.data_size = snapshot.len() as u64;
+        ours.sequence = &sequence;
+        // SAFETY: all outlives the call.
+        let handle = Handle::make(ffi::transformer_sequence_destroy, |restored| unsafe {
+            ffi::transformer_sequence_restore(context.handle.get(), &ours, restored)
         })?;
         Ok(Self { handle, context: context.handle.get() as usize })
     }
@@ -110,6 +133,42 @@ impl Sequence {
     pub fn truncate(&mut self, n: usize) -> Result<()> {
         // SAFETY: no row of it is borrowed, for that borrows self.
         check(unsafe { ffi::transformer_sequence_truncate(self.handle.get(), n as i64) })
+    }
+
+    /// Higher goes first, and keeps its pages longer.
+    pub fn set_priority(&mut self, priority: i32) -> Result<()> {
+        // SAFETY: it lives.
+        check(unsafe { ffi::transformer_sequence_set_priority(self.handle.get(), priority) })
+    }
+
+    /// Guesses of what its own sampler will choose next, which the next decode checks in one step. The text is the
+    /// same with or without.
+    pub fn propose(&mut self, tokens: &[i32]) -> Result<()> {
+        // SAFETY: tokens are copied.
+        check(unsafe { ffi::transformer_sequence_propose(self.handle.get(), first(tokens), tokens.len() as i64) })
+    }
+
+    /// From here on its tokens are a text of the grammar; None lifts that.
+    pub fn constrain(&mut self, grammar: Option<&Grammar>, options: &ConstraintOptions) -> Result<()> {
+        let ours = options.ours();
+        let grammar = grammar.map_or(null_mut(), |grammar| grammar.handle.get());
+        // SAFETY: both live; the sequence keeps the grammar alive.
+        check(unsafe { ffi::transformer_sequence_constrain(self.handle.get(), grammar, &ours) })
+    }
+
+    /// Its tokens with their keys and values, for [`Context::restore`].
+    pub fn save(&self) -> Result<Vec<u8>> {
+        let mut size = 0;
+        // SAFETY: asks for the size alone.
+        check(unsafe { ffi::transformer_sequence_save(self.handle.get(), null(), &mut size) })?;
+        let mut bytes = vec![0; size as usize];
+        let mut ours: ffi::transformer_save_options = sized();
+        ours.buffer = bytes.as_mut_ptr().cast();
+        ours.capacity = size;
+        // SAFETY: the buffer has that capacity.
+        check(unsafe { ffi::transformer_sequence_save(self.handle.get(), &ours, &mut size) })?;
+        bytes.truncate(size as usize);
+        Ok(bytes)
     }
 
     /// All tokens, computed or pending.

@@ -1,6 +1,6 @@
 use crate::error::{check, Result};
 use crate::ffi;
-use crate::handle::{mode, sized, slice, Handle};
+use crate::handle::{c_text, first, mode, sized, slice, Handle};
 use crate::model::Model;
 use std::ptr::null;
 
@@ -23,9 +23,18 @@ pub struct TextStream {
 impl Model {
     /// A text stream; with `special` control tokens are written out.
     pub fn text_stream(&self, special: bool) -> Result<TextStream> {
+        self.text_stream_until(special, &[])
+    }
+
+    /// A text stream that ends before the first of the stop strings.
+    pub fn text_stream_until(&self, special: bool, stop: &[&str]) -> Result<TextStream> {
+        let stop = stop.iter().map(|text| c_text(text)).collect::<Result<Vec<_>>>()?;
+        let pointers: Vec<_> = stop.iter().map(|text| text.as_ptr()).collect();
         let mut ours: ffi::transformer_text_stream_options = sized();
         ours.special = mode(Some(special));
-        // SAFETY: both live.
+        ours.stop = first(&pointers);
+        ours.n_stop = pointers.len() as i64;
+        // SAFETY: both live; stop strings are copied.
         let handle = Handle::make(ffi::transformer_text_stream_destroy, |stream| unsafe {
             ffi::transformer_text_stream_create(self.handle.get(), &ours, stream)
         })?;
@@ -41,6 +50,12 @@ impl TextStream {
         check(unsafe { ffi::transformer_text_stream_push(self.handle.get(), token, &mut bytes, &mut length) })?;
         // SAFETY: valid until the stream's next call.
         Ok(unsafe { owned(bytes.cast(), length) })
+    }
+
+    /// The stop string that ended the text, by its index.
+    pub fn stopped(&self) -> Option<usize> {
+        // SAFETY: it lives.
+        usize::try_from(unsafe { ffi::transformer_text_stream_stopped(self.handle.get()) }).ok()
     }
 
     /// What is left; the stream starts anew.

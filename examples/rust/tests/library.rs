@@ -249,3 +249,74 @@ fn chats_and_converts() {
     let failure = Model::convert(path(), &ModelOptions::default(), &mut Full).unwrap_err();
     assert_eq!(failure.to_string(), "full");
 }
+
+#[test]
+fn proposals_snapshots_and_log_probabilities() {
+    let model = model();
+    let mut context = model.context(&ContextOptions { preemption: Some(true), ..ContextOptions::default() }).unwrap();
+    let expected = greedy(&mut context, &[5, 6, 7], 6);
+    let sampler = model.sampler(&SamplerOptions::default()).unwrap();
+    let own = SequenceOptions { sampler: Some(&sampler), lookup_tokens: 3, cache_domain: 7, ..Default::default() };
+    let mut sequence = context.sequence(&own).unwrap();
+    sequence.set_priority(2).unwrap();
+    sequence.append(&[5, 6, 7]).unwrap();
+    context.decode(&DecodeOptions::default()).unwrap();
+    sequence.propose(&expected[1..3]).unwrap();
+    assert_eq!(context.decode(&DecodeOptions::default()).unwrap().n_accepted, 2);
+    assert_eq!(sequence.tokens().unwrap()[3..], expected[..4]);
+    let position = sequence.n_computed().unwrap() - 1;
+    let (chosen, top) = context.log_probabilities(&sequence, position, &[expected[3]], 3).unwrap();
+    assert_eq!((top[0].0, top[0].1), (expected[3], chosen[0]));
+    assert!(top[1].1 <= top[0].1);
+    let mut snapshot = sequence.save().unwrap();
+    let restored = context.restore(&snapshot, &own).unwrap();
+    for _ in 0..2 {
+        context.decode(&DecodeOptions::default()).unwrap();
+    }
+    assert_eq!(restored.tokens().unwrap(), sequence.tokens().unwrap());
+    let middle = snapshot.len() / 2;
+    snapshot[middle] ^= 1;
+    assert_eq!(context.restore(&snapshot, &own).err().unwrap().status(), Status::Format);
+    assert!(context.statistics().unwrap().n_accepted >= 2);
+}
+
+#[test]
+fn grammars_and_stop_strings() {
+    let model = model();
+    let digits = model.grammar(Language::Regex("[0-9]{2,4}"), false).unwrap();
+    assert_eq!(digits.matches("1").unwrap(), Match::Prefix);
+    assert_eq!(digits.matches("123").unwrap(), Match::Whole);
+    assert_eq!(model.grammar(Language::JsonSchema("{}"), true).unwrap().matches("x").unwrap(), Match::None);
+    assert_eq!(model.grammar(Language::Ebnf("root ::= \"a\""), false).unwrap().matches("a").unwrap(), Match::Whole);
+    assert_eq!(model.grammar(Language::Regex("("), false).err().unwrap().status(), Status::InvalidArgument);
+    let mut context = model.context(&ContextOptions::default()).unwrap();
+    let mut text = String::new();
+    let options = GenerateOptions {
+        grammar: Some(&digits),
+        max_tokens: 4,
+        constraint: ConstraintOptions { max_tokens: 4, close: true },
+        lookup_tokens: 2,
+        ..GenerateOptions::default()
+    };
+    context
+        .generate("the river", &options, |piece| {
+            text += piece;
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    assert_eq!(digits.matches(&text).unwrap(), Match::Whole, "{text}");
+    let mut sequence = context.sequence(&SequenceOptions::default()).unwrap();
+    sequence.append(&[5, 6, 7]).unwrap();
+    sequence.constrain(Some(&digits), &ConstraintOptions::default()).unwrap();
+    sequence.constrain(None, &ConstraintOptions::default()).unwrap();
+    let stop = GenerateOptions { stop: &[&text[..1]], ..options };
+    assert_eq!(context.generate("the river", &stop, |_| ControlFlow::Continue(())).unwrap().finish, Finish::StopString);
+    let mut stream = model.text_stream_until(false, &["river"]).unwrap();
+    let pieces: String = model
+        .tokenize("the river holds", &TokenizeOptions::default())
+        .unwrap()
+        .iter()
+        .map(|&token| stream.push(token).unwrap())
+        .collect();
+    assert!(!pieces.contains("river") && stream.stopped() == Some(0));
+}
