@@ -67,12 +67,6 @@ def prepare():
         skip(reason)
 
 
-def needs(name):
-    """Skips a test where the header doesn't declare this call."""
-    header = (ROOT / "include/transformer.h").read_text(encoding="utf-8")
-    return unittest.skipUnless(f"{name}(" in header, f"this library has no {name}")
-
-
 def python(source, *arguments, timeout=120, **keywords):
     """A child that runs this source."""
     return subprocess.run([sys.executable, "-c", source, *map(str, arguments)], capture_output=True, timeout=timeout,

@@ -69,7 +69,6 @@ class Leaks(unittest.TestCase):
             sequence.fork().append([3])
         self.flat(one)
 
-    @environment.needs("transformer_grammar_create")
     def test_grammars(self):
         self.flat(lambda: t.Grammar(self.model, regex="[a-z]+x").close(), rounds=1000)  # each is milliseconds
 

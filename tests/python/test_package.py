@@ -480,7 +480,6 @@ class Snapshots(Case):
             self.assertEqual(context.stats().n_sequences, 1)
 
 
-@environment.needs("transformer_sequence_set_priority")
 class Scheduling(Case):
     def test_prefixes_are_reused(self):
         prompt = [1 + i % 300 for i in range(200)]
@@ -523,7 +522,6 @@ class Scheduling(Case):
             self.assertEqual(context.stats().n_preempted, 1)
 
 
-@environment.needs("transformer_sequence_propose")
 class Speculation(Case):
     def test_proposals_change_nothing(self):
         options = {"temperature": 0.7, "seed": 3}
@@ -580,7 +578,6 @@ class Speculation(Case):
             self.assertEqual(("".join(pieces), stream.stopped), ("the rive", 0))
 
 
-@environment.needs("transformer_grammar_create")
 class Grammars(Case):
     SCHEMA = {"type": "object", "properties": {"a": {"type": "integer"}, "b": {"type": "boolean"}}, "required": ["a", "b"],
               "additionalProperties": False}

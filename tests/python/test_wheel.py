@@ -71,7 +71,6 @@ class Wheel(unittest.TestCase):
         self.assertRegex(self.wheel.name, r"^libtransformer-[0-9.]+-py3-none-linux_\w+\.whl$")
         self.assertEqual(zipfile.ZipFile(self.wheel).read("libtransformer/libtransformer.so.0"), environment.LIBRARY.read_bytes())
 
-    @environment.needs("transformer_grammar_create")
     def test_types(self):
         self.run_there("-m", "mypy", "--strict", environment.ROOT / "tests/python/typed.py")
         self.run_there("-m", "mypy", "--strict", "-p", "libtransformer")

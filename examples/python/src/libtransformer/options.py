@@ -198,16 +198,16 @@ class ContextStats:
     max_step_tokens: int
     max_logit_rows: int
     max_source_tokens: int
-    kv_pages_cached: int = 0
-    prefix_lookups: int = 0
-    prefix_hit_tokens: int = 0
-    prefix_evicted_pages: int = 0
-    n_preempted: int = 0
-    step_nanoseconds: int = 0
-    step_nanoseconds_median: int = 0
-    step_nanoseconds_p99: int = 0
-    n_proposed: int = 0
-    n_accepted: int = 0
+    kv_pages_cached: int
+    prefix_lookups: int
+    prefix_hit_tokens: int
+    prefix_evicted_pages: int
+    n_preempted: int
+    step_nanoseconds: int
+    step_nanoseconds_median: int
+    step_nanoseconds_p99: int
+    n_proposed: int
+    n_accepted: int
 
 
 @dataclasses.dataclass(frozen=True)
