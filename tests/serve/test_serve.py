@@ -14,7 +14,6 @@ import httpx
 import numpy as np
 import openai
 
-from libtransformer._header import FUNCTIONS
 from server import SMALL, Server, make_encoder
 from transformer_serve import tool_calls
 
@@ -152,7 +151,6 @@ class Routes(unittest.TestCase):
         self.refused(400, 'chat/completions', {'model': 'small', 'messages': CHAT, 'tools': [WEATHER],
                                                'tool_choice': 'required'}, 'unsupported', 'tool_choice')
 
-    @unittest.skipUnless('transformer_text_stream_stopped' in FUNCTIONS, 'the library has no stop strings')
     def test_stop(self):
         """Across tokens, streamed or not; the text is what comes before."""
         text = self.chat(max_tokens=40).choices[0].message.content
@@ -165,7 +163,6 @@ class Routes(unittest.TestCase):
                 max_tokens=40, stop=stop, stream=True)), expected)
         self.refused(400, 'completions', {'model': 'small', 'prompt': 'x', 'stop': ['']}, 'empty')
 
-    @unittest.skipUnless('transformer_sequence_log_probabilities' in FUNCTIONS, 'the library has no log-probabilities')
     def test_logprobs(self):
         answer = self.chat(logprobs=True, top_logprobs=3, temperature=0)
         tokens = answer.choices[0].logprobs.content
@@ -183,7 +180,6 @@ class Routes(unittest.TestCase):
         self.assertEqual(len(found.tokens), len(found.token_logprobs))
         self.assertEqual({len(top) for top in found.top_logprobs}, {2})
 
-    @unittest.skipUnless('transformer_sequence_constrain' in FUNCTIONS, 'the library has no grammars')
     def test_response_format(self):
         schema = {'type': 'object', 'properties': {'city': {'type': 'string'}, 'n': {'type': 'integer'}},
                   'required': ['city', 'n'], 'additionalProperties': False}

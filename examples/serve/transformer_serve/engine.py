@@ -8,7 +8,6 @@ from collections.abc import Sequence as Tokens
 from typing import Any
 
 import libtransformer
-from libtransformer._header import FUNCTIONS
 
 from .settings import ModelSettings
 from .work import Chosen, Generation, Likely, Run, SamplerValues
@@ -40,12 +39,12 @@ def _call(function: Any, *arguments: Any, **named: Any) -> Any:
 class TextStream:
     """Text of an answer: whole characters, up to a stop string."""
 
-    def __init__(self, stream: libtransformer.TextStream, has_stops: bool) -> None:
-        self._stream, self._has_stops = stream, has_stops
+    def __init__(self, stream: libtransformer.TextStream) -> None:
+        self._stream = stream
         self.push, self.finish, self.close = stream.push, stream.finish, stream.close
 
     def stopped(self) -> bool:
-        return self._has_stops and self._stream.stopped is not None
+        return self._stream.stopped is not None
 
 
 class EngineSequence:
@@ -125,10 +124,6 @@ class Engine:
         self.page_tokens = stats.kv_page_tokens
         self.n_pages = (settings.kv_tokens or 4 * longest) // stats.kv_page_tokens
         self.has_chat_template = info.has_logits and self._has_chat_template()
-        # What the linked library has; a request for more is refused by name.
-        self.has_stops = "transformer_text_stream_stopped" in FUNCTIONS
-        self.has_log_probabilities = "transformer_sequence_log_probabilities" in FUNCTIONS
-        self.has_grammars = "transformer_sequence_constrain" in FUNCTIONS
         self._grammar = functools.lru_cache(maxsize=GRAMMARS)(self._compile)
         self.fingerprint = "fp_" + hashlib.sha256(
             f"{libtransformer.__version__} {info}".encode()).hexdigest()[:12]
@@ -218,9 +213,8 @@ class Engine:
         return EngineSequence(self, made)
 
     def text_stream(self, stop: tuple[str, ...], special: bool) -> TextStream:
-        named = {"stop": stop} if stop else {}
-        made = _call(libtransformer.TextStream, self._model, special=special, **named)
-        return TextStream(made, bool(stop))
+        made = _call(libtransformer.TextStream, self._model, special=special, stop=stop)
+        return TextStream(made)
 
     def decode(self) -> None:
         _call(self._context.decode)
@@ -228,4 +222,4 @@ class Engine:
     def statistics(self) -> tuple[int, int, int, dict[str, int]]:
         stats = self._context.stats()
         return stats.n_sequences, stats.kv_pages, stats.kv_pages_free, {
-            name: getattr(stats, name) for name in LIBRARY_COUNTS if hasattr(stats, name)}
+            name: getattr(stats, name) for name in LIBRARY_COUNTS}

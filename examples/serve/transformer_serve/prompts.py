@@ -57,8 +57,6 @@ def _generation(engine: Engine, settings: Settings, body: Sampling, prompt: list
         raise invalid(f"n is over {min(settings.max_answers, engine.max_running - 1)}", "n")
     limit = min(max_tokens or default, room, settings.max_tokens or room)
     stops = body.stops()
-    if stops and not engine.has_stops:
-        raise unsupported("stop", "stop")
     if any("\0" in stop for stop in stops):
         raise unsupported("a stop string with a NUL in it", "stop")
     work = Generation(prompt=prompt, max_tokens=limit, sampler=_sampler(engine, body), n=n,
@@ -78,8 +76,6 @@ def completions(engine: Engine, settings: Settings, body: CompletionBody) -> lis
         raise unsupported("echo", "echo")
     if body.best_of is not None and body.best_of != (body.n or 1):
         raise unsupported("best_of other than n", "best_of")
-    if body.logprobs is not None and not engine.has_log_probabilities:
-        raise unsupported("logprobs", "logprobs")
     prompts = [_tokens(engine, prompt, "prompt") for prompt in _texts(body.prompt)]
     if not prompts:
         raise invalid("prompt is an empty list", "prompt")
@@ -132,8 +128,6 @@ def _json_schema(engine: Engine, body: ChatBody) -> str | None:
     form = body.response_format
     if form is None or form.type == "text":
         return None
-    if not engine.has_grammars:
-        raise unsupported(f"response_format of type {form.type}", "response_format")
     if form.json_schema is None:
         return _SCHEMA_OF_OBJECTS
     schema = form.json_schema.schema_
@@ -147,8 +141,6 @@ def _json_schema(engine: Engine, body: ChatBody) -> str | None:
 
 def chat(engine: Engine, settings: Settings, body: ChatBody) -> Generation:
     _needs_logits(engine)
-    if body.logprobs and not engine.has_log_probabilities:
-        raise unsupported("logprobs", "logprobs")
     if body.tool_choice is not None and body.tool_choice not in ("none", "auto"):
         raise unsupported("tool_choice that forces a call", "tool_choice")
     tools = None
