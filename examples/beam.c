@@ -11,7 +11,8 @@ static struct beam *new_beams(const struct beam_options *options) {
     struct beam *beams = console_allocate(NULL, (size_t)options->n_beams, sizeof *beams);
     for (int64_t i = 0; i < options->n_beams; i++) {
         beams[i] = (struct beam){.score = IMPOSSIBLE};
-        beams[i].tokens = console_allocate(NULL, (size_t)options->max_tokens + 1, sizeof(int32_t));
+        beams[i].tokens = console_allocate(NULL, (size_t)(options->n_begin + options->max_tokens),
+                                           sizeof(int32_t));
     }
     return beams;
 }
@@ -119,11 +120,14 @@ static void decode(transformer_context *context) {
 
 static void begin(struct search *search, const int32_t *source, int64_t n_source) {
     struct beam *first = &search->running[0];
+    const struct beam_options *options = search->options;
     console_require(transformer_sequence_create(search->context, NULL, &first->sequence));
-    console_require(transformer_sequence_set_source(first->sequence, source, n_source, NULL));
-    console_require(transformer_sequence_append(first->sequence, &search->options->start, 1, NULL));
-    first->tokens[0] = search->options->start;
-    first->n_tokens = 1;
+    if (source)
+        console_require(transformer_sequence_set_source(first->sequence, source, n_source, NULL));
+    console_require(
+        transformer_sequence_append(first->sequence, options->begin, options->n_begin, NULL));
+    memcpy(first->tokens, options->begin, (size_t)options->n_begin * sizeof *first->tokens);
+    first->n_tokens = options->n_begin;
     first->score = 0;
 }
 

@@ -6,22 +6,25 @@
 #include <stdint.h>
 #include <transformer.h>
 
-struct beam_options {   /* as in Hugging Face transformers' generate */
-    int64_t n_beams;    /* 1: greedy */
-    int64_t max_tokens; /* generated ones */
-    int64_t min_length; /* no end token before there are so many tokens, the start token included */
+struct beam_options {     /* as in Hugging Face transformers' generate */
+    int64_t n_beams;      /* 1: greedy */
+    int64_t max_tokens;   /* generated ones */
+    int64_t min_length;   /* no end token before there are so many tokens, generated ones and one */
     float length_penalty; /* a finished beam's score is its log probability / length ^ this */
     int early_stopping;   /* stop as soon as n_beams have ended */
-    int32_t start;        /* the first token of all */
-    int32_t end;          /* ends a beam */
-    int32_t forced_first; /* the token after `start`; -1: whichever is likeliest */
+    const int32_t *begin; /* [n_begin] of all beams: the start token, or a prompt */
+    int64_t n_begin;
+    const int32_t *ends; /* [n_ends] tokens that end a beam */
+    int64_t n_ends;
+    int32_t forced_first; /* the token after `begin`; -1: whichever is likeliest */
     int32_t forced_last;  /* the token at max_tokens; -1 likewise */
     const int32_t *never; /* [n_never] tokens that must not come */
     int64_t n_never;
 };
 
-/* The best of what the beams end in, `start` first; the caller frees it. The context has room for
- * n_beams sequences of max_tokens + 1 tokens. Failures end the process, as in console.h. */
+/* The best of what the beams end in, `begin` first; the caller frees it. source: [n_source] of an
+ * encoder-decoder, else NULL. The context has room for n_beams sequences of n_begin + max_tokens
+ * tokens. Failures end the process, as in console.h. */
 int32_t *beam_search(transformer_context *context, const int32_t *source, int64_t n_source,
                      const struct beam_options *options, int64_t *count);
 

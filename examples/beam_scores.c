@@ -18,8 +18,8 @@ static void score_tokens(struct search *search, const struct beam *beam) {
     for (int64_t i = 0; i < n; i++) sum += exp((double)row[i] - highest);
     for (int64_t i = 0; i < n; i++)
         search->scores[i] = (float)((double)row[i] - highest - log(sum));
-    if (search->length < options->min_length && options->end >= 0)
-        search->scores[options->end] = -INFINITY;
+    if (search->length < options->min_length)
+        for (int64_t i = 0; i < options->n_ends; i++) search->scores[options->ends[i]] = -INFINITY;
     for (int64_t i = 0; i < options->n_never; i++) search->scores[options->never[i]] = -INFINITY;
     if (search->length == 1 && options->forced_first >= 0)
         allow_only(search, options->forced_first);
@@ -36,6 +36,12 @@ static void offer(struct search *search, int64_t *n, struct candidate candidate)
     list[at] = candidate;
 }
 
+static int is_end(const struct beam_options *options, int32_t token) {
+    for (int64_t i = 0; i < options->n_ends; i++)
+        if (options->ends[i] == token) return 1;
+    return 0;
+}
+
 void beam_find_candidates(struct search *search) {
     const struct beam_options *options = search->options;
     int64_t n = 0;
@@ -47,7 +53,7 @@ void beam_find_candidates(struct search *search) {
             struct candidate candidate = {.parent = i,
                                           .token = (int32_t)token,
                                           .score = search->scores[token] + beam->score,
-                                          .ends = token == options->end ||
+                                          .ends = is_end(options, (int32_t)token) ||
                                                   search->length == options->max_tokens};
             if (candidate.score > -INFINITY) offer(search, &n, candidate);
         }

@@ -8,7 +8,7 @@
 
 struct beam {
     transformer_sequence *sequence; /* of one that runs */
-    int32_t *tokens;                /* [max_tokens + 1] */
+    int32_t *tokens;                /* [n_begin + max_tokens] */
     int64_t n_tokens;
     float score; /* log probability; of an ended one, over its length ^ length_penalty */
     int ended;
@@ -24,7 +24,7 @@ struct candidate { /* for the next token */
 struct search {
     transformer_context *context;
     const struct beam_options *options;
-    int64_t n_vocab, n_candidates, length; /* length: tokens of every running beam */
+    int64_t n_vocab, n_candidates, length; /* length: generated tokens and one */
     struct beam *running, *next;           /* [n_beams] */
     struct beam *best;                     /* [n_beams] what has ended, best first */
     struct candidate *candidates;          /* [n_candidates], best first */

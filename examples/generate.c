@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "arguments.h"
+#include "beam.h"
 #include "console.h"
 #include "generation.h"
 #include "model.h"
@@ -11,6 +12,7 @@
 static struct settings read_settings(int argc, char **argv) {
     struct settings s = {.max_tokens = 256,
                          .guesses = 4,
+                         .beams = 1,
                          .logprobs = -1,
                          .sampler = {.struct_size = sizeof s.sampler}};
     const struct argument table[] = {
@@ -37,6 +39,8 @@ static struct settings read_settings(int argc, char **argv) {
         {"--load", ARGUMENT_FILE, &s.load, "go on from what --save wrote", 0},
         {"--save", ARGUMENT_TEXT, &s.save, "a file for the text with its KV cache", 0},
         {"--ids", ARGUMENT_FLAG, &s.ids, "print token ids instead of text", 0},
+        {"--beams", ARGUMENT_POSITIVE, &s.beams,
+         "default 1; more: the likeliest text that so many beams find", 0},
         {"--stop", ARGUMENT_TEXT, &s.stop, "end before this text", 0},
         {"--logprobs", ARGUMENT_COUNT, &s.logprobs,
          "print a line of JSON for each token: its log probability and those of so many likeliest",
@@ -53,6 +57,10 @@ static struct settings read_settings(int argc, char **argv) {
     if (s.prompt && s.prompt_file)
         console_usage_error("--prompt and --prompt-file exclude each other");
     if (s.stop && !*s.stop) console_usage_error("--stop is empty");
+    if (s.beams > 1 && (s.stop || s.logprobs >= 0 || s.lookup || s.draft || s.load || s.save ||
+                        s.schema_file || s.regex || s.grammar_file))
+        console_usage_error("--beams takes a prompt, --max-tokens and --ids alone");
+    if (s.beams > 1 && s.max_tokens == 0) console_usage_error("--beams needs --max-tokens");
     if (s.logprobs > MOST_TOP) console_usage_error("--logprobs: at most %d", MOST_TOP);
     if ((s.schema_file != NULL) + (s.regex != NULL) + (s.grammar_file != NULL) > 1)
         console_usage_error("--json-schema, --regex and --grammar exclude each other");
@@ -161,9 +169,58 @@ static void save(struct generation *g) {
     model_save_sequence(g->sequence, g->settings->save);
 }
 
+/* The best of what the beams end in. */
+static void search(const struct settings *s, transformer_model *model) {
+    transformer_model_details details = model_details(model);
+    int64_t n_prompt = 0, count = 0, length = 0;
+    int32_t *prompt = prompt_tokens(s, model, &n_prompt);
+    struct beam_options beams = {.n_beams = s->beams,
+                                 .max_tokens = s->max_tokens,
+                                 .length_penalty = 1,
+                                 .begin = prompt,
+                                 .n_begin = n_prompt,
+                                 .ends = details.end_tokens,
+                                 .n_ends = details.n_end_tokens,
+                                 .forced_first = -1,
+                                 .forced_last = -1};
+    transformer_context_options options = {
+        .struct_size = sizeof options,
+        .max_sequence_tokens = n_prompt + s->max_tokens,
+        .kv_tokens = n_prompt + s->beams * (s->max_tokens + 128), /* a page or two of its own */
+        .max_sequences = s->beams,
+        .n_threads = s->n_threads,
+        .kv_type = s->kv_type};
+    transformer_context *context = NULL;
+    transformer_text_stream *stream = NULL;
+    const char *text = NULL;
+    console_require(transformer_context_create(model, &options, &context));
+    console_require(transformer_text_stream_create(model, NULL, &stream));
+    int32_t *tokens = beam_search(context, NULL, 0, &beams, &count);
+    for (int64_t i = n_prompt; i < count; i++) {
+        console_require(transformer_text_stream_push(stream, tokens[i], &text, &length));
+        if (s->ids)
+            printf(i > n_prompt ? " %d" : "%d", (int)tokens[i]);
+        else
+            console_write(text, length);
+    }
+    console_require(transformer_text_stream_finish(stream, &text, &length));
+    if (!s->ids) console_write(text, length);
+    putchar('\n');
+    console_flush();
+    transformer_text_stream_destroy(stream);
+    transformer_context_destroy(context);
+    free(tokens);
+    free(prompt);
+}
+
 int main(int argc, char **argv) {
     struct settings s = read_settings(argc, argv);
     transformer_model *model = model_open(s.model, s.device);
+    if (s.beams > 1) {
+        search(&s, model);
+        transformer_model_close(model);
+        return 0;
+    }
     transformer_model *draft = s.draft ? model_open(s.draft, s.device) : NULL;
     struct generation g = {.settings = &s, .details = model_details(model)};
     g.tokens = prompt_tokens(&s, model, &g.n_prompt);

@@ -10,7 +10,7 @@
 struct settings {
     const char *model, *prompt, *prompt_file, *draft, *stop, *load, *save;
     const char *schema_file, *regex, *grammar_file;
-    int64_t max_tokens, guesses, logprobs;
+    int64_t max_tokens, guesses, logprobs, beams;
     transformer_sampler_options sampler;
     int32_t n_threads, device;
     uint32_t kv_type;

@@ -21,19 +21,25 @@ static int32_t token_of(const transformer_model *model, const char *suffix, int3
     return (int32_t)strtol(text, NULL, 10);
 }
 
-static void complete(const transformer_model *model, struct beam_options *options) {
+/* -1: what the model's files say. */
+static void complete(const transformer_model *model, struct beam_options *options, int32_t *start,
+                     int32_t *end) {
     transformer_model_details details = model_details(model);
     if (!details.needs_source)
         console_fail("%s is no encoder-decoder, it has no source to translate",
                      details.architecture);
-    if (options->start < 0) options->start = details.start_token;
-    if (options->start < 0) console_usage_error("--start: the model's files don't say the token");
-    if (options->end < 0 && details.n_end_tokens) options->end = details.end_tokens[0];
-    if (options->end < 0) options->end = token_of(model, "eos_token_id", -1);
+    if (*start < 0) *start = details.start_token;
+    if (*start < 0) console_usage_error("--start: the model's files don't say the token");
+    if (*end < 0 && details.n_end_tokens) *end = details.end_tokens[0];
+    if (*end < 0) *end = token_of(model, "eos_token_id", -1);
+    options->begin = start;
+    options->n_begin = 1;
+    options->ends = end;
+    options->n_ends = *end >= 0;
     if (options->forced_first < 0)
         options->forced_first = token_of(model, "forced_bos_token_id", -1);
     if (options->forced_last < 0) options->forced_last = token_of(model, "forced_eos_token_id", -1);
-    int32_t ids[] = {options->start, options->end, options->forced_first, options->forced_last};
+    int32_t ids[] = {*start, *end, options->forced_first, options->forced_last};
     for (size_t i = 0; i < sizeof ids / sizeof *ids; i++)
         if (ids[i] >= details.n_vocab)
             console_usage_error("token %d: the vocabulary has %lld", ids[i],
@@ -103,13 +109,11 @@ static transformer_context *create_context(transformer_model *model,
 
 int main(int argc, char **argv) {
     const char *path = NULL, *list = NULL, *never = NULL;
-    int32_t n_threads = 0, device = 0;
+    int32_t n_threads = 0, device = 0, start = -1, end = -1;
     uint32_t kv_type = TRANSFORMER_KV_DEFAULT;
     struct beam_options options = {.n_beams = 4,
                                    .max_tokens = 128,
                                    .length_penalty = 1,
-                                   .start = -1,
-                                   .end = -1,
                                    .forced_first = -1,
                                    .forced_last = -1};
     const struct argument table[] = {
@@ -123,8 +127,8 @@ int main(int argc, char **argv) {
          "default 1; above it, longer ones win", 0},
         {"--early-stopping", ARGUMENT_FLAG, &options.early_stopping,
          "stop as soon as all beams have ended", 0},
-        {"--start", ARGUMENT_INT32, &options.start, "first token, default: the model's", 0},
-        {"--end", ARGUMENT_INT32, &options.end, "token that ends, default: the model's", 0},
+        {"--start", ARGUMENT_INT32, &start, "first token, default: the model's", 0},
+        {"--end", ARGUMENT_INT32, &end, "token that ends, default: the model's", 0},
         {"--forced-first", ARGUMENT_INT32, &options.forced_first,
          "token after the start, the language say", 0},
         {"--forced-last", ARGUMENT_INT32, &options.forced_last, "token at --max-tokens", 0},
@@ -140,7 +144,7 @@ int main(int argc, char **argv) {
     options.never = banned;
 
     transformer_model *model = model_open(path, device);
-    complete(model, &options);
+    complete(model, &options, &start, &end);
     transformer_context *context = create_context(model, &options, n_source, kv_type, n_threads);
     if (list)
         translate(context, model, source, n_source, &options, 1);

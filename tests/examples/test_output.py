@@ -130,6 +130,17 @@ class Tokenize(programs.Case):
 
 
 class Generate(programs.Case):
+    def test_beams(self):
+        """The ids of Hugging Face transformers' generate(num_beams=N, max_new_tokens=12) on the same folder."""
+        folder = str(programs.ROOT / "tests/goldens/data/folder")
+        prompt = ["generate", "--model", folder, "--prompt", "the river holds", "--max-tokens", "12", "--kv", "f32"]
+        greedy = b"274 264 264 264 308 313 313 313 313 313 313 313\n"
+        best = b"274 264 264 308 308 313 313 313 313 313 313 313\n"
+        for beams, expected in (("1", greedy), ("2", best), ("4", best)):
+            self.assertEqual(self.output(*prompt, "--ids", "--beams", beams), expected)
+        self.assertEqual(len(self.output(*prompt, "--beams", "3").splitlines()), 1)
+        self.fails(2, programs.run(*prompt, "--beams", "2", "--stop", "x"))
+
     prompt = ["--prompt", "the river holds", "--max-tokens", 24]
     random = ["--temperature", 1.5, "--top-k", 200, "--top-p", 0.99, "--min-p", 0.0001]
 

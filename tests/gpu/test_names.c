@@ -82,7 +82,7 @@ static void check_hopper(struct gpu *gpu) {
     for (int type = 0; type < 2; type++)
         for (uint32_t i = 0; i < 2; i++)
             check_kernel(gpu, names[type][i], ATTENTION_HOPPER_THREADS,
-                         attention_hopper_shared_bytes(64 << i), false);
+                         attention_hopper_shared_bytes(64u << i), false);
 }
 
 int main(int argc, char **argv) {
