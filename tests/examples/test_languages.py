@@ -70,7 +70,7 @@ class Languages(programs.Case):
 
     def test_readme(self):
         self.skip_if_sanitized()
-        compiler = os.environ.get("CC", "cc").split()
+        compiler = (os.environ.get("CC") or "cc").split()
         readme = (programs.ROOT / "README.md").read_text(encoding="utf-8")
         source = re.search(r"```c\n(.*?)```", readme, re.S).group(1)
         with programs.temporary_folder() as folder:

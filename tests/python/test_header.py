@@ -29,7 +29,7 @@ def measured():
     lines.append("return 0; }")
     with tempfile.TemporaryDirectory() as folder:
         program = pathlib.Path(folder) / "measure"
-        subprocess.run([*os.environ.get("CC", "cc").split(), "-x", "c", "-std=c11", "-I", str(INCLUDE), "-o", str(program), "-"],
+        subprocess.run([*(os.environ.get("CC") or "cc").split(), "-x", "c", "-std=c11", "-I", str(INCLUDE), "-o", str(program), "-"],
                        input="\n".join(lines), text=True, check=True)
         out = subprocess.run([str(program)], check=True, capture_output=True, text=True).stdout
     found = {}
