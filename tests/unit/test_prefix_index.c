@@ -352,8 +352,9 @@ START_TEST(random_courses) {
         ck_assert_int_eq(n_unused, shape->capacity);
         tear_down();
     }
-    ck_assert_int_gt(n_found, 100);
-    if (shape->n_pages[0] < 100) ck_assert_uint_gt(n_evicted, 100);
+    /* That it comes to hits and evictions at all; how often is the compiler's order of draws. */
+    ck_assert_int_gt(n_found, 50);
+    if (shape->n_pages[0] < 100) ck_assert_uint_gt(n_evicted, 50);
 }
 END_TEST
 
