@@ -19,7 +19,7 @@
 PACKED(TYPE, &packing_rows[WEIGHT], SIMD_LANES)
 
 /* Straight from the packed weights: few rows, bound by reading them. */
-#define STREAM_ROWS 3
+#define STREAM_ROWS 7
 INLINE void NAME(stream)(int n_x, const uint8_t *group, size_t n_blocks, const uint8_t *x,
                          size_t x_stride, float *y, size_t y_stride) {
     simd_f sum[STREAM_ROWS][1][QUANT_TILE]; /* a tile has one row here: it may be wider than one */
@@ -103,12 +103,20 @@ static void NAME(multiply)(const void *groups, size_t n_groups, size_t n_cols, c
     if (n_x <= STREAM_ROWS) {
         for (size_t g = 0; g < n_groups; g++) {
             const uint8_t *group = (const uint8_t *)groups + g * bytes;
-            if (n_x == 1)
-                NAME(stream)(1, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
-            else if (n_x == 2)
-                NAME(stream)(2, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
-            else if (n_x == 3)
-                NAME(stream)(3, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride);
+            switch (n_x) { /* constants: the sums are registers */
+#define ROWS(n)                                                                      \
+    case n:                                                                          \
+        NAME(stream)(n, group, n_blocks, x, x_stride, y + g * SIMD_LANES, y_stride); \
+        break
+                ROWS(1);
+                ROWS(2);
+                ROWS(3);
+                ROWS(4);
+                ROWS(5);
+                ROWS(6);
+                ROWS(7);
+#undef ROWS
+            }
         }
         return;
     }
