@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "arguments.h"
-#include "beam.h"
 #include "console.h"
 #include "generation.h"
 #include "model.h"
@@ -144,80 +143,14 @@ static void create_handles(struct generation *g, transformer_model *model,
     draft_open(&g->draft, draft, &s->sampler, g->n_prompt + g->limit, s->n_threads);
 }
 
-/* Queues the prompt behind what was loaded, and keeps all of it as g->tokens. Something must be
- * computed: of what is loaded and followed by nothing the last token, anew. */
-static void begin(struct generation *g) {
-    int64_t n_new = g->n_prompt - g->n_loaded, n;
-    int32_t *all = console_allocate(NULL, (size_t)g->n_prompt + 1, sizeof *all);
-    console_require(transformer_sequence_tokens(g->sequence, all, g->n_loaded, &n, NULL));
-    memcpy(all + g->n_loaded, g->tokens, (size_t)n_new * sizeof *all);
-    free(g->tokens);
-    g->tokens = all;
-    g->n_tokens = g->n_prompt;
-    int64_t first = n_new == 0 ? g->n_prompt - 1 : g->n_loaded;
-    if (first < 0) console_fail("there is nothing to go on from");
-    console_require(transformer_sequence_truncate(g->sequence, first));
-    console_require(
-        transformer_sequence_append(g->sequence, all + first, g->n_prompt - first, NULL));
-}
-
-/* The text without what was sampled behind its end. */
-static void save(struct generation *g) {
-    int64_t n;
-    console_require(transformer_sequence_tokens(g->sequence, NULL, 0, &n, NULL));
-    if (n > g->n_tokens) console_require(transformer_sequence_truncate(g->sequence, g->n_tokens));
-    model_save_sequence(g->sequence, g->settings->save);
-}
-
-/* The best of what the beams end in. */
-static void search(const struct settings *s, transformer_model *model) {
-    transformer_model_details details = model_details(model);
-    int64_t n_prompt = 0, count = 0, length = 0;
-    int32_t *prompt = prompt_tokens(s, model, &n_prompt);
-    struct beam_options beams = {.n_beams = s->beams,
-                                 .max_tokens = s->max_tokens,
-                                 .length_penalty = 1,
-                                 .begin = prompt,
-                                 .n_begin = n_prompt,
-                                 .ends = details.end_tokens,
-                                 .n_ends = details.n_end_tokens,
-                                 .forced_first = -1,
-                                 .forced_last = -1};
-    transformer_context_options options = {
-        .struct_size = sizeof options,
-        .max_sequence_tokens = n_prompt + s->max_tokens,
-        .kv_tokens = n_prompt + s->beams * (s->max_tokens + 128), /* a page or two of its own */
-        .max_sequences = s->beams,
-        .n_threads = s->n_threads,
-        .kv_type = s->kv_type};
-    transformer_context *context = NULL;
-    transformer_text_stream *stream = NULL;
-    const char *text = NULL;
-    console_require(transformer_context_create(model, &options, &context));
-    console_require(transformer_text_stream_create(model, NULL, &stream));
-    int32_t *tokens = beam_search(context, NULL, 0, &beams, &count);
-    for (int64_t i = n_prompt; i < count; i++) {
-        console_require(transformer_text_stream_push(stream, tokens[i], &text, &length));
-        if (s->ids)
-            printf(i > n_prompt ? " %d" : "%d", (int)tokens[i]);
-        else
-            console_write(text, length);
-    }
-    console_require(transformer_text_stream_finish(stream, &text, &length));
-    if (!s->ids) console_write(text, length);
-    putchar('\n');
-    console_flush();
-    transformer_text_stream_destroy(stream);
-    transformer_context_destroy(context);
-    free(tokens);
-    free(prompt);
-}
-
 int main(int argc, char **argv) {
     struct settings s = read_settings(argc, argv);
     transformer_model *model = model_open(s.model, s.device);
     if (s.beams > 1) {
-        search(&s, model);
+        int64_t n_prompt = 0;
+        int32_t *prompt = prompt_tokens(&s, model, &n_prompt);
+        generation_search(&s, model, prompt, n_prompt);
+        free(prompt);
         transformer_model_close(model);
         return 0;
     }
@@ -227,7 +160,7 @@ int main(int argc, char **argv) {
     create_handles(&g, model, draft);
 
     double start = console_seconds(), first = 0;
-    begin(&g);
+    generation_begin(&g);
     transformer_grammar *grammar = model_grammar(model, s.schema_file, s.regex, s.grammar_file);
     transformer_constraint_options close = {
         .struct_size = sizeof close, .max_tokens = g.limit, .close = TRANSFORMER_ON};
@@ -239,7 +172,7 @@ int main(int argc, char **argv) {
     double end = console_seconds();
     generation_print_end(&g);
     generation_print_speed(&g, first - start, end - first);
-    if (s.save) save(&g);
+    if (s.save) generation_save(&g);
 
     if (draft) draft_close(&g.draft);
     transformer_grammar_destroy(grammar);

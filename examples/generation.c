@@ -1,8 +1,12 @@
 #include "generation.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "beam.h"
 #include "console.h"
+#include "model.h"
 
 static int is_end(const transformer_model_details *details, int32_t token) {
     for (int64_t i = 0; i < details->n_end_tokens; i++)
@@ -102,4 +106,68 @@ void generation_print_speed(const struct generation *g, double prompt_s, double 
         fprintf(stderr, "; %lld of %lld guesses were right", (long long)g->n_accepted,
                 (long long)g->n_proposed);
     fputc('\n', stderr);
+}
+
+void generation_search(const struct settings *s, transformer_model *model, const int32_t *prompt,
+                       int64_t n_prompt) {
+    transformer_model_details details = model_details(model);
+    int64_t count = 0, length = 0;
+    struct beam_options beams = {.n_beams = s->beams,
+                                 .max_tokens = s->max_tokens,
+                                 .length_penalty = 1,
+                                 .begin = prompt,
+                                 .n_begin = n_prompt,
+                                 .ends = details.end_tokens,
+                                 .n_ends = details.n_end_tokens,
+                                 .forced_first = -1,
+                                 .forced_last = -1};
+    transformer_context_options options = {
+        .struct_size = sizeof options,
+        .max_sequence_tokens = n_prompt + s->max_tokens,
+        .kv_tokens = n_prompt + s->beams * (s->max_tokens + 128), /* a page or two of its own */
+        .max_sequences = s->beams,
+        .n_threads = s->n_threads,
+        .kv_type = s->kv_type};
+    transformer_context *context = NULL;
+    transformer_text_stream *stream = NULL;
+    const char *text = NULL;
+    console_require(transformer_context_create(model, &options, &context));
+    console_require(transformer_text_stream_create(model, NULL, &stream));
+    int32_t *tokens = beam_search(context, NULL, 0, &beams, &count);
+    for (int64_t i = n_prompt; i < count; i++) {
+        console_require(transformer_text_stream_push(stream, tokens[i], &text, &length));
+        if (s->ids)
+            printf(i > n_prompt ? " %d" : "%d", (int)tokens[i]);
+        else
+            console_write(text, length);
+    }
+    console_require(transformer_text_stream_finish(stream, &text, &length));
+    if (!s->ids) console_write(text, length);
+    putchar('\n');
+    console_flush();
+    transformer_text_stream_destroy(stream);
+    transformer_context_destroy(context);
+    free(tokens);
+}
+
+void generation_begin(struct generation *g) {
+    int64_t n_new = g->n_prompt - g->n_loaded, n;
+    int32_t *all = console_allocate(NULL, (size_t)g->n_prompt + 1, sizeof *all);
+    console_require(transformer_sequence_tokens(g->sequence, all, g->n_loaded, &n, NULL));
+    memcpy(all + g->n_loaded, g->tokens, (size_t)n_new * sizeof *all);
+    free(g->tokens);
+    g->tokens = all;
+    g->n_tokens = g->n_prompt;
+    int64_t first = n_new == 0 ? g->n_prompt - 1 : g->n_loaded;
+    if (first < 0) console_fail("there is nothing to go on from");
+    console_require(transformer_sequence_truncate(g->sequence, first));
+    console_require(
+        transformer_sequence_append(g->sequence, all + first, g->n_prompt - first, NULL));
+}
+
+void generation_save(struct generation *g) {
+    int64_t n;
+    console_require(transformer_sequence_tokens(g->sequence, NULL, 0, &n, NULL));
+    if (n > g->n_tokens) console_require(transformer_sequence_truncate(g->sequence, g->n_tokens));
+    model_save_sequence(g->sequence, g->settings->save);
 }

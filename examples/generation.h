@@ -41,4 +41,13 @@ void generation_print_end(struct generation *generation);
 void generation_print_speed(const struct generation *generation, double prompt_s,
                             double generate_s);
 
+/* Queues the prompt behind what was loaded, and keeps all of it as tokens. Something must be
+ * computed: of what is loaded and followed by nothing the last token, anew. */
+void generation_begin(struct generation *generation);
+/* To settings.save: the text without what was sampled behind its end. */
+void generation_save(struct generation *generation);
+/* Prints the best of what settings.beams beams end in. */
+void generation_search(const struct settings *settings, transformer_model *model,
+                       const int32_t *prompt, int64_t n_prompt);
+
 #endif
