@@ -109,6 +109,7 @@ static void NAME(many_rows)(const uint8_t *groups, size_t n_groups, size_t n_blo
                             const uint8_t *x, size_t x_stride, size_t n_x, float *y,
                             size_t y_stride) {
     struct BLOCK strip[QUANT_GROUPS][STRIP_BLOCKS];
+    size_t group_bytes = NAME(group_bytes)(n_blocks * Q8_BLOCK);
     size_t n_strips = (n_blocks + STRIP_BLOCKS - 1) / STRIP_BLOCKS;
     size_t strip_blocks = (n_blocks / SUB_BLOCKS + n_strips - 1) / n_strips * SUB_BLOCKS;
     for (size_t b = 0, n; b < n_blocks; b += n) {
@@ -118,7 +119,7 @@ static void NAME(many_rows)(const uint8_t *groups, size_t n_groups, size_t n_blo
         for (size_t g = 0, count; g < n_groups; g += count) {
             count = n_groups - g < QUANT_GROUPS ? n_groups - g : QUANT_GROUPS;
             for (size_t j = 0; j < count; j++) NAME(strip_unpack)
-            (blocks + (g + j) * (n_blocks / SUB_BLOCKS * BLOCK_BYTES), n, strip[j]);
+            (blocks + (g + j) * group_bytes, n, strip[j]);
             KIND_TILES(count, strip, n, b == 0, columns, x_stride, n_x, y + g * SIMD_LANES,
                        y_stride);
         }
