@@ -65,7 +65,7 @@ END
 
 # ---- the build
 if [ ! -e "$build/meson/build.ninja" ]; then
-    meson setup "$build/meson" --werror --cross-file tests/cross/aarch64.ini --cross-file "$build/libraries.ini" \
+    meson setup "$build/meson" --werror -Dcuda=disabled --cross-file tests/cross/aarch64.ini --cross-file "$build/libraries.ini" \
         >"$log" 2>&1 || {
         tail -n 30 "$log"
         say "FAILED: meson setup"
