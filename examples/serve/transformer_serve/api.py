@@ -131,11 +131,9 @@ class Routes:
         service, begun = self.service, time.perf_counter()
         body: schemas.ChatBody = await service.body(request, schemas.ChatBody)
         scheduler = service.scheduler(body.model)
-        work = await asyncio.to_thread(prompts.chat, scheduler.engine, service.settings, body)
-        tools = [tool.function.name for tool in body.tools or []] if work.with_special else []
+        work, plan = await asyncio.to_thread(prompts.chat, scheduler.engine, service.settings, body)
         form = answers.Form("chat.completion", body.model, scheduler.engine.fingerprint, work.n,
-                            len(work.prompt), tools=tools,
-                            one_call=body.parallel_tool_calls is False,
+                            len(work.prompt), plan=plan,
                             logprobs=bool(body.logprobs), usage=body.wants_usage())
         return await self._generate(request, scheduler, [work], form, body.stream, begun)
 

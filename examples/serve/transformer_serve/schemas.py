@@ -167,6 +167,16 @@ class ToolChoice(Body):
     function: NamedFunction
 
 
+class AllowedTools(Body):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ToolChoice], Field(min_length=1, max_length=128)]
+
+
+class AllowedToolsChoice(Body):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
 class ChatBody(Sampling):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -174,7 +184,8 @@ class ChatBody(Sampling):
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: Union[Literal["none", "auto", "required"], ToolChoice, None] = None
+    tool_choice: Union[Literal["none", "auto", "required"], ToolChoice, AllowedToolsChoice,
+                       None] = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None  # more variables of the template
     # Of OpenAI's own service; they change nothing in an answer.
@@ -228,7 +239,7 @@ def _where(location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif step.isidentifier() and step not in ("str", "ToolChoice"):
+        elif step.isidentifier() and step not in ("str", "ToolChoice", "AllowedToolsChoice"):
             text += ("." if text else "") + step
     return text
 

@@ -23,6 +23,7 @@ class ModelSettings:
     max_running: int = 64  # sequences alive at once
     max_step_tokens: int = 256  # rows of a step: longer prompts take several, beside the others
     lookup_tokens: int = 0  # proposals by prompt lookup in each step
+    overcommit: int = 4  # times the cache's pages that may be promised to answers at once; 1: none
     pooling: str = "default"
     chat_template: str | None = None  # text, instead of the model's own
 
@@ -99,6 +100,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         ("max-running", 2, model.max_running, "sequences alive at once"),
         ("max-step-tokens", 1, model.max_step_tokens, "tokens computed by a step"),
         ("lookup-tokens", 0, 0, "proposed by prompt lookup in a step"),
+        ("overcommit", 1, model.overcommit,
+         "times the KV cache that answers may be promised at once, at their longest; 1: only what is there"),
         ("max-waiting", 0, default.max_waiting, "requests that wait; one more gets 429"),
         ("max-body-bytes", 1, default.max_body_bytes, "of a request"),
         ("max-answers", 1, default.max_answers, "n of a request"),
@@ -121,7 +124,7 @@ def read(arguments: list[str] | None = None) -> Settings:
     models = tuple(
         ModelSettings(name, path, given.device, given.threads, given.max_sequence_tokens,
                       given.kv_tokens, given.max_running, given.max_step_tokens,
-                      given.lookup_tokens, given.pooling, template)
+                      given.lookup_tokens, given.overcommit, given.pooling, template)
         for name, path in given.model)
     return Settings(models, given.host, given.port, keys, given.max_body_bytes, given.max_waiting,
                     given.max_answers, given.max_inputs, given.max_tokens,
