@@ -250,7 +250,8 @@ def chat(engine: Engine, settings: Settings, body: ChatBody) -> tuple[Generation
     tools = None
     messages = [_message(engine, message) for message in body.messages]
     if forcing.plan is not None:
-        tools = [tool.model_dump(exclude_none=True) for tool in body.tools or []]
+        tools = [tool.model_dump(exclude_none=True, exclude={"function": {"strict"}})
+                 for tool in body.tools or []]
         if not engine.tells_tools:
             messages, tools = _tell(engine, messages, tools), None
     try:
