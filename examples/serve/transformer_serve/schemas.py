@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from .errors import ApiError, invalid
 
@@ -15,7 +16,7 @@ MAX_TOP = 20
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 Text = Annotated[str, Field(max_length=1 << 24)]
@@ -246,6 +247,10 @@ def _where(location: tuple[int | str, ...]) -> str:
 
 def parse(kind: type[Any], data: bytes) -> Any:
     """The body as `kind`, or the 400 that tells what is wrong with it."""
+    try:
+        from_json(data, allow_inf_nan=False)  # nor where a field may be anything
+    except ValueError as error:
+        raise invalid(f"the body is not JSON: {error}"[:300], code="invalid_json") from None
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

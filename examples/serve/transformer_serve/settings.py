@@ -42,6 +42,7 @@ class Settings:
     default_max_tokens: int = 1024  # of a chat answer whose request names no limit
     send_timeout: float = 60.0  # seconds that a reader may take nothing
     drain_timeout: float = 600.0  # seconds for what runs at SIGTERM
+    log_requests: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,8 +88,10 @@ def read(arguments: list[str] | None = None) -> Settings:
     add = parser.add_argument
     add("--model", action="append", required=True, type=_model, metavar="[NAME=]PATH",
         help="a GGUF file or a Hugging Face folder; may be given several times")
-    add("--host", default=default.host)
-    add("--port", type=_count(0), default=default.port, help="0: any that is free")
+    add("--host", default=default.host, help="the address to listen on; 0.0.0.0: all of the machine's")
+    add("--port", type=_count(0), default=default.port, help="to listen on; 0: any that is free")
+    add("--log-requests", action="store_true",
+        help="a line on stderr for each request: id, route, status, seconds; no texts, no keys")
     add("--api-key-file", help="one key on a line; without keys, everybody may ask")
     add("--chat-template", help="a file, instead of the models' own templates")
     add("--pooling", choices=POOLINGS, default="default", help="how embeddings are made")
@@ -128,4 +131,5 @@ def read(arguments: list[str] | None = None) -> Settings:
         for name, path in given.model)
     return Settings(models, given.host, given.port, keys, given.max_body_bytes, given.max_waiting,
                     given.max_answers, given.max_inputs, given.max_tokens,
-                    given.default_max_tokens, given.send_timeout, given.drain_timeout)
+                    given.default_max_tokens, given.send_timeout, given.drain_timeout,
+                    given.log_requests)
