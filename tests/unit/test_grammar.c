@@ -106,8 +106,8 @@ END_TEST
 
 /* Each schema is a document of its own: its references, its draft. */
 START_TEST(schemas_in_rules) {
-    EBNF("root ::= \"<\" %json {\"type\":\"integer\"} \">\" | %json{\"type\":\"null\"}", "<12>", "<0>",
-         "null", "~<-1", "!<1.", "!<>", "!12");
+    EBNF("root ::= \"<\" %json {\"type\":\"integer\"} \">\" | %json{\"type\":\"null\"}", "<12>",
+         "<0>", "null", "~<-1", "!<1.", "!<>", "!12");
     EBNF("r ::= (%json {\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"const\":1}}} \";\"){1,2} x* # \n"
          "x ::= %json {\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"const\":\"}\"}}} /* the end */ ;",
          "1;", "1;1;", "1;\"}\"\"}\"", "!1;1;1", "~1;\"}", "!\"");
@@ -123,7 +123,8 @@ START_TEST(schemas_in_rules) {
     refused((struct grammar_source){.ebnf = "r ::= %json 1"}, INVALID_ARGUMENT, "braces");
     refused((struct grammar_source){.ebnf = "r ::= %json"}, INVALID_ARGUMENT, "braces");
     refused((struct grammar_source){.ebnf = "r ::= %jsons {}"}, INVALID_ARGUMENT, "expected");
-    refused((struct grammar_source){.ebnf = "r ::= %json {\"not\":{}}"}, INVALID_ARGUMENT, "no text");
+    refused((struct grammar_source){.ebnf = "r ::= %json {\"not\":{}}"}, INVALID_ARGUMENT,
+            "no text");
     EBNF("r ::= %json {\"not\":{}} | \"a\"", "a", "!1");
     refused((struct grammar_source){.ebnf = "r ::= r1 %json {}\nr1 ::= r"}, UNSUPPORTED,
             "left recursion");
@@ -277,9 +278,10 @@ static const char *const sources[][2] = {
     {"e", "root ::= \"{\" pair (\",\" pair)* \"}\"\npair ::= [a-z]+ \":\" (root | [0-9]+)"},
     {"e", "root ::= \"a\" root \"b\" | x\nx ::= \"c\" x \"d\" | root2 | \"\"\nroot2 ::= \"{\" root "
           "\"}\""},
-    {"e", "root ::= \"<\" (item \",\")* item \">\" | %json {\"type\":\"array\"}\n"
-          "item ::= %json {\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"the\":{"
-          "\"maxLength\":3}},\"additionalProperties\":false}"},
+    {"e",
+     "root ::= \"<\" (item \",\")* item \">\" | %json {\"type\":\"array\"}\n"
+     "item ::= %json {\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"the\":{"
+     "\"maxLength\":3}},\"additionalProperties\":false}"},
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 

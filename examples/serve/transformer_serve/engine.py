@@ -13,7 +13,7 @@ from . import tool_forms
 from .settings import ModelSettings
 from .work import Chosen, Generation, Likely, Run, SamplerValues
 
-GRAMMARS = 64  # compiled schemas that are kept
+GRAMMARS = 24  # compiled ones that are kept, some 20 MiB each
 LIBRARY_COUNTS = ("kv_pages_cached", "prefix_lookups", "prefix_hit_tokens", "prefix_evicted_pages",
                   "step_nanoseconds_median", "step_nanoseconds_p99", "n_proposed", "n_accepted", "rows")
 
@@ -162,6 +162,10 @@ class Engine:
     def grammar(self, language: str, text: str) -> libtransformer.Grammar:
         """Compiled, or still there from before. language: json_schema or ebnf."""
         return self._grammar(language, text)
+
+    def check_grammar(self, language: str, text: str) -> None:
+        """Raises what is wrong with it."""
+        self._compile(language, text).close()
 
     def _compile(self, language: str, text: str) -> libtransformer.Grammar:
         return _call(libtransformer.Grammar, self._model, **{language: text})

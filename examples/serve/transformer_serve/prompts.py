@@ -143,26 +143,34 @@ def _response_schema(body: ChatBody) -> str | None:
     return _SCHEMA_OF_OBJECTS if schema is None else json.dumps(schema)
 
 
-def _argument_schemas(engine: Engine, tools: list[Tool], chosen: list[str]) -> dict[str, str]:
-    """Of the functions that may be called. One that isn't strict and has a schema that the library
-    doesn't take is called with any object, as OpenAI's API has it; a strict one is refused."""
+def _argument_schemas(tools: list[Tool], chosen: list[str]) -> dict[str, str]:
+    """Of the functions that may be called."""
     schemas = {}
     for number, tool in enumerate(tools):
-        function, param = tool.function, f"tools[{number}].function.parameters"
-        if function.name not in chosen:
+        if tool.function.name in chosen:
+            try:
+                schemas[tool.function.name] = tool_forms.arguments_schema(tool.function.parameters)
+            except ValueError as error:
+                param = f"tools[{number}].function.parameters"
+                raise invalid(f"{param}: {error}", param) from None
+    return schemas
+
+
+def _loosened(engine: Engine, tools: list[Tool], schemas: dict[str, str]) -> dict[str, str]:
+    """Where the library doesn't take a function's schema any object will do, as OpenAI's API has it;
+    not for one that is strict: that is refused."""
+    out = dict(schemas)
+    for number, tool in enumerate(tools):
+        name, param = tool.function.name, f"tools[{number}].function.parameters"
+        if name not in schemas:
             continue
         try:
-            schema = tool_forms.arguments_schema(function.parameters)
-        except ValueError as error:
-            raise invalid(f"{param}: {error}", param) from None
-        try:
-            engine.grammar("ebnf", f"root ::= %json {schema}")
+            engine.check_grammar("json_schema", schemas[name])
         except EngineError as error:
-            if function.strict or not error.is_unsupported:
+            if tool.function.strict or not error.is_unsupported:
                 raise http_error(error, param) from None
-            schema = _SCHEMA_OF_OBJECTS
-        schemas[function.name] = schema
-    return schemas
+            out[name] = _SCHEMA_OF_OBJECTS
+    return out
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,22 +194,38 @@ def _forcing(engine: Engine, body: ChatBody) -> _Forcing:
     strict = any(tool.function.strict for tool in tools if tool.function.name in names)
     if mode == "auto" and schema is None and not strict:
         return _Forcing(Plan("free", tuple(names), one_call))
-    schemas = _argument_schemas(engine, tools, names)
+    if schema is not None:  # says what is wrong with it
+        _compiled(engine, "json_schema", schema, "response_format")
+    schemas = _argument_schemas(tools, names)
+    try:
+        return _constrained(engine, schemas, mode, one_call, schema)
+    except EngineError:
+        try:
+            return _constrained(engine, _loosened(engine, tools, schemas), mode, one_call, schema)
+        except EngineError as error:
+            raise http_error(error, "tools") from None
+
+
+def _constrained(engine: Engine, schemas: dict[str, str], mode: str, one_call: bool,
+                 schema: str | None) -> _Forcing:
+    """Answers that a grammar makes calls, all or from a mark on."""
+    names, form = tuple(schemas), engine.call_form
     if mode == "required":
-        calls = tool_forms.forced(engine.call_form, schemas, not one_call)
-        grammar = _compiled(engine, "ebnf", calls.grammar(), "tools")
-        return _Forcing(Plan("forced", tuple(names), one_call, calls), grammar, None, calls.prompt)
+        calls = tool_forms.forced(form, schemas, not one_call)
+        grammar = ("ebnf", calls.grammar())
+        engine.grammar(*grammar)
+        return _Forcing(Plan("forced", names, one_call, calls), grammar, None, calls.prompt)
     if schema is not None:
-        calls = tool_forms.either(engine.call_form, schemas, not one_call)
-        _compiled(engine, "json_schema", schema, "response_format")  # says what is wrong with it
-        grammar = _compiled(engine, "ebnf", calls.grammar(calls.form.before, schema), "tools")
-        return _Forcing(Plan("either", tuple(names), one_call, calls), grammar)
-    trigger = tool_forms.trigger(engine.call_form, schemas, not one_call)
+        calls = tool_forms.either(form, schemas, not one_call)
+        grammar = ("ebnf", calls.grammar(calls.form.before, schema))
+        engine.grammar(*grammar)
+        return _Forcing(Plan("either", names, one_call, calls), grammar)
+    trigger = tool_forms.trigger(form, schemas, not one_call)
     if trigger is None:
         raise unsupported("strict functions with tool_choice auto, in the form in which this model "
                           "calls functions; tool_choice required can have them", "tools")
-    _compiled(engine, "ebnf", trigger.grammar(""), "tools")
-    return _Forcing(Plan("free", tuple(names), one_call, None, trigger), None, trigger)
+    engine.grammar("ebnf", trigger.grammar(""))
+    return _Forcing(Plan("free", names, one_call, None, trigger), None, trigger)
 
 
 def _callable(body: ChatBody) -> tuple[list[str], str]:

@@ -516,7 +516,8 @@ class Scheduler:
             live.close()
             self._live.remove(live)
         self._reserve(job, -job._reserved)
-        self._overcommit.ended()
+        if job in self._jobs:
+            self._overcommit.ended()
         with self._lock:
             self._jobs.discard(job)
             self._unfinished -= 1
