@@ -89,6 +89,16 @@ class Pages(unittest.TestCase):
         print(f'{most:.0f} steps, {few:.0f} with overcommitment')
         self.assertLess(few, most * 0.75)
 
+    def test_forks_have_room(self):
+        """What a prompt will be forked into is not given to others meanwhile."""
+        server = self.start('--max-running', '6', '--max-waiting', '100', '--max-step-tokens', '16')
+        body = {'model': 'small', 'max_tokens': 8, 'logit_bias': NO_END}
+        with concurrent.futures.ThreadPoolExecutor(32) as pool:
+            found = list(pool.map(lambda seed: self.ask(server, {
+                **body, 'seed': seed, 'n': 1 + seed % 5, 'prompt': f'{seed} the river ' * 12}), range(64)))
+        self.assertEqual([len(answers) for answers in found], [1 + seed % 5 for seed in range(64)])
+        self.assertTrue(server.wait_for(server.is_empty))
+
     def test_leaving(self):
         """Clients that go away while pages are short leave nothing behind."""
         server = self.start('--kv-tokens', '1024', '--max-running', '24', '--overcommit', '8')

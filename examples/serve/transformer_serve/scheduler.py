@@ -249,7 +249,9 @@ class Scheduler:
             self._waiting = collections.deque(j for j in self._waiting if not j.cancelled)
 
     def _room(self) -> int:
-        return self.engine.max_running - len(self._live)
+        """Sequences that may still be made, those besides that prompts will be forked into."""
+        forks = sum(live.job.work.n for live in self._live if isinstance(live, _Prompt))
+        return self.engine.max_running - len(self._live) - forks
 
     def _admit(self) -> None:
         """In the order in which they came; the first that finds no room makes the others wait."""
