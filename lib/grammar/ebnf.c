@@ -6,6 +6,7 @@
  *   .                           any character
  *   #xH...                      one character (W3C)
  *   (a b)  a | b  a? a* a+ a{2} a{2,} a{2,3}
+ *   %json {...}                 a JSON text that the JSON Schema in the braces allows
  *   # to the end of the line    also // and C's comments; "#x" and a digit are no comment
  *
  * The text must match the rule "root", or the first one where there is none of that name. */
@@ -81,21 +82,28 @@ static size_t name_length(const struct reader *reader) {
     return n;
 }
 
-static status find_rule(struct reader *reader, const char *name, size_t length, uint32_t *index) {
+static status add_rule(struct reader *reader, const char *name, size_t length, uint32_t *index) {
     struct rule_set *rules = reader->rules;
+    uint32_t capacity = rules->capacity, same = capacity;
     char *copy;
-    TRY(compile_work(reader->compile, rules->n));
-    for (*index = 0; *index < rules->n; ++*index)
-        if (strlen(rules->names[*index]) == length &&
-            memcmp(rules->names[*index], name, length) == 0)
-            return OK;
-    uint32_t capacity = rules->capacity;
     COMPILE_GROW(reader->compile, rules->bodies, rules->n, capacity);
+    COMPILE_GROW(reader->compile, rules->schemas, rules->n, same);
     COMPILE_GROW(reader->compile, rules->names, rules->n, rules->capacity);
     COMPILE_TAKE(reader->compile, length + 1, &copy);
     memcpy(copy, name, length);
-    rules->names[rules->n++] = copy;
+    *index = rules->n++;
+    rules->names[*index] = copy;
     return OK;
+}
+
+static status find_rule(struct reader *reader, const char *name, size_t length, uint32_t *index) {
+    const struct rule_set *rules = reader->rules;
+    TRY(compile_work(reader->compile, rules->n));
+    for (*index = 0; *index < rules->n; ++*index)
+        if (!rules->schemas[*index].data && strlen(rules->names[*index]) == length &&
+            memcmp(rules->names[*index], name, length) == 0)
+            return OK;
+    return add_rule(reader, name, length, index);
 }
 
 static status read_code(struct reader *reader, int digits, uint32_t *code) {
@@ -179,6 +187,41 @@ static status parse_class(struct reader *reader, struct expression **parsed) {
     return character_set_end(reader->compile, &set, inverted, parsed);
 }
 
+static bool at_schema(const struct reader *reader) {
+    static const char word[] = "%json";
+    size_t n = sizeof word - 1;
+    return reader->length - reader->at >= n && memcmp(reader->text + reader->at, word, n) == 0 &&
+           !is_name(peek_at(reader, n));
+}
+
+/* The schema's text stays where it is: rules.c compiles it as a rule of its own. */
+static status parse_schema(struct reader *reader, struct expression **parsed) {
+    static const char name[] = "%json";
+    struct character_set none = {0};
+    struct json_value value;
+    reader->at += sizeof name - 1;
+    TRY(skip_space(reader));
+    if (peek_at(reader, 0) != '{') return wrong(reader, "a JSON Schema in braces was expected");
+    struct json json = {.file = "json_schema",
+                        .bytes = (const uint8_t *)reader->text,
+                        .size = reader->length,
+                        .at = reader->at};
+    status result = json_read(&json, &value);
+    if (result == OK) result = json_skip(&json, &value);
+    if (result == FORMAT) {
+        char why[STATUS_TEXT_BYTES];
+        status_save(why);
+        return wrong(reader, why);
+    }
+    TRY(result);
+    reader->at = json.at;
+    TRY(expression_new(reader->compile, EXPRESSION_RULE, parsed));
+    uint32_t *rule = &(*parsed)->rule;
+    TRY(add_rule(reader, name, sizeof name - 1, rule));
+    reader->rules->schemas[*rule] = value.text;
+    return character_set_end(reader->compile, &none, false, &reader->rules->bodies[*rule]);
+}
+
 static status parse_choice(struct reader *reader, struct expression **parsed);
 
 static status parse_atom(struct reader *reader, struct expression **parsed) {
@@ -187,6 +230,7 @@ static status parse_atom(struct reader *reader, struct expression **parsed) {
     size_t name = name_length(reader);
     if (c == '"' || c == '\'') return parse_text(reader, parsed);
     if (c == '[') return parse_class(reader, parsed);
+    if (at_schema(reader)) return parse_schema(reader, parsed);
     if (at_code(reader)) {
         uint32_t code;
         reader->at += 2;

@@ -2,6 +2,7 @@
 #ifndef GRAMMAR_EXPRESSION_H
 #define GRAMMAR_EXPRESSION_H
 
+#include "format/json.h"
 #include "grammar/compile.h"
 
 enum expression_kind {
@@ -59,10 +60,12 @@ size_t utf8_put(uint32_t character, uint8_t bytes[4]);
 status regex_parse(struct compile *compile, const char *what, const char *text, size_t length,
                    struct expression **parsed);
 
-/* A grammar's rules. */
+/* A grammar's rules. One that stands for an embedded JSON Schema has its text, and a body of no
+ * texts. */
 struct rule_set {
     char **names;
     struct expression **bodies;
+    struct text *schemas; /* NULL data: none */
     uint32_t n, capacity, root;
 };
 status ebnf_parse(struct compile *compile, const char *text, size_t length, struct rule_set *rules);

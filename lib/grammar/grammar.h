@@ -103,6 +103,8 @@ status mask_find(struct grammar *grammar, uint32_t set, int64_t remaining, const
 /* ---- the front ends: rules into the machine, whose compile is ready ---- */
 
 status schema_compile(struct machine *machine, const char *text, size_t length);
+/* A rule for the JSON texts of a schema, among others; machine_finish is still to come. */
+status schema_add(struct machine *machine, const char *text, size_t length, uint32_t *rule);
 status regex_compile(struct machine *machine, const char *text, size_t length);
 status ebnf_compile(struct machine *machine, const char *text, size_t length);
 

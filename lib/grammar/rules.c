@@ -104,6 +104,15 @@ static const char *name_of(const void *user, uint32_t rule) {
     return rule < set->n ? set->names[rule] : NULL;
 }
 
+/* A rule that stands for a JSON Schema begins where the schema's own rule does. */
+static status compile_schema(struct machine *machine, uint32_t rule, struct text text) {
+    uint32_t root;
+    TRY(schema_add(machine, text.data, text.length, &root));
+    for (uint32_t i = 0; i < machine->rules[root].n_starts; i++)
+        TRY(machine_add_start(machine, rule, machine->rules[root].starts[i]));
+    return OK;
+}
+
 /* Rules that nothing reaches from the root are left out. */
 static status compile_rules(struct rules_build *build, struct machine *machine,
                             struct expression **inlined) {
@@ -120,6 +129,10 @@ static status compile_rules(struct rules_build *build, struct machine *machine,
             uint32_t code;
             if (!wanted[i] || done[i]) continue;
             more = done[i] = true;
+            if (build->set.schemas[i].data) {
+                TRY(compile_schema(machine, i, build->set.schemas[i]));
+                continue;
+            }
             TRY(automaton_make(compile, build->set.bodies[i], &bodies, false, &made));
             least = made;
             if (made->first_call[made->n_states] == 0)
@@ -147,6 +160,9 @@ status ebnf_compile(struct machine *machine, const char *text, size_t length) {
     for (uint32_t i = 0; i < build.set.n; i++) {
         uint32_t rule;
         TRY(machine_add_rule(machine, &rule));
+        if (build.set.schemas[i].data) build.size[i] = UINT32_MAX; /* is called, never put there */
+    }
+    for (uint32_t i = 0; i < build.set.n; i++) {
         TRY(measure_rule(&build, i));
         if (build.size[i] <= MOST_INLINED) inlined[i] = build.set.bodies[i];
     }

@@ -111,14 +111,18 @@ static const char *no_name(const void *user, uint32_t rule) {
     return NULL;
 }
 
-status schema_compile(struct machine *machine, const char *text, size_t length) {
+status schema_add(struct machine *machine, const char *text, size_t length, uint32_t *rule) {
     struct schema schema = {.machine = machine, .compile = machine->compile};
     TRY(schema_read_document(&schema, text, length));
     TRY(schema_basics(&schema));
     uint32_t root = literal_of(LITERAL_SCHEMA, schema.root, false);
-    TRY(schema_goal(&schema, &root, 1, &machine->root));
-    if (machine->root == AUTOMATON_NONE)
+    TRY(schema_goal(&schema, &root, 1, rule));
+    if (*rule == AUTOMATON_NONE)
         return fail(INVALID_ARGUMENT, "json_schema: it is false: no text matches");
-    TRY(compile_goals(&schema));
+    return compile_goals(&schema);
+}
+
+status schema_compile(struct machine *machine, const char *text, size_t length) {
+    TRY(schema_add(machine, text, length, &machine->root));
     return machine_finish(machine, no_name, NULL);
 }

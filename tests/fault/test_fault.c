@@ -465,6 +465,17 @@ static transformer_status try_constrain(struct world *world) {
     return status;
 }
 
+static transformer_status try_schema_in_rule(struct world *world) {
+    transformer_grammar_options options = {
+        .struct_size = sizeof options,
+        .ebnf = "root ::= \"<\" %json {\"type\":[\"integer\",\"array\"]} \">\" | more\n"
+                "more ::= %json {\"properties\":{\"a\":{\"maxLength\":2}}}"};
+    transformer_grammar *grammar = NULL;
+    transformer_status status = transformer_grammar_create(world->model, &options, &grammar);
+    transformer_grammar_destroy(grammar);
+    return status;
+}
+
 /* ---- the loop ---- */
 
 /* Fails call n = 1, 2, … of `fault` during `attempt` until it passes untouched; then `again` must
@@ -513,6 +524,7 @@ static const struct {
     {"generate", try_generate, true},
     {"generate with a draft", try_generate_with_draft, true},
     {"grammar and constraint", try_constrain, true},
+    {"a schema in a rule", try_schema_in_rule, true},
 };
 
 static void begin(struct world *world) {

@@ -15,6 +15,8 @@ INPUTS = {
     "ebnf-ambiguous": (EBNF, b's ::= "a" s s | "a" s | "a"', b"aaaaaaaaaaaaaaa"),
     "ebnf-left": (EBNF, b'e ::= e "+" e | "1"', b"1+1"),
     "ebnf-empty-rules": (EBNF, b'r ::= a b c\na ::= ""\nb ::= a?\nc ::= "x" r | ""', b"xx"),
+    "ebnf-json": (EBNF, b'r ::= "<" %json {"type":["integer","null"]} ">" r? | %json {"items":{"$ref":"#"}} # "', b"<1>[[]]"),
+    "ebnf-json-broken": (EBNF, b'r ::= "a" | %json {"a":[{"b":1}', b"a"),
     "schema-object": (JSON, b'{"type":"object","properties":{"a":{"type":"integer"},"b":{"enum":["x",null]}},'
                             b'"required":["b"],"additionalProperties":false,"minProperties":1}', b'{"b":"x"}'),
     "schema-patterns": (JSON, b'{"patternProperties":{"^a":{"type":"string"},"b$":{"maxLength":2}},'

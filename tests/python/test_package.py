@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """The package on small models: every class, against golden numbers and the C examples."""
+import asyncio
 import json
 import math
 import os
@@ -558,6 +559,44 @@ class Speculation(Case):
             options = {"max_tokens": 60, "temperature": 0.3, "top_k": 3, "seed": seed}
             self.assertEqual(self.model.generate("the river the river", lookup_tokens=4, **options).read(),
                              self.model.generate("the river the river", **options).read())
+
+    def test_draft_changes_nothing(self):
+        """A draft that is always right, one that is sometimes, one that never is; greedy, sampled, constrained."""
+        biased = {"logit_bias": {30: 9.0}}
+        with t.Model(environment.LLAMA) as other, self.model.context(max_sequences=4, max_logit_rows=8) as context:
+            for options in ({"max_tokens": 60}, {"max_tokens": 60, "temperature": 0.9, "seed": 3, **biased},
+                            {"max_tokens": 60, "temperature": 0.5, "seed": 2, "stop": ["e"]}, {"max_tokens": 0, "stream": 4,
+                                                                                           "temperature": 1.0}):
+                plain = self.model.generate("the river the", **options).read()
+                self.assertEqual(self.model.generate("the river the", draft=other, **options).read(), plain)
+                with other.context(max_sequences=2) as guesses:
+                    for _ in range(2):
+                        self.assertEqual(context.generate("the river the", draft=guesses, **options).read(), plain)
+                    self.assertEqual(guesses.stats().n_sequences, 0)
+                with other.context(max_sequence_tokens=20) as short:  # full before the text ends
+                    self.assertEqual(context.generate("the river the", draft=short, **options).read(), plain)
+            before = context.stats()
+            context.generate("the river", draft=other, max_tokens=40).read()
+            after = context.stats()
+            self.assertGreater(after.n_accepted, before.n_accepted)
+            self.assertLess(after.steps - before.steps, 20)  # the same model is right each time
+            grammar = t.Grammar(self.model, regex="[a-z]{4,30}")
+            constrained = {"grammar": grammar, "close": True, "max_tokens": 30, "temperature": 1.0, "seed": 9}
+            self.assertEqual(context.generate("the", draft=other, **constrained).read(),
+                             context.generate("the", **constrained).read())
+            self.assertRaises(t.InvalidArgumentError, context.generate, "the", draft=context)
+            with self.model.context(max_sequences=1) as narrow:
+                self.assertRaises(t.InvalidArgumentError, narrow.generate, "the", draft=other)
+            with t.Model(environment.ROOT / 'tests/goldens/data/encoder_decoders/t5.gguf') as wrong:
+                self.assertRaises(t.UnsupportedError, context.generate, 'the', draft=wrong)
+            self.assertEqual(context.stats().n_sequences, 0)
+
+    def test_draft_in_asyncio(self):
+        async def run():
+            with t.Model(environment.LLAMA) as other, self.model.context(max_sequences=2, max_logit_rows=8) as context:
+                generation = context.generate("the river", max_tokens=40, draft=other)
+                return await generation.read_async()
+        self.assertEqual(asyncio.run(run()), self.model.generate("the river", max_tokens=40).read())
 
     def test_stop_strings(self):
         options = {"max_tokens": 32, "temperature": 1.0, "seed": 3}

@@ -104,6 +104,33 @@ START_TEST(rules) {
 }
 END_TEST
 
+/* Each schema is a document of its own: its references, its draft. */
+START_TEST(schemas_in_rules) {
+    EBNF("root ::= \"<\" %json {\"type\":\"integer\"} \">\" | %json{\"type\":\"null\"}", "<12>",
+         "<0>", "null", "~<-1", "!<1.", "!<>", "!12");
+    EBNF("r ::= (%json {\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"const\":1}}} \";\"){1,2} x* # \n"
+         "x ::= %json {\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{\"const\":\"}\"}}} /* the end */ ;",
+         "1;", "1;1;", "1;\"}\"\"}\"", "!1;1;1", "~1;\"}", "!\"");
+    EBNF("r ::= %json {\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"number\"}},"
+         "\"additionalProperties\":false} [0-9]",
+         "{}1", "{\"a\":1.5}2", "~{\"a\":1.5}", "!{\"b\"");
+    EBNF("r ::= a a\na ::= %json {} | \"\"", "", "12", "[1]{\"x\":null}", "~[1]{", "![1]]");
+    EBNF("r ::= %json {\"type\":\"array\",\"items\":{\"$ref\":\"#\"}} r?", "[]", "[[[]]][]", "!x");
+    refused((struct grammar_source){.ebnf = "r ::= %json {\"uniqueItems\":true}"}, UNSUPPORTED,
+            "uniqueItems");
+    refused((struct grammar_source){.ebnf = "r ::= \"a\"\n | %json {\"a\":}"}, INVALID_ARGUMENT,
+            "line 2");
+    refused((struct grammar_source){.ebnf = "r ::= %json 1"}, INVALID_ARGUMENT, "braces");
+    refused((struct grammar_source){.ebnf = "r ::= %json"}, INVALID_ARGUMENT, "braces");
+    refused((struct grammar_source){.ebnf = "r ::= %jsons {}"}, INVALID_ARGUMENT, "expected");
+    refused((struct grammar_source){.ebnf = "r ::= %json {\"not\":{}}"}, INVALID_ARGUMENT,
+            "no text");
+    EBNF("r ::= %json {\"not\":{}} | \"a\"", "a", "!1");
+    refused((struct grammar_source){.ebnf = "r ::= r1 %json {}\nr1 ::= r"}, UNSUPPORTED,
+            "left recursion");
+}
+END_TEST
+
 START_TEST(schemas) {
     SCHEMA("{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\",\"minimum\":3},"
            "\"b\":{\"items\":{\"type\":\"string\"},\"type\":\"array\"}},\"required\":[\"a\"],"
@@ -251,6 +278,10 @@ static const char *const sources[][2] = {
     {"e", "root ::= \"{\" pair (\",\" pair)* \"}\"\npair ::= [a-z]+ \":\" (root | [0-9]+)"},
     {"e", "root ::= \"a\" root \"b\" | x\nx ::= \"c\" x \"d\" | root2 | \"\"\nroot2 ::= \"{\" root "
           "\"}\""},
+    {"e",
+     "root ::= \"<\" (item \",\")* item \">\" | %json {\"type\":\"array\"}\n"
+     "item ::= %json {\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"integer\"},\"the\":{"
+     "\"maxLength\":3}},\"additionalProperties\":false}"},
 };
 enum { N_SOURCES = sizeof sources / sizeof *sources };
 
@@ -455,6 +486,7 @@ int main(void) {
     tcase_set_timeout(cases, 300);
     tcase_add_test(cases, regular_expressions);
     tcase_add_test(cases, rules);
+    tcase_add_test(cases, schemas_in_rules);
     tcase_add_test(cases, schemas);
     tcase_add_test(cases, white_space);
     tcase_add_test(cases, hostile);

@@ -6,12 +6,13 @@ import base64
 import secrets
 import struct
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from typing import Any
 
 from . import tool_calls
 from .errors import ApiError
 from .http import DONE
+from .tool_forms import CallReader, Plan
 from .work import Chosen, End, Event, Failure, Piece, Vector
 
 LOWEST = -9999.0  # JSON has no infinity
@@ -47,10 +48,34 @@ def completion_logprobs(chosen: list[Chosen], offset: int) -> dict[str, Any]:
     return out
 
 
+class _Call:
+    """A call of an answer, and how much of its arguments a stream has sent."""
+
+    def __init__(self, name: str, arguments: str) -> None:
+        self.id = "call_" + secrets.token_hex(12)
+        self.name, self.arguments = name, arguments
+        self.n_sent: int | None = None
+
+    def whole(self) -> dict[str, Any]:
+        return {"id": self.id, "type": "function",
+                "function": {"name": self.name, "arguments": self.arguments}}
+
+    def more(self, index: int) -> dict[str, Any] | None:
+        """What a stream has yet to send of it."""
+        if self.n_sent is None:
+            self.n_sent = len(self.arguments)
+            return {"index": index, **self.whole()}
+        if self.n_sent == len(self.arguments):
+            return None
+        more, self.n_sent = self.arguments[self.n_sent:], len(self.arguments)
+        return {"index": index, "function": {"arguments": more}}
+
+
 class _Answer:
     """What has come of one answer."""
 
-    def __init__(self) -> None:
+    def __init__(self, plan: Plan | None) -> None:
+        self._plan = plan
         self.text, self.raw, self.reason = "", "", ""
         self.chosen: list[Chosen] = []
         self.n_tokens = 0
@@ -58,16 +83,69 @@ class _Answer:
         self.n_chosen_sent = 0
         self.begun = False
         self.certain = 0  # characters of the text that are no part of a call, whatever comes
+        self.calls: list[_Call] = []
+        self._reader: CallReader | None = None
 
     def take(self, event: Event) -> None:
         if isinstance(event, Piece):
             self.text += event.text
             self.raw += event.raw
             self.chosen += event.chosen
-            if self.raw and tool_calls.may_begin(self.raw) == len(self.raw):
-                self.certain = len(self.text)
+            self._look(event.raw)
         elif isinstance(event, End):
             self.reason, self.n_tokens = event.reason, event.n_tokens
+            self._end()
+
+    def _look(self, more: str) -> None:
+        """Calls that are certain, and what is certainly none."""
+        plan = self._plan
+        if plan is None:
+            self.certain = len(self.text)
+            return
+        if self._reader is not None:
+            self._read(more)
+            return
+        begin = plan.begin(self.raw)
+        if begin is not None:
+            if len(self.raw) >= begin:
+                self._reader = CallReader(plan.calls or plan.trigger.calls)  # type: ignore[union-attr]
+                self._read(self.raw[begin:])
+        elif plan.kind == "either":
+            if plan.is_text(self.raw):
+                self.certain = len(self.text)
+        elif self.raw and tool_calls.may_begin(self.raw, plan.marks) == len(self.raw):
+            self.certain = len(self.text)
+
+    def _read(self, more: str) -> None:
+        assert self._reader is not None
+        self._reader.feed(more)
+        self._set(self._reader.calls)
+
+    def _set(self, found: list[list[str]]) -> None:
+        for index, (name, arguments) in enumerate(found):
+            if index == len(self.calls):
+                self.calls.append(_Call(name, arguments))
+            self.calls[index].arguments = arguments
+
+    def _end(self) -> None:
+        plan = self._plan
+        if plan is None or self.calls:
+            return
+        if plan.kind == "free":
+            found = tool_calls.parse(self.raw, plan.names)
+            if found:
+                before, calls = found
+                self._set([[call.name, call.arguments] for call in calls[:1 if plan.one_call else None]])
+                self.certain = len(before) if self.text.startswith(before) else self.certain
+                return
+        elif plan.kind == "either" and not plan.is_text(self.raw):
+            self._set(plan.whole(self.raw) or [])
+        if not self.calls and plan.kind != "forced":
+            self.certain = len(self.text)
+
+    def finish_reason(self) -> str:
+        cut = self._reader is not None and not self._reader.is_whole and self.reason == "length"
+        return "tool_calls" if self.calls and not cut else self.reason
 
 
 def check(events: list[Event]) -> list[Event]:
@@ -82,12 +160,11 @@ class Form:
     """The shape of one request's answers. kind: "chat.completion" or "text_completion"."""
 
     def __init__(self, kind: str, model: str, fingerprint: str, n_answers: int, n_prompt: int, *,
-                 tools: Collection[str] = (), one_call: bool = False, logprobs: bool = False,
-                 usage: bool = False) -> None:
+                 plan: Plan | None = None, logprobs: bool = False, usage: bool = False) -> None:
         self.is_chat = kind == "chat.completion"
-        self.tools, self.one_call, self.logprobs, self.usage = tools, one_call, logprobs, usage
+        self.logprobs, self.usage = logprobs, usage
         self.n_prompt = n_prompt
-        self.answers = [_Answer() for _ in range(n_answers)]
+        self.answers = [_Answer(plan) for _ in range(n_answers)]
         prefix = "chatcmpl-" if self.is_chat else "cmpl-"
         self.head = {"id": prefix + secrets.token_hex(12), "object": kind,
                      "created": int(time.time()), "model": model,
@@ -109,18 +186,6 @@ class Form:
         return {"prompt_tokens": self.n_prompt, "completion_tokens": generated,
                 "total_tokens": self.n_prompt + generated}
 
-    def _calls(self, answer: _Answer) -> tuple[int, list[dict[str, Any]]] | None:
-        """How many characters of the text come before the calls, and the calls."""
-        found = tool_calls.parse(answer.raw, self.tools) if self.tools else None
-        if found is None:
-            return None
-        before, calls = found
-        calls = calls[:1] if self.one_call else calls
-        n_before = len(before) if answer.text.startswith(before) else answer.certain
-        return n_before, [
-            {"id": "call_" + secrets.token_hex(12), "type": "function",
-             "function": {"name": call.name, "arguments": call.arguments}} for call in calls]
-
     # ---- whole
 
     def whole(self) -> dict[str, Any]:
@@ -128,19 +193,18 @@ class Form:
         return {**self.head, "choices": choices, "usage": self._usage()}
 
     def _choice(self, index: int, answer: _Answer) -> dict[str, Any]:
-        choice = {"index": index, "finish_reason": answer.reason, "logprobs": None}
+        choice = {"index": index, "finish_reason": answer.finish_reason(), "logprobs": None}
         if not self.is_chat:
             if self.logprobs:
                 choice["logprobs"] = completion_logprobs(answer.chosen, 0)
             return {**choice, "text": answer.text}
         if self.logprobs:
             choice["logprobs"] = chat_logprobs(answer.chosen)
-        message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
-        found = self._calls(answer)
-        if found:
-            message["content"] = answer.text[:found[0]].strip() or None
-            message["tool_calls"] = found[1]
-            choice["finish_reason"] = "tool_calls"
+        content: str | None = answer.text[:answer.certain]
+        message: dict[str, Any] = {"role": "assistant", "content": content, "refusal": None}
+        if answer.calls:
+            message["content"] = content.strip() or None  # type: ignore[union-attr]
+            message["tool_calls"] = [call.whole() for call in answer.calls]
         return {**choice, "message": message}
 
     # ---- streams
@@ -180,34 +244,30 @@ class Form:
         return chunks
 
     def _changes(self, index: int, answer: _Answer) -> list[dict[str, Any]]:
-        calls = self._calls(answer) if answer.reason else None
-        if calls:
-            ready = calls[0]
-        else:
-            ready = answer.certain if self.tools and not answer.reason else len(answer.text)
-        text, offset = answer.text[answer.n_sent:ready], answer.n_sent
-        answer.n_sent = max(ready, answer.n_sent)
-        chosen = answer.chosen[answer.n_chosen_sent:]
+        text, offset = answer.text[answer.n_sent:answer.certain], answer.n_sent
+        answer.n_sent = max(answer.certain, answer.n_sent)
+        numbered = [call.more(i) for i, call in enumerate(answer.calls)]
+        calls = [call for call in numbered if call is not None]
         if not (text or answer.reason or calls):
             return []
+        chosen = answer.chosen[answer.n_chosen_sent:]
         answer.n_chosen_sent = len(answer.chosen)
+        reason = answer.finish_reason() if answer.reason else None
         if not self.is_chat:
             logprobs = completion_logprobs(chosen, offset) if self.logprobs else None
-            return [{"index": index, "text": text, "logprobs": logprobs,
-                     "finish_reason": answer.reason or None}]
+            return [{"index": index, "text": text, "logprobs": logprobs, "finish_reason": reason}]
         choices = []
         base = {"index": index, "finish_reason": None, "logprobs": None}
         if not answer.begun:
             answer.begun = True
-            choices.append({**base, "delta": {"role": "assistant", "content": "", "refusal": None}})
+            choices.append({**base, "delta": {"role": "assistant", "content": None if calls else "",
+                                              "refusal": None}})
         if text or (self.logprobs and chosen):
             choices.append({**base, "delta": {"content": text},
                             "logprobs": chat_logprobs(chosen) if self.logprobs else None})
         if calls:
-            numbered = [{"index": i, **call} for i, call in enumerate(calls[1])]
-            choices.append({**base, "delta": {"tool_calls": numbered}})
-        if answer.reason:
-            reason = "tool_calls" if calls else answer.reason
+            choices.append({**base, "delta": {"tool_calls": calls}})
+        if reason:
             choices.append({**base, "delta": {}, "finish_reason": reason})
         return choices
 

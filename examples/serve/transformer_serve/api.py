@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import logging
 import math
 import pathlib
 import time
@@ -19,11 +20,13 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from . import answers, prompts, schemas
 from .engine import Engine
 from .errors import ApiError
-from .http import (EventStream, Gone, Keys, error_response, read_body, unless_gone)
+from .http import (EventStream, Gone, Keys, error_response, read_body, request_id, unless_gone)
 from .metrics import Metrics
 from .scheduler import Full, Scheduler, Stopped
 from .settings import Settings
 from .work import Event, Generation, Inbox, Job, Vectors
+
+log = logging.getLogger("transformer_serve")
 
 PAGE = pathlib.Path(__file__).parent / "page"
 PAGE_FILES = {"": "index.html", "page.js": "page.js", "page.css": "page.css"}
@@ -131,11 +134,9 @@ class Routes:
         service, begun = self.service, time.perf_counter()
         body: schemas.ChatBody = await service.body(request, schemas.ChatBody)
         scheduler = service.scheduler(body.model)
-        work = await asyncio.to_thread(prompts.chat, scheduler.engine, service.settings, body)
-        tools = [tool.function.name for tool in body.tools or []] if work.with_special else []
+        work, plan = await asyncio.to_thread(prompts.chat, scheduler.engine, service.settings, body)
         form = answers.Form("chat.completion", body.model, scheduler.engine.fingerprint, work.n,
-                            len(work.prompt), tools=tools,
-                            one_call=body.parallel_tool_calls is False,
+                            len(work.prompt), plan=plan,
                             logprobs=bool(body.logprobs), usage=body.wants_usage())
         return await self._generate(request, scheduler, [work], form, body.stream, begun)
 
@@ -255,11 +256,13 @@ def _endpoint(service: Service, route: str, handler: Handler, *, is_open: bool =
     """The handler with what every route has: keys, errors as JSON, counts."""
 
     async def endpoint(request: Request) -> Response:
-        begun = time.perf_counter()
+        begun, name = time.perf_counter(), request_id(request)
         service.n_open += 1
 
         def finished(status: int) -> None:
             service.n_open -= 1
+            if service.settings.log_requests:
+                log.info("request %s %s %d %.3f s", name, route, status, time.perf_counter() - begun)
             service.metrics.requests.labels(route, status).inc()
             service.metrics.request_seconds.labels(route).observe(time.perf_counter() - begun)
 
@@ -276,6 +279,7 @@ def _endpoint(service: Service, route: str, handler: Handler, *, is_open: bool =
         except BaseException:
             finished(500)
             raise
+        response.headers["x-request-id"] = name
         if isinstance(response, EventStream):
             close = response.closed
             response.closed = lambda: (close(), finished(200))[0]
@@ -300,7 +304,7 @@ def create_app(service: Service) -> FastAPI:
             ("/metrics", routes.metrics, False), ("/healthz", routes.health, True),
             ("/", routes.page, True), ("/{file}", routes.page, True)):
         app.add_api_route(path, _endpoint(service, path, handler, is_open=is_open),
-                          methods=["GET"], response_model=None)
+                          methods=["GET", "HEAD"], response_model=None)
 
     @app.exception_handler(HTTPException)
     async def http_error(request: Request, error: HTTPException) -> Response:

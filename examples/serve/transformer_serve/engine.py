@@ -9,12 +9,13 @@ from typing import Any
 
 import libtransformer
 
+from . import tool_forms
 from .settings import ModelSettings
 from .work import Chosen, Generation, Likely, Run, SamplerValues
 
-GRAMMARS = 64  # compiled schemas that are kept
+GRAMMARS = 24  # compiled ones that are kept, some 20 MiB each
 LIBRARY_COUNTS = ("kv_pages_cached", "prefix_lookups", "prefix_hit_tokens", "prefix_evicted_pages",
-                  "step_nanoseconds_median", "step_nanoseconds_p99", "n_proposed", "n_accepted")
+                  "step_nanoseconds_median", "step_nanoseconds_p99", "n_proposed", "n_accepted", "rows")
 
 
 class EngineError(Exception):
@@ -61,6 +62,9 @@ class EngineSequence:
     def fork(self, sampler: Any, stream: int) -> EngineSequence:
         fork = _call(self._sequence.fork, sampler=sampler, stream=stream)
         return EngineSequence(self._engine, fork)
+
+    def truncate(self, n: int) -> None:
+        _call(self._sequence.truncate, n)
 
     def constrain(self, grammar: libtransformer.Grammar, max_tokens: int) -> None:
         """What comes from here on is a text of the grammar, whole within max_tokens."""
@@ -117,13 +121,19 @@ class Engine:
             else settings.max_step_tokens,
             # A step keeps the logits of what it proposes for an answer besides its last ones.
             max_logit_rows=settings.max_running * (1 + settings.lookup_tokens),
-            n_threads=settings.threads, pooling=pooling)
+            n_threads=settings.threads, pooling=pooling, preemption=not self.computes_whole)
         stats = self._context.stats()
         self.max_running = settings.max_running
+        self.overcommit = 1.0 if self.computes_whole else float(settings.overcommit)
         self.max_sequence_tokens = stats.max_sequence_tokens
         self.page_tokens = stats.kv_page_tokens
         self.n_pages = (settings.kv_tokens or 4 * longest) // stats.kv_page_tokens
         self.has_chat_template = info.has_logits and self._has_chat_template()
+        self.call_form, self.tells_tools = None, False
+        if self.has_chat_template:
+            self.call_form = tool_forms.find(self._try_template, self._is_text,
+                                             self._text_before_control)
+            self.tells_tools = tool_forms.tells_tools(self._try_template)
         self._grammar = functools.lru_cache(maxsize=GRAMMARS)(self._compile)
         self.fingerprint = "fp_" + hashlib.sha256(
             f"{libtransformer.__version__} {info}".encode()).hexdigest()[:12]
@@ -149,19 +159,30 @@ class Engine:
                 begin = at
         return tuple(runs)
 
-    def grammar(self, json_schema: str) -> libtransformer.Grammar:
-        """Compiled, or still there from before."""
-        return self._grammar(json_schema)
+    def grammar(self, language: str, text: str) -> libtransformer.Grammar:
+        """Compiled, or still there from before. language: json_schema or ebnf."""
+        return self._grammar(language, text)
 
-    def _compile(self, json_schema: str) -> libtransformer.Grammar:
-        return _call(libtransformer.Grammar, self._model, json_schema=json_schema)
+    def check_grammar(self, language: str, text: str) -> None:
+        """Raises what is wrong with it."""
+        self._compile(language, text).close()
+
+    def _compile(self, language: str, text: str) -> libtransformer.Grammar:
+        return _call(libtransformer.Grammar, self._model, **{language: text})
 
     def token_text(self, token: int) -> bytes:
         return _call(self._model.token_text, token)
 
+    def begins(self, grammar: libtransformer.Grammar, text: bytes) -> bool:
+        """Whether a text of the grammar begins with this."""
+        return _call(grammar.match, text) != libtransformer.Match.NONE
+
+    def pages_for(self, n_tokens: int) -> int:
+        return -(-n_tokens // self.page_tokens)
+
     def pages_of(self, work: Generation) -> int:
         """Of all answers at their longest. They share the pages that the prompt fills."""
-        longest = -(-(len(work.prompt) + work.max_tokens) // self.page_tokens)
+        longest = self.pages_for(len(work.prompt) + work.max_tokens)
         if work.n == 1:
             return longest
         shared = (len(work.prompt) - 1) // self.page_tokens
@@ -190,6 +211,25 @@ class Engine:
         return _call(self._model.chat_format, messages, tools=tools, variables=variables,
                      template_text=self._settings.chat_template)
 
+    def _try_template(self, messages: list[dict[str, Any]], tools: list[dict[str, Any]],
+                      begins: bool) -> str | None:
+        try:
+            return self._model.chat_format(messages, tools=tools, add_generation_prompt=begins,
+                                           template_text=self._settings.chat_template)
+        except libtransformer.Error:
+            return None
+
+    def _text_before_control(self, text: str) -> str:
+        """Up to the first control token, which is no text."""
+        tokens = _call(self._model.tokenize, text, add_special=False, parse_special=True)
+        for at, token in enumerate(tokens):
+            if token in self.end_tokens or not self._model.detokenize_bytes([token]):
+                return _call(self._model.detokenize, tokens[:at])
+        return text
+
+    def _is_text(self, text: str) -> bool:
+        return self._text_before_control(text) == text
+
     def knows_role(self, role: str) -> bool:
         """Whether the template says anything of it."""
         return role in self._template()
@@ -216,8 +256,8 @@ class Engine:
         made = _call(libtransformer.TextStream, self._model, special=special, stop=stop)
         return TextStream(made)
 
-    def decode(self) -> None:
-        _call(self._context.decode)
+    def decode(self) -> libtransformer.StepResult:
+        return _call(self._context.decode)
 
     def statistics(self) -> tuple[int, int, int, dict[str, int]]:
         stats = self._context.stats()

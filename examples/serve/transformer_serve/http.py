@@ -6,6 +6,8 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
@@ -15,6 +17,7 @@ from starlette.responses import JSONResponse, Response
 from .errors import ApiError
 
 T = TypeVar("T")
+_PLAIN = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class Gone(Exception):
@@ -41,6 +44,12 @@ class Keys:
                            "You didn't provide an API key: send it as Authorization: Bearer KEY.",
                            code="invalid_api_key")
         return int.from_bytes(digest[:8], "little")
+
+
+def request_id(request: Request) -> str:
+    """The client's own name for it, if it is a plain one; in the answer and in the log."""
+    given = request.headers.get("x-request-id", "")
+    return given if _PLAIN.fullmatch(given) else "req_" + secrets.token_hex(12)
 
 
 async def read_body(request: Request, limit: int) -> bytes:

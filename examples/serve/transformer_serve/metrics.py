@@ -28,6 +28,7 @@ class _Schedulers(Collector):
             "sequences": "sequences alive",
             "pages": "pages of the KV cache",
             "pages_free": "pages that nobody uses",
+            "overcommit": "times the cache's pages that are promised at once",
         }
         counters = {
             "steps": "decode steps",
@@ -35,6 +36,7 @@ class _Schedulers(Collector):
             "prompt_tokens": "tokens of prompts",
             "generated_tokens": "tokens that were sampled",
             "cancelled": "requests whose client went away",
+            "preempted": "times that a sequence lost its pages, to be computed again",
         }
         for names, family in ((gauges, GaugeMetricFamily), (counters, CounterMetricFamily)):
             for name, text in names.items():

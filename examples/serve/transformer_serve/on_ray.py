@@ -48,6 +48,7 @@ class Arguments(BaseModel):
     max_running: int = 64
     max_sequence_tokens: int = 0
     kv_tokens: int = 0
+    overcommit: int = 4
     max_body_bytes: int = 4 << 20
     chat_template: str | None = None  # text
     api_keys: list[str] = []
@@ -106,6 +107,7 @@ class Replica:
             name=name or path.rsplit("/", 1)[-1].removesuffix(".gguf"), path=path,
             threads=given.threads, max_running=given.max_running,
             max_sequence_tokens=given.max_sequence_tokens, kv_tokens=given.kv_tokens,
+            overcommit=given.overcommit,
             chat_template=given.chat_template)
         self._service = Service(Settings(models=(model,), api_keys=tuple(given.api_keys),
                                          max_body_bytes=given.max_body_bytes,

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import secrets
 from typing import Any
 
+from . import tool_forms
 from .engine import Engine, EngineError
 from .errors import ApiError, invalid, unsupported
-from .schemas import ChatBody, CompletionBody, Message, Sampling
+from .schemas import ChatBody, CompletionBody, Message, Sampling, Tool, ToolChoice
 from .settings import Settings
+from .tool_forms import Plan
 from .work import Generation, Run, SamplerValues, Vectors
 
 _SCHEMA_OF_OBJECTS = '{"type":"object"}'
@@ -124,45 +127,172 @@ def _message(engine: Engine, message: Message) -> dict[str, Any]:
     return out
 
 
-def _json_schema(engine: Engine, body: ChatBody) -> str | None:
+def _compiled(engine: Engine, language: str, text: str, param: str) -> tuple[str, str]:
+    try:
+        engine.grammar(language, text)
+    except EngineError as error:
+        raise http_error(error, param) from None
+    return language, text
+
+
+def _response_schema(body: ChatBody) -> str | None:
     form = body.response_format
     if form is None or form.type == "text":
         return None
-    if form.json_schema is None:
-        return _SCHEMA_OF_OBJECTS
-    schema = form.json_schema.schema_
-    text = _SCHEMA_OF_OBJECTS if schema is None else json.dumps(schema)
+    schema = form.json_schema.schema_ if form.json_schema is not None else None
+    return _SCHEMA_OF_OBJECTS if schema is None else json.dumps(schema)
+
+
+def _argument_schemas(tools: list[Tool], chosen: list[str]) -> dict[str, str]:
+    """Of the functions that may be called."""
+    schemas = {}
+    for number, tool in enumerate(tools):
+        if tool.function.name in chosen:
+            try:
+                schemas[tool.function.name] = tool_forms.arguments_schema(tool.function.parameters)
+            except ValueError as error:
+                param = f"tools[{number}].function.parameters"
+                raise invalid(f"{param}: {error}", param) from None
+    return schemas
+
+
+def _loosened(engine: Engine, tools: list[Tool], schemas: dict[str, str]) -> dict[str, str]:
+    """Where the library doesn't take a function's schema any object will do, as OpenAI's API has it;
+    not for one that is strict: that is refused."""
+    out = dict(schemas)
+    for number, tool in enumerate(tools):
+        name, param = tool.function.name, f"tools[{number}].function.parameters"
+        if name not in schemas:
+            continue
+        try:
+            engine.check_grammar("json_schema", schemas[name])
+        except EngineError as error:
+            if tool.function.strict or not error.is_unsupported:
+                raise http_error(error, param) from None
+            out[name] = _SCHEMA_OF_OBJECTS
+    return out
+
+
+@dataclasses.dataclass(frozen=True)
+class _Forcing:
+    """What tools and response_format make of a request."""
+
+    plan: Plan | None = None
+    grammar: tuple[str, str] | None = None
+    trigger: tool_forms.Trigger | None = None
+    prompt: str = ""
+
+
+def _forcing(engine: Engine, body: ChatBody) -> _Forcing:
+    schema, tools = _response_schema(body), body.tools or []
+    names, mode = _callable(body)
+    if not names:
+        if schema is None:
+            return _Forcing()
+        return _Forcing(grammar=_compiled(engine, "json_schema", schema, "response_format"))
+    one_call = body.parallel_tool_calls is False
+    strict = any(tool.function.strict for tool in tools if tool.function.name in names)
+    if mode == "auto" and schema is None and not strict:
+        return _Forcing(Plan("free", tuple(names), one_call))
+    if schema is not None:  # says what is wrong with it
+        _compiled(engine, "json_schema", schema, "response_format")
+    schemas = _argument_schemas(tools, names)
     try:
-        engine.grammar(text)
-    except EngineError as error:
-        raise http_error(error, "response_format") from None
-    return text
+        return _constrained(engine, schemas, mode, one_call, schema)
+    except EngineError:
+        try:
+            return _constrained(engine, _loosened(engine, tools, schemas), mode, one_call, schema)
+        except EngineError as error:
+            raise http_error(error, "tools") from None
 
 
-def chat(engine: Engine, settings: Settings, body: ChatBody) -> Generation:
+def _constrained(engine: Engine, schemas: dict[str, str], mode: str, one_call: bool,
+                 schema: str | None) -> _Forcing:
+    """Answers that a grammar makes calls, all or from a mark on."""
+    names, form = tuple(schemas), engine.call_form
+    if mode == "required":
+        calls = tool_forms.forced(form, schemas, not one_call)
+        grammar = ("ebnf", calls.grammar())
+        engine.grammar(*grammar)
+        return _Forcing(Plan("forced", names, one_call, calls), grammar, None, calls.prompt)
+    if schema is not None:
+        calls = tool_forms.either(form, schemas, not one_call)
+        grammar = ("ebnf", calls.grammar(calls.form.before, schema))
+        engine.grammar(*grammar)
+        return _Forcing(Plan("either", names, one_call, calls), grammar)
+    trigger = tool_forms.trigger(form, schemas, not one_call)
+    if trigger is None:
+        raise unsupported("strict functions with tool_choice auto, in the form in which this model "
+                          "calls functions; tool_choice required can have them", "tools")
+    engine.grammar("ebnf", trigger.grammar(""))
+    return _Forcing(Plan("free", names, one_call, None, trigger), None, trigger)
+
+
+def _callable(body: ChatBody) -> tuple[list[str], str]:
+    """The functions that may be called, and whether one must be: "auto" or "required"."""
+    tools, choice = body.tools or [], body.tool_choice
+    names = [tool.function.name for tool in tools]
+    if len(set(names)) != len(names):
+        raise invalid("two functions have one name", "tools")
+    if choice is None or isinstance(choice, str):
+        return ([], "auto") if choice == "none" else (names, choice or "auto")
+    if isinstance(choice, ToolChoice):
+        wanted, mode = [choice.function.name], "required"
+    else:
+        wanted = [entry.function.name for entry in choice.allowed_tools.tools]
+        mode = choice.allowed_tools.mode
+    for name in wanted:
+        if name not in names:
+            raise invalid(f"tool_choice: there is no function '{name[:64]}' among the tools",
+                          "tool_choice")
+    return [name for name in names if name in wanted], mode
+
+
+def _tell(engine: Engine, messages: list[dict[str, Any]],
+          tools: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Messages for a template that says nothing of tools: they are told first, and calls are text."""
+    out: list[dict[str, Any]] = []
+    for message in messages:
+        calls = message.pop("tool_calls", None) or []
+        written = [json.dumps({"name": call["function"]["name"],
+                               "arguments": call["function"]["arguments"]}, ensure_ascii=False)
+                   for call in calls]
+        out.append({**message, "content": "\n".join([message["content"]] * bool(message["content"])
+                                                    + written)})
+    first = out[0] if out[0]["role"] == "system" or not engine.knows_role("system") else None
+    if first is None:
+        return [{"role": "system", "content": tool_forms.told(tools)}, *out]
+    first["content"] = "\n\n".join([tool_forms.told(tools)] + [first["content"]] * bool(first["content"]))
+    return out
+
+
+def chat(engine: Engine, settings: Settings, body: ChatBody) -> tuple[Generation, Plan | None]:
     _needs_logits(engine)
-    if body.tool_choice is not None and body.tool_choice not in ("none", "auto"):
-        raise unsupported("tool_choice that forces a call", "tool_choice")
-    tools = None
-    if body.tools and body.tool_choice != "none":
-        tools = [tool.model_dump(exclude_none=True) for tool in body.tools]
-    if tools and body.response_format and body.response_format.type != "text":
-        raise unsupported("tools together with response_format", "response_format")
-    schema = _json_schema(engine, body)
-    messages = [_message(engine, message) for message in body.messages]
     if not engine.has_chat_template:
         raise invalid(f"the model '{engine.name}' has no chat template", "model")
+    forcing = _forcing(engine, body)
+    tools = None
+    messages = [_message(engine, message) for message in body.messages]
+    if forcing.plan is not None:
+        tools = [tool.model_dump(exclude_none=True, exclude={"function": {"strict"}})
+                 for tool in body.tools or []]
+        if not engine.tells_tools:
+            messages, tools = _tell(engine, messages, tools), None
     try:
-        text = engine.chat_prompt(messages, tools, body.chat_template_kwargs)
+        text = engine.chat_prompt(messages, tools, body.chat_template_kwargs) + forcing.prompt
         prompt = engine.tokenize(text, add_special=False, parse_special=True)
     except EngineError as error:
         raise http_error(error, "messages") from None
     limit = body.max_completion_tokens or body.max_tokens
-    if schema is not None and limit == 1:
-        raise invalid("no text of a response_format fits one token", "max_tokens")
-    return _generation(engine, settings, body, prompt, limit, settings.default_max_tokens,
-                       "messages", with_special=tools is not None, json_schema=schema,
+    if forcing.grammar is not None and limit == 1:
+        raise invalid("no text that was asked for fits one token", "max_tokens")
+    work = _generation(engine, settings, body, prompt, limit, settings.default_max_tokens,
+                       "messages", with_special=forcing.plan is not None, grammar=forcing.grammar,
+                       trigger=forcing.trigger,
                        n_top=(body.top_logprobs or 0) if body.logprobs else None)
+    if forcing.plan is not None and forcing.plan.kind == "forced":
+        work = dataclasses.replace(work, stop=())  # of text: a call has none
+    return work, forcing.plan
 
 
 def _whole(engine: Engine, runs: tuple[Run, ...], param: str) -> tuple[Run, ...]:

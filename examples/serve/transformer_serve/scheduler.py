@@ -2,8 +2,11 @@
 
 A step computes whatever is pending: a token of every answer that runs and chunks of the prompts that
 came in. The bits of an answer depend on its own tokens, seed and number alone, so who shares the
-step doesn't matter. Pages for the longest that a request may become are set aside before it begins,
-so that what has begun is never stopped for want of them.
+step doesn't matter.
+
+Pages for the longest that a request may become are rarely all needed, so more requests run than
+these would be there for (`Overcommit`). When pages run out the library takes those of the youngest
+sequence, whose tokens are computed again later, to the same bits; the oldest always gets on.
 """
 
 from __future__ import annotations
@@ -48,7 +51,30 @@ class Snapshot:
     prompt_tokens: int = 0
     generated_tokens: int = 0
     cancelled: int = 0
+    preempted: int = 0
+    overcommit: float = 1.0
     library: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+class Overcommit:
+    """How many times the pages of the cache are promised to requests that may never need them.
+
+    1 is none: then everything fits, whatever comes, and nothing is ever taken back. It grows slowly
+    while requests end and falls at each step that had to take pages back, so that what is computed
+    twice stays a small part of the work however long the answers are. Nobody new begins while a
+    sequence waits for its pages to come back, nor where the next pages of those that run aren't free.
+    """
+
+    GROWTH, CUT = 0.05, 0.7
+
+    def __init__(self, most: float) -> None:
+        self.most, self.factor = most, most
+
+    def taken_back(self) -> None:
+        self.factor = max(1.0, self.factor * self.CUT)
+
+    def ended(self) -> None:
+        self.factor = min(self.most, self.factor + self.GROWTH)
 
 
 class _Answer:
@@ -62,6 +88,8 @@ class _Answer:
         self.n_bytes = 0  # of the tokens
         self.n_shown = 0  # bytes of the text that was given out
         self.held: list[tuple[int, Chosen]] = []  # where in the text they begin, until it is shown
+        self.trigger = job.work.trigger
+        self.written = b""  # the end of the answer, where a trigger's mark is looked for
 
     def close(self) -> None:
         self.sequence.close()
@@ -74,7 +102,7 @@ class _Prompt:
     """All but the last token of a prompt that several answers share: they are forked from it."""
 
     def __init__(self, job: Job, sequence: Any, n_tokens: int) -> None:
-        self.job, self.sequence, self.n_tokens = job, sequence, n_tokens
+        self.job, self.sequence, self.n_known = job, sequence, n_tokens
 
     def close(self) -> None:
         self.sequence.close()
@@ -83,11 +111,18 @@ class _Prompt:
 class _Input:
     """A sequence whose vector is wanted."""
 
-    def __init__(self, job: Job, index: int, sequence: Any, pages: int) -> None:
-        self.job, self.index, self.sequence, self.pages = job, index, sequence, pages
+    def __init__(self, job: Job, index: int, sequence: Any, n_tokens: int, pages: int) -> None:
+        self.job, self.index, self.sequence = job, index, sequence
+        self.n_known, self.pages = n_tokens, pages
 
     def close(self) -> None:
         self.sequence.close()
+
+
+def pages_for_all(engine: Engine, live: list[_Answer | _Prompt | _Input]) -> int:
+    """What sequences need for the tokens that they have, and one more page each."""
+    return sum(engine.pages_for(one.n_known) - engine.pages_for(one.sequence.n_computed()) + 1
+               for one in live)
 
 
 class Scheduler:
@@ -107,6 +142,8 @@ class Scheduler:
         self._jobs: set[Job] = set()  # those that have begun
         self._inputs: collections.deque[tuple[Job, int]] = collections.deque()
         self._reserved = 0
+        self._is_short = False  # the last step had too few pages for all
+        self._overcommit = Overcommit(engine.overcommit)
         self._done: list[Job] = []  # whose last events are not under way yet
         self._count = Snapshot()
         self._thread = threading.Thread(target=self._run, name=f"scheduler-{engine.name}",
@@ -212,7 +249,9 @@ class Scheduler:
             self._waiting = collections.deque(j for j in self._waiting if not j.cancelled)
 
     def _room(self) -> int:
-        return self.engine.max_running - len(self._live)
+        """Sequences that may still be made, those besides that prompts will be forked into."""
+        forks = sum(live.job.work.n for live in self._live if isinstance(live, _Prompt))
+        return self.engine.max_running - len(self._live) - forks
 
     def _admit(self) -> None:
         """In the order in which they came; the first that finds no room makes the others wait."""
@@ -225,7 +264,7 @@ class Scheduler:
                 needs_sequences, needs = 1, 0
                 if self._inputs:
                     return
-            if self._room() < needs_sequences or self._reserved + needs > self.engine.n_pages:
+            if self._room() < needs_sequences or not self._has_pages(job.work, needs):
                 return
             self._waiting.popleft()
             self._jobs.add(job)
@@ -239,6 +278,21 @@ class Scheduler:
             except EngineError as error:
                 self._fail(job, Failure(error.http_status, str(error)))
         self._begin_inputs()
+
+    def _has_pages(self, work: Generation | Vectors, needs: int) -> bool:
+        """Whether a request may begin. One that is alone may: what never fits was refused."""
+        if not self._jobs:
+            return True
+        if self._reserved + needs <= self.engine.n_pages:
+            return True
+        if isinstance(work, Vectors) or (self._reserved + needs
+                                         > self.engine.n_pages * self._overcommit.factor):
+            return False
+        if self._is_short:
+            return False
+        pages_for, soon = self.engine.pages_for, pages_for_all(self.engine, self._live)
+        free = self.engine.n_pages * self._count.pages_free // max(1, self._count.pages)
+        return soon + pages_for(len(work.prompt)) + work.n <= free
 
     def _reserve(self, job: Job, pages: int) -> None:
         job._reserved += pages
@@ -263,8 +317,8 @@ class Scheduler:
         self._live.append(answer)
         answer.n_known = len(work.prompt)
         sequence.append(tokens, True)
-        if work.json_schema is not None:  # the end token is one of the answer's
-            sequence.constrain(self.engine.grammar(work.json_schema), work.max_tokens - 1)
+        if work.grammar is not None:  # the end token is one of the answer's
+            sequence.constrain(self.engine.grammar(*work.grammar), work.max_tokens - 1)
 
     def _fork(self, prompt: _Prompt) -> None:
         work = prompt.job.work
@@ -291,7 +345,7 @@ class Scheduler:
             self._reserve(job, pages)
             try:
                 sequence = self.engine.sequence(None, 0, job.work.domain)
-                self._live.append(_Input(job, index, sequence, pages))
+                self._live.append(_Input(job, index, sequence, n_tokens, pages))
                 for tokens, kind in job.work.inputs[index]:
                     sequence.append(tokens, False, kind)
                     self._count.prompt_tokens += len(tokens)
@@ -301,7 +355,7 @@ class Scheduler:
     def _step(self) -> None:
         begun = time.perf_counter()
         try:
-            self.engine.decode()
+            step = self.engine.decode()
         except EngineError as error:
             if error.is_limit:  # what takes the most room goes, the rest runs on
                 log.error("no pages for a step: %s", error)
@@ -314,6 +368,10 @@ class Scheduler:
         seconds = time.perf_counter() - begun
         self._count.steps += 1
         self._count.step_seconds += seconds
+        self._is_short = step.n_refused > 0 or step.n_preempted > 0
+        if step.n_preempted:
+            self._count.preempted += step.n_preempted
+            self._overcommit.taken_back()
         self._on_step(seconds)
         for live in list(self._live):
             if live.job not in self._jobs:
@@ -322,7 +380,7 @@ class Scheduler:
                 if isinstance(live, _Answer):
                     self._read_answer(live)
                 elif isinstance(live, _Prompt):
-                    if live.sequence.n_computed() >= live.n_tokens:
+                    if live.sequence.n_computed() >= live.n_known:
                         self._fork(live)
                 else:
                     self._read_vector(live)
@@ -340,15 +398,19 @@ class Scheduler:
         tokens = answer.sequence.tokens_from(answer.n_known)
         work = answer.job.work
         for token in tokens:
+            is_end, pulled, chosen = token in self.engine.end_tokens, "", None
+            if work.n_top is not None and not is_end:
+                chosen = answer.sequence.chosen(answer.n_known - 1, token, work.n_top)
+            if answer.trigger is not None and not is_end:
+                pulled = self._pull_trigger(answer, token)
+                if pulled == "again":
+                    return
             answer.n_known += 1
             answer.n_generated += 1
             self._count.generated_tokens += 1
-            if token in self.engine.end_tokens:
+            if is_end:
                 self._end_answer(answer, "stop")
                 return
-            chosen = None
-            if work.n_top is not None:
-                chosen = answer.sequence.chosen(answer.n_known - 2, token, work.n_top)
             text = answer.stream.push(token)
             raw = answer.raw.push(token) if answer.raw is not None else ""
             if chosen is not None:
@@ -361,6 +423,60 @@ class Scheduler:
                 self._end_answer(answer, "length", text, raw)
                 return
             self._show(answer, text, raw, bool(text))
+            if pulled:
+                return  # what the step chose behind it was taken back
+
+    # ---- grammars that begin within an answer
+
+    def _pull_trigger(self, answer: _Answer, token: int) -> str:
+        """Where the token completes a trigger's mark, what follows is of its grammar: "here", and what
+        the step chose behind it is taken back; or "again": this one is too, being none of it."""
+        trigger, sequence = answer.trigger, answer.sequence
+        text = self.engine.token_text(token)
+        mark, written = trigger.mark, answer.written + text
+        at = written.find(mark)
+        if at < 0:
+            answer.written = written if trigger.at_start else written[1 - len(mark):]
+            if trigger.at_start and not mark.startswith(written):
+                answer.trigger = None
+            return ""
+        if trigger.at_start and at > 0:
+            answer.trigger = None
+            return ""
+        answer.trigger = None
+        end = at + len(mark)
+        n_in_token = min(end - (len(written) - len(text)), len(mark))  # bytes of it in this token
+        extra = written[end:]
+        budget = answer.job.work.max_tokens - 1 - answer.n_generated
+        n = answer.n_known  # the token's place
+        try:
+            if not extra:
+                grammar = self.engine.grammar("ebnf", trigger.grammar(""))
+                sequence.truncate(n)
+                sequence.append([token], True)
+                sequence.constrain(grammar, budget - 1)
+                return "here"
+            tail = mark[len(mark) - n_in_token:].decode("utf-8", "strict")
+            before = text[:len(text) - len(extra) - n_in_token].decode("utf-8", "strict")
+            grammar = self.engine.grammar("ebnf", trigger.grammar(before + tail))
+            if self.engine.begins(grammar, text):
+                sequence.truncate(n)
+                sequence.constrain(grammar, budget)
+                sequence.append([token], True)
+                return "here"
+            last = sequence.tokens_from(n - 1)[:1]
+            sequence.truncate(n - 1)
+            sequence.append(last, True)
+            sequence.constrain(grammar, budget)
+            return "again"
+        except UnicodeDecodeError:
+            return ""  # the mark begins within a character: what follows is free
+        except EngineError as error:
+            if not error.is_limit:
+                raise
+            if not sequence.tokens_from(n):
+                sequence.append([token], True)
+            return ""  # no call fits what is left of the answer
 
     def _show(self, answer: _Answer, text: str, raw: str, with_tokens: bool) -> None:
         chosen = tuple(c for _, c in answer.held) if with_tokens else ()
@@ -402,6 +518,8 @@ class Scheduler:
             live.close()
             self._live.remove(live)
         self._reserve(job, -job._reserved)
+        if job in self._jobs:
+            self._overcommit.ended()
         with self._lock:
             self._jobs.discard(job)
             self._unfinished -= 1
@@ -412,6 +530,7 @@ class Scheduler:
 
     def _publish(self) -> None:
         count = self._count
+        count.overcommit = self._overcommit.factor
         count.running, count.waiting = len(self._jobs), len(self._waiting)
         count.sequences, count.pages, count.pages_free, count.library = self.engine.statistics()
         self.snapshot = dataclasses.replace(count)

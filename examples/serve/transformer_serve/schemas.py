@@ -6,6 +6,7 @@ import json
 from typing import Annotated, Any, Literal, Union
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import from_json
 
 from .errors import ApiError, invalid
 
@@ -15,7 +16,7 @@ MAX_TOP = 20
 
 
 class Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=False)
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, strict=True)
 
 
 Text = Annotated[str, Field(max_length=1 << 24)]
@@ -167,6 +168,16 @@ class ToolChoice(Body):
     function: NamedFunction
 
 
+class AllowedTools(Body):
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ToolChoice], Field(min_length=1, max_length=128)]
+
+
+class AllowedToolsChoice(Body):
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
 class ChatBody(Sampling):
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
@@ -174,7 +185,8 @@ class ChatBody(Sampling):
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP)] | None = None
     response_format: ResponseFormat | None = None
     tools: Annotated[list[Tool], Field(max_length=128)] | None = None
-    tool_choice: Union[Literal["none", "auto", "required"], ToolChoice, None] = None
+    tool_choice: Union[Literal["none", "auto", "required"], ToolChoice, AllowedToolsChoice,
+                       None] = None
     parallel_tool_calls: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None  # more variables of the template
     # Of OpenAI's own service; they change nothing in an answer.
@@ -228,13 +240,17 @@ def _where(location: tuple[int | str, ...]) -> str:
     for step in location:
         if isinstance(step, int):
             text += f"[{step}]"
-        elif step.isidentifier() and step not in ("str", "ToolChoice"):
+        elif step.isidentifier() and step not in ("str", "ToolChoice", "AllowedToolsChoice"):
             text += ("." if text else "") + step
     return text
 
 
 def parse(kind: type[Any], data: bytes) -> Any:
     """The body as `kind`, or the 400 that tells what is wrong with it."""
+    try:
+        from_json(data, allow_inf_nan=False)  # nor where a field may be anything
+    except ValueError as error:
+        raise invalid(f"the body is not JSON: {error}"[:300], code="invalid_json") from None
     try:
         return kind.model_validate_json(data)
     except ValidationError as error:

@@ -23,6 +23,7 @@ class ModelSettings:
     max_running: int = 64  # sequences alive at once
     max_step_tokens: int = 256  # rows of a step: longer prompts take several, beside the others
     lookup_tokens: int = 0  # proposals by prompt lookup in each step
+    overcommit: int = 4  # times the cache's pages that may be promised to answers at once; 1: none
     pooling: str = "default"
     chat_template: str | None = None  # text, instead of the model's own
 
@@ -41,6 +42,7 @@ class Settings:
     default_max_tokens: int = 1024  # of a chat answer whose request names no limit
     send_timeout: float = 60.0  # seconds that a reader may take nothing
     drain_timeout: float = 600.0  # seconds for what runs at SIGTERM
+    log_requests: bool = False
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,8 +88,10 @@ def read(arguments: list[str] | None = None) -> Settings:
     add = parser.add_argument
     add("--model", action="append", required=True, type=_model, metavar="[NAME=]PATH",
         help="a GGUF file or a Hugging Face folder; may be given several times")
-    add("--host", default=default.host)
-    add("--port", type=_count(0), default=default.port, help="0: any that is free")
+    add("--host", default=default.host, help="the address to listen on; 0.0.0.0: all of the machine's")
+    add("--port", type=_count(0), default=default.port, help="to listen on; 0: any that is free")
+    add("--log-requests", action="store_true",
+        help="a line on stderr for each request: id, route, status, seconds; no texts, no keys")
     add("--api-key-file", help="one key on a line; without keys, everybody may ask")
     add("--chat-template", help="a file, instead of the models' own templates")
     add("--pooling", choices=POOLINGS, default="default", help="how embeddings are made")
@@ -99,6 +103,8 @@ def read(arguments: list[str] | None = None) -> Settings:
         ("max-running", 2, model.max_running, "sequences alive at once"),
         ("max-step-tokens", 1, model.max_step_tokens, "tokens computed by a step"),
         ("lookup-tokens", 0, 0, "proposed by prompt lookup in a step"),
+        ("overcommit", 1, model.overcommit,
+         "times the KV cache that answers may be promised at once, at their longest; 1: only what is there"),
         ("max-waiting", 0, default.max_waiting, "requests that wait; one more gets 429"),
         ("max-body-bytes", 1, default.max_body_bytes, "of a request"),
         ("max-answers", 1, default.max_answers, "n of a request"),
@@ -121,8 +127,9 @@ def read(arguments: list[str] | None = None) -> Settings:
     models = tuple(
         ModelSettings(name, path, given.device, given.threads, given.max_sequence_tokens,
                       given.kv_tokens, given.max_running, given.max_step_tokens,
-                      given.lookup_tokens, given.pooling, template)
+                      given.lookup_tokens, given.overcommit, given.pooling, template)
         for name, path in given.model)
     return Settings(models, given.host, given.port, keys, given.max_body_bytes, given.max_waiting,
                     given.max_answers, given.max_inputs, given.max_tokens,
-                    given.default_max_tokens, given.send_timeout, given.drain_timeout)
+                    given.default_max_tokens, given.send_timeout, given.drain_timeout,
+                    given.log_requests)

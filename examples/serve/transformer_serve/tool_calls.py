@@ -135,16 +135,17 @@ def parse(raw: str, names: Collection[str]) -> tuple[str, list[Call]] | None:
     return before, calls
 
 
-def may_begin(raw: str) -> int:
+def may_begin(raw: str, more: Collection[str] = ()) -> int:
     """How much of the text is certainly not part of a call: what comes after is held back until the
     answer is whole, for that is where a call may have begun."""
     if not raw.strip() or raw.lstrip().startswith(("{", "[")):
         return 0
-    found = [at for at in (raw.find(mark) for mark in MARKS) if at >= 0]
+    marks = (*MARKS, *more)
+    found = [at for at in (raw.find(mark) for mark in marks) if at >= 0]
     if found:
         return min(found)
-    longest = max(map(len, MARKS))
+    longest = max(map(len, marks))
     for at in range(max(0, len(raw) - longest), len(raw)):
-        if any(mark.startswith(raw[at:]) for mark in MARKS):
+        if any(mark.startswith(raw[at:]) for mark in marks):
             return at
     return len(raw)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 from collections.abc import Sequence
-from typing import NamedTuple, Union
+from typing import TYPE_CHECKING, NamedTuple, Union
+
+if TYPE_CHECKING:
+    from .tool_forms import Trigger
 
 Run = tuple[Sequence[int], int]  # tokens and the type that all of them have
 
@@ -34,7 +37,8 @@ class Generation:
     stop: tuple[str, ...] = ()
     n_top: int | None = None  # None: no log-probabilities; else with so many of the likeliest
     with_special: bool = False  # Piece.raw: the text with control tokens written out
-    json_schema: str | None = None  # what the answers must be
+    grammar: tuple[str, str] | None = None  # what the answers must be: "json_schema" or "ebnf", its text
+    trigger: Trigger | None = None  # from where on there is a grammar
     domain: int = 0  # prefixes of prompts are reused among requests of the same one
 
 

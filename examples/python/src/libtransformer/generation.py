@@ -15,6 +15,7 @@ from .text import TextStream
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from ._draft import Draft
     from .model import Model
     from .options import GenerateOptions
 
@@ -68,9 +69,15 @@ class Generation:
         self._stop = list(stop)
         grammar, close = values.pop("grammar", None), values.pop("close", False)
         self._stream = TextStream(model, stop=self._stop) if model.info.has_tokenizer or self._stop else None
-        self._sampler = Sampler(model, **{name: values.pop(name) for name in SAMPLING & values.keys()})
+        draft = values.pop("draft", None)
+        self._draft: Optional[Draft] = None
+        sampling = {name: values.pop(name) for name in SAMPLING & values.keys()}
+        self._sampler = Sampler(model, **sampling)
         self._sequence = context.sequence(sampler=self._sampler, **values)
         try:
+            if draft is not None:
+                from ._draft import Draft
+                self._draft = Draft(draft, self._sequence, sampling, values.get("stream", 0))
             self._begin(own, answer)
             if grammar is not None:
                 self._sequence.constrain(grammar, max_tokens=self._max_tokens if close else 0, close=close)
@@ -90,7 +97,7 @@ class Generation:
         if info.context_length:
             wanted = min(wanted, max(info.context_length, own))
         context = Context(model, max_sequence_tokens=wanted, max_sequences=1, n_threads=n_threads,
-                          max_logit_rows=1 + int(values.get("lookup_tokens", 0)))
+                          max_logit_rows=max(1 + int(values.get("lookup_tokens", 0)), 8 if "draft" in values else 1))
         try:
             return cls(context, tokens, _owns_context=True, **values)
         except BaseException:
@@ -135,6 +142,8 @@ class Generation:
             count, computed = self._sequence._count()
             if computed == count:
                 return self._last_token(count)
+            if self._draft is not None:
+                self._draft.propose()
             try:
                 self._context.decode()
             except errors.LimitError:
@@ -215,6 +224,8 @@ class Generation:
         """Ends it, if it hasn't ended."""
         if self.finish_reason is None:
             self.finish_reason = FinishReason.STOPPED
+        if self._draft is not None:
+            self._draft.close()
         self._sequence.close()
         self._sampler.close()
         if self._stream:

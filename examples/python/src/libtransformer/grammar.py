@@ -31,7 +31,10 @@ class Grammar(Handle):
         if (json_schema is not None) + (regex is not None) + (ebnf is not None) != 1:
             raise errors.InvalidArgumentError("one of json_schema, regex and ebnf is what a grammar is made of")
         if json_schema is not None and not isinstance(json_schema, str):
-            json_schema = json.dumps(json_schema, allow_nan=False)
+            try:
+                json_schema = json.dumps(json_schema, allow_nan=False)
+            except (ValueError, RecursionError) as error:
+                raise errors.InvalidArgumentError(f"json_schema is no JSON: {error}") from None
         options = struct(c.GrammarOptions, json_schema=c_string("json_schema", json_schema), regex=c_string("regex", regex),
                          ebnf=c_string("ebnf", ebnf), whitespace=mode(whitespace))
         with model._pointer as address:

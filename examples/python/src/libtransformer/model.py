@@ -358,7 +358,10 @@ def _convert(source: Path, write: Callable[[bytes], Any], options: ModelOptions)
 
 def _json(value: Any) -> bytes:
     """JSON without what isn't JSON."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:  # no numbers, lone surrogates, itself within
+        raise errors.InvalidArgumentError(f"what a template is given is no JSON: {error}") from None
 
 
 def _runs(tokens: List[int], types: List[int]) -> List[Tuple[List[int], int]]:

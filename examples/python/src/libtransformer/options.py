@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Mapping, Optional, Protocol, Sequence as 
 from . import _header as c
 
 if TYPE_CHECKING:
+    from .context import Context
     from .grammar import Grammar
-    from .model import Adapter
+    from .model import Adapter, Model
     from .sampler import Sampler
 
 Path = Union[str, bytes, "os.PathLike[str]", "os.PathLike[bytes]"]
@@ -328,6 +329,8 @@ class GenerateOptions(SamplingOptions, total=False):
     grammar         the text is one of this grammar
     close           within max_tokens it is brought to its end; without, it may be cut
     cache_domain, priority, lookup_tokens   as of a sequence
+    draft           a smaller model of the same vocabulary, or a context of one, that guesses the tokens: the same text,
+                    sooner where it is much faster and guesses well. It needs max_logit_rows of the context above 1
     """
 
     max_tokens: int
@@ -340,6 +343,7 @@ class GenerateOptions(SamplingOptions, total=False):
     cache_domain: int
     priority: int
     lookup_tokens: int
+    draft: Union[Model, Context]
     add_special: bool
     parse_special: bool
     answer: Tokens[int]
