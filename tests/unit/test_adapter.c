@@ -106,7 +106,17 @@ static const struct {
                {DATA "small/llama-rope-llama3.gguf", "llama-all", "llama-all"},
                {DATA "small/llama-rope-llama3.gguf", "llama-all.gguf", "llama-all"},
                {LLAMA, "llama-rslora", "llama-rslora"},
-               {QWEN, "qwen2-attention", "qwen2-attention"}};
+               {QWEN, "qwen2-attention", "qwen2-attention"},
+               /* Layers that are several weights: q, k, v; gate and up. */
+               {DATA "families/phi3.gguf", "phi3", "phi3"},
+               {DATA "families/falcon-new.gguf", "falcon-new", "falcon-new"},
+               {DATA "families/gptneox.gguf", "gptneox", "gptneox"},
+               {DATA "folders/falcon.0", "falcon", "falcon"},
+               {DATA "folders/gpt_neox.2", "gpt_neox", "gpt_neox"},
+               {DATA "folders/bloom.1", "bloom", "bloom"},
+               {DATA "folders/gpt_bigcode.2", "gpt_bigcode", "gpt_bigcode"},
+               {DATA "folders/gpt2.2", "gpt2", "gpt2"},
+               {DATA "folders/glm4.0", "glm4", "glm4"}};
 
 START_TEST(as_peft_computes_them) {
     transformer_model *model = fixture_open_path(goldens[_i].base);
