@@ -18,6 +18,7 @@ static const double tolerance = 5e-3; /* of a logit */
 struct adapted {
     struct gpu *gpu;
     char data[3072];
+    char path[4096];
     transformer_model *model;
     transformer_adapter *all, *some;
     int64_t n_vocab;
@@ -177,30 +178,38 @@ static void test_rounds(struct adapted *a) {
         gpu_fail(a->gpu, "%zu bytes less are free after 20 adapters", before - after);
 }
 
+/* weights: TRANSFORMER_WEIGHTS_..., whose products are other kernels'. */
+static void test_weights(struct adapted *a, uint32_t weights) {
+    const transformer_model_options options = {
+        .struct_size = sizeof options, .path = a->path, .device = 1, .weight_type = weights};
+    transformer_model_details details = {.struct_size = sizeof details};
+    a->model = NULL;
+    a->all = a->some = NULL;
+    if (fine(a, transformer_model_open(&options, &a->model), a->path) &&
+        fine(a, transformer_model_info(a->model, &details), "the model")) {
+        a->n_vocab = details.n_vocab;
+        a->all = open_adapter(a, "llama-all");
+        a->some = open_adapter(a, "llama-rslora");
+    }
+    if (a->all && a->some) {
+        if (weights == TRANSFORMER_WEIGHTS_AS_IS) test_golden(a);
+        if (weights == TRANSFORMER_WEIGHTS_AS_IS) test_rounds(a);
+        test_together(a);
+    }
+    transformer_adapter_close(a->all);
+    transformer_adapter_close(a->some);
+    transformer_model_close(a->model);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
-    char path[4096];
     const char *goldens = getenv("TEST_GOLDENS");
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct adapted a = {.gpu = &gpu};
     snprintf(a.data, sizeof a.data, "%s", goldens ? goldens : SOURCE_ROOT "/tests/goldens/data");
-    snprintf(path, sizeof path, "%s/small/llama-rope-llama3.gguf", a.data);
-    const transformer_model_options options = {
-        .struct_size = sizeof options, .path = path, .device = 1};
-    transformer_model_details details = {.struct_size = sizeof details};
-    if (fine(&a, transformer_model_open(&options, &a.model), path) &&
-        fine(&a, transformer_model_info(a.model, &details), "the model")) {
-        a.n_vocab = details.n_vocab;
-        a.all = open_adapter(&a, "llama-all");
-        a.some = open_adapter(&a, "llama-rslora");
-        if (a.all && a.some) {
-            test_golden(&a);
-            test_together(&a);
-            test_rounds(&a);
-        }
-    }
-    transformer_adapter_close(a.all);
-    transformer_adapter_close(a.some);
-    transformer_model_close(a.model);
+    snprintf(a.path, sizeof a.path, "%s/small/llama-rope-llama3.gguf", a.data);
+    test_weights(&a, TRANSFORMER_WEIGHTS_AS_IS);
+    test_weights(&a, TRANSFORMER_WEIGHTS_F16);
+    test_weights(&a, TRANSFORMER_WEIGHTS_BF16);
     return gpu_close(&gpu);
 }
