@@ -139,9 +139,10 @@ static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor
 
 status hf_tensors_group(const struct hf *hf, struct tensor *tensor, int64_t n_heads,
                         int64_t n_groups) {
-    int64_t rows = tensor->dims[tensor->n_dims == 2 ? 1 : 0], heads = n_heads + 2 * n_groups;
-    if (tensor->n_dims > 2 || n_heads < 1 || n_groups < 1 || n_heads % n_groups || rows % heads ||
-        rows == 0)
+    int64_t rows = tensor->dims[tensor->n_dims == 2 ? 1 : 0];
+    bool few = n_groups >= 1 && n_groups <= n_heads && n_heads <= rows; /* what follows counts */
+    int64_t heads = few ? n_heads + 2 * n_groups : 1;
+    if (tensor->n_dims > 2 || !few || n_heads % n_groups || rows % heads)
         return fail(FORMAT,
                     "%s: tensor '%.*s' has %" PRId64 " rows, not a number for each of %" PRId64
                     " heads and twice %" PRId64 " of keys",
