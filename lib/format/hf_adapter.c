@@ -139,6 +139,8 @@ static status rename_one(struct hf *hf, const struct hf_family *const *families,
         if (hf_tensors_target(families[i], module, base->n_layers, target, sizeof target,
                               &by_groups))
             family = families[i];
+    if (!family && strstr(module, ".experts."))
+        return fail_name(hf, tensor, "is of experts, whose adapters are not supported");
     if (!family) return fail_name(hf, tensor, "is of a layer that the model has no matrix for");
     /* The rows of B are those of W. */
     if (b && by_groups) TRY(hf_tensors_group(hf, tensor, base->n_heads, base->n_kv_heads));

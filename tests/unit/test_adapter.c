@@ -267,6 +267,8 @@ static const struct {
     {"\"lora_alpha\": 5", "\"lora_alpha\": null", TRANSFORMER_FORMAT, "lora_alpha"},
     {"layers.0.self_attn.q_proj.lora_A", "layers.9.self_attn.q_proj.lora_A",
      TRANSFORMER_UNSUPPORTED, "layers.9.self_attn.q_proj"},
+    {"layers.0.self_attn.q_proj.lora_A", "layers.0.mlp.experts.2.w1.lora_A",
+     TRANSFORMER_UNSUPPORTED, "is of experts"},
     {"layers.0.self_attn.q_proj.lora_A", "layers.0.self_attn.q_norm.lora_A",
      TRANSFORMER_UNSUPPORTED, "q_norm"},
     {"layers.0.self_attn.q_proj.lora_A", "layers.0.self_attn.q_proj.lora_C",
