@@ -68,10 +68,10 @@ kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
 goldens     60 HOPPER test_golden small
 goldens     45 gpu_models small SEED
-goldens     60 gpu_adapted SEED
-goldens     60 HOPPER gpu_adapted SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
+goldens     60 gpu_adapted SEED
+goldens     60 HOPPER gpu_adapted SEED
 faults      50 gpu_rounds
 bandwidth   40 gpu_ceilings product
 bandwidth   60 gpu_ceilings read
