@@ -262,6 +262,7 @@ static uint64_t host_bytes(const struct program *program, const struct backend_l
            2 * memory_cost(ropes * sizeof(float *)) +
            memory_cost((size_t)program->kv.n_groups * sizeof(uint8_t *)) +
            memory_cost(STEP_MAX_RANGES(layers) * sizeof(struct step_range)) +
+           memory_cost((size_t)limits->max_sequences * sizeof(struct step_adapter)) +
            memory_cost((size_t)limits->max_logit_rows);
 }
 
@@ -354,6 +355,8 @@ static status take_host(struct backend_context *context) {
     TRY(MEMORY_TAKE_ARRAY(memory, n_groups, "the table of KV pools", &context->pools));
     TRY(MEMORY_TAKE_ARRAY(memory, STEP_MAX_RANGES(n_attentions(spec)), "a step's copies",
                           &context->ranges));
+    TRY(MEMORY_TAKE_ARRAY(memory, (size_t)context->limits.max_sequences, "a step's adapters",
+                          &context->step_adapters));
     return MEMORY_TAKE_ARRAY(memory, (size_t)context->limits.max_logit_rows, "logits",
                              &context->fetched);
 }
@@ -387,8 +390,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t),
-                           "sampled tokens", &context->host_sampled));
+    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t), "sampled tokens",
+                           &context->host_sampled));
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));
     TRY(take_pools(context));
@@ -415,7 +418,7 @@ static status take_graphs(struct backend_context *context) {
     for (int64_t n = 1; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {
         struct step_graph *graph = &context->graphs[context->n_graphs];
         graph->n_rows = smaller(n, most);
-        TRY(launcher_capture(context, graph->n_rows, &graph->exec));
+        TRY(launcher_capture(context, graph->n_rows, false, &graph->exec));
         context->n_graphs++;
     }
     return OK;
@@ -434,6 +437,7 @@ static status fill(struct backend_context *context) {
     const struct cuda_properties *properties = &context->device->properties;
     TRY(find_attentions(properties, context->program, &context->limits, &attentions));
     measure(properties, context->program, &context->limits, &attentions, &context->data, &sizes);
+    context->data.adapters = context->step_adapters;
     TRY(device_enter(context->device, &caller));
     result = take_device(context, &sizes);
     if (result == OK) result = take_graphs(context);
@@ -446,6 +450,7 @@ static void give_device(struct backend_context *context) {
     if (context->stream) device->driver.stream_synchronize(context->stream);
     for (int i = 0; i < MAX_GRAPHS; i++)
         if (context->graphs[i].exec) device->driver.graph_exec_destroy(context->graphs[i].exec);
+    adapters_give(context);
     for (int i = 0; i < LAYERS_AHEAD; i++) device_event_destroy(device, context->events[i]);
     device_stream_destroy(device, context->stream);
     for (int g = 0; context->pools && g < context->program->kv.n_groups; g++)
@@ -471,6 +476,8 @@ void cuda_context_destroy(struct backend_context *context) {
     memory_give(memory, context->pools);
     memory_give(memory, context->ranges);
     memory_give(memory, context->fetched);
+    memory_give(memory, context->step_adapters);
+    memory_give(memory, context->adapters.of_op);
     memory_give(memory, context->data.attentions);
     memory_give(memory, context->attention);
     memory_give(memory, context->attention_of);

@@ -352,6 +352,7 @@ static status launch_ops(struct launcher *launcher, atomic_int *cancel, bool *st
 status launcher_run(struct backend_context *context, const struct step *step, bool *stopped) {
     struct launcher launcher = {.context = context,
                                 .source = step->source,
+                                .adapts = step_data_adapts(step),
                                 .n_rows = step->n_rows,
                                 .n_logit_rows = step->n_logit_rows,
                                 .n_pooled = step->n_pooled};
@@ -362,12 +363,14 @@ status launcher_run(struct backend_context *context, const struct step *step, bo
 /* Drivers know dependent launches in graphs from CUDA 12.3 on. */
 enum { DEPENDENT_GRAPHS_VERSION = 12030 };
 
-status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec) {
+status launcher_capture(struct backend_context *context, int64_t n_rows, bool adapts,
+                        driver_graph_exec *exec) {
     struct device *device = context->device;
     driver_graph graph = NULL;
     struct launcher launcher = {.context = context,
                                 .n_rows = n_rows,
                                 .n_logit_rows = n_rows,
+                                .adapts = adapts,
                                 .apart = device->driver.version < DEPENDENT_GRAPHS_VERSION,
                                 .only_loads = true};
     /* The driver loads a kernel when it is first asked for, which a capture forbids. */

@@ -2,6 +2,7 @@
 #ifndef CUDA_LAUNCHER_H
 #define CUDA_LAUNCHER_H
 
+#include "cuda/adapters.h"
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/gemm/gemm_args.h"
 #include "cuda/step_data.h"
@@ -64,12 +65,15 @@ struct backend_context {
     int *attention_of;                  /* [n_ops] index in these of those with attention */
     uint8_t *host_block;                /* pinned [data.bytes] */
     struct step_range *ranges;
-    float *host_hidden, *host_logits; /* pinned, as on the device */
-    float *host_pooled, *host_score;  /* pinned [max_sequences][width of the register] */
-    int32_t *host_sampled;            /* pinned [max_logit_rows] */
-    uint8_t *fetched;                 /* [max_logit_rows] bit 0: logits, bit 1: hidden */
+    struct step_adapter *step_adapters; /* [max_sequences] */
+    float *host_hidden, *host_logits;   /* pinned, as on the device */
+    float *host_pooled, *host_score;    /* pinned [max_sequences][width of the register] */
+    int32_t *host_sampled;              /* pinned [max_logit_rows] */
+    uint8_t *fetched;                   /* [max_logit_rows] bit 0: logits, bit 1: hidden */
     struct step_graph graphs[MAX_GRAPHS];
     int n_graphs;
+    struct adapters adapters;
+    driver_graph_exec adapted_graphs[MAX_GRAPHS]; /* for steps with adapters, of graphs' rows */
 };
 
 /* A step's launches while they are put on the stream. */
@@ -77,6 +81,7 @@ struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows, n_pooled;
     bool source;         /* the rows are those of sources */
+    bool adapts;         /* some of them have adapters */
     bool apart;          /* no launch begins while the one before it runs */
     bool follows;        /* a kernel is ahead on the stream: the next may begin while it ends */
     bool only_loads;     /* no launch, the kernel is made ready for one */
@@ -86,8 +91,9 @@ struct launcher {
 /* Puts op after op on the stream, until the step's cancel is set before one with `boundary`: then
  * *stopped. */
 status launcher_run(struct backend_context *context, const struct step *step, bool *stopped);
-/* The same as a graph. */
-status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
+/* The same as a graph; adapts: for steps that have adapters. */
+status launcher_capture(struct backend_context *context, int64_t n_rows, bool adapts,
+                        driver_graph_exec *exec);
 
 /* linear.c: norm, products and what follows them, of LINEAR and HEAD. */
 status linear_launch(struct launcher *launcher, const struct op *op);

@@ -15,7 +15,7 @@ struct product {
 struct products {
     struct product of[OP_MAX_WEIGHTS];
     int n;
-    bool gate_apart; /* a gate whose two weights are of two types */
+    bool gate_apart; /* a gate whose two weights are of two types, or have adapters */
 };
 
 /* Rows of the op's outputs in a step of n_rows rows. */
@@ -65,11 +65,12 @@ static void join_product(struct product *product, const struct tensor *tensor) {
 }
 
 /* How an op's weights are shared out among launches: by their types alone, so that it's the same
- * for every number of rows. */
-static struct products products_of(const struct op *op) {
+ * for every number of rows. adapts: what comes after the products is left to be done. The split of
+ * a gate's product is that of its first weight alone (select.c), so bits are the same apart. */
+static struct products products_of(const struct op *op, bool adapts) {
     struct products products = {.n = 0};
     if (op->kind != OP_HEAD && op->linear.combine == COMBINE_GATE) {
-        products.gate_apart = type_of(op, 0) != type_of(op, 1);
+        products.gate_apart = adapts || type_of(op, 0) != type_of(op, 1);
         add_product(&products, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
         if (products.gate_apart) {
             add_product(&products, op, 1, GEMM_STORE);
@@ -85,22 +86,29 @@ static struct products products_of(const struct op *op) {
         if (last && last->problem.type == type_of(op, i))
             join_product(last, tensor_of(op, i));
         else
-            add_product(&products, op, i, add ? GEMM_ADD : GEMM_STORE);
+            add_product(&products, op, i, add && !adapts ? GEMM_ADD : GEMM_STORE);
+        products.of[products.n - 1].apart = add && adapts;
     }
     return products;
 }
 
-void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
-                    struct linear_needs *needs) {
-    const struct products products = products_of(op);
-    for (int i = 0; i < products.n; i++) {
-        struct gemm_problem problem = products.of[i].problem;
-        problem.n_x = (uint32_t)rows_of(op, n_rows);
+static void measure(const struct cuda_properties *device, const struct products *products,
+                    int64_t n_rows, struct linear_needs *needs) {
+    for (int i = 0; i < products->n; i++) {
+        struct gemm_problem problem = products->of[i].problem;
+        problem.n_x = (uint32_t)n_rows;
         struct gemm_choice choice = select_gemm(device, &problem);
         if (choice.parts_bytes > needs->parts_bytes) needs->parts_bytes = choice.parts_bytes;
         if (choice.n_counters > needs->n_counters) needs->n_counters = choice.n_counters;
         needs->used[select_activation(problem.type)] = true;
     }
+}
+
+void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
+                    struct linear_needs *needs) {
+    const struct products products = products_of(op, false), adapted = products_of(op, true);
+    measure(device, &products, rows_of(op, n_rows), needs);
+    if (op->kind != OP_EXPERTS) measure(device, &adapted, rows_of(op, n_rows), needs);
     uint64_t apart = (uint64_t)(rows_of(op, 1) * reg_padded(tensor_of(op, 0)->dims[1]));
     if (products.gate_apart && apart > needs->apart) needs->apart = apart;
 }
@@ -147,6 +155,8 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         args.sum = launcher_reg(context, op->sum);
         args.sum_stride = (uint32_t)regs[op->sum].width;
     }
+    if (adapters_apply(launcher, op))
+        args.normed = adapters_normed(launcher, op, &args.normed_stride);
     if (op->kind == OP_HEAD) {
         args.index = (const int32_t *)(const void *)(context->block + context->data.logit_row);
         args.normed = context->hidden;
@@ -166,13 +176,14 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
 
 /* ---- products ---- */
 
-static void place_output(const struct backend_context *context, const struct op *op,
+static void place_output(const struct launcher *launcher, const struct op *op,
                          const struct product *product, uint32_t index, struct gemm_weight *to) {
+    const struct backend_context *context = launcher->context;
     if (op->kind == OP_HEAD) {
         to->y = context->logits;
         to->y_stride = (uint32_t)context->logits_stride;
     } else if (product->apart) {
-        to->y = context->apart;
+        to->y = adapters_apply(launcher, op) ? context->adapters.apart : context->apart;
         to->y_stride = out_stride(context, op, op->out[0]);
     } else {
         reg out = op->out[product->problem.combine == GEMM_GATE ? 0 : index];
@@ -181,8 +192,12 @@ static void place_output(const struct backend_context *context, const struct op 
     }
 }
 
-static bool scales_logits(const struct backend_context *context) {
-    return context->program->n_logits && context->program->spec->logit_scale != 1.0f;
+/* The product leaves it to a kernel of its own to finish the logits. */
+static bool finishes_logits(const struct launcher *launcher, const struct op *op) {
+    const struct program *program = launcher->context->program;
+    if (!program->n_logits) return false;
+    return program->spec->logit_scale != 1.0f ||
+           (adapters_apply(launcher, op) && program->spec->logit_softcap != 0.0f);
 }
 
 static struct gemm_choice choice_of(const struct launcher *launcher, const struct product *product,
@@ -235,7 +250,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
         .counters = context->gemm_counters,
         .combine = problem.combine,
         .activation = op->kind != OP_HEAD ? (uint32_t)op->linear.activation : 0,
-        .softcap = op->kind == OP_HEAD && !scales_logits(context)
+        .softcap = op->kind == OP_HEAD && !finishes_logits(launcher, op)
                        ? context->program->spec->logit_softcap
                        : 0.0f,
     };
@@ -253,7 +268,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
         args.weights[i].expert_bytes = weight->expert_bytes;
         args.weights[i].bias = cuda_weights_vector(model, &linear->bias);
         args.weights[i].n_rows = problem.n_rows[i];
-        place_output(context, op, product, index, &args.weights[i]);
+        place_output(launcher, op, product, index, &args.weights[i]);
     }
     return launcher_gemm(launcher, &choice, &args);
 }
@@ -297,18 +312,21 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 }
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
-    const struct products products = products_of(op);
+    const bool adapts = adapters_apply(launcher, op);
+    const struct products products = products_of(op, adapts);
     int64_t n_rows = rows_of(op, launcher_rows_of(launcher, op));
     if (n_rows == 0) return OK;
     if (op->kind == OP_EXPERTS) /* which rows are normed depends on it */
         TRY(experts_launch_groups(
             launcher, op, choice_of(launcher, &products.of[0], (uint32_t)n_rows).tile_rows));
     TRY(launch_norm(launcher, op, &products, (uint32_t)n_rows));
+    if (adapts) TRY(adapters_launch_shrink(launcher, op));
     for (int i = 0; i < products.n; i++)
         TRY(launch_product(launcher, op, &products.of[i], (uint32_t)n_rows));
+    if (adapts) TRY(adapters_launch_expand(launcher, op));
     if (op->kind == OP_HEAD)
-        return scales_logits(launcher->context) ? launch_logit_scale(launcher, (uint32_t)n_rows)
-                                                : OK;
+        return finishes_logits(launcher, op) ? launch_logit_scale(launcher, (uint32_t)n_rows) : OK;
+    if (adapts) return OK;
     if (op->linear.combine == COMBINE_ACTIVATE)
         return launch_gate(launcher, op, NULL, (uint32_t)n_rows);
     return products.gate_apart

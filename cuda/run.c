@@ -6,13 +6,17 @@
 
 enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
 
-/* The graph that serves a step of single rows, or NULL. */
-static const struct step_graph *graph_for(const struct backend_context *context,
-                                          const struct step *step) {
-    if (step->n_rows != step->n_sequences || step->n_rows != step->n_logit_rows) return NULL;
-    for (int i = 0; i < context->n_graphs; i++)
-        if (context->graphs[i].n_rows >= step->n_rows) return &context->graphs[i];
-    return NULL;
+/* The graph that serves a step of single rows; exec NULL: none does. */
+static struct step_graph graph_for(const struct backend_context *context, const struct step *step) {
+    if (step->n_rows != step->n_sequences || step->n_rows != step->n_logit_rows)
+        return (struct step_graph){0};
+    for (int i = 0; i < context->n_graphs; i++) {
+        struct step_graph graph = context->graphs[i];
+        if (graph.n_rows < step->n_rows) continue;
+        if (step_data_adapts(step)) graph.exec = context->adapted_graphs[i];
+        return graph;
+    }
+    return (struct step_graph){0};
 }
 
 static status send_step(struct backend_context *context, const struct step *step, int64_t n_rows,
@@ -57,11 +61,11 @@ static status fetch_pooled(struct backend_context *context, const struct step *s
 
 static status run_on_device(struct backend_context *context, const struct step *step,
                             bool *stopped) {
-    const struct step_graph *graph = graph_for(context, step);
+    const struct step_graph graph = graph_for(context, step);
     *stopped = false;
-    if (graph) {
-        TRY(send_step(context, step, graph->n_rows, graph->n_rows));
-        DEVICE_TRY(context->device, graph_launch, graph->exec, context->stream);
+    if (graph.exec) {
+        TRY(send_step(context, step, graph.n_rows, graph.n_rows));
+        DEVICE_TRY(context->device, graph_launch, graph.exec, context->stream);
     } else {
         TRY(send_step(context, step, step->n_rows, step->n_logit_rows));
         TRY(launcher_run(context, step, stopped));

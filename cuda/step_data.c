@@ -15,6 +15,11 @@ static size_t place(size_t *end, int64_t n, size_t size) {
     return at;
 }
 
+/* Of n rows at most: one for each of the sequences, and one for so many rows. */
+static int64_t most_items(const struct backend_limits *limits, int64_t n) {
+    return limits->max_sequences + n / ADAPTER_ITEM_ROWS;
+}
+
 void step_data_measure(struct step_data *data, const struct backend_limits *limits, int n_groups) {
     size_t end = 0;
     int64_t sequences =
@@ -32,9 +37,14 @@ void step_data_measure(struct step_data *data, const struct backend_limits *limi
     data->pages_at = place(&end, n_groups * limits->max_sequences, sizeof(uint32_t));
     for (int i = 0; i < data->n_attentions; i++)
         data->attentions[i].counts = place(&end, 2, sizeof(uint32_t));
+    data->adapter_counts = place(&end, 2, sizeof(uint32_t));
     data->fixed_bytes = end;
     data->samples = place(&end, limits->max_logit_rows, sizeof(struct sample_row));
     data->pooled = place(&end, limits->max_sequences, sizeof(struct pool_sequence));
+    data->adapter_items =
+        place(&end, most_items(limits, limits->max_rows), sizeof(struct adapter_item));
+    data->adapter_logit_items =
+        place(&end, most_items(limits, limits->max_logit_rows), sizeof(struct adapter_item));
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];
         attention->items = place(&end, attention->limits.max_items, sizeof(struct attention_item));
@@ -133,6 +143,75 @@ static void write_pooled(const struct step_data *data, const struct step *step, 
     }
 }
 
+bool step_data_adapts(const struct step *step) {
+    if (step->source) return false;
+    for (int64_t s = 0; s < step->n_sequences; s++)
+        if (step->sequences[s].adapter) return true;
+    return false;
+}
+
+/* A list of items being made. */
+struct adapter_list {
+    struct adapter_item *items;
+    uint32_t n_items;
+    struct step_adapter *adapters; /* those that there are so far */
+    int64_t n_adapters;
+};
+
+static uint32_t add_item(struct adapter_list *list, const struct step_sequence *sequence) {
+    const struct cuda_adapter *resident = sequence->adapter ? sequence->adapter->resident : NULL;
+    list->items[list->n_items] =
+        (struct adapter_item){.weights = resident ? resident->weights : NULL,
+                              .scale = sequence->adapter ? sequence->adapter_scale : 0.0f};
+    return list->n_items++;
+}
+
+/* Those of the sequence's adapter at its scale. */
+static struct step_adapter *find_adapter(struct adapter_list *list,
+                                         const struct step_sequence *sequence) {
+    float scale = sequence->adapter ? sequence->adapter_scale : 0.0f;
+    for (int64_t i = 0; i < list->n_adapters; i++) {
+        struct step_adapter *adapter = &list->adapters[i];
+        if (adapter->adapter == sequence->adapter && adapter->scale == scale) return adapter;
+    }
+    list->adapters[list->n_adapters] = (struct step_adapter){
+        .adapter = sequence->adapter, .scale = scale, .item = add_item(list, sequence)};
+    return &list->adapters[list->n_adapters++];
+}
+
+/* The rows [n] of the step, rows NULL: all, sorted by adapter, under their numbers among these n.
+ * Returns how many items there are. */
+static uint32_t write_items(const struct step_data *data, const struct step *step,
+                            const int32_t *rows, int64_t n, uint8_t *block,
+                            struct adapter_item *items) {
+    const int32_t *sequence_of = (const int32_t *)(const void *)(block + data->sequence);
+    struct adapter_list list = {.items = items, .adapters = data->adapters};
+    struct step_adapter *adapter = NULL;
+    int32_t last = -1;
+    for (int64_t i = 0; i < n; i++) {
+        int32_t s = sequence_of[rows ? rows[i] : i];
+        const struct step_sequence *sequence = &step->sequences[s];
+        if (s != last) adapter = find_adapter(&list, sequence);
+        last = s;
+        if (items[adapter->item].n_rows == ADAPTER_ITEM_ROWS)
+            adapter->item = add_item(&list, sequence);
+        struct adapter_item *item = &items[adapter->item];
+        item->row[item->n_rows++] = (int32_t)i;
+    }
+    return list.n_items;
+}
+
+/* Sorted by adapter; counts [2]. */
+static void write_adapters(const struct step_data *data, const struct step *step, uint8_t *block,
+                           uint32_t *counts) {
+    counts[0] = counts[1] = 0;
+    if (!step_data_adapts(step)) return;
+    counts[0] = write_items(data, step, NULL, step->n_rows, block,
+                            (struct adapter_item *)(void *)(block + data->adapter_items));
+    counts[1] = write_items(data, step, step->logit_rows, step->n_logit_rows, block,
+                            (struct adapter_item *)(void *)(block + data->adapter_logit_items));
+}
+
 /* One copy with the range before, where that ends here. */
 static void add_range(size_t offset, size_t bytes, struct step_range *ranges, int *n) {
     struct step_range *last = *n ? &ranges[*n - 1] : NULL;
@@ -145,12 +224,16 @@ static void add_range(size_t offset, size_t bytes, struct step_range *ranges, in
 int step_data_write(struct step_data *data, const struct step *step, int64_t n_rows,
                     int64_t n_logit_rows, uint8_t *block, struct step_range *ranges) {
     int n = 0;
+    uint32_t *n_items = (uint32_t *)(void *)(block + data->adapter_counts);
     write_rows(data, step, n_rows, n_logit_rows, block);
+    write_adapters(data, step, block, n_items);
     add_range(0, data->fixed_bytes, ranges, &n);
     write_samples(data, step, block);
     add_range(data->samples, (size_t)step->n_samples * sizeof(struct sample_row), ranges, &n);
     write_pooled(data, step, block);
     add_range(data->pooled, (size_t)step->n_pooled * sizeof(struct pool_sequence), ranges, &n);
+    add_range(data->adapter_items, n_items[0] * sizeof(struct adapter_item), ranges, &n);
+    add_range(data->adapter_logit_items, n_items[1] * sizeof(struct adapter_item), ranges, &n);
     add_range(data->pages, write_pages(data, step, block) * sizeof(int32_t), ranges, &n);
     for (int i = 0; i < data->n_attentions; i++) {
         struct step_attention *attention = &data->attentions[i];

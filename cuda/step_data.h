@@ -4,6 +4,7 @@
 #ifndef CUDA_STEP_DATA_H
 #define CUDA_STEP_DATA_H
 
+#include "cuda/adapters.h"
 #include "cuda/attention_plan.h"
 #include "cuda/kernels/elementwise/elementwise_args.h"
 
@@ -15,6 +16,13 @@ struct step_attention {
     struct attention_plan plan;   /* of the step; its lists are in the block */
 };
 
+/* Rows of one adapter at one scale, while a step's are sorted. */
+struct step_adapter {
+    const struct backend_adapter *adapter; /* NULL: none */
+    float scale;
+    uint32_t item; /* the last of theirs */
+};
+
 /* Offsets in the block. What every step copies whole comes first. */
 struct step_data {
     int64_t max_rows, max_sequences, max_logit_rows;
@@ -22,20 +30,27 @@ struct step_data {
     const struct kv_group *groups;     /* [n_groups]; NULL: all grow */
     struct step_attention *attentions; /* [n_attentions] */
     size_t token, token_type, position, sequence, logit_row;
-    size_t key_counts;  /* [max_sequences] of int64_t; then those of sources */
-    size_t pages_at;    /* [n_groups][max_sequences] of uint32_t */
-    size_t fixed_bytes; /* up to here */
-    size_t samples;     /* [max_logit_rows] struct sample_row */
-    size_t pooled;      /* [max_sequences] struct pool_sequence */
-    size_t pages;       /* int32_t, as many as the step's tables have */
+    size_t key_counts;     /* [max_sequences] of int64_t; then those of sources */
+    size_t pages_at;       /* [n_groups][max_sequences] of uint32_t */
+    size_t adapter_counts; /* uint32_t of the two lists below */
+    size_t fixed_bytes;    /* up to here */
+    size_t adapter_items, adapter_logit_items; /* of rows, of kept rows: where a sequence has one */
+    struct step_adapter *adapters;             /* [max_sequences], for the host alone */
+    size_t samples;                            /* [max_logit_rows] struct sample_row */
+    size_t pooled;                             /* [max_sequences] struct pool_sequence */
+    size_t pages;                              /* int32_t, as many as the step's tables have */
     size_t bytes;
 };
 
 struct step_range { /* of the block, to be copied */
     size_t offset, bytes;
 };
-/* fixed, samples, pooled, pages, and items and merges of each attention */
-#define STEP_MAX_RANGES(n_attentions) (4 + 2 * (n_attentions))
+/* fixed, samples, pooled, items of rows and of kept rows, pages, and items and merges of each
+ * attention */
+#define STEP_MAX_RANGES(n_attentions) (6 + 2 * (n_attentions))
+
+/* Whether rows of the step have adapters: sources have none. */
+bool step_data_adapts(const struct step *step);
 
 /* Sets the offsets; attentions with their geometry and limits are there already. */
 void step_data_measure(struct step_data *data, const struct backend_limits *limits, int n_groups);

@@ -598,8 +598,8 @@ typedef struct transformer_adapter_options {
 /* Loads a LoRA adapter of a model: y = W x + b becomes y + scale B (A x) in the layers that it has
  * matrices for, scale being alpha / rank, with use_rslora alpha / sqrt(rank). It is attached to
  * sequences (transformer_sequence_options); sequences of one step may have different ones, or none,
- * whose bits are as if there were no adapters. What it takes comes from the model's allocator; the
- * adapter keeps the model alive.
+ * whose bits are as if there were no adapters. What it takes comes from the model's allocator, or is
+ * the device's that the model is on; the adapter keeps the model alive.
  *
  * FORMAT, IO, NOT_FOUND, OUT_OF_MEMORY.
  * UNSUPPORTED  another method than LoRA on linear layers (DoRA, biases, modules_to_save,
@@ -634,8 +634,8 @@ typedef struct transformer_sequence_options {
 } transformer_sequence_options;
 
 /* LIMIT  max_sequences are alive.
- * UNSUPPORTED  the device has no adapters, or this one changes what no linear layer alone uses (the
- * embedding, say); the message names it. */
+ * OUT_OF_MEMORY  also: for steps with the adapter. UNSUPPORTED  it changes what no linear layer
+ * alone uses (the embedding, say); the message names it. */
 TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);

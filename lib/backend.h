@@ -41,6 +41,7 @@ struct adapter_weight {
 struct backend_adapter {
     struct adapter_weight *weights; /* [spec.n_weights] */
     int64_t max_rank;
+    void *resident; /* what the backend has made of them; NULL: nothing */
 };
 
 struct step_sequence {
@@ -127,8 +128,15 @@ struct backend {
     void (*context_destroy)(struct backend_context *context); /* NULL does nothing */
     int (*n_threads)(const struct backend_context *context);
 
-    /* Room for steps with adapters of at most this rank. NULL: the backend has no adapters. */
-    status (*reserve_adapters)(struct backend_context *context, int64_t max_rank);
+    /* Lays an adapter's weights out for itself, of a model of any thread: `a` and `b` of them are
+     * not read after it. Both NULL: they are read where they are, by every context. */
+    status (*adapter_create)(struct memory *memory, struct backend_model *model,
+                             const struct spec *spec, struct backend_adapter *adapter);
+    void (*adapter_destroy)(struct memory *memory, struct backend_model *model,
+                            struct backend_adapter *adapter);
+    /* Room for steps with this adapter, and whatever others there was room for. */
+    status (*reserve_adapters)(struct backend_context *context,
+                               const struct backend_adapter *adapter);
     /* Keys and values of one page to another, before any later step. */
     status (*copy_page)(struct backend_context *context, int group, int32_t from, int32_t to);
     /* The first n positions of a page to and from the form of program/kv_form.h, which is the same

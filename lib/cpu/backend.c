@@ -303,7 +303,9 @@ static status cpu_context_create(struct memory *memory, const struct backend_mod
 }
 
 /* The rows of a step, and of the head as many as are kept. */
-static status cpu_reserve_adapters(struct backend_context *context, int64_t max_rank) {
+static status cpu_reserve_adapters(struct backend_context *context,
+                                   const struct backend_adapter *adapter) {
+    int64_t max_rank = adapter->max_rank;
     int64_t rows = context->limits.max_rows > context->limits.max_logit_rows
                        ? context->limits.max_rows
                        : context->limits.max_logit_rows;

@@ -21,6 +21,8 @@ struct opening {
 static void adapter_free(transformer_adapter *adapter) {
     struct memory memory = adapter->memory;
     transformer_model *model = adapter->model;
+    if (model->backend->adapter_destroy)
+        model->backend->adapter_destroy(&adapter->memory, model->weights, &adapter->backend);
     memory_give(&adapter->memory, adapter->values);
     memory_give(&adapter->memory, adapter->backend.weights);
     memory_give(&memory, adapter);
@@ -185,6 +187,19 @@ static struct checksum identify(const transformer_adapter *adapter, size_t n_val
     return sum;
 }
 
+/* The backend has all of it where it wants it, then the values are there no more. */
+static status lay_out(transformer_adapter *adapter) {
+    const transformer_model *model = adapter->model;
+    if (!model->backend->adapter_create) return OK;
+    TRY(model->backend->adapter_create(&adapter->memory, model->weights, model->spec,
+                                       &adapter->backend));
+    memory_give(&adapter->memory, adapter->values);
+    adapter->values = NULL;
+    for (int i = 0; i < model->spec->n_weights; i++)
+        adapter->backend.weights[i].a = adapter->backend.weights[i].b = NULL;
+    return OK;
+}
+
 status adapter_open(transformer_model *model, const transformer_adapter_options *options,
                     transformer_adapter **opened) {
     transformer_adapter *fresh;
@@ -203,7 +218,10 @@ status adapter_open(transformer_model *model, const transformer_adapter_options 
                                             .adapter_of = model->checkpoint};
     status result = checkpoint_open(&fresh->memory, &file, &opening.file);
     if (result == OK) result = read_all(&opening);
-    if (result == OK) fresh->identity = identify(fresh, opening.n_values);
+    if (result == OK) {
+        fresh->identity = identify(fresh, opening.n_values);
+        result = lay_out(fresh);
+    }
     memory_give(&fresh->memory, opening.used);
     checkpoint_close(opening.file);
     if (result != OK) {

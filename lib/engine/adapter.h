@@ -10,7 +10,7 @@ struct transformer_adapter {
     atomic_int owners;
     uint64_t number; /* from 1 on, no other adapter's of the model: addresses come again */
     struct backend_adapter backend; /* weights [spec.n_weights] */
-    float *values;                  /* all A and B */
+    float *values;                  /* all A and B; NULL: the backend has its own */
     struct checksum identity;       /* of these, and where and how they are used */
 };
 

@@ -82,10 +82,8 @@ status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapt
     const struct backend *backend = context->model->backend;
     if (adapter->model != context->model)
         return fail(INVALID_ARGUMENT, "the adapter is another model's");
-    if (!backend->reserve_adapters)
-        return fail(UNSUPPORTED, "adapters: the %s backend has none", backend->name);
     TRY(adapter_check(adapter, context->program));
-    TRY(backend->reserve_adapters(context->backend, adapter->backend.max_rank));
+    TRY(backend->reserve_adapters(context->backend, &adapter->backend));
     adapter_retain(adapter);
     sequence->adapter = adapter;
     sequence->adapter_scale = scale;

@@ -49,7 +49,7 @@ status sequence_open(transformer_context *context, const transformer_sequence_op
                      transformer_sequence **opened);
 status sequence_create(transformer_context *context, transformer_sampler *sampler, uint64_t stream,
                        transformer_sequence **created);
-/* Of a sequence without tokens, once. UNSUPPORTED: the backend, or what the adapter changes. */
+/* Of a sequence without tokens, once. UNSUPPORTED: what the adapter changes. */
 status sequence_adapt(transformer_sequence *sequence, transformer_adapter *adapter, float scale);
 status sequence_fork(transformer_sequence *original, transformer_sampler *sampler, uint64_t stream,
                      transformer_sequence **created);

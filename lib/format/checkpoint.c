@@ -133,10 +133,17 @@ static status open_later_parts(struct checkpoint *checkpoint, const struct gguf_
     return OK;
 }
 
+/* A number of heads; *n stays what it was where layers differ, or there is no such key. */
+static status read_heads(const struct checkpoint *model, const char *key, int64_t *n) {
+    const struct metadata *heads = checkpoint_metadata(model, key);
+    if (!heads || heads->kind == METADATA_ARRAY) return OK;
+    return checkpoint_read_i64(model, key, NULL, n);
+}
+
 /* What names and rows of an adapter's tensors depend on. */
 static status read_base(const struct checkpoint *model, struct hf_base *base) {
     char key[160];
-    int64_t width, n_heads;
+    int64_t width;
     bool found;
     *base = (struct hf_base){.family = model->hf.family};
     TRY(checkpoint_read_text(model, "general.architecture", NULL, &base->architecture));
@@ -146,16 +153,17 @@ static status read_base(const struct checkpoint *model, struct hf_base *base) {
     TRY(checkpoint_read_i64(model, key, NULL, &base->n_layers));
     snprintf(key, sizeof key, "%.*s.rope.pairing", length, architecture);
     base->interleaves = !checkpoint_metadata(model, key);
+    snprintf(key, sizeof key, "%.*s.attention.head_count", length, architecture);
+    TRY(read_heads(model, key, &base->n_heads));
+    base->n_kv_heads = base->n_heads;
+    snprintf(key, sizeof key, "%.*s.attention.head_count_kv", length, architecture);
+    TRY(read_heads(model, key, &base->n_kv_heads));
     snprintf(key, sizeof key, "%.*s.attention.key_length", length, architecture);
     TRY(checkpoint_read_i64(model, key, &found, &base->head_dim));
     if (found) return OK;
     snprintf(key, sizeof key, "%.*s.embedding_length", length, architecture);
     TRY(checkpoint_read_i64(model, key, NULL, &width));
-    snprintf(key, sizeof key, "%.*s.attention.head_count", length, architecture);
-    const struct metadata *heads = checkpoint_metadata(model, key);
-    if (!heads || heads->kind == METADATA_ARRAY) return OK; /* of each layer: no one size */
-    TRY(checkpoint_read_i64(model, key, NULL, &n_heads));
-    base->head_dim = n_heads > 0 ? width / n_heads : 0;
+    base->head_dim = base->n_heads > 0 ? width / base->n_heads : 0;
     return OK;
 }
 

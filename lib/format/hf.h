@@ -127,10 +127,14 @@ status hf_gather_split(struct hf *hf, struct tensor *tensor);
 status hf_gather_halve(struct hf *hf, struct tensor *tensor, struct text name);
 /* What a tensor is once its slices have their shape. */
 void hf_gather_join(struct tensor *tensor);
-/* The name of a tensor of that family ("model.layers.0.self_attn.q_proj.weight") to readers, false:
- * it has none, or one that isn't the tensor as it is. */
+/* The name of a tensor of that family ("model.layers.0.self_attn.q_proj.weight") to readers, and
+ * whether its rows are HF_BY_GROUPS; false: it has none, or one that isn't the tensor as it is. */
 bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
-                       char *target, size_t size);
+                       char *target, size_t size, bool *by_groups);
+/* Puts the rows of a tensor of HF_BY_GROUPS in their order: queries, keys, values. FORMAT: their
+ * number is none of so many heads and groups of them. */
+status hf_tensors_group(const struct hf *hf, struct tensor *tensor, int64_t n_heads,
+                        int64_t n_groups);
 /* Whether the family with this config has a tensor of this name. */
 bool hf_tensors_has(const struct hf *hf, struct text name);
 /* A tensor that is not of a type is F32 to its readers. */
@@ -143,7 +147,8 @@ struct hf_base {                    /* of the model */
     const struct hf_family *family; /* NULL: it is no folder, any of the architecture */
     struct text architecture;
     int64_t n_layers, head_dim;
-    bool interleaves; /* rows of q and k, if the family is one that does */
+    int64_t n_heads, n_kv_heads; /* 0: they differ between layers */
+    bool interleaves;            /* rows of q and k, if the family is one that does */
 };
 bool hf_is_adapter_path(const struct checkpoint_options *options);
 status hf_open_adapter(struct hf *hf, struct memory *memory,

@@ -134,10 +134,16 @@ static status rename_one(struct hf *hf, const struct hf_family *const *families,
     memcpy(module, name.data + n_begin, n);
     memcpy(module + n, ".weight", 8);
     const struct hf_family *family = NULL;
+    bool by_groups = false;
     for (size_t i = 0; !family && i < n_families; i++)
-        if (hf_tensors_target(families[i], module, base->n_layers, target, sizeof target))
+        if (hf_tensors_target(families[i], module, base->n_layers, target, sizeof target,
+                              &by_groups))
             family = families[i];
+    if (!family && strstr(module, ".experts."))
+        return fail_name(hf, tensor, "is of experts, whose adapters are not supported");
     if (!family) return fail_name(hf, tensor, "is of a layer that the model has no matrix for");
+    /* The rows of B are those of W. */
+    if (b && by_groups) TRY(hf_tensors_group(hf, tensor, base->n_heads, base->n_kv_heads));
     bool rotated = strstr(target, ".attn_q.weight") || strstr(target, ".attn_k.weight");
     if (b && rotated && family->pairing && base->interleaves) {
         int64_t head_dim = base->head_dim;

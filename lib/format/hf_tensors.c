@@ -137,6 +137,26 @@ static status lay_out_slices(struct hf *hf, enum hf_values values, struct tensor
     return OK;
 }
 
+status hf_tensors_group(const struct hf *hf, struct tensor *tensor, int64_t n_heads,
+                        int64_t n_groups) {
+    int64_t rows = tensor->dims[tensor->n_dims == 2 ? 1 : 0];
+    bool few = n_groups >= 1 && n_groups <= n_heads && n_heads <= rows; /* what follows counts */
+    int64_t heads = few ? n_heads + 2 * n_groups : 1;
+    if (tensor->n_dims > 2 || !few || n_heads % n_groups || rows % heads)
+        return fail(FORMAT,
+                    "%s: tensor '%.*s' has %" PRId64 " rows, not a number for each of %" PRId64
+                    " heads and twice %" PRId64 " of keys",
+                    hf->parts[tensor->part].file.name,
+                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data,
+                    rows, n_heads, n_groups);
+    if (n_groups == 1) return OK;
+    int64_t head_dim = rows / heads;
+    tensor->layout.n_groups = n_groups;
+    tensor->layout.parts[0] = n_heads / n_groups * head_dim;
+    tensor->layout.parts[1] = tensor->layout.parts[2] = head_dim;
+    return OK;
+}
+
 /* What the family's table says about a tensor's rows. */
 static status lay_out(struct hf *hf, enum hf_values values, struct tensor *tensor) {
     bool matrix = tensor->n_dims == 2;
@@ -155,21 +175,8 @@ static status lay_out(struct hf *hf, enum hf_values values, struct tensor *tenso
     if (values == HF_POSITIONS) return leave_out_padding(hf, tensor);
     if (values != HF_BY_GROUPS) return OK;
     int64_t n_heads = hf_metadata_i64(hf, "attention.head_count", 1);
-    int64_t n_groups = hf_metadata_i64(hf, "attention.head_count_kv", n_heads);
-    int64_t rows = tensor->dims[matrix ? 1 : 0], heads = n_heads + 2 * n_groups;
-    if (tensor->n_dims > 2 || n_heads % n_groups || rows % heads || rows == 0)
-        return fail(FORMAT,
-                    "%s: tensor '%.*s' has %" PRId64 " rows, not a number for each of %" PRId64
-                    " heads and twice %" PRId64 " of keys",
-                    hf->parts[tensor->part].file.name,
-                    tensor->name.length < 200 ? (int)tensor->name.length : 200, tensor->name.data,
-                    rows, n_heads, n_groups);
-    if (n_groups == 1) return OK;
-    int64_t head_dim = rows / heads;
-    tensor->layout.n_groups = n_groups;
-    tensor->layout.parts[0] = n_heads / n_groups * head_dim;
-    tensor->layout.parts[1] = tensor->layout.parts[2] = head_dim;
-    return OK;
+    return hf_tensors_group(hf, tensor, n_heads,
+                            hf_metadata_i64(hf, "attention.head_count_kv", n_heads));
 }
 
 static const char *file_of(const struct hf *hf, const struct tensor *tensor) {
@@ -218,12 +225,13 @@ static bool strip_model(const struct hf_family *family, struct text *name) {
 }
 
 bool hf_tensors_target(const struct hf_family *family, const char *name, int64_t n_layers,
-                       char *target, size_t size) {
+                       char *target, size_t size, bool *by_groups) {
     struct text own = {name, strlen(name)};
     if (!strip_model(family, &own)) return false;
     for (const struct hf_tensor *row = family->tensors; row->name; row++) {
         int64_t layer, expert;
-        bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED;
+        *by_groups = row->values == HF_BY_GROUPS;
+        bool plain = row->values == HF_AS_THEY_ARE || row->values == HF_TRANSPOSED || *by_groups;
         if (!row->target || !plain || strchr(row->target, '|') ||
             !matches(own, row->name, &layer, &expert) || layer >= n_layers || expert >= 0)
             continue;

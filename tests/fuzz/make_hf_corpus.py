@@ -314,4 +314,16 @@ if __name__ == "__main__":
     adapter("adapter_alpha", dict(config, lora_alpha="4"), safetensors(lora))
     adapter("adapter_name", config, safetensors({"base_model.model.lora_A.weight": [2, 2]}))
     adapter("adapter_layer", config, safetensors({"base_model.model.model.layers.7.mlp.up_proj.lora_A.weight": [2, 2]}))
+    neox = {name: [4] for name in ("gpt_neox.final_layer_norm.weight", "gpt_neox.final_layer_norm.bias")}
+    neox.update({"gpt_neox.embed_in.weight": [2, 4], "embed_out.weight": [2, 4]})
+    for name, rows, columns in (("attention.query_key_value", 12, 4), ("attention.dense", 4, 4), ("mlp.dense_h_to_4h", 4, 4),
+                                ("mlp.dense_4h_to_h", 4, 4), ("input_layernorm", 4, 0), ("post_attention_layernorm", 4, 0)):
+        neox[f"gpt_neox.layers.0.{name}.weight"] = [rows, columns] if columns else [rows]
+        neox[f"gpt_neox.layers.0.{name}.bias"] = [rows]
+    groups = dict(model_type="gpt_neox", hidden_size=4, num_hidden_layers=1, num_attention_heads=2, intermediate_size=4,
+                  vocab_size=2, rotary_pct=1.0)
+    qkv = "base_model.model.gpt_neox.layers.0.attention.query_key_value."
+    for name, rows in (("ok_adapter_groups", 12), ("adapter_groups_rows", 11), ("adapter_groups_none", 0)):
+        write(name, groups, model__safetensors=safetensors(neox), adapter_config__json=json.dumps(config).encode(),
+              adapter_model__safetensors=safetensors({qkv + "lora_A.weight": [2, 4], qkv + "lora_B.weight": [rows, 2]}))
     adapter("adapter_heads", config, safetensors({"base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight": [2]}))

@@ -1,8 +1,10 @@
-"""Writes data/adapters: random LoRA adapters by PEFT for models of data/hf, one of them as a GGUF file too, and logits of
-the adapted models. Run, after make_hf.py: python3 make_adapters.py"""
+"""Writes data/adapters: random LoRA adapters by PEFT for models of data/hf, data/folders and data/families, one of them as a
+GGUF file too, and logits of the adapted models. Run, after make_hf.py, make_folders.py and make_families.py:
+python3 make_adapters.py [NAME ...]"""
 
 import os
 import shutil
+import sys
 
 import gguf
 import numpy as np
@@ -12,16 +14,27 @@ import transformers
 from safetensors.numpy import load_file
 
 import golden_file
+import make_families
 import random_model
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ALL = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-# name: base in data/hf, LoraConfig
+NEOX = ["query_key_value", "dense", "dense_h_to_4h", "dense_4h_to_h"]
+# name: base in data, LoraConfig. Those from phi3 on have layers that are several of the library's weights
 ADAPTERS = {
-    "llama-all": ("llama-rope-llama3", dict(r=4, lora_alpha=6, target_modules=ALL + ["lm_head"])),
-    "llama-rslora": ("llama-rope-llama3", dict(r=3, lora_alpha=5, use_rslora=True, target_modules=["q_proj", "down_proj"],
+    "llama-all": ("hf/llama-rope-llama3", dict(r=4, lora_alpha=6, target_modules=ALL + ["lm_head"])),
+    "llama-rslora": ("hf/llama-rope-llama3", dict(r=3, lora_alpha=5, use_rslora=True, target_modules=["q_proj", "down_proj"],
                                                rank_pattern={"down_proj": 5})),
-    "qwen2-attention": ("qwen2-gqa-tied", dict(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"])),
+    "qwen2-attention": ("hf/qwen2-gqa-tied", dict(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"])),
+    "phi3": ("families/phi3", dict(r=4, lora_alpha=8, target_modules=["qkv_proj", "o_proj", "gate_up_proj", "down_proj"])),
+    "falcon-new": ("families/falcon-new", dict(r=3, lora_alpha=6, target_modules=NEOX)),
+    "gptneox": ("families/gptneox", dict(r=2, lora_alpha=5, target_modules=NEOX)),
+    "falcon": ("folders/falcon.0", dict(r=3, lora_alpha=6, target_modules=NEOX)),
+    "gpt_neox": ("folders/gpt_neox.2", dict(r=2, lora_alpha=4, target_modules=NEOX, rank_pattern={"query_key_value": 5})),
+    "bloom": ("folders/bloom.1", dict(r=3, lora_alpha=4, target_modules=NEOX)),
+    "gpt_bigcode": ("folders/gpt_bigcode.2", dict(r=2, lora_alpha=4, target_modules=["c_attn", "c_proj", "c_fc"])),
+    "gpt2": ("folders/gpt2.2", dict(r=2, lora_alpha=4, target_modules=["c_attn", "c_proj", "c_fc"], fan_in_fan_out=True)),
+    "glm4": ("folders/glm4.0", dict(r=2, lora_alpha=4, target_modules=["q_proj", "gate_up_proj", "down_proj"])),
 }
 
 
@@ -49,7 +62,12 @@ def make(name):
     base, options = ADAPTERS[name]
     random = random_model.generator(name)
     torch.manual_seed(1)
-    model = transformers.AutoModelForCausalLM.from_pretrained(os.path.join(HERE, "data", "hf", base), dtype=torch.float32)
+    folder = os.path.join(HERE, "data", base)
+    if os.path.isdir(folder):
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    else:
+        model = make_families.build(os.path.basename(base))[2]
+        model.config.name_or_path = folder
     adapted = peft.get_peft_model(model, peft.LoraConfig(**options)).eval()
     sequences = []
     with torch.no_grad():
@@ -57,7 +75,8 @@ def make(name):
             if "lora_" in key:
                 values = random.standard_normal(tuple(parameter.shape)) * 0.6 / parameter.shape[1] ** 0.5
                 parameter.copy_(torch.from_numpy(values.astype(np.float32)))
-        for length in (1, 9, 70):
+        most = getattr(model.config, "max_position_embeddings", 70)
+        for length in (1, 9, min(70, most)):
             tokens = random.integers(0, model.config.vocab_size, length)
             logits = adapted(torch.from_numpy(tokens)[None]).logits[0].numpy()
             positions = sorted({0, length // 2, length - 1})
@@ -68,7 +87,7 @@ def make(name):
     os.path.exists(os.path.join(folder, "README.md")) and os.remove(os.path.join(folder, "README.md"))
     config = os.path.join(folder, "adapter_config.json")
     with open(config) as file:
-        text = file.read().replace(os.path.join(HERE, "data", "hf") + os.sep, "")
+        text = file.read().replace(os.path.join(HERE, "data", base), os.path.basename(base))
     with open(config, "w") as file:
         file.write(text)
     golden_file.write_logits(folder + ".logits", sequences)
@@ -76,7 +95,7 @@ def make(name):
 
 
 if __name__ == "__main__":
-    for adapter in ADAPTERS:
+    for adapter in sys.argv[1:] or ADAPTERS:
         config_of_base = make(adapter)
         if adapter == "llama-all":
             write_gguf(adapter, config_of_base)

@@ -245,22 +245,27 @@ def save_mxfp4_folder(name, model, encoded):
         to.write("\n")
 
 
-def make(name):
+def build(name):
+    """The family, its architecture, the model with its values, and {Hugging Face name: GGUF name}"""
     base = max((f for f in FAMILIES if name == f or name.startswith(f + "-")), key=len)
     family = FAMILIES[base]
-    architecture = family.get("architecture", base)
     config = getattr(transformers, family["model"] + "Config")(
         attn_implementation="eager", **{**family["base"], **MODELS.get(name, {}), **QUANTIZED.get(name, ("", "", {}))[2]})
     model = getattr(transformers, family.get("class_", family["model"] + "ForCausalLM"))(config).eval().float()
     names = tensor_names(family, config.num_hidden_layers)
     fill(name, family, model, names)
     family.get("prepare", lambda filled: None)(model)
+    return family, family.get("architecture", base), model, names
+
+
+def make(name):
+    family, architecture, model, names = build(name)
+    config = model.config
     encoded = quantize(name, family, model, names) if name in QUANTIZED else {}
 
     folder = os.path.join(DATA, "quantized" if encoded else "families")
     os.makedirs(folder, exist_ok=True)
     path = os.path.join(folder, name + ".gguf")
-    architecture = family.get("architecture", architecture)
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_name(name)
     for suffix, value in metadata(config, family).items():

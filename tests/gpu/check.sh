@@ -60,6 +60,7 @@ kernels     90 gpu_attention SEED
 kernels     60 gpu_attention_hopper SEED
 kernels     30 gpu_rope_store SEED
 kernels     30 gpu_elementwise SEED
+kernels     30 gpu_adapter SEED
 kernels     30 gpu_pool_experts SEED
 kernels     30 gpu_sampling_device SEED
 kernels     30 gpu_repeats SEED
@@ -69,6 +70,8 @@ goldens     60 HOPPER test_golden small
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
+goldens     60 gpu_adapted SEED
+goldens     60 HOPPER gpu_adapted SEED
 faults      50 gpu_rounds
 bandwidth   40 gpu_ceilings product
 bandwidth   60 gpu_ceilings read

@@ -14,13 +14,13 @@ if [ -n "$elsewhere" ]; then
     rmdir "$folder/goldens"
     printf '%s\n' "$elsewhere" >"$folder/goldens.txt"
 else
-    for goldens in small families quantized real; do
+    for goldens in adapters small families quantized real; do
         cp -r "$root/tests/goldens/data/$goldens" "$folder/goldens/"
     done
 fi
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     case $program in
-    */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
+    */gpu_adapter_faults | */gpu_devices | */gpu_contexts | */gpu_driver) continue ;; # of the emulator's driver alone
     esac
     if [ -f "$program" ] && [ -x "$program" ]; then strip -o "$folder/bin/$(basename "$program")" "$program"; fi
 done

@@ -261,6 +261,75 @@ START_TEST(test_block_of_a_step) {
 }
 END_TEST
 
+/* Each row once, with its own adapter at its own scale; no more items than there is room for. */
+static void check_items(const struct made_step *made, const struct adapter_item *items, uint32_t n,
+                        const int32_t *rows, int64_t n_rows, int64_t most) {
+    uint8_t seen[MAX_ROWS] = {0};
+    int64_t n_seen = 0;
+    ck_assert_int_le(n, most);
+    for (uint32_t i = 0; i < n; i++) {
+        ck_assert_uint_ge(items[i].n_rows, 1);
+        ck_assert_uint_le(items[i].n_rows, ADAPTER_ITEM_ROWS);
+        for (uint32_t j = 0; j < items[i].n_rows; j++, n_seen++) {
+            int32_t at = items[i].row[j];
+            ck_assert_int_lt(at, n_rows);
+            ck_assert_uint_eq(seen[at]++, 0);
+            const struct step_sequence *of = made->sequences;
+            while ((rows ? rows[at] : at) >= of->first_row + of->n_rows) of++;
+            const struct cuda_adapter *resident = of->adapter ? of->adapter->resident : NULL;
+            ck_assert_ptr_eq(items[i].weights, resident ? resident->weights : NULL);
+            ck_assert(items[i].scale == (of->adapter ? of->adapter_scale : 0.0f));
+        }
+    }
+    ck_assert_int_eq(n_seen, n_rows);
+}
+
+START_TEST(test_rows_by_adapter) {
+    static const struct adapter_matrices tables[2][1];
+    struct cuda_adapter resident[2] = {{.weights = tables[0]}, {.weights = tables[1]}};
+    struct backend_adapter adapters[2] = {{.resident = &resident[0]}, {.resident = &resident[1]}};
+    struct made_step made;
+    struct step_adapter scratch[MAX_SEQUENCES];
+    struct step_range ranges[STEP_MAX_RANGES(0)];
+    random_state = (uint64_t)_i;
+    make_step(&made);
+    bool adapts = false;
+    for (int64_t s = 0; s < made.step.n_sequences; s++) {
+        int64_t which = random_below(3);
+        made.sequences[s].adapter = which < 2 ? &adapters[which] : NULL;
+        made.sequences[s].adapter_scale = (float)random_below(3);
+        adapts |= which < 2;
+        made.logit_rows[s] = (int32_t)(made.sequences[s].first_row + made.sequences[s].n_rows - 1);
+    }
+    made.step.n_logit_rows = made.step.n_sequences;
+    struct step_data data = {.adapters = scratch};
+    struct backend_limits limits = {.max_rows = MAX_ROWS,
+                                    .max_sequences = MAX_SEQUENCES,
+                                    .max_logit_rows = MAX_SEQUENCES,
+                                    .max_sequence_tokens = MAX_SPLITS * ATTENTION_SPLIT_KEYS};
+    step_data_measure(&data, &limits, 2);
+    uint8_t *block = malloc(data.bytes);
+    int n =
+        step_data_write(&data, &made.step, made.step.n_rows, made.step.n_logit_rows, block, ranges);
+    ck_assert_int_le(n, STEP_MAX_RANGES(0));
+    const uint32_t *counts = (const uint32_t *)(const void *)(block + data.adapter_counts);
+    const struct adapter_item *items = (const void *)(block + data.adapter_items);
+    const struct adapter_item *kept = (const void *)(block + data.adapter_logit_items);
+    int64_t room = (int64_t)((data.adapter_logit_items - data.adapter_items) / sizeof *items);
+    int64_t kept_room = (int64_t)((data.pages - data.adapter_logit_items) / sizeof *items);
+    ck_assert_int_eq(step_data_adapts(&made.step), adapts);
+    if (adapts) {
+        check_items(&made, items, counts[0], NULL, made.step.n_rows, room);
+        check_items(&made, kept, counts[1], made.logit_rows, made.step.n_logit_rows, kept_room);
+    } else {
+        ck_assert_uint_eq(counts[0] + counts[1], 0);
+    }
+    made.step.source = true;
+    ck_assert(!step_data_adapts(&made.step));
+    free(block);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("cuda_plan");
     TCase *tests = tcase_create("plan");
@@ -268,6 +337,7 @@ int main(void) {
     tcase_add_test(tests, test_long_past_of_one_row_is_cut);
     tcase_add_test(tests, test_many_heads_are_shared);
     tcase_add_test(tests, test_block_of_a_step);
+    tcase_add_loop_test(tests, test_rows_by_adapter, 0, 200);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

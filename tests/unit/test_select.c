@@ -218,6 +218,13 @@ static void check_product(const struct device *device, struct problem *problem) 
                  "%s: %u columns are split after %u", problem->what, gemm->n_cols, split_cols);
     require_that(split_cols >= gemm->n_cols || split_cols >= 512, "%s: splits of %u columns",
                  problem->what, split_cols);
+    if (gemm->n_weights == 1 || gemm->combine == GEMM_GATE) {
+        /* Where adapters change it, it's stored for itself: the same sums. */
+        struct gemm_problem apart = *gemm;
+        apart.combine = GEMM_STORE;
+        apart.n_weights = 1;
+        require(select_gemm(&device->properties, &apart).split_cols == split_cols);
+    }
     if (gemm->n_weights == 1) {
         require(select_split_cols(&device->properties, gemm->type, gemm->n_rows[0], gemm->n_cols) ==
                 split_cols);

@@ -498,7 +498,6 @@ START_TEST(another_pooling) {
 END_TEST
 
 START_TEST(adapters) {
-    if (getenv("TEST_DEVICE")) return; /* adapters are the CPU's */
     transformer_model *model =
         fixture_open_path(SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3");
     transformer_adapter_options file = {.struct_size = sizeof file};
