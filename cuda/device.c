@@ -440,8 +440,7 @@ status device_launch(struct device *device, driver_stream stream, const struct l
     struct device_kernel kernel;
     if (!shape->grid) return OK;
     TRY(device_kernel(device, shape->kernel, &kernel));
-    struct driver_launch_attribute overlap = {.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
-                                              .value = {.programmatic_stream_serialization = 1}};
+    struct driver_launch_attribute attributes[2];
     struct driver_launch launch = {.grid_x = shape->grid,
                                    .grid_y = 1,
                                    .grid_z = 1,
@@ -449,11 +448,15 @@ status device_launch(struct device *device, driver_stream stream, const struct l
                                    .block_y = 1,
                                    .block_z = 1,
                                    .shared_bytes = shape->shared_bytes,
-                                   .stream = stream};
-    if (dependent && kernel.waits) {
-        launch.attributes = &overlap;
-        launch.n_attributes = 1;
-    }
+                                   .stream = stream,
+                                   .attributes = attributes};
+    if (dependent && kernel.waits)
+        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
+            .id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+            .value = {.programmatic_stream_serialization = 1}};
+    if (shape->cluster > 1)
+        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
+            .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {shape->cluster, 1, 1}}};
     void *parameters[] = {(void *)(uintptr_t)args};
     driver_function function = (driver_function)kernel.kernel;
     return device_check(device, device->driver.launch(&launch, function, parameters, NULL),

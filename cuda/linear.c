@@ -1,10 +1,8 @@
 /* Linear ops: one kernel norms and prepares the rows, then products of weights of one type share a
  * launch. */
-#include "cuda/kernels/gemm/gemm_hopper_args.h"
+#include "cuda/gemm_map.h"
 #include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
-
-#include <string.h>
 
 /* Consecutive weights of an op that one launch multiplies. */
 struct product {
@@ -192,20 +190,14 @@ static struct gemm_choice choice_of(const struct launcher *launcher, const struc
     return select_gemm(&launcher->context->device->properties, &problem);
 }
 
-/* The copy engine is told where the rows of x lie. */
 static status launch_warpgroups(struct launcher *launcher, const struct gemm_choice *choice,
                                 const struct gemm_args *args) {
     struct device *device = launcher->context->device;
-    struct gemm_hopper_args hopper = {.gemm = *args};
-    struct driver_tensor_map map;
-    const uint64_t n_x = (uint64_t)args->n_x * (args->n_heads ? args->n_heads : 1);
-    const uint64_t dims[2] = {args->n_cols, n_x}, strides[1] = {args->x_stride};
-    const uint32_t box[2] = {LAYOUT_COLS, choice->tile_rows}, steps[2] = {1, 1};
-    DEVICE_TRY(device, tensor_map_encode, &map, DRIVER_TENSOR_BFLOAT16, 2,
-               (void *)(uintptr_t)args->x, dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
-               DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
-               DRIVER_TENSOR_FILL_NONE);
-    memcpy(&hopper.x_map, &map, sizeof hopper.x_map);
+    struct gemm_hopper_args hopper;
+    TRY(device_check(device,
+                     gemm_map_make(&device->driver, args, choice->tile_rows,
+                                   choice->launch.cluster > 1, &hopper),
+                     "tensor_map_encode"));
     return launcher_launch(launcher, &choice->launch, &hopper);
 }
 

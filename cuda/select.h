@@ -24,6 +24,7 @@ struct launch_shape {
     const char *kernel;
     uint32_t grid, threads;
     uint32_t shared_bytes;
+    uint32_t cluster; /* blocks that run side by side and reach each other's memory; 0: none do */
 };
 
 struct gemm_problem {

@@ -11,6 +11,9 @@ static const uint32_t least_n = 32;
 static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
 static const double launch_clocks = 2500; /* first copies and last stores, which nothing hides */
 static const double store_clocks = 3;     /* of a row of x, beside copies and products */
+/* Rows of x in a tile from which on two blocks share them: with fewer, weights are most of what is
+ * read. */
+static const uint32_t least_paired = 128;
 
 /* By type, by gate, by gemm_hopper_n. */
 #define NAMES(type)                                                                             \
@@ -44,6 +47,7 @@ struct trial {
     uint32_t units;   /* of a tile */
     uint32_t grid;
     bool apart;
+    bool pair; /* two blocks share what they read of x; a tile then is one of two */
 };
 
 static double trial_clocks(const struct cuda_properties *device, const struct trial *trial) {
@@ -53,7 +57,8 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
     const uint32_t n_matrices = trial->problem->combine == GEMM_GATE ? 2 : 1;
     const uint32_t row_tiles = GEMM_HOPPER_ROWS / LAYOUT_ROWS * n_matrices;
     const double weights = (double)row_tiles * LAYOUT_ROWS * LAYOUT_COLS;
-    const double bytes = (double)row_tiles * tile->run_bytes / tile->run_units + tile->x_bytes;
+    const double x_bytes = trial->pair ? tile->x_bytes / 2.0 : tile->x_bytes;
+    const double bytes = (double)row_tiles * tile->run_bytes / tile->run_units + x_bytes;
     const double under_way = (double)tile->run_stages * tile->run_units;
     /* Unpacking goes on while products run. */
     double unit = weights * (tile->n < least_n ? least_n : tile->n) / products;
@@ -80,7 +85,8 @@ static void take(const struct trial *trial, const char *kernel, struct gemm_choi
         .launch = {.kernel = kernel,
                    .grid = trial->grid,
                    .threads = GEMM_HOPPER_THREADS,
-                   .shared_bytes = trial->tile.shared_bytes},
+                   .shared_bytes = trial->tile.shared_bytes,
+                   .cluster = trial->pair ? 2 : 0},
         .split_cols = choice->split_cols,
         .splits_apart = trial->apart,
         .tile_rows = trial->tile.n,
@@ -90,6 +96,15 @@ static void take(const struct trial *trial, const char *kernel, struct gemm_choi
     if (!trial->apart) return;
     choice->n_counters = trial->n_row_blocks * trial->n_x_blocks;
     choice->parts_bytes = (uint64_t)trial->n_tiles * gemm_hopper_part_bytes(gate, trial->tile.n);
+}
+
+/* Takes it if it costs less than the least so far. Returns the least now. */
+static double consider(const struct cuda_properties *device, const struct trial *trial,
+                  const char *kernel, double least, struct gemm_choice *choice) {
+    const double clocks = trial_clocks(device, trial);
+    if (choice->launch.kernel && clocks >= least) return least;
+    take(trial, kernel, choice);
+    return clocks;
 }
 
 void select_gemm_hopper(const struct cuda_properties *device, const struct gemm_problem *problem,
@@ -116,10 +131,15 @@ void select_gemm_hopper(const struct cuda_properties *device, const struct gemm_
             trial.units = ceil_div(apart ? choice->split_cols : problem->n_cols, LAYOUT_COLS);
             trial.n_tiles = apart ? n_tiles * n_splits : n_tiles;
             trial.grid = smaller(trial.n_tiles, (uint32_t)device->n_multiprocessors);
-            const double clocks = trial_clocks(device, &trial);
-            if (choice->launch.kernel && clocks >= least) continue;
-            least = clocks;
-            take(&trial, names[problem->type][gate][i], choice);
+            least = consider(device, &trial, names[problem->type][gate][i], least, choice);
         }
+        if (trial.tile.n < least_paired || n_tiles < (uint32_t)device->n_multiprocessors) continue;
+        trial.pair = true;
+        trial.apart = false;
+        trial.units = ceil_div(problem->n_cols, LAYOUT_COLS);
+        trial.n_tiles =
+            2 * count_row_blocks(problem, 2 * GEMM_HOPPER_ROWS) * trial.n_x_blocks;
+        trial.grid = smaller(trial.n_tiles, (uint32_t)device->n_multiprocessors / 2 * 2);
+        least = consider(device, &trial, names[problem->type][gate][i], least, choice);
     }
 }

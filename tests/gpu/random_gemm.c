@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/weight_layout.h"
+#include "cuda/gemm_map.h"
 
 struct cuda_properties random_gemm_properties(struct gpu *gpu) {
     static const unsigned which[] = {
@@ -24,17 +24,11 @@ struct cuda_properties random_gemm_properties(struct gpu *gpu) {
 
 void random_gemm_arguments(struct gpu *gpu, const struct gemm_choice *choice,
                            const struct gemm_args *args, struct gemm_hopper_args *made) {
-    struct driver_tensor_map map;
-    const uint64_t dims[2] = {args->n_cols, args->n_x}, strides[1] = {args->x_stride};
-    const uint32_t box[2] = {LAYOUT_COLS, choice->tile_rows}, steps[2] = {1, 1};
     *made = (struct gemm_hopper_args){.gemm = *args};
     if (!choice->warpgroups) return;
-    if (gpu->driver.tensor_map_encode(&map, DRIVER_TENSOR_BFLOAT16, 2, (void *)(uintptr_t)args->x,
-                                      dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
-                                      DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
-                                      DRIVER_TENSOR_FILL_NONE) != DRIVER_SUCCESS)
+    if (gemm_map_make(&gpu->driver, args, choice->tile_rows, choice->launch.cluster > 1, made) !=
+        DRIVER_SUCCESS)
         gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
-    memcpy(&made->x_map, &map, sizeof map);
 }
 
 struct random_weight random_weight_make(struct gpu *gpu, enum weight_type type,

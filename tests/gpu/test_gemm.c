@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/kernels/gemm/gemm_args.h"
-#include "cuda/kernels/gemm/gemm_hopper_args.h"
+#include "cuda/gemm_map.h"
 #include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/kernels/kinds.h"
@@ -43,26 +42,32 @@ static struct kernel_tile tile_of(uint32_t type, uint32_t gate, uint32_t n) {
                                 tile.shared_bytes ? gemm_tile_part_bytes(gate, n) : 0, false};
 }
 
+/* Whether blocks share rows of x in clusters of two. */
+enum pairing { PAIRED_OR_NOT, ALONE, PAIRED };
+
+static bool may_pair(uint32_t n, uint32_t splits_apart) {
+    return TEST_HOPPER && n >= 16 && !splits_apart;
+}
+
 /* The kernel on all tiles of the grid that gemm_args describe. */
 static void launch_kernel(struct gpu *gpu, const char *name, const struct kernel_tile *tile,
-                          uint32_t n, uint32_t n_tiles, const struct gemm_args *args) {
+                          uint32_t n, uint32_t n_tiles, enum pairing pairing,
+                          const struct gemm_args *args) {
     if (!TEST_HOPPER) {
         gpu_run(gpu, name, n_tiles, tile->threads, tile->shared_bytes, args, sizeof *args);
         return;
     }
-    struct gemm_hopper_args hopper = {.gemm = *args};
-    struct driver_tensor_map map;
-    const uint64_t n_x = (uint64_t)args->n_x * (args->n_heads ? args->n_heads : 1);
-    const uint64_t dims[2] = {args->n_cols, n_x}, strides[1] = {args->x_stride};
-    const uint32_t box[2] = {LAYOUT_COLS, n}, steps[2] = {1, 1};
-    if (gpu->driver.tensor_map_encode(&map, DRIVER_TENSOR_BFLOAT16, 2, (void *)(uintptr_t)args->x,
-                                      dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
-                                      DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
-                                      DRIVER_TENSOR_FILL_NONE) != DRIVER_SUCCESS)
+    struct gemm_hopper_args hopper;
+    const bool pair = pairing == PAIRED_OR_NOT
+                          ? may_pair(n, args->splits_apart) && gpu_random(gpu) % 2
+                          : pairing == PAIRED;
+    if (gemm_map_make(&gpu->driver, args, n, pair, &hopper) != DRIVER_SUCCESS)
         gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
-    memcpy(&hopper.x_map, &map, sizeof map);
     uint32_t grid = 1 + gpu_random(gpu) % n_tiles; /* blocks take tiles in turn */
-    gpu_run(gpu, name, grid, tile->threads, tile->shared_bytes, &hopper, sizeof hopper);
+    if (pair) grid *= 2;
+    const char *wrong = gpu_launch_clusters(gpu, name, pair ? 2 : 1, grid, tile->threads,
+                                            tile->shared_bytes, &hopper, sizeof hopper);
+    if (wrong) gpu_fail(gpu, "%s", wrong);
 }
 
 /* A weight on the device, and its values as the product has them. */
@@ -238,6 +243,7 @@ struct launch {
     uint32_t activation;
     float softcap;
     bool bias;
+    enum pairing pairing;
 };
 
 /* Three columns of poison right of the rows, one row below. */
@@ -301,7 +307,7 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
         free(zeros);
     }
     kernel_name(w->type, launch, name);
-    launch_kernel(gpu, name, &tile, launch->n, tiles * splits, &args);
+    launch_kernel(gpu, name, &tile, launch->n, tiles * splits, launch->pairing, &args);
     for (uint32_t i = 0; i < n_y; i++) {
         gpu_download(gpu, y[i], args.weights[i].y, y_floats(&w[i], launch) * sizeof(float));
         gpu_free(gpu, args.weights[i].y);
@@ -412,15 +418,17 @@ static void check_bits(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t
         run(gpu, &w, 1, &in, &launch, NULL, &y);
         check_y(gpu, &w, &in, &launch, NULL, y);
         for (uint32_t i = 0; i < N_TILES; i++)
-            for (uint32_t apart = 0; apart < 2; apart++) {
+            for (uint32_t how = 0; how < 3; how++) {
+                static const char *const hows[] = {"in another tile", "apart", "in a pair"};
                 launch.n = tile_n(i);
-                launch.splits_apart = apart;
+                launch.splits_apart = how == 1;
+                launch.pairing = how == 2 ? PAIRED : ALONE;
+                if (how == 2 && !may_pair(launch.n, 0)) continue;
                 const struct kernel_tile tile = tile_of(type, 0, launch.n);
                 if (tile.shared_bytes == 0 || (tile.whole && launch.split_cols < w.padded))
                     continue;
                 run(gpu, &w, 1, &in, &launch, NULL, &other);
-                check_same(gpu, apart ? "apart" : "in another tile", type, y, other,
-                           (size_t)n_x * y_stride(&w));
+                check_same(gpu, hows[how], type, y, other, (size_t)n_x * y_stride(&w));
             }
         /* One row alone, and a chunk that begins elsewhere. */
         struct launch chunk = {.n = 8, .split_cols = splits[s], .n_x = 1};
@@ -688,7 +696,7 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
     args.parts = gpu_alloc(gpu, (size_t)n_tiles * splits * tile.part_bytes);
     char name[64];
     kernel_name(w->type, &c->launch, name);
-    launch_kernel(gpu, name, &tile, n, n_tiles * splits, &args);
+    launch_kernel(gpu, name, &tile, n, n_tiles * splits, PAIRED_OR_NOT, &args);
     for (uint32_t x = 0; x < c->launch.n_x; x++)
         gpu_download(gpu, y + (size_t)x * y_stride(w), out + (size_t)x * y_stride(w),
                      c->n_rows * sizeof *y);
@@ -790,7 +798,7 @@ static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
     char name[64];
     kernel_name(type, &launch, name);
     uint32_t n_tiles = (n_rows + tile.rows - 1) / tile.rows * of_head * N_HEADS;
-    launch_kernel(gpu, name, &tile, n, n_tiles, &args);
+    launch_kernel(gpu, name, &tile, n, n_tiles, PAIRED_OR_NOT, &args);
     gpu_download(gpu, y, args.weights[0].y, y_bytes);
     for (uint32_t h = 0; h < N_HEADS; h++) {
         launch.first_x = h * n_x;

@@ -64,8 +64,11 @@ static float *product(const struct setup *setup, uint32_t n_x) {
     for (int i = 0; fine && i < setup->n_repeats; i++) {
         gpu_poison(gpu, y, n_bytes);
         if (choice.parts_bytes) gpu_poison(gpu, parts, choice.parts_bytes);
-        fine = gpu_run(gpu, choice.launch.kernel, choice.launch.grid, choice.launch.threads,
-                       choice.launch.shared_bytes, taken, n_taken);
+        const char *wrong = gpu_launch_clusters(
+            gpu, choice.launch.kernel, choice.launch.cluster ? choice.launch.cluster : 1,
+            choice.launch.grid, choice.launch.threads, choice.launch.shared_bytes, taken, n_taken);
+        if (wrong) gpu_fail(gpu, "%s", wrong);
+        fine = !wrong;
         gpu_download(gpu, i ? again : first, y, n_bytes);
         for (size_t j = 0; i == 0 && j < n_bytes / sizeof(float); j++)
             if (!(first[j] == first[j])) { /* poison is NaN */

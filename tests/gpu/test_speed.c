@@ -146,6 +146,7 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     if (timing_find_kernel(gpu, choice->launch.kernel, choice->launch.grid, choice->launch.threads,
                            choice->launch.shared_bytes, &run.kernel)) {
         int compiled_for = 0;
+        run.kernel.cluster = choice->launch.cluster;
         gpu->driver.kernel_get_attribute(&compiled_for, DRIVER_KERNEL_PTX_VERSION,
                                          run.kernel.kernel, gpu->device);
         run.waits = compiled_for >= 90 && gpu->driver.version >= 12030;

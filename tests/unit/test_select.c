@@ -161,13 +161,22 @@ static void check_launch(const struct device *device, const struct problem *prob
     require(launch->grid < 1u << 31);
 }
 
+/* Blocks of a launch that has so many tiles, those of a pair of blocks counting once. */
+static uint32_t grid_of(const struct device *device, const struct gemm_choice *choice,
+                        uint32_t n_tiles) {
+    const uint32_t most = (uint32_t)device->properties.n_multiprocessors; /* tiles in turn */
+    if (!choice->warpgroups) return n_tiles;
+    if (choice->launch.cluster == 2) return n_tiles > most / 2 ? most / 2 * 2 : 2 * n_tiles;
+    return n_tiles > most ? most : n_tiles;
+}
+
 /* Every block of the grid has outputs, and all together have each once. */
 static void check_cover(const struct device *device, const struct problem *problem,
                         const struct gemm_choice *choice) {
     const struct gemm_problem *gemm = &problem->gemm;
     const uint32_t gate = gemm->combine == GEMM_GATE, n = tile_of_name(choice->launch.kernel);
     const struct kernel_tile tile = tile_of(gemm, choice);
-    const uint32_t rows = tile.rows;
+    const uint32_t rows = tile.rows * (choice->launch.cluster == 2 ? 2 : 1);
     const uint32_t n_splits =
         choice->splits_apart ? (gemm->n_cols - 1) / choice->split_cols + 1 : 1;
     const uint32_t n_weights = gate ? 1 : gemm->n_weights;
@@ -179,8 +188,10 @@ static void check_cover(const struct device *device, const struct problem *probl
     }
     const uint32_t n_x_blocks = (gemm->n_x - 1) / n + 1;
     const uint32_t n_tiles = n_row_blocks * n_x_blocks * n_splits;
-    const uint32_t most = (uint32_t)device->properties.n_multiprocessors; /* tiles in turn */
-    require(choice->launch.grid == (choice->warpgroups && n_tiles > most ? most : n_tiles));
+    require(choice->launch.grid == grid_of(device, choice, n_tiles));
+    if (choice->launch.cluster)
+        require(choice->launch.cluster == 2 && choice->warpgroups && n >= 128 &&
+                !choice->splits_apart);
     if (choice->splits_apart) {
         require(n_splits > 1 && gemm->n_x <= SELECT_APART_MAX_ROWS);
         require(choice->n_counters >= n_row_blocks * n_x_blocks);
@@ -265,6 +276,25 @@ START_TEST(many_tokens_share_what_is_read) {
 }
 END_TEST
 
+/* Two blocks share what they read of x where that is most of what they read, and nowhere else. */
+START_TEST(blocks_pair_for_many_tokens) {
+    struct gemm_problem gemm = {.type = WEIGHT_BF16,
+                                .combine = GEMM_STORE,
+                                .n_weights = 1,
+                                .n_rows = {8192},
+                                .n_cols = 8192,
+                                .n_x = 8192};
+    for (size_t d = 0; d < COUNT(devices); d++) {
+        const bool warpgroups = devices[d].properties.warpgroups;
+        gemm.n_x = 8192;
+        ck_assert_uint_eq(select_gemm(&devices[d].properties, &gemm).launch.cluster,
+                          warpgroups ? 2 : 0);
+        gemm.n_x = 64;
+        ck_assert_uint_eq(select_gemm(&devices[d].properties, &gemm).launch.cluster, 0);
+    }
+}
+END_TEST
+
 /* Experts' rows of x lie in groups of one expert each, and there is a tile for every group there
  * may be; the law is that of one expert's weight. */
 START_TEST(experts_have_groups) {
@@ -282,7 +312,8 @@ START_TEST(experts_have_groups) {
                 const struct gemm_choice one = select_gemm(&devices[d].properties, &gemm);
                 gemm.n_experts = 64;
                 const struct gemm_choice all = select_gemm(&devices[d].properties, &gemm);
-                const uint32_t rows = tile_of(&gemm, &all).rows;
+                const uint32_t rows =
+                    tile_of(&gemm, &all).rows * (all.launch.cluster == 2 ? 2 : 1);
                 const uint32_t n_splits =
                     all.splits_apart ? (gemm.n_cols - 1) / all.split_cols + 1 : 1;
                 ck_assert_uint_eq(all.split_cols, one.split_cols);
@@ -292,9 +323,7 @@ START_TEST(experts_have_groups) {
                                   gemm_groups_most(gemm.n_x, gemm.n_experts, all.tile_rows));
                 const uint32_t n_tiles =
                     all.max_groups * n_splits * ((model->expert_ff - 1) / rows + 1);
-                const uint32_t most = (uint32_t)devices[d].properties.n_multiprocessors;
-                ck_assert_uint_eq(all.launch.grid,
-                                  all.warpgroups && n_tiles > most ? most : n_tiles);
+                ck_assert_uint_eq(all.launch.grid, grid_of(&devices[d], &all, n_tiles));
             }
     }
 }
@@ -436,6 +465,7 @@ int main(void) {
     tcase_add_test(gemm, products_are_covered);
     tcase_add_test(gemm, one_token_fills_the_device);
     tcase_add_test(gemm, many_tokens_share_what_is_read);
+    tcase_add_test(gemm, blocks_pair_for_many_tokens);
     tcase_add_test(gemm, experts_have_groups);
     tcase_add_test(gemm, wide_weights_are_not_split);
     tcase_add_test(gemm, activations_follow_the_type);

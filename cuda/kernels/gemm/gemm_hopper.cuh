@@ -4,6 +4,9 @@
  * as far ahead as there is room, into the next tile too; eight warps multiply, LAYOUT_ROWS rows of
  * weights each, the next unit being unpacked while the products of the one before run.
  *
+ * Blocks of a pair, a cluster of two, do neighbouring row blocks of the same rows of x, of which
+ * each brings half to both: a stage of x is free when the consumers of both have read it.
+ *
  * Bits: of every (weight row, row of x) the products are added by wgmma in the order of k, the
  * first one after each multiple of split_cols being not added but stored; the sums of the splits
  * are added to zero in their order. That holds for every N. */
@@ -28,6 +31,13 @@ struct gemm_hopper_work {
     uint32_t first_unit, last_unit; /* of this tile's columns: first ... last - 1 */
     uint32_t place;                 /* without its split: gemm_args.counters */
     uint32_t split;
+};
+
+/* Who this block is among those that share the tiles out. */
+struct gemm_hopper_share {
+    uint32_t pair;        /* blocks of a cluster do the two row blocks of a tile: 1, else 0 */
+    uint32_t rank;        /* in that cluster, else 0 */
+    uint32_t first, step; /* tiles that the block does */
 };
 
 /* Where one of the two rings stands. */
@@ -78,14 +88,21 @@ template <int type, int n, int gate> struct gemm_hopper {
 
     /* ---- which part of the product ---- */
 
-    DEVICE uint32_t blocks_of(const gemm_weight &weight) {
-        return (weight.n_rows + GEMM_HOPPER_ROWS - 1) / GEMM_HOPPER_ROWS;
+    DEVICE gemm_hopper_share share_of(const gemm_hopper_args &args) {
+        if (!args.pair) return {0, 0, block_index(), block_count()};
+        return {1, cluster_rank(), block_index() / 2, block_count() / 2};
     }
 
-    DEVICE uint32_t count_row_blocks(const gemm_args &args) {
+    /* Of a pair: both blocks' rows are one row block. */
+    DEVICE uint32_t blocks_of(const gemm_weight &weight, uint32_t pair) {
+        const uint32_t rows = GEMM_HOPPER_ROWS << pair;
+        return (weight.n_rows + rows - 1) / rows;
+    }
+
+    DEVICE uint32_t count_row_blocks(const gemm_args &args, uint32_t pair) {
         uint32_t row_blocks = 0;
         for (uint32_t w = 0; w < (gate ? 1 : args.n_weights); w++)
-            row_blocks += blocks_of(args.weights[w]);
+            row_blocks += blocks_of(args.weights[w], pair);
         return row_blocks;
     }
     DEVICE uint32_t count_x_tiles(const gemm_args &args) {
@@ -95,16 +112,18 @@ template <int type, int n, int gate> struct gemm_hopper {
     DEVICE uint32_t count_splits(const gemm_args &args) {
         return (args.n_cols + args.split_cols - 1) / args.split_cols;
     }
-    DEVICE uint32_t count_tiles(const gemm_args &args) {
-        return count_row_blocks(args) * count_x_tiles(args) *
+    DEVICE uint32_t count_tiles(const gemm_args &args, uint32_t pair) {
+        return count_row_blocks(args, pair) * count_x_tiles(args) *
                (args.splits_apart ? count_splits(args) : 1);
     }
 
     /* Neighbouring tiles of x, a band of them, meet the same weights at about the same time, and
      * many weights the same x. */
-    DEVICE gemm_hopper_work find_work(const gemm_args &args, uint32_t index) {
+    DEVICE gemm_hopper_work find_work(const gemm_args &args, const gemm_hopper_share &share,
+                                      uint32_t index) {
         gemm_hopper_work work;
-        const uint32_t row_blocks = count_row_blocks(args), x_tiles = count_x_tiles(args);
+        const uint32_t row_blocks = count_row_blocks(args, share.pair);
+        const uint32_t x_tiles = count_x_tiles(args);
         const uint32_t per_split = row_blocks * x_tiles, in_split = index % per_split;
         const uint32_t band = in_split / (row_blocks * GEMM_HOPPER_BAND);
         const uint32_t in_band = in_split - band * row_blocks * GEMM_HOPPER_BAND;
@@ -129,9 +148,9 @@ template <int type, int n, int gate> struct gemm_hopper {
         }
         if (work.n_x > n) work.n_x = n;
         work.weight = 0;
-        while (row_block >= blocks_of(args.weights[work.weight]))
-            row_block -= blocks_of(args.weights[work.weight++]);
-        work.first_row = row_block * GEMM_HOPPER_ROWS;
+        while (row_block >= blocks_of(args.weights[work.weight], share.pair))
+            row_block -= blocks_of(args.weights[work.weight++], share.pair);
+        work.first_row = ((row_block << share.pair) + share.rank) * GEMM_HOPPER_ROWS;
         work.n_units = args.n_cols / LAYOUT_COLS;
         work.split_units = args.split_cols / LAYOUT_COLS;
         work.n_splits = count_splits(args);
@@ -141,22 +160,23 @@ template <int type, int n, int gate> struct gemm_hopper {
         return work;
     }
 
-    /* Row tiles of the block that the weight has. */
+    /* Row tiles of the block that the weight has: none, if the last row block of a pair is half. */
     DEVICE uint32_t present_tiles(const gemm_args &args, const gemm_hopper_work &work) {
-        uint32_t here =
-            (args.weights[work.weight].n_rows - work.first_row + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
+        const uint32_t n_rows = args.weights[work.weight].n_rows;
+        if (work.first_row >= n_rows) return 0;
+        const uint32_t here = (n_rows - work.first_row + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
         return here < row_tiles ? here : row_tiles;
     }
 
     /* ---- global memory to the rings ---- */
 
     /* A warp; a lane asks for a row tile's run of a weight. */
-    DEVICE void produce_runs(const gemm_args &args) {
+    DEVICE void produce_runs(const gemm_args &args, const gemm_hopper_share &share) {
         gemm_hopper_ring ring = {0, 0};
         const uint32_t w = lane_index() / row_tiles, row_tile = lane_index() % row_tiles;
-        const uint32_t end = count_tiles(args);
-        for (uint32_t index = block_index(); index < end; index += block_count()) {
-            const gemm_hopper_work work = find_work(args, index);
+        const uint32_t end = count_tiles(args, share.pair);
+        for (uint32_t index = share.first; index < end; index += share.step) {
+            const gemm_hopper_work work = find_work(args, share, index);
             if (work.n_x == 0) continue;
             const uint32_t headers = (work.n_units + header_units - 1) / header_units;
             const size_t tile_bytes =
@@ -184,21 +204,31 @@ template <int type, int n, int gate> struct gemm_hopper {
         }
     }
 
+    /* A stage of x, from row first_x on; of a pair half of it, to both blocks. */
+    DEVICE void copy_x(const gemm_hopper_args &args, const gemm_hopper_share &share, uint32_t stage,
+                       uint32_t unit, uint32_t first_x) {
+        const int32_t column = (int32_t)(unit * LAYOUT_COLS), row = (int32_t)first_x;
+        if (share.pair)
+            tensor_copy_multicast(x_at(stage) + share.rank * (tile.x_bytes / 2), &args.x_map,
+                                  column, row + (int32_t)(share.rank * (n / 2)), x_full(stage), 3);
+        else
+            tensor_copy(x_at(stage), &args.x_map, column, row, x_full(stage));
+    }
+
     /* A thread. */
-    DEVICE void produce_x(const gemm_hopper_args &args) {
+    DEVICE void produce_x(const gemm_hopper_args &args, const gemm_hopper_share &share) {
         gemm_hopper_ring ring = {0, 0};
-        const uint32_t end = count_tiles(args.gemm);
+        const uint32_t end = count_tiles(args.gemm, share.pair);
         tensor_map_prefetch(&args.x_map);
         wait_for_previous_kernel();
-        for (uint32_t index = block_index(); index < end; index += block_count()) {
-            const gemm_hopper_work work = find_work(args.gemm, index);
+        for (uint32_t index = share.first; index < end; index += share.step) {
+            const gemm_hopper_work work = find_work(args.gemm, share, index);
             if (work.n_x == 0) continue;
             for (uint32_t unit = work.first_unit; unit < work.last_unit; unit++) {
                 const shared full = x_full(ring.stage);
                 mbarrier_wait(empty_of(full), ring.parity ^ 1);
                 mbarrier_arrive_expect(full, tile.x_bytes);
-                tensor_copy(x_at(ring.stage), &args.x_map, (int32_t)(unit * LAYOUT_COLS),
-                            (int32_t)work.first_x, full);
+                copy_x(args, share, ring.stage, unit, work.first_x);
                 advance(ring, tile.x_stages);
             }
         }
@@ -213,15 +243,21 @@ template <int type, int n, int gate> struct gemm_hopper {
         bool present;      /* in this tile */
         uint32_t in_run;   /* units of the run that have been unpacked */
         bool holds_x;      /* the stage of x before this one is still being read */
+        uint32_t other;    /* of a pair: the rank of the other block, which fills x too; else 2 */
     };
 
-    DEVICE void release(shared full) {
+    DEVICE void release_run(shared full) {
         warp_sync();
         if (lane_index() == 0) mbarrier_arrive(empty_of(full));
     }
     DEVICE void release_x_before(consumer &c) {
         if (!c.holds_x) return;
-        release(x_full(c.x.stage == 0 ? tile.x_stages - 1 : c.x.stage - 1));
+        const shared full = x_full(c.x.stage == 0 ? tile.x_stages - 1 : c.x.stage - 1);
+        warp_sync();
+        if (lane_index() == 0) {
+            mbarrier_arrive(empty_of(full));
+            if (c.other < 2) mbarrier_arrive_remote(empty_of(full), c.other);
+        }
         c.holds_x = false;
     }
 
@@ -246,7 +282,7 @@ template <int type, int n, int gate> struct gemm_hopper {
             }
         }
         if (++c.in_run < tile.run_units && !last) return;
-        release(run_full(c.runs.stage));
+        release_run(run_full(c.runs.stage));
         advance(c.runs, tile.run_stages);
         c.in_run = 0;
     }
@@ -433,12 +469,13 @@ template <int type, int n, int gate> struct gemm_hopper {
         if constexpr (first + chunk < n) store<first + chunk>(args, work, c, total);
     }
 
-    DEVICE void consume(const gemm_args &args) {
-        consumer c = {{0, 0}, {0, 0}, warp_index_of_all() - first_consumer, false, 0, false};
-        const uint32_t end = count_tiles(args);
+    DEVICE void consume(const gemm_args &args, const gemm_hopper_share &share) {
+        consumer c = {{0, 0}, {0, 0}, warp_index_of_all() - first_consumer, false, 0, false,
+                      share.pair ? share.rank ^ 1 : 2};
+        const uint32_t end = count_tiles(args, share.pair);
         wait_for_previous_kernel(); /* scales, sums that others are added to */
-        for (uint32_t index = block_index(); index < end; index += block_count()) {
-            const gemm_hopper_work work = find_work(args, index);
+        for (uint32_t index = share.first; index < end; index += share.step) {
+            const gemm_hopper_work work = find_work(args, share, index);
             if (work.n_x == 0) continue;
             c.present = c.row_tile < present_tiles(args, work);
             sums total;
@@ -448,28 +485,39 @@ template <int type, int n, int gate> struct gemm_hopper {
         }
     }
 
-    DEVICE void make_barriers() {
+    DEVICE void make_barriers(uint32_t pair) {
         for (uint32_t i = 0; i < tile.run_stages + tile.x_stages; i++) {
             mbarrier_init(run_full(i), 1);
-            mbarrier_init(empty_of(run_full(i)), row_tiles);
+            mbarrier_init(empty_of(run_full(i)), row_tiles << (i < tile.run_stages ? 0 : pair));
         }
         mbarrier_fence_init();
     }
 
+    /* All blocks that reach each other's shared memory are there, or have done so. */
+    DEVICE void meet(uint32_t pair) {
+        if (pair)
+            cluster_sync();
+        else
+            block_sync();
+    }
+
     DEVICE void run(const gemm_hopper_args &args) {
         const uint32_t warp = warp_index_of_all();
-        if (thread_index() == 0) make_barriers();
-        block_sync();
+        const gemm_hopper_share share = share_of(args);
+        if (thread_index() == 0) make_barriers(share.pair);
+        meet(share.pair);
         if (args.gemm.groups) wait_for_previous_kernel(); /* which experts is its to say */
         let_next_kernel_begin();
         if (warp < first_consumer) {
             registers_give<24>();
-            if (warp == 0) produce_runs(args.gemm);
-            if (warp == 1 && lane_index() == 0) produce_x(args);
+            if (warp == 0) produce_runs(args.gemm, share);
+            if (warp == 1 && lane_index() == 0) produce_x(args, share);
+            warp_sync();
         } else {
             registers_take<240>();
-            consume(args.gemm);
+            consume(args.gemm, share);
         }
+        if (share.pair) cluster_sync();
     }
 };
 

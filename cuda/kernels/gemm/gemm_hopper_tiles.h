@@ -7,7 +7,10 @@
  * there are R * X * S, numbered so that those of GEMM_HOPPER_BAND neighbouring tiles of x come
  * together. Block b does tiles b, b + grid, b + 2 grid ... Tile (split s, row block r, x tile i)
  * counts in gemm_args.counters[r * X + i], its part is number (r * X + i) * S + s of
- * gemm_args.parts, gemm_hopper_part_bytes each. */
+ * gemm_args.parts, gemm_hopper_part_bytes each.
+ *
+ * In pairs of blocks, clusters of two: a row block is then 2 * GEMM_HOPPER_ROWS rows, of which the
+ * blocks do half each, with the same rows of x; pair b does tiles b, b + grid / 2 ... */
 #ifndef CUDA_KERNELS_GEMM_HOPPER_TILES_H
 #define CUDA_KERNELS_GEMM_HOPPER_TILES_H
 
