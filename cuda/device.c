@@ -87,7 +87,8 @@ status device_properties(const struct driver *driver, driver_device handle,
     int values[sizeof attributes / sizeof *attributes] = {0};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         DRIVER_TRY(driver, device_get_attribute, &values[i], attributes[i], handle);
-    const char *wanted = environment_read("CUDA_WARPGROUPS");
+    const char *wanted = environment_read("CUDA_WARPGROUPS"), *fp8 = environment_read("CUDA_FP8");
+    const bool fp8_activations = fp8 && strcmp(fp8, "activations") == 0;
     const bool hopper = values[0] == 9 && values[1] == 0;
     *properties = (struct cuda_properties){.major = values[0],
                                            .minor = values[1],
@@ -96,7 +97,10 @@ status device_properties(const struct driver *driver, driver_device handle,
                                            .shared_per_multiprocessor = (size_t)values[4],
                                            .l2_bytes = (size_t)values[5],
                                            .warpgroups = hopper && has_hopper_kernels() && wanted &&
-                                                         strcmp(wanted, "1") == 0};
+                                                         strcmp(wanted, "1") == 0,
+                                           .fp8_weights = fp8_activations ||
+                                                          (fp8 && strcmp(fp8, "weights") == 0),
+                                           .fp8_activations = fp8_activations};
     return OK;
 }
 

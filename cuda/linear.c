@@ -31,8 +31,9 @@ static const struct tensor *tensor_of(const struct op *op, int index) {
 }
 
 /* Of the kernels that read weight `index`. */
-static enum weight_type type_of(const struct op *op, int index) {
-    return (enum weight_type)weight_layout_type(tensor_of(op, index)->type);
+static enum weight_type type_of(const struct cuda_properties *device, const struct op *op,
+                                int index) {
+    return (enum weight_type)cuda_weights_layout(device, tensor_of(op, index));
 }
 
 /* Of the input; a head without a weight has no products. */
@@ -45,11 +46,11 @@ static uint32_t padded_cols(const struct op *op) {
     return (uint32_t)weight_layout_padded_cols((size_t)tensor_of(op, 0)->dims[0]);
 }
 
-static void add_product(struct products *products, const struct op *op, int index,
-                        enum gemm_combine combine) {
+static void add_product(struct products *products, const struct cuda_properties *device,
+                        const struct op *op, int index, enum gemm_combine combine) {
     const struct tensor *tensor = tensor_of(op, index);
     products->of[products->n++] = (struct product){
-        .problem = {.type = type_of(op, index),
+        .problem = {.type = type_of(device, op, index),
                     .combine = combine,
                     .n_weights = 1,
                     .n_rows = {(uint32_t)tensor->dims[1]},
@@ -64,13 +65,13 @@ static void join_product(struct product *product, const struct tensor *tensor) {
 
 /* How an op's weights are shared out among launches: by their types alone, so that it's the same
  * for every number of rows. */
-static struct products products_of(const struct op *op) {
+static struct products products_of(const struct cuda_properties *device, const struct op *op) {
     struct products products = {.n = 0};
     if (op->kind != OP_HEAD && op->linear.combine == COMBINE_GATE) {
-        products.gate_apart = type_of(op, 0) != type_of(op, 1);
-        add_product(&products, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
+        products.gate_apart = type_of(device, op, 0) != type_of(device, op, 1);
+        add_product(&products, device, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
         if (products.gate_apart) {
-            add_product(&products, op, 1, GEMM_STORE);
+            add_product(&products, device, op, 1, GEMM_STORE);
             products.of[1].apart = true;
         } else {
             join_product(&products.of[0], tensor_of(op, 1));
@@ -80,17 +81,17 @@ static struct products products_of(const struct op *op) {
     bool add = op->kind == OP_LINEAR && op->linear.combine == COMBINE_ADD;
     for (int i = 0; i < op->linear.n_weights; i++) {
         struct product *last = products.n ? &products.of[products.n - 1] : NULL;
-        if (last && last->problem.type == type_of(op, i))
+        if (last && last->problem.type == type_of(device, op, i))
             join_product(last, tensor_of(op, i));
         else
-            add_product(&products, op, i, add ? GEMM_ADD : GEMM_STORE);
+            add_product(&products, device, op, i, add ? GEMM_ADD : GEMM_STORE);
     }
     return products;
 }
 
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs) {
-    const struct products products = products_of(op);
+    const struct products products = products_of(device, op);
     for (int i = 0; i < products.n; i++) {
         struct gemm_problem problem = products.of[i].problem;
         problem.n_x = (uint32_t)rows_of(op, n_rows);
@@ -113,8 +114,26 @@ struct norm_weights launcher_norm(const struct backend_model *model, const struc
                                  .eps = norm->eps};
 }
 
-static uint32_t prepared_bytes(int activation, uint32_t n_padded) {
-    return n_padded * (activation == CUDA_ACTIVATION_SPLIT ? 4 : 2);
+static uint32_t prepared_bytes(int form, uint32_t n_padded) {
+    return n_padded * (form == CUDA_ACTIVATION_SPLIT ? 4 : form == CUDA_ACTIVATION_E4M3 ? 1 : 2);
+}
+
+void launcher_prepare(const struct backend_context *context, int form, struct norm_args *args) {
+    args->scale = context->prepared_scale;
+    args->block_scale = context->prepared_block_scale;
+    args->block_stride = context->block_stride;
+    args->to[form] = context->prepared[form];
+    args->to_stride[form] = prepared_bytes(form, args->n_padded);
+}
+
+void launcher_prepared(const struct backend_context *context, int form, struct gemm_args *args) {
+    args->x = context->prepared[form];
+    args->x_stride = prepared_bytes(form, args->n_cols);
+    if (form == CUDA_ACTIVATION_F16) args->x_scale = context->prepared_scale;
+    if (form == CUDA_ACTIVATION_E4M3) {
+        args->x_block_scale = context->prepared_block_scale;
+        args->x_block_stride = context->block_stride;
+    }
 }
 
 static status launch_norm(struct launcher *launcher, const struct op *op,
@@ -129,7 +148,6 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         .n_rows = n_rows,
         .n_cols = cols_of(context, op),
         .n_padded = op->linear.n_weights ? padded_cols(op) : cols_of(context, op),
-        .scale = context->prepared_scale,
     };
     if (op->kind == OP_EXPERTS && op->of_rows) args.index = context->routes.row;
     if (op->kind == OP_EXPERTS && !op->of_rows)
@@ -150,11 +168,8 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         args.normed = context->hidden;
         args.normed_stride = (uint32_t)context->hidden_stride;
     }
-    for (int i = 0; i < products->n; i++) {
-        int form = select_activation(products->of[i].problem.type);
-        args.to[form] = context->prepared[form];
-        args.to_stride[form] = prepared_bytes(form, args.n_padded);
-    }
+    for (int i = 0; i < products->n; i++)
+        launcher_prepare(context, select_activation(products->of[i].problem.type), &args);
     struct launch_shape shape = {.kernel = "norm_prepare",
                                  .grid = n_rows,
                                  .threads = NORM_THREADS,
@@ -213,13 +228,9 @@ static status launch_product(struct launcher *launcher, const struct op *op,
     const struct backend_model *model = context->model;
     const struct gemm_problem problem = product->problem;
     struct gemm_choice choice = choice_of(launcher, product, n_rows);
-    int form = select_activation(problem.type);
     struct gemm_args args = {
         .n_weights = problem.n_weights,
         .n_cols = problem.n_cols,
-        .x = context->prepared[form],
-        .x_scale = form == CUDA_ACTIVATION_F16 ? context->prepared_scale : NULL,
-        .x_stride = prepared_bytes(form, problem.n_cols),
         .n_x = n_rows,
         .split_cols = choice.split_cols,
         .splits_apart = choice.splits_apart,
@@ -231,6 +242,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
                        ? context->program->spec->logit_softcap
                        : 0.0f,
     };
+    launcher_prepared(context, select_activation(problem.type), &args);
     if (problem.n_experts) {
         args.max_groups = choice.max_groups;
         args.groups = context->routes.groups;
@@ -289,7 +301,7 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 }
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
-    const struct products products = products_of(op);
+    const struct products products = products_of(&launcher->context->device->properties, op);
     int64_t n_rows = rows_of(op, launcher_rows_of(launcher, op));
     if (n_rows == 0) return OK;
     if (op->kind == OP_EXPERTS) /* which rows are normed depends on it */

@@ -9,6 +9,9 @@ static const double products = 2048;
 static const uint32_t least_n = 32;
 /* A clock, made bf16: eight warps, about 160 instructions of one for a unit's 1,024. */
 static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
+/* A clock, of sums of e4m3 that are made for each 128 columns: of its 128 lanes each is one of the
+ * scales' product and a multiply-add. */
+static const double block_sums = 64.0 * LAYOUT_BLOCK_COLS;
 static const double launch_clocks = 2500; /* first copies and last stores, which nothing hides */
 static const double store_clocks = 3;     /* of a row of x, beside copies and products */
 /* Rows of x in a tile from which on two blocks share them: with fewer, weights are most of what is
@@ -26,12 +29,12 @@ static const uint32_t least_paired = 128;
                 "gemm_hopper_" type "_n128_gate", NULL                                          \
         }                                                                                       \
     }
-static const char *const names[WEIGHT_TYPES][2][GEMM_HOPPER_NS] = {
+static const char *const names[LAYOUT_TYPES][2][GEMM_HOPPER_NS] = {
     [WEIGHT_F16] = NAMES("f16"),   [WEIGHT_BF16] = NAMES("bf16"), [WEIGHT_Q4_0] = NAMES("q4_0"),
     [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"), [WEIGHT_Q5_1] = NAMES("q5_1"),
     [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"), [WEIGHT_Q3_K] = NAMES("q3_k"),
     [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"), [WEIGHT_Q6_K] = NAMES("q6_k"),
-    [WEIGHT_Q8_K] = NAMES("q8_k"),
+    [WEIGHT_Q8_K] = NAMES("q8_k"), [LAYOUT_FP8] = NAMES("fp8"),   [LAYOUT_FP8_FP8] = NAMES("fp8_fp8"),
 };
 #undef NAMES
 
@@ -57,12 +60,16 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
     const uint32_t n_matrices = trial->problem->combine == GEMM_GATE ? 2 : 1;
     const uint32_t row_tiles = GEMM_HOPPER_ROWS / LAYOUT_ROWS * n_matrices;
     const double weights = (double)row_tiles * LAYOUT_ROWS * LAYOUT_COLS;
-    const double x_bytes = trial->pair ? tile->x_bytes / 2.0 : tile->x_bytes;
+    const double x_bytes =
+        (double)(tile->x_bytes + tile->scale_bytes) / tile->x_units / (trial->pair ? 2 : 1);
     const double bytes = (double)row_tiles * tile->run_bytes / tile->run_units + x_bytes;
     const double under_way = (double)tile->run_stages * tile->run_units;
     /* Unpacking goes on while products run. */
     double unit = weights * (tile->n < least_n ? least_n : tile->n) / products;
-    if (format.low_bits < 16) unit = larger(unit, weights / codes);
+    if ((uint32_t)type == LAYOUT_FP8_FP8) /* twice as fast; sums are added up by the threads */
+        unit = larger(unit / 2, weights * tile->n / block_sums);
+    else if (format.low_bits < 16)
+        unit = larger(unit, weights / codes);
     unit = larger(unit, bytes / cache_bytes);
     unit = larger(unit, memory_clocks / under_way);
     const double rounds = ceil_div(trial->n_tiles, trial->grid);

@@ -15,7 +15,7 @@ struct gemm_hopper_args {
                                     as many rows of x; not looked at by other kernels */
     struct gemm_args gemm;       /* splits_apart 0 with `pair` */
     uint32_t pair; /* nonzero: launched in clusters of two blocks, whose tiles have the same rows of
-                      x: each brings half of these to both. N is 16 at least */
+                      x: each brings half of these to both. N is 16 at least, of e4m3 64 */
 };
 
 #endif
