@@ -397,8 +397,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t),
-                           "sampled tokens", &context->host_sampled));
+    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t), "sampled tokens",
+                           &context->host_sampled));
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));
     TRY(take_pools(context));

@@ -90,17 +90,16 @@ status device_properties(const struct driver *driver, driver_device handle,
     const char *wanted = environment_read("CUDA_WARPGROUPS"), *fp8 = environment_read("CUDA_FP8");
     const bool fp8_activations = fp8 && strcmp(fp8, "activations") == 0;
     const bool hopper = values[0] == 9 && values[1] == 0;
-    *properties = (struct cuda_properties){.major = values[0],
-                                           .minor = values[1],
-                                           .n_multiprocessors = values[2],
-                                           .shared_per_block = (size_t)values[3],
-                                           .shared_per_multiprocessor = (size_t)values[4],
-                                           .l2_bytes = (size_t)values[5],
-                                           .warpgroups = hopper && has_hopper_kernels() && wanted &&
-                                                         strcmp(wanted, "1") == 0,
-                                           .fp8_weights = fp8_activations ||
-                                                          (fp8 && strcmp(fp8, "weights") == 0),
-                                           .fp8_activations = fp8_activations};
+    *properties = (struct cuda_properties){
+        .major = values[0],
+        .minor = values[1],
+        .n_multiprocessors = values[2],
+        .shared_per_block = (size_t)values[3],
+        .shared_per_multiprocessor = (size_t)values[4],
+        .l2_bytes = (size_t)values[5],
+        .warpgroups = hopper && has_hopper_kernels() && wanted && strcmp(wanted, "1") == 0,
+        .fp8_weights = fp8_activations || (fp8 && strcmp(fp8, "weights") == 0),
+        .fp8_activations = fp8_activations};
     return OK;
 }
 
@@ -455,9 +454,9 @@ status device_launch(struct device *device, driver_stream stream, const struct l
                                    .stream = stream,
                                    .attributes = attributes};
     if (dependent && kernel.waits)
-        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
-            .id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
-            .value = {.programmatic_stream_serialization = 1}};
+        attributes[launch.n_attributes++] =
+            (struct driver_launch_attribute){.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                             .value = {.programmatic_stream_serialization = 1}};
     if (shape->cluster > 1)
         attributes[launch.n_attributes++] = (struct driver_launch_attribute){
             .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {shape->cluster, 1, 1}}};

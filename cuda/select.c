@@ -126,8 +126,7 @@ static const char *const names[LAYOUT_TYPES][2][GEMM_TILE_NS] = {
     [WEIGHT_Q4_0] = NAMES("q4_0"), [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"),
     [WEIGHT_Q5_1] = NAMES("q5_1"), [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"),
     [WEIGHT_Q3_K] = NAMES("q3_k"), [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"),
-    [WEIGHT_Q6_K] = NAMES("q6_k"), [WEIGHT_Q8_K] = NAMES("q8_k"),
-    [LAYOUT_FP8] = NAMES("fp8"),
+    [WEIGHT_Q6_K] = NAMES("q6_k"), [WEIGHT_Q8_K] = NAMES("q8_k"), [LAYOUT_FP8] = NAMES("fp8"),
 };
 #undef NAMES
 

@@ -17,7 +17,7 @@ struct cuda_properties { /* of a device */
     size_t shared_per_block; /* bytes a block may ask for */
     size_t shared_per_multiprocessor;
     size_t l2_bytes;
-    bool warpgroups; /* the kernels that use wgmma run there, and are to be used */
+    bool warpgroups;      /* the kernels that use wgmma run there, and are to be used */
     bool fp8_weights;     /* weights of e4m3 keep their codes */
     bool fp8_activations; /* where there is such a kernel, they are multiplied with e4m3 */
 };

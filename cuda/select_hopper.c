@@ -30,11 +30,14 @@ static const uint32_t least_paired = 128;
         }                                                                                       \
     }
 static const char *const names[LAYOUT_TYPES][2][GEMM_HOPPER_NS] = {
-    [WEIGHT_F16] = NAMES("f16"),   [WEIGHT_BF16] = NAMES("bf16"), [WEIGHT_Q4_0] = NAMES("q4_0"),
-    [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"), [WEIGHT_Q5_1] = NAMES("q5_1"),
-    [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"), [WEIGHT_Q3_K] = NAMES("q3_k"),
-    [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"), [WEIGHT_Q6_K] = NAMES("q6_k"),
-    [WEIGHT_Q8_K] = NAMES("q8_k"), [LAYOUT_FP8] = NAMES("fp8"),   [LAYOUT_FP8_FP8] = NAMES("fp8_fp8"),
+    [WEIGHT_F16] = NAMES("f16"),         [WEIGHT_BF16] = NAMES("bf16"),
+    [WEIGHT_Q4_0] = NAMES("q4_0"),       [WEIGHT_Q4_1] = NAMES("q4_1"),
+    [WEIGHT_Q5_0] = NAMES("q5_0"),       [WEIGHT_Q5_1] = NAMES("q5_1"),
+    [WEIGHT_Q8_0] = NAMES("q8_0"),       [WEIGHT_Q2_K] = NAMES("q2_k"),
+    [WEIGHT_Q3_K] = NAMES("q3_k"),       [WEIGHT_Q4_K] = NAMES("q4_k"),
+    [WEIGHT_Q5_K] = NAMES("q5_k"),       [WEIGHT_Q6_K] = NAMES("q6_k"),
+    [WEIGHT_Q8_K] = NAMES("q8_k"),       [LAYOUT_FP8] = NAMES("fp8"),
+    [LAYOUT_FP8_FP8] = NAMES("fp8_fp8"),
 };
 #undef NAMES
 
@@ -107,7 +110,7 @@ static void take(const struct trial *trial, const char *kernel, struct gemm_choi
 
 /* Takes it if it costs less than the least so far. Returns the least now. */
 static double consider(const struct cuda_properties *device, const struct trial *trial,
-                  const char *kernel, double least, struct gemm_choice *choice) {
+                       const char *kernel, double least, struct gemm_choice *choice) {
     const double clocks = trial_clocks(device, trial);
     if (choice->launch.kernel && clocks >= least) return least;
     take(trial, kernel, choice);
@@ -144,8 +147,7 @@ void select_gemm_hopper(const struct cuda_properties *device, const struct gemm_
         trial.pair = true;
         trial.apart = false;
         trial.units = ceil_div(problem->n_cols, LAYOUT_COLS);
-        trial.n_tiles =
-            2 * count_row_blocks(problem, 2 * GEMM_HOPPER_ROWS) * trial.n_x_blocks;
+        trial.n_tiles = 2 * count_row_blocks(problem, 2 * GEMM_HOPPER_ROWS) * trial.n_x_blocks;
         trial.grid = smaller(trial.n_tiles, (uint32_t)device->n_multiprocessors / 2 * 2);
         least = consider(device, &trial, names[problem->type][gate][i], least, choice);
     }

@@ -73,11 +73,10 @@ static status describe(const struct cuda_properties *properties, const struct we
                mul_overflows(weight->n_cols, sizeof(float), bytes);
     } else {
         weight->padded_cols = weight_layout_padded_cols(weight->n_cols);
-        over =
-            mul_overflows(row_tiles(weight),
-                          weight_layout_tile_bytes(weight->layout, weight->n_cols),
-                          &weight->expert_bytes) ||
-            mul_overflows(weight->n_experts, weight->expert_bytes, bytes);
+        over = mul_overflows(row_tiles(weight),
+                             weight_layout_tile_bytes(weight->layout, weight->n_cols),
+                             &weight->expert_bytes) ||
+               mul_overflows(weight->n_experts, weight->expert_bytes, bytes);
     }
     if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
         *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
@@ -307,8 +306,7 @@ static void measure(struct loader *loader, const struct spec *spec) {
     for (int i = 0; i < spec->n_weights; i++) {
         const struct weight_slot *slot = &spec->weights[i];
         size_t n_cols = (size_t)slot->tensor->dims[0], packed = 0, rows = 1;
-        const struct cuda_weight weight = {.layout =
-                                               cuda_weights_layout(properties, slot->tensor)};
+        const struct cuda_weight weight = {.layout = cuda_weights_layout(properties, slot->tensor)};
         if (!slot->vector) {
             size_t tile_bytes = weight_layout_tile_bytes(weight.layout, n_cols);
             size_t n = tiles_per_piece(tile_bytes);

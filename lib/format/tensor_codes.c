@@ -302,8 +302,7 @@ status tensor_codes_rows(const struct tensor_codes *codes, const struct part *pa
 status tensor_codes_e4m3(const struct tensor_codes *codes, const struct part *parts,
                          struct memory *memory, int64_t first, int64_t n, uint8_t *to,
                          float *scales) {
-    struct view view = {
-        .codes = codes, .first = first, .scale_first = first / codes->group_rows};
+    struct view view = {.codes = codes, .first = first, .scale_first = first / codes->group_rows};
     const size_t n_cols = (size_t)codes->n_cols;
     status result = open_rows(&view, parts, memory, n);
     for (int64_t row = 0; result == OK && row < n; row++) {

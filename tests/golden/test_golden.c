@@ -614,8 +614,7 @@ int main(int argc, char **argv) {
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
     if (code == 2)
-        printf(
-            "usage: test_golden small | hf | fp8 [activations] | folders | sources [NAME] | "
-            "real [MODEL] | perplexity [MODEL]\n");
+        printf("usage: test_golden small | hf | fp8 [activations] | folders | sources [NAME] | "
+               "real [MODEL] | perplexity [MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -77,6 +77,7 @@ bandwidth   60 gpu_ceilings read
 speed       60 gpu_models made Q4_K 1B SEED
 speed       60 gpu_speed SEED
 speed       60 HOPPER gpu_speed SEED
+speed       45 HOPPER gpu_speed fp8 SEED
 speed       60 HOPPER gpu_models made BF16 1B SEED
 speed       45 gpu_speed_kernels attention SEED
 speed       45 HOPPER gpu_speed_kernels attention SEED

@@ -164,8 +164,7 @@ static void norm_memory_make(struct gpu *gpu, const struct norm_case *c, struct 
     m->n_blocks = (m->n_padded + LAYOUT_BLOCK_COLS - 1) / LAYOUT_BLOCK_COLS;
     m->block_stride = (c->n_rows + 3) / 4 * 4;
     m->block_scale = malloc(m->n_blocks * m->block_stride * sizeof *m->block_scale);
-    m->block_scale_device =
-        gpu_alloc(gpu, m->n_blocks * m->block_stride * sizeof *m->block_scale);
+    m->block_scale_device = gpu_alloc(gpu, m->n_blocks * m->block_stride * sizeof *m->block_scale);
     m->sum = rows_make(gpu, c->n_rows, c->n_cols);
     m->normed = rows_make(gpu, c->n_rows, c->n_cols);
 }
@@ -300,8 +299,7 @@ static float e4m3_value(uint8_t code) {
 static void check_e4m3(struct gpu *gpu, const struct norm_case *c, const struct norm_memory *m,
                        size_t row) {
     const float *y = rows_at(&m->normed, row);
-    const uint8_t *codes =
-        m->to[CUDA_ACTIVATION_E4M3] + row * m->to_stride[CUDA_ACTIVATION_E4M3];
+    const uint8_t *codes = m->to[CUDA_ACTIVATION_E4M3] + row * m->to_stride[CUDA_ACTIVATION_E4M3];
     for (size_t first = 0; first < m->n_padded; first += LAYOUT_BLOCK_COLS) {
         const float scale = m->block_scale[first / LAYOUT_BLOCK_COLS * m->block_stride + row];
         float greatest = 0.0f;
@@ -316,10 +314,10 @@ static void check_e4m3(struct gpu *gpu, const struct norm_case *c, const struct 
                      (double)greatest);
         for (size_t i = first; finite && i < first + LAYOUT_BLOCK_COLS && i < m->n_padded; i++) {
             const float value = i < c->n_cols ? y[i] / scale : 0.0f;
-            const uint8_t code =
-                codes[i / 16 * 16 + i % 8 / 2 * 4 + i / 8 % 2 * 2 + i % 2];
+            const uint8_t code = codes[i / 16 * 16 + i % 8 / 2 * 4 + i / 8 % 2 * 2 + i % 2];
             /* Half of the distance to the next code, which is 2^-9 at least. */
-            const float half = fmaxf(ldexpf(1.0f, ilogbf(fmaxf(fabsf(value), 1e-3f)) - 4), 0x1p-10f);
+            const float half =
+                fmaxf(ldexpf(1.0f, ilogbf(fmaxf(fabsf(value), 1e-3f)) - 4), 0x1p-10f);
             if (fabsf(e4m3_value(code) - value) <= half * 1.0001f) continue;
             gpu_fail(gpu, "e4m3 [%zu][%zu] is %x for %a", row, i, code, (double)value);
             return;

@@ -58,10 +58,10 @@ static void launch_kernel(struct gpu *gpu, const char *name, const struct kernel
         return;
     }
     struct gemm_hopper_args hopper;
-    const bool pair = pairing == PAIRED_OR_NOT
-                          ? may_pair(n, args->x_block_scale, args->splits_apart) &&
-                                gpu_random(gpu) % 2
-                          : pairing == PAIRED;
+    const bool pair =
+        pairing == PAIRED_OR_NOT
+            ? may_pair(n, args->x_block_scale, args->splits_apart) && gpu_random(gpu) % 2
+            : pairing == PAIRED;
     if (gemm_map_make(&gpu->driver, args, n, pair, &hopper) != DRIVER_SUCCESS)
         gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
     uint32_t grid = 1 + gpu_random(gpu) % n_tiles; /* blocks take tiles in turn */
@@ -208,8 +208,8 @@ static void free_weight(struct gpu *gpu, struct weight *w) {
     free(w->bias_values);
 }
 
-/* Of FP8_FP8: codes, those of 16 columns in the order of CUDA_ACTIVATION_E4M3, and scales. What lies
- * behind the last row of scales is poison. */
+/* Of FP8_FP8: codes, those of 16 columns in the order of CUDA_ACTIVATION_E4M3, and scales. What
+ * lies behind the last row of scales is poison. */
 static struct inputs make_codes(struct gpu *gpu, uint32_t n_x, uint32_t n_cols) {
     uint32_t padded = (uint32_t)weight_layout_padded_cols(n_cols);
     uint32_t n_blocks = (padded + LAYOUT_BLOCK_COLS - 1) / LAYOUT_BLOCK_COLS;
@@ -233,8 +233,7 @@ static struct inputs make_codes(struct gpu *gpu, uint32_t n_x, uint32_t n_cols) 
         }
     }
     in.x = gpu_upload(gpu, codes, (size_t)n_x * in.stride);
-    in.block_scale =
-        gpu_upload(gpu, scales, (size_t)n_blocks * in.block_stride * sizeof *scales);
+    in.block_scale = gpu_upload(gpu, scales, (size_t)n_blocks * in.block_stride * sizeof *scales);
     free(codes);
     free(scales);
     return in;
@@ -889,7 +888,7 @@ int main(int argc, char **argv) {
     check_sort(&gpu);
     for (int t = 0; t < LAYOUT_TYPES; t++) {
         uint32_t type = (uint32_t)t;
-        if (weight_layout_type(type) != type) continue;  /* has no kernels */
+        if (weight_layout_type(type) != type) continue;                    /* has no kernels */
         if (type == (TEST_HOPPER ? WEIGHT_F32 : LAYOUT_FP8_FP8)) continue; /* likewise */
         if (only && strcmp(only, type_name(type)) != 0) continue;
         if (type < WEIGHT_TYPES) check_values(&gpu, (enum weight_type)type);

@@ -101,9 +101,9 @@ bool timing_launch(struct gpu *gpu, const struct timed_kernel *kernel, void *arg
                                    .stream = gpu->stream,
                                    .attributes = attributes};
     if (kernel->dependent)
-        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
-            .id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
-            .value = {.programmatic_stream_serialization = 1}};
+        attributes[launch.n_attributes++] =
+            (struct driver_launch_attribute){.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                             .value = {.programmatic_stream_serialization = 1}};
     if (kernel->cluster > 1)
         attributes[launch.n_attributes++] = (struct driver_launch_attribute){
             .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {kernel->cluster, 1, 1}}};

@@ -110,10 +110,10 @@ static void check_codes(struct checkpoint *c, const struct tensor *tensor, int64
     if (wanted_group < 0 || wanted_group > tensor->dims[0]) wanted_group = tensor->dims[0];
     ck_assert_int_eq(group, wanted_group);
     const size_t n_groups = (n_cols - 1) / (size_t)group + 1;
-    float *values = malloc(n_rows * n_cols * sizeof *values);
+    float *products = malloc(n_rows * n_cols * sizeof *products);
     float *scales = malloc(n_rows * n_groups * sizeof *scales);
     uint8_t *codes = malloc(n_rows * n_cols);
-    read_values(c, tensor, 1000, values);
+    read_values(c, tensor, 1000, products);
     for (int64_t row = 0; row < tensor->dims[1]; row += rows) {
         const int64_t n = tensor->dims[1] - row < rows ? tensor->dims[1] - row : rows;
         ck_assert_int_eq(checkpoint_e4m3(c, tensor, row, n, codes + (size_t)row * n_cols,
@@ -122,13 +122,13 @@ static void check_codes(struct checkpoint *c, const struct tensor *tensor, int64
     }
     for (size_t row = 0; row < n_rows; row++)
         for (size_t col = 0; col < n_cols; col++) {
-            const float value = e4m3(codes[row * n_cols + col]) *
-                                scales[row * n_groups + col / (size_t)group];
-            ck_assert(value == values[row * n_cols + col]);
+            const float value =
+                e4m3(codes[row * n_cols + col]) * scales[row * n_groups + col / (size_t)group];
+            ck_assert(value == products[row * n_cols + col]);
         }
     ck_assert_int_eq(checkpoint_e4m3(c, tensor, tensor->dims[1], 1, codes, scales), INTERNAL);
     ck_assert_int_eq(checkpoint_e4m3(c, tensor, -1, 1, codes, scales), INTERNAL);
-    free(values);
+    free(products);
     free(scales);
     free(codes);
 }

@@ -22,11 +22,11 @@ static const struct device {
     const char *name;
     struct cuda_properties properties;
 } devices[] = {
-    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20, false}},
-    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, false}},
-    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20, false}},
-    {"H100 by warpgroups", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, true}},
-    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20, false}},
+    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20, false, false, false}},
+    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, false, false, false}},
+    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20, false, false, false}},
+    {"H100 by warpgroups", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, true, false, false}},
+    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20, false, false, false}},
 };
 static const uint32_t rows_of_x[] = {1,  2,   3,   7,   8,   9,   16,  17,   32,   33,
                                      64, 100, 128, 129, 257, 512, 777, 1024, 2048, 4096};
@@ -95,17 +95,27 @@ static size_t products_of(const struct model_shape *m, struct problem *problems)
     return n;
 }
 
+static const char *name_of(enum weight_type type) {
+    return (uint32_t)type == LAYOUT_FP8       ? "fp8"
+           : (uint32_t)type == LAYOUT_FP8_FP8 ? "fp8_fp8"
+                                              : weight_type_traits[type].name;
+}
+
 /* Calls with every product of every model in every type whose blocks its rows can have. */
 static void for_products(void (*check)(const struct device *, struct problem *)) {
     for (size_t m = 0; m < COUNT(model_shapes); m++) {
         struct problem problems[MOST_PROBLEMS];
         const size_t n = products_of(&model_shapes[m], problems);
         for (size_t p = 0; p < n; p++)
-            for (int type = 0; type < WEIGHT_TYPES; type++) {
+            for (uint32_t type = 0; type < LAYOUT_TYPES; type++) {
                 problems[p].gemm.type = (enum weight_type)type;
-                if (problems[p].gemm.n_cols % weight_type_traits[type].block) continue;
-                if (weight_layout_type((uint32_t)type) != (uint32_t)type) continue;
-                for (size_t d = 0; d < COUNT(devices); d++) check(&devices[d], &problems[p]);
+                if (type == LAYOUT_INT4_32 || type == LAYOUT_INT4_64) continue; /* of no model */
+                if (type < WEIGHT_TYPES && problems[p].gemm.n_cols % weight_type_traits[type].block)
+                    continue;
+                if (weight_layout_type(type) != type) continue;
+                for (size_t d = 0; d < COUNT(devices); d++)
+                    if (type != LAYOUT_FP8_FP8 || devices[d].properties.warpgroups)
+                        check(&devices[d], &problems[p]);
             }
     }
 }
@@ -145,7 +155,7 @@ static void check_launch(const struct device *device, const struct problem *prob
     require_that(launch->kernel, "%s on %s has no kernel", problem->what, device->name);
     const uint32_t n = tile_of_name(launch->kernel);
     snprintf(name, sizeof name, "gemm_%s%s_n%u%s", choice->warpgroups ? "hopper_" : "",
-             weight_type_traits[gemm->type].name, n, gate ? "_gate" : "");
+             name_of(gemm->type), n, gate ? "_gate" : "");
     for (char *c = name; *c; c++) *c = (char)tolower((unsigned char)*c);
     require(!strcmp(launch->kernel, name));
     require(choice->warpgroups == (device->properties.warpgroups && gemm->type != WEIGHT_F32));
@@ -252,8 +262,8 @@ static void check_one_token(const struct device *device, struct problem *problem
     require_that(tile_of_name(choice.launch.kernel) <= 16, "%s on %s: %s", problem->what,
                  device->name, choice.launch.kernel);
     require_that(choice.launch.grid * 2 > (uint32_t)device->properties.n_multiprocessors,
-                 "%s, %s on %s: %u blocks", problem->what, weight_type_traits[gemm->type].name,
-                 device->name, choice.launch.grid);
+                 "%s, %s on %s: %u blocks", problem->what, name_of(gemm->type), device->name,
+                 choice.launch.grid);
 }
 
 START_TEST(one_token_fills_the_device) {
@@ -312,8 +322,7 @@ START_TEST(experts_have_groups) {
                 const struct gemm_choice one = select_gemm(&devices[d].properties, &gemm);
                 gemm.n_experts = 64;
                 const struct gemm_choice all = select_gemm(&devices[d].properties, &gemm);
-                const uint32_t rows =
-                    tile_of(&gemm, &all).rows * (all.launch.cluster == 2 ? 2 : 1);
+                const uint32_t rows = tile_of(&gemm, &all).rows * (all.launch.cluster == 2 ? 2 : 1);
                 const uint32_t n_splits =
                     all.splits_apart ? (gemm.n_cols - 1) / all.split_cols + 1 : 1;
                 ck_assert_uint_eq(all.split_cols, one.split_cols);
@@ -343,6 +352,8 @@ START_TEST(activations_follow_the_type) {
     ck_assert_int_eq(select_activation(WEIGHT_F16), CUDA_ACTIVATION_F16);
     for (int type = WEIGHT_BF16; type < WEIGHT_TYPES; type++)
         ck_assert_int_eq(select_activation((enum weight_type)type), CUDA_ACTIVATION_BF16);
+    ck_assert_int_eq(select_activation((enum weight_type)LAYOUT_FP8), CUDA_ACTIVATION_BF16);
+    ck_assert_int_eq(select_activation((enum weight_type)LAYOUT_FP8_FP8), CUDA_ACTIVATION_E4M3);
 }
 END_TEST
 

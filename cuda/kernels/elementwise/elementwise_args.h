@@ -94,8 +94,8 @@ struct norm_args {
     uint32_t to_stride[CUDA_ACTIVATIONS];
     uint32_t in_stride, add_stride, sum_stride, normed_stride;
     uint32_t n_rows, n_cols, n_padded;
-    float *scale;           /* [n_rows] of ACTIVATION_F16 */
-    float *block_scale;     /* of ACTIVATION_E4M3: row i, block b at [b * block_stride + i] */
+    float *scale;       /* [n_rows] of ACTIVATION_F16 */
+    float *block_scale; /* of ACTIVATION_E4M3: row i, block b at [b * block_stride + i] */
     uint32_t block_stride;
     const float *sum_scale; /* [1], of the sum with `add`; NULL: none */
     float add_scale;        /* what is added is multiplied by it; 0: as it is */

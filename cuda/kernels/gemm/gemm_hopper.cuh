@@ -4,9 +4,9 @@
  * as far ahead as there is room, into the next tile too; eight warps multiply, LAYOUT_ROWS rows of
  * weights each, the next unit being unpacked while the products of the one before run.
  *
- * e4m3 weights with e4m3 activations are multiplied as they are, LAYOUT_BLOCK_COLS columns at a time:
- * tensor cores add such products with fewer bits than f32 has, so a block's sums are begun anew and,
- * times both scales, added to those of the blocks before.
+ * e4m3 weights with e4m3 activations are multiplied as they are, LAYOUT_BLOCK_COLS columns at a
+ * time: tensor cores add such products with fewer bits than f32 has, so a block's sums are begun
+ * anew and, times both scales, added to those of the blocks before.
  *
  * Blocks of a pair, a cluster of two, do neighbouring row blocks of the same rows of x, of which
  * each brings half to both: a stage of x is free when the consumers of both have read it.
@@ -58,7 +58,7 @@ template <int type, int n, int gate> struct gemm_hopper {
     static constexpr uint32_t unit_bytes = weight_layout_unit_bytes(format);
     static constexpr uint32_t header_units = LAYOUT_HEADER_COLS / LAYOUT_COLS;
     static constexpr bool bytes = type == LAYOUT_FP8_FP8; /* so are activations */
-    static constexpr uint32_t first_consumer = 4; /* warp */
+    static constexpr uint32_t first_consumer = 4;         /* warp */
     static constexpr uint32_t part_bytes = gemm_hopper_part_bytes(gate, n);
 
     typedef float sums[n_weights][n / 2];
@@ -394,8 +394,8 @@ template <int type, int n, int gate> struct gemm_hopper {
             if constexpr (unit == 0) {
                 f32x2 v = {0.0f, 0.0f};
                 if (c.present)
-                    v = load_shared<f32x2>(
-                        at + (packed_format<type>::scales_at + lane_index() / 4 * 8));
+                    v = load_shared<f32x2>(at +
+                                           (packed_format<type>::scales_at + lane_index() / 4 * 8));
                 a.scale[w][0] = v.x, a.scale[w][1] = v.y;
             }
         }
@@ -612,8 +612,8 @@ template <int type, int n, int gate> struct gemm_hopper {
     }
 
     DEVICE void consume(const gemm_args &args, const gemm_hopper_share &share) {
-        consumer c = {{0, 0}, {0, 0}, warp_index_of_all() - first_consumer, false, 0, false,
-                      share.pair ? share.rank ^ 1 : 2};
+        consumer c = {{0, 0}, {0, 0}, warp_index_of_all() - first_consumer, false,
+                      0,      false,  share.pair ? share.rank ^ 1 : 2};
         const uint32_t end = count_tiles(args, share.pair);
         wait_for_previous_kernel(); /* scales, sums that others are added to */
         for (uint32_t index = share.first; index < end; index += share.step) {
@@ -668,9 +668,9 @@ template <int type, int n, int gate> struct gemm_hopper {
         gemm_hopper<type, n, gate>::run(args);                      \
     }
 /* All kernels of a type; there are none of 256 rows of x, nor of 128 with a gate, of e4m3. */
-#define GEMM_HOPPER_KERNELS(name, type)                            \
-    GEMM_HOPPER_KERNELS_OF_BYTES(name, type)                       \
-    GEMM_HOPPER_KERNEL(gemm_hopper_##name##_n256, type, 256, 0)    \
+#define GEMM_HOPPER_KERNELS(name, type)                         \
+    GEMM_HOPPER_KERNELS_OF_BYTES(name, type)                    \
+    GEMM_HOPPER_KERNEL(gemm_hopper_##name##_n256, type, 256, 0) \
     GEMM_HOPPER_KERNEL(gemm_hopper_##name##_n128_gate, type, 128, 1)
 #define GEMM_HOPPER_KERNELS_OF_BYTES(name, type)                   \
     GEMM_HOPPER_KERNEL(gemm_hopper_##name##_n8, type, 8, 0)        \

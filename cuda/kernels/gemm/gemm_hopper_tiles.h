@@ -30,12 +30,12 @@ enum {
 
 struct gemm_hopper_tile {
     uint32_t n;
-    bool whole;          /* for weights without splits alone: registers hold one sum, not two */
-    uint32_t run_units;  /* units of a stage of weights, with their header if the type has one */
-    uint32_t run_bytes;  /* of a row tile in it */
-    uint32_t run_stages; /* of GEMM_HOPPER_ROWS rows, of both weights of GATE */
-    uint32_t x_units;    /* of a stage of x: one, of e4m3 two */
-    uint32_t x_bytes;    /* of it, of N rows: 128 each */
+    bool whole;           /* for weights without splits alone: registers hold one sum, not two */
+    uint32_t run_units;   /* units of a stage of weights, with their header if the type has one */
+    uint32_t run_bytes;   /* of a row tile in it */
+    uint32_t run_stages;  /* of GEMM_HOPPER_ROWS rows, of both weights of GATE */
+    uint32_t x_units;     /* of a stage of x: one, of e4m3 two */
+    uint32_t x_bytes;     /* of it, of N rows: 128 each */
     uint32_t scale_bytes; /* with it, of e4m3: the rows' scales, or what these take */
     uint32_t x_stages;
     uint32_t runs_at;      /* in shared memory: after x and its scales */
