@@ -6,7 +6,6 @@
 #include "cuda/device_list.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/weight_layout.h"
-#include "format/checkpoint_codes.h"
 
 /* Rows are packed into pinned memory in pieces of about this size; while one is copied to the
  * device, the next is packed. */
