@@ -15,7 +15,7 @@ enum { ARENA_ALIGNMENT = 256 };
 /* Offsets in the arena, and sizes. */
 struct sizes {
     uint64_t block, buffers, slopes, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS],
-        prepared_scale;
+        prepared_scale, prepared_block_scale, block_stride;
     uint64_t expert, expert_weight, expert_place, expert_row, expert_groups, n_expert_groups;
     uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
     uint64_t arena; /* bytes in all */
@@ -188,23 +188,31 @@ static bool is_linear(const struct op *op) {
 static void place_linear(const struct cuda_properties *device, const struct program *program,
                          const struct backend_limits *limits, struct sizes *sizes) {
     struct linear_needs needs = {0};
-    uint64_t most_rows = 0, elements = 0; /* of prepared rows */
+    uint64_t most_rows = 0, most_cols = 0, elements = 0; /* of prepared rows */
     for (int i = 0; i < program->n_ops; i++) {
         const struct op *op = &program->ops[i];
         if (!is_linear(op) && op->kind != OP_HEADS) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
         for (int64_t n = 1; is_linear(op) && n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, &needs);
-        if (op->kind == OP_HEADS) heads_measure(op, &needs);
+        if (op->kind == OP_HEADS) heads_measure(device, op, &needs);
         uint64_t rows = prepared_rows(op, limits);
         uint64_t n = mul_saturating(rows, prepared_cols(op));
         if (rows > most_rows) most_rows = rows;
         if (n > elements) elements = n;
+        if (prepared_cols(op) > most_cols) most_cols = prepared_cols(op);
     }
     for (int f = 0; f < CUDA_ACTIVATIONS; f++)
-        sizes->prepared[f] =
-            place(sizes, needs.used[f] ? elements : 0, f == CUDA_ACTIVATION_SPLIT ? 4 : 2);
+        sizes->prepared[f] = place(sizes, needs.used[f] ? elements : 0,
+                                   f == CUDA_ACTIVATION_SPLIT  ? 4
+                                   : f == CUDA_ACTIVATION_E4M3 ? 1
+                                                               : 2);
     sizes->prepared_scale = place(sizes, most_rows, sizeof(float));
+    const bool blocks = needs.used[CUDA_ACTIVATION_E4M3];
+    sizes->block_stride = blocks ? padded((int64_t)most_rows) : 0;
+    sizes->prepared_block_scale =
+        place(sizes, mul_saturating(sizes->block_stride, most_cols / LAYOUT_BLOCK_COLS + 1),
+              sizeof(float));
     sizes->apart =
         place(sizes, mul_saturating((uint64_t)limits->max_rows, needs.apart), sizeof(float));
     sizes->gemm_parts = place(sizes, needs.parts_bytes, 1);
@@ -321,6 +329,8 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
     for (int f = 0; f < CUDA_ACTIVATIONS; f++)
         context->prepared[f] = context->arena + sizes->prepared[f];
     context->prepared_scale = floats_at(context, sizes->prepared_scale);
+    context->prepared_block_scale = floats_at(context, sizes->prepared_block_scale);
+    context->block_stride = (uint32_t)sizes->block_stride;
     context->apart = floats_at(context, sizes->apart);
     context->routes = (struct routes){
         .expert = (int32_t *)(void *)(context->arena + sizes->expert),

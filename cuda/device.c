@@ -87,16 +87,19 @@ status device_properties(const struct driver *driver, driver_device handle,
     int values[sizeof attributes / sizeof *attributes] = {0};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
         DRIVER_TRY(driver, device_get_attribute, &values[i], attributes[i], handle);
-    const char *wanted = environment_read("CUDA_WARPGROUPS");
+    const char *wanted = environment_read("CUDA_WARPGROUPS"), *fp8 = environment_read("CUDA_FP8");
+    const bool fp8_activations = fp8 && strcmp(fp8, "activations") == 0;
     const bool hopper = values[0] == 9 && values[1] == 0;
-    *properties = (struct cuda_properties){.major = values[0],
-                                           .minor = values[1],
-                                           .n_multiprocessors = values[2],
-                                           .shared_per_block = (size_t)values[3],
-                                           .shared_per_multiprocessor = (size_t)values[4],
-                                           .l2_bytes = (size_t)values[5],
-                                           .warpgroups = hopper && has_hopper_kernels() && wanted &&
-                                                         strcmp(wanted, "1") == 0};
+    *properties = (struct cuda_properties){
+        .major = values[0],
+        .minor = values[1],
+        .n_multiprocessors = values[2],
+        .shared_per_block = (size_t)values[3],
+        .shared_per_multiprocessor = (size_t)values[4],
+        .l2_bytes = (size_t)values[5],
+        .warpgroups = hopper && has_hopper_kernels() && wanted && strcmp(wanted, "1") == 0,
+        .fp8_weights = fp8_activations || (fp8 && strcmp(fp8, "weights") == 0),
+        .fp8_activations = fp8_activations};
     return OK;
 }
 
@@ -440,8 +443,7 @@ status device_launch(struct device *device, driver_stream stream, const struct l
     struct device_kernel kernel;
     if (!shape->grid) return OK;
     TRY(device_kernel(device, shape->kernel, &kernel));
-    struct driver_launch_attribute overlap = {.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
-                                              .value = {.programmatic_stream_serialization = 1}};
+    struct driver_launch_attribute attributes[2];
     struct driver_launch launch = {.grid_x = shape->grid,
                                    .grid_y = 1,
                                    .grid_z = 1,
@@ -449,11 +451,15 @@ status device_launch(struct device *device, driver_stream stream, const struct l
                                    .block_y = 1,
                                    .block_z = 1,
                                    .shared_bytes = shape->shared_bytes,
-                                   .stream = stream};
-    if (dependent && kernel.waits) {
-        launch.attributes = &overlap;
-        launch.n_attributes = 1;
-    }
+                                   .stream = stream,
+                                   .attributes = attributes};
+    if (dependent && kernel.waits)
+        attributes[launch.n_attributes++] =
+            (struct driver_launch_attribute){.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                             .value = {.programmatic_stream_serialization = 1}};
+    if (shape->cluster > 1)
+        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
+            .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {shape->cluster, 1, 1}}};
     void *parameters[] = {(void *)(uintptr_t)args};
     driver_function function = (driver_function)kernel.kernel;
     return device_check(device, device->driver.launch(&launch, function, parameters, NULL),

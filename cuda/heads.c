@@ -7,9 +7,10 @@ static const struct tensor *tensor_of(const struct op *op) {
     return op->heads.weight->weight.tensor;
 }
 
-static struct gemm_problem problem_of(const struct op *op, uint32_t n_rows) {
+static struct gemm_problem problem_of(const struct cuda_properties *device, const struct op *op,
+                                      uint32_t n_rows) {
     const struct tensor *tensor = tensor_of(op);
-    return (struct gemm_problem){.type = (enum weight_type)weight_layout_type(tensor->type),
+    return (struct gemm_problem){.type = (enum weight_type)cuda_weights_layout(device, tensor),
                                  .combine = GEMM_STORE,
                                  .n_weights = 1,
                                  .n_rows = {(uint32_t)tensor->dims[1]},
@@ -19,30 +20,24 @@ static struct gemm_problem problem_of(const struct op *op, uint32_t n_rows) {
                                  .n_heads = (uint32_t)tensor->dims[2]};
 }
 
-static uint32_t prepared_bytes(int activation, uint32_t n_padded) {
-    return n_padded * (activation == CUDA_ACTIVATION_SPLIT ? 4 : 2);
-}
-
-void heads_measure(const struct op *op, struct linear_needs *needs) {
-    needs->used[select_activation(problem_of(op, 1).type)] = true;
+void heads_measure(const struct cuda_properties *device, const struct op *op,
+                   struct linear_needs *needs) {
+    needs->used[select_activation(problem_of(device, op, 1).type)] = true;
 }
 
 static status launch_prepare(struct launcher *launcher, const struct op *op,
                              const struct gemm_problem *problem) {
     const struct backend_context *context = launcher->context;
-    const int form = select_activation(problem->type);
     struct norm_args args = {
         .in = launcher_reg(context, op->in),
         .in_stride = (uint32_t)context->program->regs[op->in].width,
         .n_rows = problem->n_x * problem->n_heads,
         .n_cols = (uint32_t)tensor_of(op)->dims[0],
         .n_padded = problem->n_cols,
-        .scale = context->prepared_scale,
         .head_rows = problem->n_x,
         .in_head = (uint32_t)op->heads.in_head,
     };
-    args.to[form] = context->prepared[form];
-    args.to_stride[form] = prepared_bytes(form, problem->n_cols);
+    launcher_prepare(context, select_activation(problem->type), &args);
     struct launch_shape shape = {.kernel = "norm_prepare",
                                  .grid = args.n_rows,
                                  .threads = NORM_THREADS,
@@ -52,17 +47,14 @@ static status launch_prepare(struct launcher *launcher, const struct op *op,
 
 status heads_launch(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
-    const struct gemm_problem problem = problem_of(op, (uint32_t)launcher->n_rows);
+    const struct gemm_problem problem =
+        problem_of(&context->device->properties, op, (uint32_t)launcher->n_rows);
     const struct gemm_choice choice = select_gemm(&context->device->properties, &problem);
     const struct cuda_weight *weight =
         cuda_weights_matrix(context->model, &op->heads.weight->weight);
-    const int form = select_activation(problem.type);
     struct gemm_args args = {
         .n_weights = 1,
         .n_cols = problem.n_cols,
-        .x = context->prepared[form],
-        .x_scale = form == CUDA_ACTIVATION_F16 ? context->prepared_scale : NULL,
-        .x_stride = prepared_bytes(form, problem.n_cols),
         .n_x = problem.n_x,
         .split_cols = choice.split_cols,
         .combine = GEMM_STORE,
@@ -76,6 +68,7 @@ status heads_launch(struct launcher *launcher, const struct op *op) {
         .y_stride = (uint32_t)context->program->regs[op->out[0]].width,
         .expert_bytes = weight->expert_bytes,
     };
+    launcher_prepared(context, select_activation(problem.type), &args);
     TRY(launch_prepare(launcher, op, &problem));
     return launcher_gemm(launcher, &choice, &args);
 }

@@ -50,14 +50,14 @@ static status launch_embed(struct launcher *launcher, const struct op *op) {
         .n_cols = (uint32_t)table->n_cols,
         .n_padded = (uint32_t)table->padded_cols,
         .out_stride = width_of(context, op->out[0]),
-        .type = weight_layout_type(table->type),
+        .type = table->layout,
         .scale = op->embed.scale,
         .position_tiles = positions ? positions->tiles : NULL,
-        .position_type = positions ? weight_layout_type(positions->type) : 0,
+        .position_type = positions ? positions->layout : 0,
         .position_offset = (uint32_t)op->embed.position_offset,
         .token_type = context->block + context->data.token_type,
         .token_type_tiles = types ? types->tiles : NULL,
-        .token_type_type = types ? weight_layout_type(types->type) : 0,
+        .token_type_type = types ? types->layout : 0,
     };
     struct launch_shape shape = {
         .kernel = "embed", .grid = (uint32_t)launcher->n_rows, .threads = EMBED_THREADS};

@@ -49,6 +49,8 @@ struct backend_context {
     float **rope_tables;                 /* host array [n_ropes] of [max_rows][n_dims] */
     uint8_t *prepared[CUDA_ACTIVATIONS]; /* input rows of an op's products */
     float *prepared_scale;               /* [rows] */
+    float *prepared_block_scale;         /* [blocks of columns][block_stride] */
+    uint32_t block_stride;
     float *apart;         /* the other outputs of a gate whose weights are of two types; or NULL */
     struct routes routes; /* of the layer at hand */
     float *gemm_parts;
@@ -111,7 +113,8 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
 /* heads.c: OP_HEADS. */
 status heads_launch(struct launcher *launcher, const struct op *op);
 /* As linear_measure, for any number of rows. */
-void heads_measure(const struct op *op, struct linear_needs *needs);
+void heads_measure(const struct cuda_properties *device, const struct op *op,
+                   struct linear_needs *needs);
 
 /* experts.c */
 status experts_launch_route(struct launcher *launcher, const struct op *op);
@@ -119,6 +122,10 @@ status experts_launch_route(struct launcher *launcher, const struct op *op);
 status experts_launch_groups(struct launcher *launcher, const struct op *op, uint32_t group_rows);
 status experts_launch_weigh(struct launcher *launcher, const struct op *op);
 
+/* linear.c: where rows are prepared in a form for the products, n_padded columns being set, and
+ * where products find them, n_cols being set. */
+void launcher_prepare(const struct backend_context *context, int form, struct norm_args *args);
+void launcher_prepared(const struct backend_context *context, int form, struct gemm_args *args);
 /* linear.c: a product by the kernel that was chosen. */
 status launcher_gemm(struct launcher *launcher, const struct gemm_choice *choice,
                      const struct gemm_args *args);

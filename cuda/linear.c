@@ -1,10 +1,8 @@
 /* Linear ops: one kernel norms and prepares the rows, then products of weights of one type share a
  * launch. */
-#include "cuda/kernels/gemm/gemm_hopper_args.h"
+#include "cuda/gemm_map.h"
 #include "cuda/launcher.h"
 #include "cuda/weight_layout.h"
-
-#include <string.h>
 
 /* Consecutive weights of an op that one launch multiplies. */
 struct product {
@@ -33,8 +31,9 @@ static const struct tensor *tensor_of(const struct op *op, int index) {
 }
 
 /* Of the kernels that read weight `index`. */
-static enum weight_type type_of(const struct op *op, int index) {
-    return (enum weight_type)weight_layout_type(tensor_of(op, index)->type);
+static enum weight_type type_of(const struct cuda_properties *device, const struct op *op,
+                                int index) {
+    return (enum weight_type)cuda_weights_layout(device, tensor_of(op, index));
 }
 
 /* Of the input; a head without a weight has no products. */
@@ -47,11 +46,11 @@ static uint32_t padded_cols(const struct op *op) {
     return (uint32_t)weight_layout_padded_cols((size_t)tensor_of(op, 0)->dims[0]);
 }
 
-static void add_product(struct products *products, const struct op *op, int index,
-                        enum gemm_combine combine) {
+static void add_product(struct products *products, const struct cuda_properties *device,
+                        const struct op *op, int index, enum gemm_combine combine) {
     const struct tensor *tensor = tensor_of(op, index);
     products->of[products->n++] = (struct product){
-        .problem = {.type = type_of(op, index),
+        .problem = {.type = type_of(device, op, index),
                     .combine = combine,
                     .n_weights = 1,
                     .n_rows = {(uint32_t)tensor->dims[1]},
@@ -67,13 +66,14 @@ static void join_product(struct product *product, const struct tensor *tensor) {
 /* How an op's weights are shared out among launches: by their types alone, so that it's the same
  * for every number of rows. adapts: what comes after the products is left to be done. The split of
  * a gate's product is that of its first weight alone (select.c), so bits are the same apart. */
-static struct products products_of(const struct op *op, bool adapts) {
+static struct products products_of(const struct cuda_properties *device, const struct op *op,
+                                   bool adapts) {
     struct products products = {.n = 0};
     if (op->kind != OP_HEAD && op->linear.combine == COMBINE_GATE) {
-        products.gate_apart = adapts || type_of(op, 0) != type_of(op, 1);
-        add_product(&products, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
+        products.gate_apart = adapts || type_of(device, op, 0) != type_of(device, op, 1);
+        add_product(&products, device, op, 0, products.gate_apart ? GEMM_STORE : GEMM_GATE);
         if (products.gate_apart) {
-            add_product(&products, op, 1, GEMM_STORE);
+            add_product(&products, device, op, 1, GEMM_STORE);
             products.of[1].apart = true;
         } else {
             join_product(&products.of[0], tensor_of(op, 1));
@@ -83,10 +83,10 @@ static struct products products_of(const struct op *op, bool adapts) {
     bool add = op->kind == OP_LINEAR && op->linear.combine == COMBINE_ADD;
     for (int i = 0; i < op->linear.n_weights; i++) {
         struct product *last = products.n ? &products.of[products.n - 1] : NULL;
-        if (last && last->problem.type == type_of(op, i))
+        if (last && last->problem.type == type_of(device, op, i))
             join_product(last, tensor_of(op, i));
         else
-            add_product(&products, op, i, add && !adapts ? GEMM_ADD : GEMM_STORE);
+            add_product(&products, device, op, i, add && !adapts ? GEMM_ADD : GEMM_STORE);
         products.of[products.n - 1].apart = add && adapts;
     }
     return products;
@@ -106,7 +106,8 @@ static void measure(const struct cuda_properties *device, const struct products 
 
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     struct linear_needs *needs) {
-    const struct products products = products_of(op, false), adapted = products_of(op, true);
+    const struct products products = products_of(device, op, false);
+    const struct products adapted = products_of(device, op, true);
     measure(device, &products, rows_of(op, n_rows), needs);
     if (op->kind != OP_EXPERTS) measure(device, &adapted, rows_of(op, n_rows), needs);
     uint64_t apart = (uint64_t)(rows_of(op, 1) * reg_padded(tensor_of(op, 0)->dims[1]));
@@ -123,8 +124,26 @@ struct norm_weights launcher_norm(const struct backend_model *model, const struc
                                  .eps = norm->eps};
 }
 
-static uint32_t prepared_bytes(int activation, uint32_t n_padded) {
-    return n_padded * (activation == CUDA_ACTIVATION_SPLIT ? 4 : 2);
+static uint32_t prepared_bytes(int form, uint32_t n_padded) {
+    return n_padded * (form == CUDA_ACTIVATION_SPLIT ? 4 : form == CUDA_ACTIVATION_E4M3 ? 1 : 2);
+}
+
+void launcher_prepare(const struct backend_context *context, int form, struct norm_args *args) {
+    args->scale = context->prepared_scale;
+    args->block_scale = context->prepared_block_scale;
+    args->block_stride = context->block_stride;
+    args->to[form] = context->prepared[form];
+    args->to_stride[form] = prepared_bytes(form, args->n_padded);
+}
+
+void launcher_prepared(const struct backend_context *context, int form, struct gemm_args *args) {
+    args->x = context->prepared[form];
+    args->x_stride = prepared_bytes(form, args->n_cols);
+    if (form == CUDA_ACTIVATION_F16) args->x_scale = context->prepared_scale;
+    if (form == CUDA_ACTIVATION_E4M3) {
+        args->x_block_scale = context->prepared_block_scale;
+        args->x_block_stride = context->block_stride;
+    }
 }
 
 static status launch_norm(struct launcher *launcher, const struct op *op,
@@ -139,7 +158,6 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         .n_rows = n_rows,
         .n_cols = cols_of(context, op),
         .n_padded = op->linear.n_weights ? padded_cols(op) : cols_of(context, op),
-        .scale = context->prepared_scale,
     };
     if (op->kind == OP_EXPERTS && op->of_rows) args.index = context->routes.row;
     if (op->kind == OP_EXPERTS && !op->of_rows)
@@ -162,11 +180,8 @@ static status launch_norm(struct launcher *launcher, const struct op *op,
         args.normed = context->hidden;
         args.normed_stride = (uint32_t)context->hidden_stride;
     }
-    for (int i = 0; i < products->n; i++) {
-        int form = select_activation(products->of[i].problem.type);
-        args.to[form] = context->prepared[form];
-        args.to_stride[form] = prepared_bytes(form, args.n_padded);
-    }
+    for (int i = 0; i < products->n; i++)
+        launcher_prepare(context, select_activation(products->of[i].problem.type), &args);
     struct launch_shape shape = {.kernel = "norm_prepare",
                                  .grid = n_rows,
                                  .threads = NORM_THREADS,
@@ -207,20 +222,14 @@ static struct gemm_choice choice_of(const struct launcher *launcher, const struc
     return select_gemm(&launcher->context->device->properties, &problem);
 }
 
-/* The copy engine is told where the rows of x lie. */
 static status launch_warpgroups(struct launcher *launcher, const struct gemm_choice *choice,
                                 const struct gemm_args *args) {
     struct device *device = launcher->context->device;
-    struct gemm_hopper_args hopper = {.gemm = *args};
-    struct driver_tensor_map map;
-    const uint64_t n_x = (uint64_t)args->n_x * (args->n_heads ? args->n_heads : 1);
-    const uint64_t dims[2] = {args->n_cols, n_x}, strides[1] = {args->x_stride};
-    const uint32_t box[2] = {LAYOUT_COLS, choice->tile_rows}, steps[2] = {1, 1};
-    DEVICE_TRY(device, tensor_map_encode, &map, DRIVER_TENSOR_BFLOAT16, 2,
-               (void *)(uintptr_t)args->x, dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
-               DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
-               DRIVER_TENSOR_FILL_NONE);
-    memcpy(&hopper.x_map, &map, sizeof hopper.x_map);
+    struct gemm_hopper_args hopper;
+    TRY(device_check(device,
+                     gemm_map_make(&device->driver, args, choice->tile_rows,
+                                   choice->launch.cluster > 1, &hopper),
+                     "tensor_map_encode"));
     return launcher_launch(launcher, &choice->launch, &hopper);
 }
 
@@ -236,13 +245,9 @@ static status launch_product(struct launcher *launcher, const struct op *op,
     const struct backend_model *model = context->model;
     const struct gemm_problem problem = product->problem;
     struct gemm_choice choice = choice_of(launcher, product, n_rows);
-    int form = select_activation(problem.type);
     struct gemm_args args = {
         .n_weights = problem.n_weights,
         .n_cols = problem.n_cols,
-        .x = context->prepared[form],
-        .x_scale = form == CUDA_ACTIVATION_F16 ? context->prepared_scale : NULL,
-        .x_stride = prepared_bytes(form, problem.n_cols),
         .n_x = n_rows,
         .split_cols = choice.split_cols,
         .splits_apart = choice.splits_apart,
@@ -254,6 +259,7 @@ static status launch_product(struct launcher *launcher, const struct op *op,
                        ? context->program->spec->logit_softcap
                        : 0.0f,
     };
+    launcher_prepared(context, select_activation(problem.type), &args);
     if (problem.n_experts) {
         args.max_groups = choice.max_groups;
         args.groups = context->routes.groups;
@@ -313,7 +319,8 @@ static status launch_logit_scale(struct launcher *launcher, uint32_t n_rows) {
 
 status linear_launch(struct launcher *launcher, const struct op *op) {
     const bool adapts = adapters_apply(launcher, op);
-    const struct products products = products_of(op, adapts);
+    const struct products products =
+        products_of(&launcher->context->device->properties, op, adapts);
     int64_t n_rows = rows_of(op, launcher_rows_of(launcher, op));
     if (n_rows == 0) return OK;
     if (op->kind == OP_EXPERTS) /* which rows are normed depends on it */

@@ -5,11 +5,13 @@
 #include "cuda/kernels/gemm/gemm_tiles.h"
 
 int select_activation(enum weight_type type) {
-    switch (type) {
+    switch ((uint32_t)type) {
     case WEIGHT_F32:
         return CUDA_ACTIVATION_SPLIT;
     case WEIGHT_F16:
         return CUDA_ACTIVATION_F16;
+    case LAYOUT_FP8_FP8:
+        return CUDA_ACTIVATION_E4M3;
     default:
         return CUDA_ACTIVATION_BF16;
     }
@@ -119,12 +121,12 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
                 "gemm_" type "_n64_gate", "gemm_" type "_n128_gate"                         \
         }                                                                                   \
     }
-static const char *const names[WEIGHT_TYPES][2][GEMM_TILE_NS] = {
+static const char *const names[LAYOUT_TYPES][2][GEMM_TILE_NS] = {
     [WEIGHT_F32] = NAMES("f32"),   [WEIGHT_F16] = NAMES("f16"),   [WEIGHT_BF16] = NAMES("bf16"),
     [WEIGHT_Q4_0] = NAMES("q4_0"), [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"),
     [WEIGHT_Q5_1] = NAMES("q5_1"), [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"),
     [WEIGHT_Q3_K] = NAMES("q3_k"), [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"),
-    [WEIGHT_Q6_K] = NAMES("q6_k"), [WEIGHT_Q8_K] = NAMES("q8_k"),
+    [WEIGHT_Q6_K] = NAMES("q6_k"), [WEIGHT_Q8_K] = NAMES("q8_k"), [LAYOUT_FP8] = NAMES("fp8"),
 };
 #undef NAMES
 

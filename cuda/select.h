@@ -17,13 +17,16 @@ struct cuda_properties { /* of a device */
     size_t shared_per_block; /* bytes a block may ask for */
     size_t shared_per_multiprocessor;
     size_t l2_bytes;
-    bool warpgroups; /* the kernels that use wgmma run there, and are to be used */
+    bool warpgroups;      /* the kernels that use wgmma run there, and are to be used */
+    bool fp8_weights;     /* weights of e4m3 keep their codes */
+    bool fp8_activations; /* where there is such a kernel, they are multiplied with e4m3 */
 };
 
 struct launch_shape {
     const char *kernel;
     uint32_t grid, threads;
     uint32_t shared_bytes;
+    uint32_t cluster; /* blocks that run side by side and reach each other's memory; 0: none do */
 };
 
 struct gemm_problem {
@@ -47,7 +50,7 @@ struct gemm_choice {
     bool warpgroups;     /* the arguments are gemm_hopper_args */
 };
 
-/* How a weight type wants its activations: enum cuda_activation. */
+/* How a weight type (or enum layout_type) wants its activations: enum cuda_activation. */
 int select_activation(enum weight_type type);
 /* Columns after which sums begin anew: of the device and the weight's shape, never of n_x. A
  * multiple of LAYOUT_COLS. */

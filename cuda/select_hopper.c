@@ -9,8 +9,14 @@ static const double products = 2048;
 static const uint32_t least_n = 32;
 /* A clock, made bf16: eight warps, about 160 instructions of one for a unit's 1,024. */
 static const double codes = 4.0 * LAYOUT_ROWS * LAYOUT_COLS / 160;
+/* A clock, of sums of e4m3 that are made for each 128 columns: of its 128 lanes each is one of the
+ * scales' product and a multiply-add. */
+static const double block_sums = 64.0 * LAYOUT_BLOCK_COLS;
 static const double launch_clocks = 2500; /* first copies and last stores, which nothing hides */
 static const double store_clocks = 3;     /* of a row of x, beside copies and products */
+/* Rows of x in a tile from which on two blocks share them: with fewer, weights are most of what is
+ * read. */
+static const uint32_t least_paired = 128;
 
 /* By type, by gate, by gemm_hopper_n. */
 #define NAMES(type)                                                                             \
@@ -23,12 +29,15 @@ static const double store_clocks = 3;     /* of a row of x, beside copies and pr
                 "gemm_hopper_" type "_n128_gate", NULL                                          \
         }                                                                                       \
     }
-static const char *const names[WEIGHT_TYPES][2][GEMM_HOPPER_NS] = {
-    [WEIGHT_F16] = NAMES("f16"),   [WEIGHT_BF16] = NAMES("bf16"), [WEIGHT_Q4_0] = NAMES("q4_0"),
-    [WEIGHT_Q4_1] = NAMES("q4_1"), [WEIGHT_Q5_0] = NAMES("q5_0"), [WEIGHT_Q5_1] = NAMES("q5_1"),
-    [WEIGHT_Q8_0] = NAMES("q8_0"), [WEIGHT_Q2_K] = NAMES("q2_k"), [WEIGHT_Q3_K] = NAMES("q3_k"),
-    [WEIGHT_Q4_K] = NAMES("q4_k"), [WEIGHT_Q5_K] = NAMES("q5_k"), [WEIGHT_Q6_K] = NAMES("q6_k"),
-    [WEIGHT_Q8_K] = NAMES("q8_k"),
+static const char *const names[LAYOUT_TYPES][2][GEMM_HOPPER_NS] = {
+    [WEIGHT_F16] = NAMES("f16"),         [WEIGHT_BF16] = NAMES("bf16"),
+    [WEIGHT_Q4_0] = NAMES("q4_0"),       [WEIGHT_Q4_1] = NAMES("q4_1"),
+    [WEIGHT_Q5_0] = NAMES("q5_0"),       [WEIGHT_Q5_1] = NAMES("q5_1"),
+    [WEIGHT_Q8_0] = NAMES("q8_0"),       [WEIGHT_Q2_K] = NAMES("q2_k"),
+    [WEIGHT_Q3_K] = NAMES("q3_k"),       [WEIGHT_Q4_K] = NAMES("q4_k"),
+    [WEIGHT_Q5_K] = NAMES("q5_k"),       [WEIGHT_Q6_K] = NAMES("q6_k"),
+    [WEIGHT_Q8_K] = NAMES("q8_k"),       [LAYOUT_FP8] = NAMES("fp8"),
+    [LAYOUT_FP8_FP8] = NAMES("fp8_fp8"),
 };
 #undef NAMES
 
@@ -44,6 +53,7 @@ struct trial {
     uint32_t units;   /* of a tile */
     uint32_t grid;
     bool apart;
+    bool pair; /* two blocks share what they read of x; a tile then is one of two */
 };
 
 static double trial_clocks(const struct cuda_properties *device, const struct trial *trial) {
@@ -53,11 +63,16 @@ static double trial_clocks(const struct cuda_properties *device, const struct tr
     const uint32_t n_matrices = trial->problem->combine == GEMM_GATE ? 2 : 1;
     const uint32_t row_tiles = GEMM_HOPPER_ROWS / LAYOUT_ROWS * n_matrices;
     const double weights = (double)row_tiles * LAYOUT_ROWS * LAYOUT_COLS;
-    const double bytes = (double)row_tiles * tile->run_bytes / tile->run_units + tile->x_bytes;
+    const double x_bytes =
+        (double)(tile->x_bytes + tile->scale_bytes) / tile->x_units / (trial->pair ? 2 : 1);
+    const double bytes = (double)row_tiles * tile->run_bytes / tile->run_units + x_bytes;
     const double under_way = (double)tile->run_stages * tile->run_units;
     /* Unpacking goes on while products run. */
     double unit = weights * (tile->n < least_n ? least_n : tile->n) / products;
-    if (format.low_bits < 16) unit = larger(unit, weights / codes);
+    if ((uint32_t)type == LAYOUT_FP8_FP8) /* twice as fast; sums are added up by the threads */
+        unit = larger(unit / 2, weights * tile->n / block_sums);
+    else if (format.low_bits < 16)
+        unit = larger(unit, weights / codes);
     unit = larger(unit, bytes / cache_bytes);
     unit = larger(unit, memory_clocks / under_way);
     const double rounds = ceil_div(trial->n_tiles, trial->grid);
@@ -80,7 +95,8 @@ static void take(const struct trial *trial, const char *kernel, struct gemm_choi
         .launch = {.kernel = kernel,
                    .grid = trial->grid,
                    .threads = GEMM_HOPPER_THREADS,
-                   .shared_bytes = trial->tile.shared_bytes},
+                   .shared_bytes = trial->tile.shared_bytes,
+                   .cluster = trial->pair ? 2 : 0},
         .split_cols = choice->split_cols,
         .splits_apart = trial->apart,
         .tile_rows = trial->tile.n,
@@ -90,6 +106,15 @@ static void take(const struct trial *trial, const char *kernel, struct gemm_choi
     if (!trial->apart) return;
     choice->n_counters = trial->n_row_blocks * trial->n_x_blocks;
     choice->parts_bytes = (uint64_t)trial->n_tiles * gemm_hopper_part_bytes(gate, trial->tile.n);
+}
+
+/* Takes it if it costs less than the least so far. Returns the least now. */
+static double consider(const struct cuda_properties *device, const struct trial *trial,
+                       const char *kernel, double least, struct gemm_choice *choice) {
+    const double clocks = trial_clocks(device, trial);
+    if (choice->launch.kernel && clocks >= least) return least;
+    take(trial, kernel, choice);
+    return clocks;
 }
 
 void select_gemm_hopper(const struct cuda_properties *device, const struct gemm_problem *problem,
@@ -116,10 +141,14 @@ void select_gemm_hopper(const struct cuda_properties *device, const struct gemm_
             trial.units = ceil_div(apart ? choice->split_cols : problem->n_cols, LAYOUT_COLS);
             trial.n_tiles = apart ? n_tiles * n_splits : n_tiles;
             trial.grid = smaller(trial.n_tiles, (uint32_t)device->n_multiprocessors);
-            const double clocks = trial_clocks(device, &trial);
-            if (choice->launch.kernel && clocks >= least) continue;
-            least = clocks;
-            take(&trial, names[problem->type][gate][i], choice);
+            least = consider(device, &trial, names[problem->type][gate][i], least, choice);
         }
+        if (trial.tile.n < least_paired || n_tiles < (uint32_t)device->n_multiprocessors) continue;
+        trial.pair = true;
+        trial.apart = false;
+        trial.units = ceil_div(problem->n_cols, LAYOUT_COLS);
+        trial.n_tiles = 2 * count_row_blocks(problem, 2 * GEMM_HOPPER_ROWS) * trial.n_x_blocks;
+        trial.grid = smaller(trial.n_tiles, (uint32_t)device->n_multiprocessors / 2 * 2);
+        least = consider(device, &trial, names[problem->type][gate][i], least, choice);
     }
 }

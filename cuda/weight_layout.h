@@ -35,6 +35,9 @@
 #include "quant/weight_type.h"
 
 enum { LAYOUT_ROWS = 16, LAYOUT_COLS = 64, LAYOUT_HEADER_COLS = 256 };
+/* Columns of a row of activations that share a scale, where these are e4m3 (CUDA_ACTIVATION_E4M3 of
+ * elementwise_args.h). */
+enum { LAYOUT_BLOCK_COLS = 128 };
 
 enum layout_scales {
     LAYOUT_NO_SCALE,
@@ -54,6 +57,8 @@ enum layout_type {
                                   of NaN count as +-480 */
     LAYOUT_INT4_32,            /* (code - zero) times an f16 of 32 columns */
     LAYOUT_INT4_64,            /* the same of 64 columns, 128, 192 ... */
+    LAYOUT_FP8_FP8, /* packed as FP8, the scale being the same in LAYOUT_BLOCK_COLS columns, and
+                       multiplied as it is with activations that are e4m3 too; a NaN is one */
     LAYOUT_TYPES
 };
 
@@ -105,6 +110,7 @@ LAYOUT_CONSTANT struct weight_format weight_layout_format(uint32_t type) {
         {8, 0, 0, 0, LAYOUT_UNIT_SCALE, 0},        /* FP8 */
         {4, 0, 0, 0, LAYOUT_BLOCK_SCALE_ZERO, 0},  /* INT4_32 */
         {4, 0, 0, 0, LAYOUT_UNIT_SCALE_ZERO, 0},   /* INT4_64 */
+        {8, 0, 0, 0, LAYOUT_UNIT_SCALE, 0},        /* FP8_FP8 */
     };
     return formats[type];
 }

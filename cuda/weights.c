@@ -1,5 +1,7 @@
 #include "cuda/weights.h"
 
+#include <math.h>
+
 #include "base/checked.h"
 #include "cuda/device_list.h"
 #include "cuda/kernels/attention/attention_tiles.h"
@@ -37,10 +39,29 @@ static size_t row_tiles(const struct cuda_weight *weight) {
     return (weight->n_rows + LAYOUT_ROWS - 1) / LAYOUT_ROWS;
 }
 
+uint32_t cuda_weights_layout(const struct cuda_properties *properties,
+                             const struct tensor *tensor) {
+    int64_t group;
+    if (!properties->fp8_weights || !checkpoint_has_e4m3(tensor, &group))
+        return weight_layout_type(tensor->type);
+    const bool whole = group >= tensor->dims[0];
+    if (!whole && group % LAYOUT_COLS) return weight_layout_type(tensor->type);
+    return properties->fp8_activations && properties->warpgroups &&
+                   (whole || group % LAYOUT_BLOCK_COLS == 0)
+               ? LAYOUT_FP8_FP8
+               : LAYOUT_FP8;
+}
+
+static bool keeps_codes(const struct cuda_weight *weight) {
+    return weight->layout == LAYOUT_FP8 || weight->layout == LAYOUT_FP8_FP8;
+}
+
 /* Shape of a slot's weight, and its bytes in the arena. */
-static status describe(const struct weight_slot *slot, struct cuda_weight *weight, size_t *bytes) {
+static status describe(const struct cuda_properties *properties, const struct weight_slot *slot,
+                       struct cuda_weight *weight, size_t *bytes) {
     const struct tensor *tensor = slot->tensor;
     *weight = (struct cuda_weight){.type = tensor->type,
+                                   .layout = cuda_weights_layout(properties, tensor),
                                    .n_cols = (size_t)tensor->dims[0],
                                    .n_rows = (size_t)tensor->dims[1],
                                    .n_experts = (size_t)tensor->dims[2]};
@@ -51,10 +72,10 @@ static status describe(const struct weight_slot *slot, struct cuda_weight *weigh
                mul_overflows(weight->n_cols, sizeof(float), bytes);
     } else {
         weight->padded_cols = weight_layout_padded_cols(weight->n_cols);
-        over =
-            mul_overflows(row_tiles(weight), weight_layout_tile_bytes(weight->type, weight->n_cols),
-                          &weight->expert_bytes) ||
-            mul_overflows(weight->n_experts, weight->expert_bytes, bytes);
+        over = mul_overflows(row_tiles(weight),
+                             weight_layout_tile_bytes(weight->layout, weight->n_cols),
+                             &weight->expert_bytes) ||
+               mul_overflows(weight->n_experts, weight->expert_bytes, bytes);
     }
     if (!over && !add_overflows(*bytes, WEIGHT_ALIGNMENT - 1, bytes)) {
         *bytes = *bytes / WEIGHT_ALIGNMENT * WEIGHT_ALIGNMENT;
@@ -64,13 +85,14 @@ static status describe(const struct weight_slot *slot, struct cuda_weight *weigh
                 (int)tensor->name.length, tensor->name.data);
 }
 
-static status measure_arena(const struct spec *spec, size_t *vectors, size_t *arena) {
+static status measure_arena(const struct cuda_properties *properties, const struct spec *spec,
+                            size_t *vectors, size_t *arena) {
     *vectors = 0;
     *arena = 0;
     for (int i = 0; i < spec->n_weights; i++) {
         struct cuda_weight weight;
         size_t size;
-        TRY(describe(&spec->weights[i], &weight, &size));
+        TRY(describe(properties, &spec->weights[i], &weight, &size));
         if (spec->weights[i].vector) *vectors += size; /* a part of the arena */
         if (add_overflows(*arena, size, arena))
             return fail(OUT_OF_MEMORY, "the weights are larger than memory can be");
@@ -94,9 +116,11 @@ static status check_spec(const struct spec *spec) {
 status cuda_weights_bytes(const struct spec *spec, const struct backend_choice *choice,
                           struct backend_bytes *bytes) {
     size_t vectors, arena;
-    (void)choice; /* one layout for all */
+    struct cuda_properties properties;
+    int ordinal;
     TRY(check_spec(spec));
-    TRY(measure_arena(spec, &vectors, &arena));
+    TRY(device_list_find(choice->device, &ordinal, &properties));
+    TRY(measure_arena(&properties, spec, &vectors, &arena));
     *bytes = (struct backend_bytes){
         .host = memory_cost(sizeof(struct backend_model)) + device_host_bytes() +
                 memory_cost(vectors) +
@@ -112,7 +136,7 @@ static status lay_out(struct backend_model *model, const struct spec *spec, size
     for (int i = 0; i < spec->n_weights; i++) {
         struct cuda_weight *weight = &model->weights[i];
         size_t bytes;
-        TRY(describe(&spec->weights[i], weight, &bytes));
+        TRY(describe(&model->device->properties, &spec->weights[i], weight, &bytes));
         if (spec->weights[i].vector) {
             weight->vector = (float *)(void *)vectors;
             weight->host_vector = host;
@@ -159,17 +183,36 @@ static status next_piece(struct loader *loader, struct piece **piece) {
     return OK;
 }
 
-/* n row tiles of an expert from `tile` on, of file rows that begin at data. */
+/* Rows of a matrix: as the type of the file has them, or their codes. */
+struct rows {
+    const uint8_t *data;
+    size_t row_bytes;
+    struct layout_fp8 fp8;
+};
+
+static void pack_tile(const struct cuda_weight *weight, const struct rows *rows, size_t first,
+                      size_t n, void *to) {
+    if (!keeps_codes(weight)) {
+        weight_layout_pack(weight->type, rows->data + first * rows->row_bytes, rows->row_bytes, n,
+                           weight->n_cols, to);
+        return;
+    }
+    struct layout_fp8 fp8 = rows->fp8;
+    fp8.codes += first * fp8.code_stride;
+    fp8.scales += first * fp8.scale_stride;
+    weight_layout_pack_fp8(&fp8, n, weight->n_cols, to);
+}
+
+/* n row tiles of an expert from `tile` on, of rows that begin with the first of them. */
 static status send_tiles(struct loader *loader, const struct cuda_weight *weight, size_t expert,
-                         size_t tile, size_t n, const uint8_t *data, size_t row_bytes) {
-    size_t tile_bytes = weight_layout_tile_bytes(weight->type, weight->n_cols);
+                         size_t tile, size_t n, const struct rows *from) {
+    size_t tile_bytes = weight_layout_tile_bytes(weight->layout, weight->n_cols);
     struct piece *piece;
     TRY(next_piece(loader, &piece));
     for (size_t i = 0; i < n; i++) {
         size_t first = i * LAYOUT_ROWS, rows = weight->n_rows - tile * LAYOUT_ROWS - first;
-        weight_layout_pack(weight->type, data + first * row_bytes, row_bytes,
-                           rows < LAYOUT_ROWS ? rows : LAYOUT_ROWS, weight->n_cols,
-                           piece->packed + i * tile_bytes);
+        pack_tile(weight, from, first, rows < LAYOUT_ROWS ? rows : LAYOUT_ROWS,
+                  piece->packed + i * tile_bytes);
     }
     uint8_t *to = (uint8_t *)weight->tiles + expert * weight->expert_bytes + tile * tile_bytes;
     TRY(device_upload(loader->device, loader->stream, to, piece->packed, n * tile_bytes));
@@ -177,11 +220,46 @@ static status send_tiles(struct loader *loader, const struct cuda_weight *weight
     return device_event_record(loader->device, loader->stream, piece->copied);
 }
 
+/* What n rows of codes take behind `bytes` of values in the loader's scratch; the scales first. */
+static size_t codes_bytes(const struct tensor *tensor, size_t bytes, size_t n, size_t *at) {
+    int64_t group = 1;
+    const size_t n_cols = (size_t)tensor->dims[0];
+    checkpoint_has_e4m3(tensor, &group);
+    *at = (bytes + 15) / 16 * 16;
+    return *at + n * ((n_cols - 1) / (size_t)group + 1) * sizeof(float) + n * n_cols;
+}
+
+/* Codes of n rows from `first` on, counted through the stack, after `bytes` in the scratch. A code
+ * that is no number makes its scale none: products that take such codes for numbers see it too. */
+static status load_codes(struct loader *loader, const struct tensor *tensor, size_t first, size_t n,
+                         size_t bytes, struct layout_fp8 *fp8) {
+    const size_t n_cols = (size_t)tensor->dims[0];
+    int64_t group = 1;
+    size_t at;
+    codes_bytes(tensor, bytes, n, &at);
+    checkpoint_has_e4m3(tensor, &group);
+    const size_t n_groups = (n_cols - 1) / (size_t)group + 1;
+    float *scales = (float *)(void *)((uint8_t *)loader->scratch + at);
+    uint8_t *codes = (uint8_t *)(scales + n * n_groups);
+    TRY(checkpoint_e4m3(loader->checkpoint, tensor, (int64_t)first, (int64_t)n, codes, scales));
+    for (size_t row = 0; row < n; row++)
+        for (size_t col = 0; col < n_cols; col++)
+            if ((codes[row * n_cols + col] & 127) == 127)
+                scales[row * n_groups + col / (size_t)group] = NAN;
+    *fp8 = (struct layout_fp8){.codes = codes,
+                               .scales = scales,
+                               .code_stride = n_cols,
+                               .scale_stride = n_groups,
+                               .scale_cols = n_groups == 1 ? weight_layout_padded_cols(n_cols)
+                                                           : (size_t)group};
+    return OK;
+}
+
 static status load_expert(struct loader *loader, int id, const struct tensor *tensor, size_t expert,
                           const struct cuda_weight *weight) {
     size_t row_bytes = weight_type_row_bytes(weight->type, weight->n_cols);
     size_t n_tiles = row_tiles(weight);
-    size_t most = tiles_per_piece(weight_layout_tile_bytes(weight->type, weight->n_cols));
+    size_t most = tiles_per_piece(weight_layout_tile_bytes(weight->layout, weight->n_cols));
     for (size_t tile = 0; tile < n_tiles; tile += most) {
         size_t n = n_tiles - tile < most ? n_tiles - tile : most;
         size_t first = tile * LAYOUT_ROWS, rows = n * LAYOUT_ROWS;
@@ -189,7 +267,11 @@ static status load_expert(struct loader *loader, int id, const struct tensor *te
         size_t offset = (expert * weight->n_rows + first) * row_bytes, bytes = rows * row_bytes;
         const void *data;
         TRY(checkpoint_load(loader->checkpoint, id, tensor, offset, bytes, loader->scratch, &data));
-        TRY(send_tiles(loader, weight, expert, tile, n, data, row_bytes));
+        struct rows from = {.data = data, .row_bytes = row_bytes};
+        if (keeps_codes(weight))
+            TRY(load_codes(loader, tensor, expert * weight->n_rows + first, rows, bytes,
+                           &from.fp8));
+        TRY(send_tiles(loader, weight, expert, tile, n, &from));
         checkpoint_drop(loader->checkpoint, tensor, offset, bytes);
         TRY(report(loader, bytes));
     }
@@ -219,11 +301,13 @@ static status load_all(struct loader *loader, const struct spec *spec, size_t ve
 
 /* What the largest pieces take. */
 static void measure(struct loader *loader, const struct spec *spec) {
+    const struct cuda_properties *properties = &loader->device->properties;
     for (int i = 0; i < spec->n_weights; i++) {
         const struct weight_slot *slot = &spec->weights[i];
         size_t n_cols = (size_t)slot->tensor->dims[0], packed = 0, rows = 1;
+        const struct cuda_weight weight = {.layout = cuda_weights_layout(properties, slot->tensor)};
         if (!slot->vector) {
-            size_t tile_bytes = weight_layout_tile_bytes(slot->tensor->type, n_cols);
+            size_t tile_bytes = weight_layout_tile_bytes(weight.layout, n_cols);
             size_t n = tiles_per_piece(tile_bytes);
             packed = n * tile_bytes;
             rows = n * LAYOUT_ROWS;
@@ -231,6 +315,9 @@ static void measure(struct loader *loader, const struct spec *spec) {
         }
         size_t bytes = slot->vector ? (size_t)slot->tensor->bytes
                                     : rows * weight_type_row_bytes(slot->tensor->type, n_cols);
+        size_t at;
+        if (!slot->vector && keeps_codes(&weight))
+            bytes = codes_bytes(slot->tensor, bytes, rows, &at);
         if (packed > loader->piece_bytes) loader->piece_bytes = packed;
         if (bytes > loader->scratch_bytes) loader->scratch_bytes = bytes;
         loader->total += slot->tensor->bytes;
@@ -263,7 +350,7 @@ static status load_on_device(struct loader *loader, const struct spec *spec) {
     struct backend_model *model = loader->model;
     size_t vector_bytes, arena_bytes;
     status result;
-    TRY(measure_arena(spec, &vector_bytes, &arena_bytes));
+    TRY(measure_arena(&loader->device->properties, spec, &vector_bytes, &arena_bytes));
     TRY(MEMORY_TAKE(model->memory, vector_bytes, "the weights", &model->host_vectors));
     TRY(device_enter(loader->device, &caller));
     TRY_OR_EXIT(DEVICE_TAKE(loader->device, arena_bytes, "the weights", &model->arena));

@@ -7,6 +7,7 @@
 
 struct cuda_weight {
     enum weight_type type; /* of the file */
+    uint32_t layout;       /* of matrices: whose kernels read it, of weight_type or layout_type */
     size_t n_experts;      /* matrices of that shape, 1 of a weight that isn't experts' */
     size_t n_rows, n_cols;
     size_t expert_bytes; /* from one of these matrices to the next */
@@ -36,6 +37,8 @@ void cuda_weights_free(struct backend_model *model);
 const float *cuda_weights_host_vector(const struct backend_model *model,
                                       const struct weight_ref *ref);
 
+/* cuda_weight.layout of a matrix on such a device: of the tensor and the device alone. */
+uint32_t cuda_weights_layout(const struct cuda_properties *properties, const struct tensor *tensor);
 /* NULL: the model has none here. */
 const struct cuda_weight *cuda_weights_matrix(const struct backend_model *model,
                                               const struct weight_ref *ref);

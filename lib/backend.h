@@ -4,6 +4,7 @@
 
 #include <stdatomic.h>
 
+#include "format/checkpoint_codes.h"
 #include "program/op.h"
 
 /* Of the order in which numbers are added; it changes when the same tokens would give other bits.

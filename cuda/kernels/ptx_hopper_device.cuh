@@ -105,6 +105,11 @@ DEVICE void fence_proxy_async() {
     asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
 }
 
+/* Bytes of b:a by four nibbles of the selector, the lowest byte's first: 0 ... 3 of a, 4 ... 7 of b. */
+DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) {
+    return __byte_perm(a, b, selector);
+}
+
 /* ---- clusters ---- */
 
 DEVICE uint32_t cluster_rank() {

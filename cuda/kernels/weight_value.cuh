@@ -68,6 +68,8 @@ DEVICE float value_scaled(const unsigned char *header, const unsigned char *scal
         float scale = load_half_value(factors) * (float)load_global<uint8_t>(sub + block);
         float minimum = load_half_value(factors + 2) * (float)load_global<uint8_t>(sub + 2 + block);
         return scale * code - minimum;
+    } else if constexpr (format::scales == LAYOUT_UNIT_SCALE) {
+        return load_global<float>(sub) * code;
     } else { /* Q8_K */
         return load_global<float>(factors) * code;
     }
@@ -89,6 +91,10 @@ DEVICE float weight_value(const unsigned char *tile, uint32_t row, uint32_t col)
     } else if constexpr (format::low_bits == 16) {
         uint16_t bits = load_global<uint16_t>(unit + (p.s * 512 + p.lane * 16 + p.i * 4 + p.h * 2));
         return type == WEIGHT_F16 ? f16_to_f32(bits) : bf16_to_f32(bits);
+    } else if constexpr (type == LAYOUT_FP8) { /* as an f16, 2^-8 of it */
+        const uint32_t code = value_bits<8>(unit, p);
+        const float value = f16_to_f32((uint16_t)((code & 0x7Fu) << 7 | (code & 0x80u) << 8));
+        return value_scaled<type>(header, unit + format::scales_at, p, value * 256.0f);
     } else {
         uint32_t code = value_bits<format::low_bits>(unit, p) |
                         value_bits<format::high_bits>(unit + format::high_at, p)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "format/checkpoint_codes.h"
 #include "format/gguf.h"
 #include "format/hf.h"
 #include "format/number.h"
@@ -626,6 +627,61 @@ status checkpoint_data(struct checkpoint *checkpoint, const struct tensor *tenso
     }
     TRY(file_read(&part->file, at, n, scratch));
     *data = scratch;
+    return OK;
+}
+
+static bool is_e4m3(const struct tensor *tensor) {
+    return tensor->form == TENSOR_CODES && tensor->codes->layout == CODES_E4M3 &&
+           !tensor->codes->groups && !tensor->slices && !tensor->quantized &&
+           !tensor->blocks.rows && tensor->add == 0.0f && !tensor->layout.stored_rows &&
+           tensor->n_dims >= 2 && tensor->dims[0] == tensor->codes->n_cols;
+}
+
+bool checkpoint_has_e4m3(const struct tensor *tensor, int64_t *group) {
+    const struct tensor *first = tensor->slices ? &tensor->slices[0] : tensor;
+    if (!is_e4m3(first)) return false;
+    for (int64_t i = 1; i < tensor->n_slices; i++)
+        if (!is_e4m3(&tensor->slices[i]) || tensor->slices[i].codes->group != first->codes->group)
+            return false;
+    *group = first->codes->group;
+    return !tensor->quantized && !tensor->blocks.rows &&
+           (!tensor->slices || (!tensor->head_rows && tensor->dims[1] == first->dims[1]));
+}
+
+/* One matrix; its rows may lie otherwise in the file. */
+static status read_e4m3(struct checkpoint *checkpoint, const struct tensor *tensor, int64_t first,
+                        int64_t n, uint8_t *codes, float *scales) {
+    const int64_t head_rows = tensor->head_rows;
+    for (int64_t done = 0, now; done < n; done += now) {
+        int64_t row = first + done, most = n - done;
+        if (head_rows) { /* as in read_interleaved */
+            const int64_t at = row % head_rows;
+            row += at / 2 + at % 2 * (head_rows / 2) - at;
+            most = 1;
+        }
+        const struct tensor_run run = tensor_form_run(&tensor->layout, row);
+        now = run.step > 1 ? 1 : run.n < most ? run.n : most;
+        TRY(tensor_codes_e4m3(tensor->codes, checkpoint->parts, checkpoint->memory, run.at, now,
+                              codes + done * tensor->codes->n_cols,
+                              scales + done * tensor->codes->n_groups));
+    }
+    return OK;
+}
+
+status checkpoint_e4m3(struct checkpoint *checkpoint, const struct tensor *tensor, int64_t first,
+                       int64_t n, uint8_t *codes, float *scales) {
+    const int64_t rows = tensor->dims[1], n_rows = rows * tensor->dims[2] * tensor->dims[3];
+    if (checkpoint->finished || first < 0 || n < 0 || first > n_rows || n > n_rows - first)
+        return fail(INTERNAL, "tensor '%.*s': rows %" PRId64 " + %" PRId64 " can't be had",
+                    (int)tensor->name.length, tensor->name.data, first, n);
+    if (!tensor->slices) return read_e4m3(checkpoint, tensor, first, n, codes, scales);
+    for (int64_t done = 0, now; done < n; done += now) {
+        const struct tensor *slice = &tensor->slices[(first + done) / rows];
+        const int64_t row = (first + done) % rows;
+        now = rows - row < n - done ? rows - row : n - done;
+        TRY(read_e4m3(checkpoint, slice, row, now, codes + done * slice->codes->n_cols,
+                      scales + done * slice->codes->n_groups));
+    }
     return OK;
 }
 

@@ -299,6 +299,22 @@ status tensor_codes_rows(const struct tensor_codes *codes, const struct part *pa
     return result;
 }
 
+status tensor_codes_e4m3(const struct tensor_codes *codes, const struct part *parts,
+                         struct memory *memory, int64_t first, int64_t n, uint8_t *to,
+                         float *scales) {
+    struct view view = {.codes = codes, .first = first, .scale_first = first / codes->group_rows};
+    const size_t n_cols = (size_t)codes->n_cols;
+    status result = open_rows(&view, parts, memory, n);
+    for (int64_t row = 0; result == OK && row < n; row++) {
+        memcpy(to + (size_t)row * n_cols, view.q.bytes + (size_t)row * view.q.stride, n_cols);
+        for (int64_t group = 0; group < codes->n_groups; group++)
+            *scales++ = scale_of(&view, first + row, group);
+    }
+    memory_give(memory, view.q.taken);
+    memory_give(memory, view.scales.taken);
+    return result;
+}
+
 /* ---- what holds the values ---- */
 
 enum { PIECE = 4096 };

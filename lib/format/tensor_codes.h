@@ -49,5 +49,9 @@ status tensor_codes_choose(struct tensor_codes *codes, const struct part *parts)
 /* Rows first ... first + n - 1, as blocks of the natural type. */
 status tensor_codes_rows(const struct tensor_codes *codes, const struct part *parts,
                          struct memory *memory, int64_t first, int64_t n, void *to);
+/* The same rows of CODES_E4M3 as they are: codes [n][n_cols], scales [n][n_groups]. */
+status tensor_codes_e4m3(const struct tensor_codes *codes, const struct part *parts,
+                         struct memory *memory, int64_t first, int64_t n, uint8_t *to,
+                         float *scales);
 
 #endif

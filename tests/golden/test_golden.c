@@ -30,6 +30,7 @@ static const char *data(void) {
 #define REAL_TOLERANCE 2e-2        /* likewise */
 #define DIVERGENCE_TOLERANCE 2e-3  /* mean, in nats, fast kernels */
 #define UNQUANTIZED_TOLERANCE 1e-4 /* likewise, where no kernel rounds activations to 8 bits */
+#define FP8_TOLERANCE 4e-3         /* likewise, where activations are e4m3 */
 /* Greedy choices are compared where the golden's two highest logits are further apart than this. */
 #define REFERENCE_TIE 0.01
 #define FAST_TIE 0.5
@@ -302,6 +303,21 @@ static int run_hf(void) {
             free(entries[i]);
         }
         free(entries);
+    }
+    return 0;
+}
+
+/* Those of e4m3 alone, for devices that TRANSFORMER_CUDA_FP8 tells to multiply with their codes;
+ * with activations that are e4m3 too, another tolerance holds. */
+static int run_fp8(const char *what) {
+    static const char *const names[] = {"compressed-fp8-block", "compressed-fp8-channel",
+                                        "compressed-fp8-tensor", "fp8-blocks", "fp8-powers"};
+    const bool activations = what && strcmp(what, "activations") == 0;
+    char folder[1024], file[300];
+    snprintf(folder, sizeof folder, "%s/hf_quantized", data());
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        snprintf(file, sizeof file, "%s.logits", names[i]);
+        check_small(folder, folder, file, activations ? FP8_TOLERANCE : UNQUANTIZED_TOLERANCE);
     }
     return 0;
 }
@@ -592,13 +608,13 @@ int main(int argc, char **argv) {
     int code = 2;
     if (strcmp(mode, "small") == 0) code = run_small();
     if (strcmp(mode, "hf") == 0) code = run_hf();
+    if (strcmp(mode, "fp8") == 0) code = run_fp8(only);
     if (strcmp(mode, "folders") == 0) code = run_folders();
     if (strcmp(mode, "sources") == 0) code = run_sources(only);
     if (strcmp(mode, "real") == 0) code = run_real(false, only);
     if (strcmp(mode, "perplexity") == 0) code = run_real(true, only);
     if (code == 2)
-        printf(
-            "usage: test_golden small | hf | folders | sources [NAME] | real [MODEL] | perplexity "
-            "[MODEL]\n");
+        printf("usage: test_golden small | hf | fp8 [activations] | folders | sources [NAME] | "
+               "real [MODEL] | perplexity [MODEL]\n");
     return golden_failures ? 1 : code;
 }

@@ -19,6 +19,7 @@ device      20 gpu_ceilings device
 bandwidth   30 gpu_ceilings product
 bandwidth   60 gpu_ceilings read
 speed      120 HOPPER gpu_speed table SEED
+speed       60 HOPPER gpu_speed fp8 SEED
 speed       60 HOPPER gpu_speed_kernels attention SEED
 speed       60 HOPPER gpu_models made BF16 1B SEED
 speed       60 HOPPER gpu_models made BF16 8B SEED

@@ -13,7 +13,8 @@ from html import escape
 from statistics import median
 
 # Bits of a weight as it lies in memory.
-BITS = {'BF16': 16, 'F16': 16, 'Q8_0': 8.5, 'Q4_K': 4.625, 'Q4_0': 4.5, 'Q6_K': 6.5625, 'F32': 32}
+BITS = {'BF16': 16, 'F16': 16, 'Q8_0': 8.5, 'Q4_K': 4.625, 'Q4_0': 4.5, 'Q6_K': 6.5625, 'F32': 32, 'FP8': 8.5,
+        'FP8_FP8': 8.5}
 
 
 @dataclass
@@ -33,6 +34,10 @@ class Product:
         for factor in re.findall(r'\d+', self.shape):
             weights *= int(factor)
         return weights
+
+    @property
+    def n_cols(self):
+        return int(self.shape.split(' x ')[-1])
 
     @property
     def megabytes(self):
@@ -111,11 +116,14 @@ def rows_of(records):
         rows.append(Row(f'bf16 projections of 1B, 8B, 70B, 512 to 8,192 rows, columns {"split" if splits else "whole"}',
                         'cuBLAS 100%', f'≥ {least}%', "% of cuBLAS's speed",
                         chosen("% of cuBLAS's speed", lambda p: p.n_tokens >= 512 and p.splits == splits), least))
-    for kind in ('BF16', 'Q8_0', 'Q4_K'):
+    for kind in ('BF16', 'Q8_0', 'Q4_K', 'FP8_FP8'):
         for name, low, high, least in (('at least 64 MB', 64, 1e9, 85), ('16 to 64 MB', 16, 64, 70)):
             rows.append(Row(f'{kind} product, 1 to 64 rows, {name} of weights', '40–68% (bf16), Marlin 2.2 × fp16', f'≥ {least}%',
                             '% of reading', chosen('% of reading', lambda p: p.type == kind and low <= p.megabytes < high), least))
-    rows.append(Row('fp8 e4m3 product, scales of 128', 'DeepGEMM 1,358–1,550 TFLOP/s', '≥ 1,100, ≥ 1,300 at k ≥ 7,168', 'TFLOP/s', []))
+    for name, low, high, least in (('less than 7,168', 0, 7168, 1100), ('at least 7,168', 7168, 1e9, 1300)):
+        rows.append(Row(f'fp8 e4m3 product, scales of 128, 2,048 rows and more, k {name}', 'DeepGEMM 1,358–1,550 TFLOP/s at its best shapes',
+                        f'≥ {least:,}', 'TFLOP/s',
+                        chosen('TFLOP/s', lambda p: p.type == 'FP8_FP8' and p.n_tokens >= 2048 and low <= p.n_cols < high), least))
     for dim in (128, 64):
         rows.append(Row(f'attention, prompt of 8,192, causal, heads of {dim}', 'FlashAttention-3 550–630 TFLOP/s' if dim == 128 else '',
                         '≥ 550' if dim == 128 else '', 'TFLOP/s',

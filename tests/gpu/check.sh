@@ -40,8 +40,9 @@ trap 'rm -rf "$work"' EXIT
 : >"$work/programs"
 
 # Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one, HOPPER before a program for
-# TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them. The one list of them, and
-# their order: what is right before what is fast, so that what time does not suffice for matters least.
+# TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them; FP8 for TRANSFORMER_CUDA_FP8 as
+# well: e4m3 weights are multiplied with e4m3 activations. The one list of them, and their order: what is right
+# before what is fast, so that what time does not suffice for matters least.
 programs() {
     if [ -n "${CHECK_PROGRAMS:-}" ]; then
         cat "$CHECK_PROGRAMS"
@@ -67,6 +68,7 @@ kernels     30 gpu_repeats SEED
 kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
 goldens     60 HOPPER test_golden small
+goldens     30 FP8 test_golden fp8 activations
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
@@ -78,6 +80,7 @@ bandwidth   60 gpu_ceilings read
 speed       60 gpu_models made Q4_K 1B SEED
 speed       60 gpu_speed SEED
 speed       60 HOPPER gpu_speed SEED
+speed       45 HOPPER gpu_speed fp8 SEED
 speed       60 HOPPER gpu_models made BF16 1B SEED
 speed       45 gpu_speed_kernels attention SEED
 speed       45 HOPPER gpu_speed_kernels attention SEED
@@ -132,6 +135,9 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
     around= variables= with=
     if [ "$1" = HOPPER ]; then
         variables=TRANSFORMER_CUDA_WARPGROUPS=1 with=', wgmma'
+        shift
+    elif [ "$1" = FP8 ]; then
+        variables='TRANSFORMER_CUDA_WARPGROUPS=1 TRANSFORMER_CUDA_FP8=activations' with=', wgmma of e4m3'
         shift
     fi
     what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')$with

@@ -17,6 +17,8 @@ else
     for goldens in adapters small families quantized real; do
         cp -r "$root/tests/goldens/data/$goldens" "$folder/goldens/"
     done
+    mkdir -p "$folder/goldens/hf_quantized"
+    cp -r "$root"/tests/goldens/data/hf_quantized/*fp8* "$folder/goldens/hf_quantized/"
 fi
 for program in "$build"/tests/gpu/gpu_* "$build/tests/test_golden"; do
     case $program in

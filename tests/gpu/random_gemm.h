@@ -26,8 +26,12 @@ struct random_weight {
 struct random_weight random_weight_make(struct gpu *gpu, enum weight_type type,
                                         const struct random_shape *shape, size_t pool_bytes);
 void random_weight_free(struct gpu *gpu, struct random_weight *weight);
-/* [n_x] rows, padded, one after the other. */
-void *random_x_make(struct gpu *gpu, enum weight_type type, uint32_t n_x, uint32_t n_cols);
+/* Of enum layout_type too. */
+const char *random_type_name(uint32_t type);
+/* Rows of x as arguments; random_x_free gives them back. */
+void random_x_make(struct gpu *gpu, enum weight_type type, uint32_t n_x, uint32_t n_cols,
+                   struct gemm_args *args);
+void random_x_free(struct gpu *gpu, const struct gemm_args *args);
 /* warpgroups as TRANSFORMER_CUDA_WARPGROUPS says. */
 struct cuda_properties random_gemm_properties(struct gpu *gpu);
 /* What the chosen kernel takes: all of it, or its member gemm. */

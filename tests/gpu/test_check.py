@@ -124,6 +124,7 @@ class Check(unittest.TestCase):
                    speed('BF16 4096 x 4096, 4096 tokens: gemm_hopper_bf16_n256, 9 blocks, splits of 4096', 98.0, "% of cuBLAS's speed"),
                    speed('Q4_K 8192 x 28672, 8 tokens: gemm_q4_k_n8, 9 blocks, splits of 2048', 84.0, '% of reading'),
                    speed('Q4_K 8192 x 28672, 1 tokens: gemm_q4_k_n8, 9 blocks, splits of 2048', 90.0, '% of reading'),
+                   speed('FP8_FP8 4096 x 14336, 8192 tokens: gemm_hopper_fp8_fp8_n128, 9 blocks, splits of 14336', 1250.0, 'TFLOP/s'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128', 56.0, '% of reading'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128, wgmma', 86.0, '% of reading'),
                    speed('1B of BF16 on the GPU: decode of 1 after 0', 71.0, '% of reading the weights')]
@@ -133,6 +134,7 @@ class Check(unittest.TestCase):
                 (re.split(r' *\| *', line) for line in (out / 'bench.md').read_text().splitlines() if line.startswith('|'))}
         self.assertEqual(rows['bf16 product 4096³', "% of cuBLAS's speed"], ['98', 'yes'])
         self.assertEqual(rows['Q4_K product, 1 to 64 rows, at least 64 MB of weights', '% of reading'], ['84–90, median 87', '1 of 2'])
+        self.assertEqual(rows['fp8 e4m3 product, scales of 128, 2,048 rows and more, k at least 7,168', 'TFLOP/s'], ['1250', '0 of 1'])
         self.assertEqual(rows['attention, one token, f16, at least 256 MB of keys and values', '% of reading'], ['86', 'yes'])
         self.assertEqual(rows['1B BF16, batch 1', '% of reading'], ['71', '0 of 1'])
         self.assertIn('a &lt;card&gt;', (out / 'bench.svg').read_text())

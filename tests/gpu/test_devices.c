@@ -3,6 +3,7 @@
  * "none", where there is no driver. */
 #define _GNU_SOURCE /* setenv */
 #include "cuda/image.h"
+#include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/weight_layout.h"
 #include "cuda/weights.h"
 #include "device_fixture.h"
@@ -420,6 +421,28 @@ END_TEST
 
 /* ---- launches ---- */
 
+/* A cluster's blocks are whole, and only Hopper has any. */
+START_TEST(clusters) {
+    struct memory memory;
+    struct device *device = NULL;
+    struct device_caller caller;
+    const struct gate_args args = {.n_rows = 0};
+    struct launch_shape shape = {
+        .kernel = "gate", .grid = 2, .threads = GATE_THREADS, .cluster = 2};
+    memory_init(&memory, NULL);
+    expect(OK, device_open(&memory, 0, &device));
+    expect(OK, device_enter(device, &caller));
+    expect(device->properties.major < 9 ? DEVICE : OK,
+           device_launch(device, NULL, &shape, &args, false));
+    shape.grid = 3;
+    expect(DEVICE, device_launch(device, NULL, &shape, &args, true));
+    shape.cluster = 0;
+    expect(OK, device_launch(device, NULL, &shape, &args, true));
+    device_leave(device, &caller);
+    device_close(device);
+}
+END_TEST
+
 START_TEST(unknown_kernel) {
     struct memory memory;
     struct device *device = NULL;
@@ -460,6 +483,7 @@ static Suite *devices(void) {
     tcase_add_test(all, fifty_rounds);
     tcase_add_loop_test(all, callers_context_stays, 0, 2);
     tcase_add_test(all, unknown_kernel);
+    tcase_add_test(all, clusters);
     suite_add_tcase(suite, all);
     return suite;
 }

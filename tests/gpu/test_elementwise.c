@@ -128,7 +128,8 @@ struct norm_memory {
     uint8_t *to[CUDA_ACTIVATIONS], *to_device[CUDA_ACTIVATIONS];
     size_t to_stride[CUDA_ACTIVATIONS];
     float *scale, *scale_device;
-    size_t n_padded;
+    float *block_scale, *block_scale_device; /* [n_blocks][block_stride] */
+    size_t n_padded, n_blocks, block_stride;
 };
 
 static void norm_memory_make(struct gpu *gpu, const struct norm_case *c, struct norm_memory *m) {
@@ -160,6 +161,10 @@ static void norm_memory_make(struct gpu *gpu, const struct norm_case *c, struct 
     }
     m->scale = malloc(c->n_rows * sizeof *m->scale);
     m->scale_device = gpu_alloc(gpu, c->n_rows * sizeof *m->scale);
+    m->n_blocks = (m->n_padded + LAYOUT_BLOCK_COLS - 1) / LAYOUT_BLOCK_COLS;
+    m->block_stride = (c->n_rows + 3) / 4 * 4;
+    m->block_scale = malloc(m->n_blocks * m->block_stride * sizeof *m->block_scale);
+    m->block_scale_device = gpu_alloc(gpu, m->n_blocks * m->block_stride * sizeof *m->block_scale);
     m->sum = rows_make(gpu, c->n_rows, c->n_cols);
     m->normed = rows_make(gpu, c->n_rows, c->n_cols);
 }
@@ -172,6 +177,8 @@ static void norm_memory_free(struct gpu *gpu, struct norm_memory *m) {
     rows_free(gpu, &m->normed);
     gpu_free(gpu, m->index_device);
     gpu_free(gpu, m->scale_device);
+    gpu_free(gpu, m->block_scale_device);
+    free(m->block_scale);
     for (int kind = 0; kind < CUDA_ACTIVATIONS; kind++) {
         gpu_free(gpu, m->to_device[kind]);
         free(m->to[kind]);
@@ -202,6 +209,8 @@ static struct norm_args norm_arguments(const struct norm_case *c, const struct n
         .n_cols = (uint32_t)c->n_cols,
         .n_padded = (uint32_t)m->n_padded,
         .scale = m->scale_device,
+        .block_scale = m->block_scale_device,
+        .block_stride = (uint32_t)m->block_stride,
     };
     for (int kind = 0; kind < CUDA_ACTIVATIONS; kind++) {
         args.to[kind] = m->to_device[kind];
@@ -277,6 +286,45 @@ static void check_f16(struct gpu *gpu, const struct norm_case *c, const struct n
         gpu_fail(gpu, "f16 row %zu only reaches %g", row, (double)greatest);
 }
 
+static float e4m3_value(uint8_t code) {
+    const int exponent = code >> 3 & 15, fraction = code & 7;
+    const float value =
+        exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
+    if ((code & 127) == 127) return NAN;
+    return code & 128 ? -value : value;
+}
+
+/* Each code is a nearest one to value / scale, and a block's greatest one is 448; a block that has
+ * an infinite value or a NaN gives no numbers. */
+static void check_e4m3(struct gpu *gpu, const struct norm_case *c, const struct norm_memory *m,
+                       size_t row) {
+    const float *y = rows_at(&m->normed, row);
+    const uint8_t *codes = m->to[CUDA_ACTIVATION_E4M3] + row * m->to_stride[CUDA_ACTIVATION_E4M3];
+    for (size_t first = 0; first < m->n_padded; first += LAYOUT_BLOCK_COLS) {
+        const float scale = m->block_scale[first / LAYOUT_BLOCK_COLS * m->block_stride + row];
+        float greatest = 0.0f;
+        bool finite = true;
+        for (size_t i = first; i < first + LAYOUT_BLOCK_COLS && i < c->n_cols; i++) {
+            finite = finite && isfinite(y[i]);
+            greatest = fmaxf(greatest, fabsf(y[i]));
+        }
+        if (!finite ? isfinite(scale)
+                    : !(fabsf(scale - fmaxf(greatest, 0x1p-100f) / 448.0f) <= 1e-6f * scale))
+            gpu_fail(gpu, "e4m3 [%zu][%zu]: scale %g for %g", row, first, (double)scale,
+                     (double)greatest);
+        for (size_t i = first; finite && i < first + LAYOUT_BLOCK_COLS && i < m->n_padded; i++) {
+            const float value = i < c->n_cols ? y[i] / scale : 0.0f;
+            const uint8_t code = codes[i / 16 * 16 + i % 8 / 2 * 4 + i / 8 % 2 * 2 + i % 2];
+            /* Half of the distance to the next code, which is 2^-9 at least. */
+            const float half =
+                fmaxf(ldexpf(1.0f, ilogbf(fmaxf(fabsf(value), 1e-3f)) - 4), 0x1p-10f);
+            if (fabsf(e4m3_value(code) - value) <= half * 1.0001f) continue;
+            gpu_fail(gpu, "e4m3 [%zu][%zu] is %x for %a", row, i, code, (double)value);
+            return;
+        }
+    }
+}
+
 /* The prepared rows follow from the normed ones exactly. */
 static void check_prepared(struct gpu *gpu, const struct norm_case *c,
                            const struct norm_memory *m) {
@@ -298,6 +346,7 @@ static void check_prepared(struct gpu *gpu, const struct norm_case *c,
             break;
         }
         check_f16(gpu, c, m, row);
+        check_e4m3(gpu, c, m, row);
     }
 }
 
@@ -309,6 +358,8 @@ static bool run_norm(struct gpu *gpu, const struct norm_case *c, struct norm_mem
     for (int kind = 0; kind < CUDA_ACTIVATIONS; kind++)
         gpu_download(gpu, m->to[kind], m->to_device[kind], c->n_rows * m->to_stride[kind]);
     gpu_download(gpu, m->scale, m->scale_device, c->n_rows * sizeof *m->scale);
+    gpu_download(gpu, m->block_scale, m->block_scale_device,
+                 m->n_blocks * m->block_stride * sizeof *m->block_scale);
     if (c->add_kind < 0) return true;
     gpu_download(gpu, m->sum.host, args->sum, rows_bytes(&m->sum));
     return true;

@@ -6,8 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cuda/kernels/gemm/gemm_args.h"
-#include "cuda/kernels/gemm/gemm_hopper_args.h"
+#include "cuda/gemm_map.h"
 #include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/kernels/kinds.h"
@@ -43,26 +42,33 @@ static struct kernel_tile tile_of(uint32_t type, uint32_t gate, uint32_t n) {
                                 tile.shared_bytes ? gemm_tile_part_bytes(gate, n) : 0, false};
 }
 
+/* Whether blocks share rows of x in clusters of two. */
+enum pairing { PAIRED_OR_NOT, ALONE, PAIRED };
+
+static bool may_pair(uint32_t n, bool e4m3, uint32_t splits_apart) {
+    return TEST_HOPPER && n >= (e4m3 ? 64 : 16) && !splits_apart;
+}
+
 /* The kernel on all tiles of the grid that gemm_args describe. */
 static void launch_kernel(struct gpu *gpu, const char *name, const struct kernel_tile *tile,
-                          uint32_t n, uint32_t n_tiles, const struct gemm_args *args) {
+                          uint32_t n, uint32_t n_tiles, enum pairing pairing,
+                          const struct gemm_args *args) {
     if (!TEST_HOPPER) {
         gpu_run(gpu, name, n_tiles, tile->threads, tile->shared_bytes, args, sizeof *args);
         return;
     }
-    struct gemm_hopper_args hopper = {.gemm = *args};
-    struct driver_tensor_map map;
-    const uint64_t n_x = (uint64_t)args->n_x * (args->n_heads ? args->n_heads : 1);
-    const uint64_t dims[2] = {args->n_cols, n_x}, strides[1] = {args->x_stride};
-    const uint32_t box[2] = {LAYOUT_COLS, n}, steps[2] = {1, 1};
-    if (gpu->driver.tensor_map_encode(&map, DRIVER_TENSOR_BFLOAT16, 2, (void *)(uintptr_t)args->x,
-                                      dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE,
-                                      DRIVER_TENSOR_SWIZZLE_128B, DRIVER_TENSOR_L2_PROMOTION_128B,
-                                      DRIVER_TENSOR_FILL_NONE) != DRIVER_SUCCESS)
+    struct gemm_hopper_args hopper;
+    const bool pair =
+        pairing == PAIRED_OR_NOT
+            ? may_pair(n, args->x_block_scale, args->splits_apart) && gpu_random(gpu) % 2
+            : pairing == PAIRED;
+    if (gemm_map_make(&gpu->driver, args, n, pair, &hopper) != DRIVER_SUCCESS)
         gpu_fail(gpu, "a tensor map of %u x %u", args->n_x, args->n_cols);
-    memcpy(&hopper.x_map, &map, sizeof map);
     uint32_t grid = 1 + gpu_random(gpu) % n_tiles; /* blocks take tiles in turn */
-    gpu_run(gpu, name, grid, tile->threads, tile->shared_bytes, &hopper, sizeof hopper);
+    if (pair) grid *= 2;
+    const char *wrong = gpu_launch_clusters(gpu, name, pair ? 2 : 1, grid, tile->threads,
+                                            tile->shared_bytes, &hopper, sizeof hopper);
+    if (wrong) gpu_fail(gpu, "%s", wrong);
 }
 
 /* A weight on the device, and its values as the product has them. */
@@ -78,7 +84,10 @@ struct inputs {
     uint32_t n_x, stride; /* bytes */
     float *values;        /* [n_x][padded] as the product has them */
     void *x;
-    float *scale; /* of F16 */
+    float *scale;       /* of F16 */
+    float *block_scale; /* of FP8_FP8 [n_blocks][block_stride] */
+    uint32_t block_stride;
+    bool emulated;
 };
 
 static float bf16(float value) {
@@ -87,14 +96,20 @@ static float bf16(float value) {
 
 /* What the product makes of a weight: the sum of two bf16 for F32. */
 static float weight_operand(uint32_t type, float value) {
-    if (type == WEIGHT_F16) return value;
+    if (type == WEIGHT_F16 || type == LAYOUT_FP8_FP8) return value;
     if (type == WEIGHT_F32) return bf16(value) + bf16(value - bf16(value));
     return bf16(value);
 }
 
 static const char *type_name(uint32_t type) {
-    static const char *const others[] = {"FP8", "INT4_32", "INT4_64"};
+    static const char *const others[] = {"FP8", "INT4_32", "INT4_64", "FP8_FP8"};
     return type < WEIGHT_TYPES ? weight_type_traits[type].name : others[type - WEIGHT_TYPES];
+}
+
+/* A random code that is a number. */
+static uint8_t e4m3_code(struct gpu *gpu) {
+    const uint8_t code = (uint8_t)gpu_random(gpu);
+    return (code & 127) == 127 ? (uint8_t)(code - 1) : code;
 }
 
 static float e4m3(uint8_t code) {
@@ -108,12 +123,15 @@ static float e4m3(uint8_t code) {
  */
 static void make_other_tile(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t n_cols,
                             void *tile, float *values) {
+    bool fp8 = type == LAYOUT_FP8 || type == LAYOUT_FP8_FP8;
     size_t scale_cols = type == LAYOUT_INT4_32 ? 32 : 64u << gpu_random(gpu) % 2;
+    if (type == LAYOUT_FP8_FP8) scale_cols *= 2;
     size_t stride = (n_cols + scale_cols - 1) / scale_cols;
     uint8_t *codes = malloc(n_rows * n_cols), *zeros = malloc(n_rows * stride);
     float *scales = malloc(n_rows * stride * sizeof *scales);
     uint16_t *halves = malloc(n_rows * stride * sizeof *halves);
-    for (size_t i = 0; i < n_rows * n_cols; i++) codes[i] = (uint8_t)gpu_random(gpu);
+    for (size_t i = 0; i < n_rows * n_cols; i++)
+        codes[i] = type == LAYOUT_FP8_FP8 ? e4m3_code(gpu) : (uint8_t)gpu_random(gpu);
     for (size_t i = 0; i < n_rows * stride; i++) {
         scales[i] = gpu_random_float(gpu, -0.01f, 0.01f);
         halves[i] = half_from_float(scales[i]);
@@ -123,14 +141,14 @@ static void make_other_tile(struct gpu *gpu, uint32_t type, uint32_t n_rows, uin
         for (uint32_t c = 0; c < n_cols; c++) {
             size_t at = r * stride + c / scale_cols;
             float *value = &values[(size_t)r * n_cols + c];
-            if (type == LAYOUT_FP8) {
+            if (fp8) {
                 *value = e4m3(codes[r * n_cols + c]) * scales[at];
             } else {
                 int code = codes[r * (n_cols / 2) + c / 2] >> c % 2 * 4 & 15;
                 *value = (float)(code - zeros[at]) * half_to_float(halves[at]);
             }
         }
-    if (type == LAYOUT_FP8) {
+    if (fp8) {
         const struct layout_fp8 from = {codes, scales, n_cols, stride, scale_cols};
         weight_layout_pack_fp8(&from, n_rows, n_cols, tile);
     } else {
@@ -190,7 +208,39 @@ static void free_weight(struct gpu *gpu, struct weight *w) {
     free(w->bias_values);
 }
 
+/* Of FP8_FP8: codes, those of 16 columns in the order of CUDA_ACTIVATION_E4M3, and scales. What
+ * lies behind the last row of scales is poison. */
+static struct inputs make_codes(struct gpu *gpu, uint32_t n_x, uint32_t n_cols) {
+    uint32_t padded = (uint32_t)weight_layout_padded_cols(n_cols);
+    uint32_t n_blocks = (padded + LAYOUT_BLOCK_COLS - 1) / LAYOUT_BLOCK_COLS;
+    struct inputs in = {.n_x = n_x,
+                        .stride = padded + 16 * (gpu_random(gpu) % 3),
+                        .block_stride = (n_x + 3) / 4 * 4 + 4 * (gpu_random(gpu) % 3),
+                        .emulated = gpu->emulated};
+    uint8_t *codes = calloc(n_x, in.stride);
+    float *scales = malloc((size_t)n_blocks * in.block_stride * sizeof *scales);
+    memset(scales, POISON, (size_t)n_blocks * in.block_stride * sizeof *scales);
+    in.values = calloc((size_t)n_x * padded, sizeof *in.values);
+    for (uint32_t i = 0; i < n_x; i++) {
+        for (uint32_t block = 0; block < n_blocks; block++)
+            scales[block * in.block_stride + i] = gpu_random_float(gpu, 0.001f, 0.01f);
+        for (uint32_t k = 0; k < n_cols; k++) {
+            const uint32_t b = k / 8 % 2, t = k % 8 / 2, h = k % 2;
+            const uint8_t code = e4m3_code(gpu);
+            codes[(size_t)i * in.stride + k / 16 * 16 + 4 * t + 2 * b + h] = code;
+            in.values[(size_t)i * padded + k] =
+                e4m3(code) * scales[k / LAYOUT_BLOCK_COLS * in.block_stride + i];
+        }
+    }
+    in.x = gpu_upload(gpu, codes, (size_t)n_x * in.stride);
+    in.block_scale = gpu_upload(gpu, scales, (size_t)n_blocks * in.block_stride * sizeof *scales);
+    free(codes);
+    free(scales);
+    return in;
+}
+
 static struct inputs make_inputs(struct gpu *gpu, uint32_t type, uint32_t n_x, uint32_t n_cols) {
+    if (type == LAYOUT_FP8_FP8) return make_codes(gpu, n_x, n_cols);
     uint32_t padded = (uint32_t)weight_layout_padded_cols(n_cols);
     uint32_t planes = type == WEIGHT_F32 ? 2 : 1;
     struct inputs in = {.n_x = n_x, .stride = padded * 2 * planes + 16 * (gpu_random(gpu) % 3)};
@@ -226,6 +276,7 @@ static struct inputs make_inputs(struct gpu *gpu, uint32_t type, uint32_t n_x, u
 static void free_inputs(struct gpu *gpu, struct inputs *in) {
     gpu_free(gpu, in->x);
     gpu_free(gpu, in->scale);
+    gpu_free(gpu, in->block_scale);
     free(in->values);
 }
 
@@ -238,6 +289,7 @@ struct launch {
     uint32_t activation;
     float softcap;
     bool bias;
+    enum pairing pairing;
 };
 
 /* Three columns of poison right of the rows, one row below. */
@@ -267,6 +319,9 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
                              .n_cols = w->padded,
                              .x = (const uint8_t *)in->x + (size_t)launch->first_x * in->stride,
                              .x_scale = in->scale ? in->scale + launch->first_x : NULL,
+                             .x_block_scale =
+                                 in->block_scale ? in->block_scale + launch->first_x : NULL,
+                             .x_block_stride = in->block_stride,
                              .x_stride = in->stride,
                              .n_x = launch->n_x,
                              .split_cols = launch->split_cols,
@@ -301,7 +356,7 @@ static void run(struct gpu *gpu, const struct weight *w, uint32_t n_weights,
         free(zeros);
     }
     kernel_name(w->type, launch, name);
-    launch_kernel(gpu, name, &tile, launch->n, tiles * splits, &args);
+    launch_kernel(gpu, name, &tile, launch->n, tiles * splits, launch->pairing, &args);
     for (uint32_t i = 0; i < n_y; i++) {
         gpu_download(gpu, y[i], args.weights[i].y, y_floats(&w[i], launch) * sizeof(float));
         gpu_free(gpu, args.weights[i].y);
@@ -349,6 +404,9 @@ static double exact_sum(const struct weight *w, const struct inputs *in, uint32_
     }
     *bound = magnitude * (w->n_cols / 16 + 4) * 0x1p-23 +
              (w->type == WEIGHT_F32 ? magnitude * 0x1p-16 : 0.0) + 1e-6;
+    /* Sums of e4m3 products have 13 bits and more behind the greatest of them, and are made anew
+     * every 128 columns. */
+    if (w->type == LAYOUT_FP8_FP8) *bound += magnitude * (in->emulated ? 0x1p-20 : 0x1p-11);
     return sum;
 }
 
@@ -412,20 +470,23 @@ static void check_bits(struct gpu *gpu, uint32_t type, uint32_t n_rows, uint32_t
         run(gpu, &w, 1, &in, &launch, NULL, &y);
         check_y(gpu, &w, &in, &launch, NULL, y);
         for (uint32_t i = 0; i < N_TILES; i++)
-            for (uint32_t apart = 0; apart < 2; apart++) {
+            for (uint32_t how = 0; how < 3; how++) {
+                static const char *const hows[] = {"in another tile", "apart", "in a pair"};
                 launch.n = tile_n(i);
-                launch.splits_apart = apart;
+                launch.splits_apart = how == 1;
+                launch.pairing = how == 2 ? PAIRED : ALONE;
+                if (how == 2 && !may_pair(launch.n, in.block_scale, 0)) continue;
                 const struct kernel_tile tile = tile_of(type, 0, launch.n);
                 if (tile.shared_bytes == 0 || (tile.whole && launch.split_cols < w.padded))
                     continue;
                 run(gpu, &w, 1, &in, &launch, NULL, &other);
-                check_same(gpu, apart ? "apart" : "in another tile", type, y, other,
-                           (size_t)n_x * y_stride(&w));
+                check_same(gpu, hows[how], type, y, other, (size_t)n_x * y_stride(&w));
             }
         /* One row alone, and a chunk that begins elsewhere. */
         struct launch chunk = {.n = 8, .split_cols = splits[s], .n_x = 1};
         for (uint32_t round = 0; round < 3; round++) {
             chunk.first_x = gpu_random(gpu) % n_x;
+            if (in.block_scale) chunk.first_x -= chunk.first_x % 4; /* scales' addresses */
             chunk.n_x = round == 0 ? 1 : 1 + gpu_random(gpu) % (n_x - chunk.first_x);
             run(gpu, &w, 1, &in, &chunk, NULL, &other);
             for (uint32_t x = 0; x < chunk.n_x; x++)
@@ -556,9 +617,9 @@ static void check_values(struct gpu *gpu, enum weight_type type) {
 }
 
 static uint32_t some_cols(struct gpu *gpu, uint32_t type, uint32_t most) {
-    uint32_t block = type == LAYOUT_FP8     ? 1
-                     : type >= WEIGHT_TYPES ? 32
-                                            : weight_type_traits[type].block;
+    uint32_t block = type == LAYOUT_FP8 || type == LAYOUT_FP8_FP8 ? 1
+                     : type >= WEIGHT_TYPES                       ? 32
+                                                                  : weight_type_traits[type].block;
     return block * (1 + gpu_random(gpu) % (most / block));
 }
 
@@ -655,6 +716,8 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
                              .n_cols = w->padded,
                              .x = c->in.x,
                              .x_scale = c->in.scale,
+                             .x_block_scale = c->in.block_scale,
+                             .x_block_stride = c->in.block_stride,
                              .x_stride = c->in.stride,
                              .n_x = c->launch.n_x,
                              .split_cols = c->launch.split_cols,
@@ -688,7 +751,7 @@ static void run_experts(struct gpu *gpu, struct expert_case *c, float *y) {
     args.parts = gpu_alloc(gpu, (size_t)n_tiles * splits * tile.part_bytes);
     char name[64];
     kernel_name(w->type, &c->launch, name);
-    launch_kernel(gpu, name, &tile, n, n_tiles * splits, &args);
+    launch_kernel(gpu, name, &tile, n, n_tiles * splits, PAIRED_OR_NOT, &args);
     for (uint32_t x = 0; x < c->launch.n_x; x++)
         gpu_download(gpu, y + (size_t)x * y_stride(w), out + (size_t)x * y_stride(w),
                      c->n_rows * sizeof *y);
@@ -755,6 +818,7 @@ static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
     if (tile.shared_bytes == 0) return;
     uint32_t n_cols = some_cols(gpu, type, 256), n_rows = 1 + gpu_random(gpu) % 40;
     uint32_t n_x = 1 + gpu_random(gpu) % (2 * n);
+    if (type == LAYOUT_FP8_FP8) n_x = (n_x + 3) / 4 * 4; /* heads' scales' addresses */
     struct launch launch = {.n = n,
                             .split_cols = (uint32_t)weight_layout_padded_cols(n_cols),
                             .n_x = n_x,
@@ -774,6 +838,8 @@ static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
                              .n_cols = head[0].padded,
                              .x = in.x,
                              .x_scale = in.scale,
+                             .x_block_scale = in.block_scale,
+                             .x_block_stride = in.block_stride,
                              .x_stride = in.stride,
                              .n_x = n_x,
                              .split_cols = launch.split_cols,
@@ -790,7 +856,7 @@ static void check_heads(struct gpu *gpu, uint32_t type, uint32_t n) {
     char name[64];
     kernel_name(type, &launch, name);
     uint32_t n_tiles = (n_rows + tile.rows - 1) / tile.rows * of_head * N_HEADS;
-    launch_kernel(gpu, name, &tile, n, n_tiles, &args);
+    launch_kernel(gpu, name, &tile, n, n_tiles, PAIRED_OR_NOT, &args);
     gpu_download(gpu, y, args.weights[0].y, y_bytes);
     for (uint32_t h = 0; h < N_HEADS; h++) {
         launch.first_x = h * n_x;
@@ -822,8 +888,8 @@ int main(int argc, char **argv) {
     check_sort(&gpu);
     for (int t = 0; t < LAYOUT_TYPES; t++) {
         uint32_t type = (uint32_t)t;
-        if (weight_layout_type(type) != type) continue;  /* has no kernels */
-        if (TEST_HOPPER && type == WEIGHT_F32) continue; /* likewise */
+        if (weight_layout_type(type) != type) continue;                    /* has no kernels */
+        if (type == (TEST_HOPPER ? WEIGHT_F32 : LAYOUT_FP8_FP8)) continue; /* likewise */
         if (only && strcmp(only, type_name(type)) != 0) continue;
         if (type < WEIGHT_TYPES) check_values(&gpu, (enum weight_type)type);
         check_bits(&gpu, type, 1 + gpu_random(&gpu) % 200, some_cols(&gpu, type, 320),

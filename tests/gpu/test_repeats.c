@@ -12,8 +12,7 @@ struct setup {
     struct cuda_properties properties;
     const struct random_weight *weight;
     const struct random_shape *shape;
-    const void *x;
-    const float *scale;
+    struct gemm_args x; /* what arguments tell of the rows of x, the most that there are */
     int n_repeats;
 };
 
@@ -39,15 +38,17 @@ static float *product(const struct setup *setup, uint32_t n_x) {
         gpu->driver.set_u32((driver_address)(uintptr_t)counters, 0, choice.n_counters, gpu->stream);
         gpu->driver.stream_synchronize(gpu->stream);
     }
-    const struct gemm_args args = {
+    struct gemm_args args = {
         .weights =
             {{.tiles = w->pool, .y = y, .n_rows = w->n_rows, .y_stride = w->n_rows},
              {.tiles = w->pool + w->bytes, .y = y, .n_rows = w->n_rows, .y_stride = w->n_rows}},
         .n_weights = n_matrices,
         .n_cols = padded,
-        .x = setup->x,
-        .x_scale = setup->scale,
-        .x_stride = padded * (w->type == WEIGHT_F32 ? 4 : 2),
+        .x = setup->x.x,
+        .x_scale = setup->x.x_scale,
+        .x_block_scale = setup->x.x_block_scale,
+        .x_block_stride = setup->x.x_block_stride,
+        .x_stride = setup->x.x_stride,
         .n_x = n_x,
         .split_cols = choice.split_cols,
         .splits_apart = choice.splits_apart,
@@ -64,8 +65,11 @@ static float *product(const struct setup *setup, uint32_t n_x) {
     for (int i = 0; fine && i < setup->n_repeats; i++) {
         gpu_poison(gpu, y, n_bytes);
         if (choice.parts_bytes) gpu_poison(gpu, parts, choice.parts_bytes);
-        fine = gpu_run(gpu, choice.launch.kernel, choice.launch.grid, choice.launch.threads,
-                       choice.launch.shared_bytes, taken, n_taken);
+        const char *wrong = gpu_launch_clusters(
+            gpu, choice.launch.kernel, choice.launch.cluster ? choice.launch.cluster : 1,
+            choice.launch.grid, choice.launch.threads, choice.launch.shared_bytes, taken, n_taken);
+        if (wrong) gpu_fail(gpu, "%s", wrong);
+        fine = !wrong;
         gpu_download(gpu, i ? again : first, y, n_bytes);
         for (size_t j = 0; i == 0 && j < n_bytes / sizeof(float); j++)
             if (!(first[j] == first[j])) { /* poison is NaN */
@@ -86,50 +90,46 @@ static float *product(const struct setup *setup, uint32_t n_x) {
 }
 
 int main(int argc, char **argv) {
-    static const enum weight_type types[] = {WEIGHT_BF16, WEIGHT_F16,  WEIGHT_F32, WEIGHT_Q8_0,
-                                             WEIGHT_Q4_0, WEIGHT_Q4_K, WEIGHT_Q6_K};
+    static const enum weight_type types[] = {
+        WEIGHT_BF16, WEIGHT_F16,  WEIGHT_F32,  WEIGHT_Q8_0,
+        WEIGHT_Q4_0, WEIGHT_Q4_K, WEIGHT_Q6_K, (enum weight_type)LAYOUT_FP8_FP8};
     static const struct random_shape shapes[2][2] = {
         {{"1000 x 4096", 1000, 4096, false}, {"2 x 1000 x 2048", 1000, 2048, true}},
         {{"40 x 1024", 40, 1024, false}, {"2 x 40 x 256", 40, 256, true}}};
-    static const uint32_t real_x[] = {1, 2, 7, 16, 33, 64, 200}, tiny_x[] = {1, 9};
+    static const uint32_t real_x[] = {1, 2, 7, 16, 33, 64, 200, 5000}, tiny_x[] = {1, 9};
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct setup setup = {.gpu = &gpu,
                           .properties = random_gemm_properties(&gpu),
                           .n_repeats = gpu.emulated ? 2 : 100};
     const uint32_t *xs = gpu.emulated ? tiny_x : real_x;
-    const size_t n_xs = gpu.emulated ? 2 : 7, most = gpu.emulated ? 9 : 200;
-    float *ones = malloc(most * sizeof *ones);
-    if (!ones) return 1;
-    for (size_t i = 0; i < most; i++) ones[i] = 1;
-    float *scale = gpu_upload(&gpu, ones, most * sizeof *ones);
-    setup.scale = scale;
-    free(ones);
+    const size_t n_xs = gpu.emulated ? 2 : 8;
+    const uint32_t most = gpu.emulated ? 9 : 5000;
     for (size_t t = 0; t < sizeof types / sizeof *types; t++)
         for (size_t s = 0; s < 2; s++) {
+            if ((uint32_t)types[t] == LAYOUT_FP8_FP8 && !setup.properties.warpgroups) continue;
             const struct random_shape *shape = &shapes[gpu.emulated][s];
             struct random_weight weight = random_weight_make(&gpu, types[t], shape, 0);
-            void *x = random_x_make(&gpu, types[t], (uint32_t)most, shape->n_cols);
             float *alone = NULL;
             setup.weight = &weight;
             setup.shape = shape;
-            setup.x = x;
+            setup.x = (struct gemm_args){0};
+            random_x_make(&gpu, types[t], most, shape->n_cols, &setup.x);
             for (size_t i = 0; i < n_xs; i++) {
                 float *y = product(&setup, xs[i]);
                 if (i && y && alone && memcmp(y, alone, shape->n_rows * sizeof *y))
                     gpu_fail(&gpu, "%s %s: the first of %u rows has other bits than alone",
-                             weight_type_traits[types[t]].name, shape->what, xs[i]);
+                             random_type_name(types[t]), shape->what, xs[i]);
                 if (i == 0)
                     alone = y;
                 else
                     free(y);
             }
-            printf("%s %s: %d repetitions\n", weight_type_traits[types[t]].name, shape->what,
+            printf("%s %s: %d repetitions\n", random_type_name(types[t]), shape->what,
                    setup.n_repeats);
             free(alone);
-            gpu_free(&gpu, x);
+            random_x_free(&gpu, &setup.x);
             random_weight_free(&gpu, &weight);
         }
-    gpu_free(&gpu, scale);
     return gpu_close(&gpu);
 }

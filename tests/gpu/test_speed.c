@@ -110,29 +110,22 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     struct gpu *gpu = bench->gpu;
     const uint32_t n_matrices = shape->gate ? 2 : 1;
     const uint32_t padded = (uint32_t)weight_layout_padded_cols(shape->n_cols);
-    const uint32_t planes = weight->type == WEIGHT_F32 ? 2 : 1;
     struct run run = {.bench = bench, .weight = weight, .copy_bytes = n_matrices * weight->bytes};
     char item[160];
-    const char *name = weight_type_traits[weight->type].name;
+    const char *name = random_type_name(weight->type);
     float *y = gpu_alloc(gpu, (size_t)n_x * shape->n_rows * sizeof *y);
-    float *scale = malloc(n_x * sizeof *scale);
-    if (!scale) exit(1);
-    for (uint32_t i = 0; i < n_x; i++) scale[i] = 1;
-    void *x = random_x_make(gpu, weight->type, n_x, shape->n_cols);
     struct gemm_args args = {
         .weights = {{.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows},
                     {.y = y, .n_rows = shape->n_rows, .y_stride = shape->n_rows}},
         .n_weights = n_matrices,
         .n_cols = padded,
-        .x = x,
-        .x_scale = gpu_upload(gpu, scale, n_x * sizeof *scale),
-        .x_stride = padded * planes * 2,
         .n_x = n_x,
         .split_cols = choice->split_cols,
         .splits_apart = choice->splits_apart,
         .combine = shape->gate ? GEMM_GATE : GEMM_STORE,
         .activation = 1, /* SiLU */
     };
+    random_x_make(gpu, weight->type, n_x, shape->n_cols, &args);
     args.parts = gpu_alloc(gpu, choice->parts_bytes);
     args.counters = gpu_alloc(gpu, choice->n_counters * sizeof(uint32_t));
     random_gemm_arguments(gpu, choice, &args, &run.args);
@@ -146,6 +139,7 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
     if (timing_find_kernel(gpu, choice->launch.kernel, choice->launch.grid, choice->launch.threads,
                            choice->launch.shared_bytes, &run.kernel)) {
         int compiled_for = 0;
+        run.kernel.cluster = choice->launch.cluster;
         gpu->driver.kernel_get_attribute(&compiled_for, DRIVER_KERNEL_PTX_VERSION,
                                          run.kernel.kernel, gpu->device);
         run.waits = compiled_for >= 90 && gpu->driver.version >= 12030;
@@ -162,16 +156,15 @@ static void time_gemm(struct bench *bench, const struct random_weight *weight,
         const double rate = 2.0 * shape->n_rows * shape->n_cols * n_x * n_matrices / seconds;
         if (seconds > 0 && n_x >= 64) result_number("speed", item, rate * 1e-12, "TFLOP/s");
         if (seconds > 0 && weight->rows && bench->has_cublas && !shape->gate) {
-            const double theirs = ask_library(bench, weight, x, y, n_x, item);
+            const double theirs =
+                ask_library(bench, weight, (void *)(uintptr_t)args.x, y, n_x, item);
             /* Its weights are in the cache, which helps few tokens only. */
             if (theirs > 0 && n_x >= 512)
                 result_number("speed", item, 100 * theirs / seconds, "% of cuBLAS's speed");
         }
     }
-    free(scale);
-    gpu_free(gpu, x);
+    random_x_free(gpu, &args);
     gpu_free(gpu, y);
-    gpu_free(gpu, (void *)(uintptr_t)args.x_scale);
     gpu_free(gpu, args.parts);
     gpu_free(gpu, args.counters);
 }
@@ -198,8 +191,8 @@ static struct gemm_choice narrowest(const struct bench *bench, const struct rand
     const uint32_t rows = hopper ? GEMM_HOPPER_ROWS : tile.rows;
     const uint32_t n_row_blocks = (weight->n_rows + rows - 1) / rows;
     const uint32_t n_splits = (weight->n_cols - 1) / split_cols + 1;
-    snprintf(kernel, 64, "gemm_%s%s_n%u%s", hopper ? "hopper_" : "",
-             weight_type_traits[weight->type].name, n, gate ? "_gate" : "");
+    snprintf(kernel, 64, "gemm_%s%s_n%u%s", hopper ? "hopper_" : "", random_type_name(weight->type),
+             n, gate ? "_gate" : "");
     for (char *c = kernel; *c; c++) *c = (char)tolower((unsigned char)*c);
     return (struct gemm_choice){
         .launch = {.kernel = kernel,
@@ -260,6 +253,8 @@ static const struct random_shape projections[] = {
     {"8192 x 28672", 8192, 28672, false}};
 static const uint32_t many_xs[] = {512, 2048, 8192}, few_xs[] = {1, 8, 16, 32, 64};
 static const enum weight_type few_types[] = {WEIGHT_BF16, WEIGHT_Q8_0, WEIGHT_Q4_K};
+static const enum weight_type fp8_types[] = {(enum weight_type)LAYOUT_FP8_FP8,
+                                             (enum weight_type)LAYOUT_FP8};
 
 static const struct random_shape tiny_shapes[] = {{"96 x 512", 96, 512, false},
                                                   {"2 x 64 x 256", 64, 256, true}};
@@ -268,6 +263,11 @@ static const uint32_t tiny_xs[] = {1, 9};
 #define SET(types, shapes, xs) \
     { types, shapes, xs, COUNT(types), COUNT(shapes), COUNT(xs) }
 static const struct set tiny = {usual_types, tiny_shapes, tiny_xs, 2, 2, 2};
+static const struct set tiny_fp8 = {fp8_types, tiny_shapes, tiny_xs, 2, 2, 2};
+/* Codes of e4m3, with activations of e4m3 where there are kernels for them. */
+static const struct set fp8[] = {{fp8_types, squares + 1, square_xs + 1, 1, 2, 2},
+                                 {fp8_types, projections, many_xs, 1, COUNT(projections), 3},
+                                 {fp8_types, projections, few_xs, 2, COUNT(projections), 3}};
 static const struct set usual[] = {SET(usual_types, usual_shapes, usual_xs)};
 static const struct set table[] = {{few_types, squares, square_xs, 1, 1, 1},
                                    {few_types, squares + 1, square_xs + 1, 1, 1, 1},
@@ -277,7 +277,8 @@ static const struct set table[] = {{few_types, squares, square_xs, 1, 1, 1},
                                    {few_types, projections, many_xs, 1, COUNT(projections), 3}};
 
 static void time_set(struct bench *bench, const struct set *set, bool splits) {
-    for (size_t t = 0; t < set->n_types; t++)
+    for (size_t t = 0; t < set->n_types; t++) {
+        if ((uint32_t)set->types[t] == LAYOUT_FP8_FP8 && !bench->properties.warpgroups) continue;
         for (size_t s = 0; s < set->n_shapes; s++) {
             struct random_weight weight =
                 random_weight_make(bench->gpu, set->types[t], &set->shapes[s], bench->pool_bytes);
@@ -286,14 +287,16 @@ static void time_set(struct bench *bench, const struct set *set, bool splits) {
                 time_selected(bench, &weight, &set->shapes[s], set->xs[i]);
             random_weight_free(bench->gpu, &weight);
         }
+    }
 }
 
-/* usage: gpu_speed [splits | table] [SEED] */
+/* usage: gpu_speed [splits | table | fp8] [SEED] */
 int main(int argc, char **argv) {
     struct gpu gpu;
     char why[400];
     const bool splits = argc > 1 && !strcmp(argv[1], "splits");
     const bool whole_table = argc > 1 && !strcmp(argv[1], "table");
+    const bool of_fp8 = argc > 1 && !strcmp(argv[1], "fp8");
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     struct bench bench = {.gpu = &gpu,
                           .properties = random_gemm_properties(&gpu),
@@ -304,11 +307,13 @@ int main(int argc, char **argv) {
     if (!gpu.emulated) bench.has_cublas = cublas_open(&bench.cublas, gpu.stream, why, sizeof why);
     if (!bench.has_cublas)
         result_text("speed", "cuBLAS", gpu.emulated ? "the device is emulated" : why);
-    if (gpu.emulated)
-        time_set(&bench, &tiny, splits);
-    else
-        for (size_t i = 0; i < (whole_table ? COUNT(table) : COUNT(usual)); i++)
-            time_set(&bench, whole_table ? &table[i] : &usual[i], splits);
+    const struct set *sets = whole_table ? table : of_fp8 ? fp8 : usual;
+    size_t n_sets = whole_table ? COUNT(table) : of_fp8 ? COUNT(fp8) : COUNT(usual);
+    if (gpu.emulated) {
+        sets = of_fp8 ? &tiny_fp8 : &tiny;
+        n_sets = 1;
+    }
+    for (size_t i = 0; i < n_sets; i++) time_set(&bench, &sets[i], splits);
     if (bench.has_cublas) cublas_close(&bench.cublas);
     timing_close(&bench.timing);
     return gpu_close(&gpu);

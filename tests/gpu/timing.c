@@ -90,18 +90,23 @@ bool timing_find_kernel(struct gpu *gpu, const char *name, unsigned grid, unsign
 }
 
 bool timing_launch(struct gpu *gpu, const struct timed_kernel *kernel, void *args) {
-    struct driver_launch_attribute overlap = {.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
-                                              .value = {.programmatic_stream_serialization = 1}};
-    const struct driver_launch launch = {.grid_x = kernel->grid,
-                                         .grid_y = 1,
-                                         .grid_z = 1,
-                                         .block_x = kernel->threads,
-                                         .block_y = 1,
-                                         .block_z = 1,
-                                         .shared_bytes = kernel->shared_bytes,
-                                         .stream = gpu->stream,
-                                         .attributes = &overlap,
-                                         .n_attributes = kernel->dependent};
+    struct driver_launch_attribute attributes[2];
+    struct driver_launch launch = {.grid_x = kernel->grid,
+                                   .grid_y = 1,
+                                   .grid_z = 1,
+                                   .block_x = kernel->threads,
+                                   .block_y = 1,
+                                   .block_z = 1,
+                                   .shared_bytes = kernel->shared_bytes,
+                                   .stream = gpu->stream,
+                                   .attributes = attributes};
+    if (kernel->dependent)
+        attributes[launch.n_attributes++] =
+            (struct driver_launch_attribute){.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
+                                             .value = {.programmatic_stream_serialization = 1}};
+    if (kernel->cluster > 1)
+        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
+            .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {kernel->cluster, 1, 1}}};
     void *parameters[] = {args};
     return fine(gpu, gpu->driver.launch(&launch, (driver_function)kernel->kernel, parameters, NULL),
                 "a launch");

@@ -27,7 +27,8 @@ double timing_median_of_graph(struct timing *timing, bool (*work)(void *user, in
 struct timed_kernel {
     driver_kernel kernel;
     unsigned grid, threads, shared_bytes;
-    bool dependent; /* it waits for the launch before it itself, and may begin earlier */
+    unsigned cluster; /* blocks of a cluster; 0: none */
+    bool dependent;   /* it waits for the launch before it itself, and may begin earlier */
 };
 bool timing_find_kernel(struct gpu *gpu, const char *name, unsigned grid, unsigned threads,
                         unsigned shared_bytes, struct timed_kernel *found);

@@ -1,9 +1,10 @@
 /* Quantized weights of Hugging Face folders: their values bit for bit, whole and in pieces, mapped
  * and read; and what a config or its tensors may not say. */
-#include "format/checkpoint.h"
+#include "format/checkpoint_codes.h"
 
 #include <check.h> /* after ours: it defines a macro fail */
 #include <dirent.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,95 @@ START_TEST(values) {
     }
     closedir(folder);
     ck_assert_int_eq(n_folders, 14);
+}
+END_TEST
+
+static float e4m3(uint8_t code) {
+    const int exponent = code >> 3 & 15, fraction = code & 7;
+    const float value =
+        exponent ? ldexpf((float)(8 + fraction), exponent - 10) : ldexpf((float)fraction, -9);
+    return code & 128 ? -value : value;
+}
+
+/* Codes of e4m3 times their scales are the values, in pieces of any number of rows. */
+static void check_codes(struct checkpoint *c, const struct tensor *tensor, int64_t rows,
+                        int64_t wanted_group) {
+    const size_t n_cols = (size_t)tensor->dims[0], n_rows = (size_t)tensor->dims[1];
+    int64_t group = 0;
+    ck_assert(checkpoint_has_e4m3(tensor, &group));
+    if (wanted_group < 0 || wanted_group > tensor->dims[0]) wanted_group = tensor->dims[0];
+    ck_assert_int_eq(group, wanted_group);
+    const size_t n_groups = (n_cols - 1) / (size_t)group + 1;
+    float *products = malloc(n_rows * n_cols * sizeof *products);
+    float *scales = malloc(n_rows * n_groups * sizeof *scales);
+    uint8_t *codes = malloc(n_rows * n_cols);
+    read_values(c, tensor, 1000, products);
+    for (int64_t row = 0; row < tensor->dims[1]; row += rows) {
+        const int64_t n = tensor->dims[1] - row < rows ? tensor->dims[1] - row : rows;
+        ck_assert_int_eq(checkpoint_e4m3(c, tensor, row, n, codes + (size_t)row * n_cols,
+                                         scales + (size_t)row * n_groups),
+                         OK);
+    }
+    for (size_t row = 0; row < n_rows; row++)
+        for (size_t col = 0; col < n_cols; col++) {
+            const float value =
+                e4m3(codes[row * n_cols + col]) * scales[row * n_groups + col / (size_t)group];
+            ck_assert(value == products[row * n_cols + col]);
+        }
+    ck_assert_int_eq(checkpoint_e4m3(c, tensor, tensor->dims[1], 1, codes, scales), INTERNAL);
+    ck_assert_int_eq(checkpoint_e4m3(c, tensor, -1, 1, codes, scales), INTERNAL);
+    free(products);
+    free(scales);
+    free(codes);
+}
+
+START_TEST(codes_of_e4m3) {
+    static const struct {
+        const char *folder;
+        int64_t group; /* -1: a row */
+    } cases[] = {{"fp8-blocks", 128},
+                 {"fp8-powers", 128},
+                 {"compressed-fp8-block", 64},
+                 {"compressed-fp8-tensor", -1},
+                 {"compressed-fp8-channel", -1}};
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        char path[512];
+        struct checkpoint *c;
+        snprintf(path, sizeof path, FOLDER "/%s", cases[i / 2].folder);
+        const struct checkpoint_options options = {.path = path, .read = i % 2};
+        memory_init(&memory, NULL);
+        ck_assert_int_eq(checkpoint_open(&memory, &options, &c), OK);
+        size_t n = 0;
+        for (size_t t = 0; t < checkpoint_tensor_count(c); t++) {
+            const struct tensor *tensor = checkpoint_tensor_at(c, t);
+            int64_t group;
+            if (!checkpoint_has_e4m3(tensor, &group)) continue;
+            n++; /* heads' rows are interleaved in attn_q and attn_k */
+            check_codes(c, tensor, 1000, cases[i / 2].group);
+            check_codes(c, tensor, 7, cases[i / 2].group);
+        }
+        ck_assert_uint_ge(n, 6);
+        checkpoint_close(c);
+        ck_assert_uint_eq(memory.bytes, 0);
+    }
+}
+END_TEST
+
+/* Other weights have no such codes. */
+START_TEST(codes_of_others) {
+    static const char *const folders[] = {"awq", "gptq", "compressed-int8"};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        char path[512];
+        struct checkpoint *c;
+        int64_t group;
+        snprintf(path, sizeof path, FOLDER "/%s", folders[i]);
+        const struct checkpoint_options options = {.path = path};
+        memory_init(&memory, NULL);
+        ck_assert_int_eq(checkpoint_open(&memory, &options, &c), OK);
+        for (size_t t = 0; t < checkpoint_tensor_count(c); t++)
+            ck_assert(!checkpoint_has_e4m3(checkpoint_tensor_at(c, t), &group));
+        checkpoint_close(c);
+    }
 }
 END_TEST
 
@@ -248,6 +338,8 @@ int main(void) {
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, values);
     tcase_add_test(tests, types);
+    tcase_add_test(tests, codes_of_e4m3);
+    tcase_add_test(tests, codes_of_others);
     tcase_add_loop_test(tests, refusals, 0, sizeof changes / sizeof *changes);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);

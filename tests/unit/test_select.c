@@ -22,11 +22,11 @@ static const struct device {
     const char *name;
     struct cuda_properties properties;
 } devices[] = {
-    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20, false}},
-    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, false}},
-    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20, false}},
-    {"H100 by warpgroups", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, true}},
-    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20, false}},
+    {"A100", {8, 0, 108, 163 << 10, 164 << 10, 40 << 20, false, false, false}},
+    {"H100", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, false, false, false}},
+    {"H200", {9, 0, 132, 227 << 10, 228 << 10, 60 << 20, false, false, false}},
+    {"H100 by warpgroups", {9, 0, 132, 227 << 10, 228 << 10, 50 << 20, true, false, false}},
+    {"a card of 20 multiprocessors", {8, 6, 20, 99 << 10, 100 << 10, 2 << 20, false, false, false}},
 };
 static const uint32_t rows_of_x[] = {1,  2,   3,   7,   8,   9,   16,  17,   32,   33,
                                      64, 100, 128, 129, 257, 512, 777, 1024, 2048, 4096};
@@ -95,17 +95,27 @@ static size_t products_of(const struct model_shape *m, struct problem *problems)
     return n;
 }
 
+static const char *name_of(enum weight_type type) {
+    return (uint32_t)type == LAYOUT_FP8       ? "fp8"
+           : (uint32_t)type == LAYOUT_FP8_FP8 ? "fp8_fp8"
+                                              : weight_type_traits[type].name;
+}
+
 /* Calls with every product of every model in every type whose blocks its rows can have. */
 static void for_products(void (*check)(const struct device *, struct problem *)) {
     for (size_t m = 0; m < COUNT(model_shapes); m++) {
         struct problem problems[MOST_PROBLEMS];
         const size_t n = products_of(&model_shapes[m], problems);
         for (size_t p = 0; p < n; p++)
-            for (int type = 0; type < WEIGHT_TYPES; type++) {
+            for (uint32_t type = 0; type < LAYOUT_TYPES; type++) {
                 problems[p].gemm.type = (enum weight_type)type;
-                if (problems[p].gemm.n_cols % weight_type_traits[type].block) continue;
-                if (weight_layout_type((uint32_t)type) != (uint32_t)type) continue;
-                for (size_t d = 0; d < COUNT(devices); d++) check(&devices[d], &problems[p]);
+                if (type == LAYOUT_INT4_32 || type == LAYOUT_INT4_64) continue; /* of no model */
+                if (type < WEIGHT_TYPES && problems[p].gemm.n_cols % weight_type_traits[type].block)
+                    continue;
+                if (weight_layout_type(type) != type) continue;
+                for (size_t d = 0; d < COUNT(devices); d++)
+                    if (type != LAYOUT_FP8_FP8 || devices[d].properties.warpgroups)
+                        check(&devices[d], &problems[p]);
             }
     }
 }
@@ -145,7 +155,7 @@ static void check_launch(const struct device *device, const struct problem *prob
     require_that(launch->kernel, "%s on %s has no kernel", problem->what, device->name);
     const uint32_t n = tile_of_name(launch->kernel);
     snprintf(name, sizeof name, "gemm_%s%s_n%u%s", choice->warpgroups ? "hopper_" : "",
-             weight_type_traits[gemm->type].name, n, gate ? "_gate" : "");
+             name_of(gemm->type), n, gate ? "_gate" : "");
     for (char *c = name; *c; c++) *c = (char)tolower((unsigned char)*c);
     require(!strcmp(launch->kernel, name));
     require(choice->warpgroups == (device->properties.warpgroups && gemm->type != WEIGHT_F32));
@@ -161,13 +171,22 @@ static void check_launch(const struct device *device, const struct problem *prob
     require(launch->grid < 1u << 31);
 }
 
+/* Blocks of a launch that has so many tiles, those of a pair of blocks counting once. */
+static uint32_t grid_of(const struct device *device, const struct gemm_choice *choice,
+                        uint32_t n_tiles) {
+    const uint32_t most = (uint32_t)device->properties.n_multiprocessors; /* tiles in turn */
+    if (!choice->warpgroups) return n_tiles;
+    if (choice->launch.cluster == 2) return n_tiles > most / 2 ? most / 2 * 2 : 2 * n_tiles;
+    return n_tiles > most ? most : n_tiles;
+}
+
 /* Every block of the grid has outputs, and all together have each once. */
 static void check_cover(const struct device *device, const struct problem *problem,
                         const struct gemm_choice *choice) {
     const struct gemm_problem *gemm = &problem->gemm;
     const uint32_t gate = gemm->combine == GEMM_GATE, n = tile_of_name(choice->launch.kernel);
     const struct kernel_tile tile = tile_of(gemm, choice);
-    const uint32_t rows = tile.rows;
+    const uint32_t rows = tile.rows * (choice->launch.cluster == 2 ? 2 : 1);
     const uint32_t n_splits =
         choice->splits_apart ? (gemm->n_cols - 1) / choice->split_cols + 1 : 1;
     const uint32_t n_weights = gate ? 1 : gemm->n_weights;
@@ -179,8 +198,10 @@ static void check_cover(const struct device *device, const struct problem *probl
     }
     const uint32_t n_x_blocks = (gemm->n_x - 1) / n + 1;
     const uint32_t n_tiles = n_row_blocks * n_x_blocks * n_splits;
-    const uint32_t most = (uint32_t)device->properties.n_multiprocessors; /* tiles in turn */
-    require(choice->launch.grid == (choice->warpgroups && n_tiles > most ? most : n_tiles));
+    require(choice->launch.grid == grid_of(device, choice, n_tiles));
+    if (choice->launch.cluster)
+        require(choice->launch.cluster == 2 && choice->warpgroups && n >= 128 &&
+                !choice->splits_apart);
     if (choice->splits_apart) {
         require(n_splits > 1 && gemm->n_x <= SELECT_APART_MAX_ROWS);
         require(choice->n_counters >= n_row_blocks * n_x_blocks);
@@ -248,8 +269,8 @@ static void check_one_token(const struct device *device, struct problem *problem
     require_that(tile_of_name(choice.launch.kernel) <= 16, "%s on %s: %s", problem->what,
                  device->name, choice.launch.kernel);
     require_that(choice.launch.grid * 2 > (uint32_t)device->properties.n_multiprocessors,
-                 "%s, %s on %s: %u blocks", problem->what, weight_type_traits[gemm->type].name,
-                 device->name, choice.launch.grid);
+                 "%s, %s on %s: %u blocks", problem->what, name_of(gemm->type), device->name,
+                 choice.launch.grid);
 }
 
 START_TEST(one_token_fills_the_device) {
@@ -272,6 +293,25 @@ START_TEST(many_tokens_share_what_is_read) {
 }
 END_TEST
 
+/* Two blocks share what they read of x where that is most of what they read, and nowhere else. */
+START_TEST(blocks_pair_for_many_tokens) {
+    struct gemm_problem gemm = {.type = WEIGHT_BF16,
+                                .combine = GEMM_STORE,
+                                .n_weights = 1,
+                                .n_rows = {8192},
+                                .n_cols = 8192,
+                                .n_x = 8192};
+    for (size_t d = 0; d < COUNT(devices); d++) {
+        const bool warpgroups = devices[d].properties.warpgroups;
+        gemm.n_x = 8192;
+        ck_assert_uint_eq(select_gemm(&devices[d].properties, &gemm).launch.cluster,
+                          warpgroups ? 2 : 0);
+        gemm.n_x = 64;
+        ck_assert_uint_eq(select_gemm(&devices[d].properties, &gemm).launch.cluster, 0);
+    }
+}
+END_TEST
+
 /* Experts' rows of x lie in groups of one expert each, and there is a tile for every group there
  * may be; the law is that of one expert's weight. */
 START_TEST(experts_have_groups) {
@@ -289,7 +329,7 @@ START_TEST(experts_have_groups) {
                 const struct gemm_choice one = select_gemm(&devices[d].properties, &gemm);
                 gemm.n_experts = 64;
                 const struct gemm_choice all = select_gemm(&devices[d].properties, &gemm);
-                const uint32_t rows = tile_of(&gemm, &all).rows;
+                const uint32_t rows = tile_of(&gemm, &all).rows * (all.launch.cluster == 2 ? 2 : 1);
                 const uint32_t n_splits =
                     all.splits_apart ? (gemm.n_cols - 1) / all.split_cols + 1 : 1;
                 ck_assert_uint_eq(all.split_cols, one.split_cols);
@@ -299,9 +339,7 @@ START_TEST(experts_have_groups) {
                                   gemm_groups_most(gemm.n_x, gemm.n_experts, all.tile_rows));
                 const uint32_t n_tiles =
                     all.max_groups * n_splits * ((model->expert_ff - 1) / rows + 1);
-                const uint32_t most = (uint32_t)devices[d].properties.n_multiprocessors;
-                ck_assert_uint_eq(all.launch.grid,
-                                  all.warpgroups && n_tiles > most ? most : n_tiles);
+                ck_assert_uint_eq(all.launch.grid, grid_of(&devices[d], &all, n_tiles));
             }
     }
 }
@@ -321,6 +359,8 @@ START_TEST(activations_follow_the_type) {
     ck_assert_int_eq(select_activation(WEIGHT_F16), CUDA_ACTIVATION_F16);
     for (int type = WEIGHT_BF16; type < WEIGHT_TYPES; type++)
         ck_assert_int_eq(select_activation((enum weight_type)type), CUDA_ACTIVATION_BF16);
+    ck_assert_int_eq(select_activation((enum weight_type)LAYOUT_FP8), CUDA_ACTIVATION_BF16);
+    ck_assert_int_eq(select_activation((enum weight_type)LAYOUT_FP8_FP8), CUDA_ACTIVATION_E4M3);
 }
 END_TEST
 
@@ -443,6 +483,7 @@ int main(void) {
     tcase_add_test(gemm, products_are_covered);
     tcase_add_test(gemm, one_token_fills_the_device);
     tcase_add_test(gemm, many_tokens_share_what_is_read);
+    tcase_add_test(gemm, blocks_pair_for_many_tokens);
     tcase_add_test(gemm, experts_have_groups);
     tcase_add_test(gemm, wide_weights_are_not_split);
     tcase_add_test(gemm, activations_follow_the_type);

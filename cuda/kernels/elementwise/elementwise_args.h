@@ -41,6 +41,9 @@ enum cuda_activation {
                               |x / scale| < 2^15; f16 weights */
     CUDA_ACTIVATION_SPLIT, /* [n_padded] bf16, then [n_padded] bf16 of what the first left: f32
                               weights */
+    CUDA_ACTIVATION_E4M3,  /* [n_padded] e4m3 of x / scale, a scale for each LAYOUT_BLOCK_COLS
+                              columns, with which the greatest |x| of them is 448; of each 16
+                              columns number 8 b + 2 t + h at 4 t + 2 b + h, h and b 0 or 1 */
     CUDA_ACTIVATIONS
 };
 
@@ -91,7 +94,9 @@ struct norm_args {
     uint32_t to_stride[CUDA_ACTIVATIONS];
     uint32_t in_stride, add_stride, sum_stride, normed_stride;
     uint32_t n_rows, n_cols, n_padded;
-    float *scale;           /* [n_rows] of ACTIVATION_F16 */
+    float *scale;       /* [n_rows] of ACTIVATION_F16 */
+    float *block_scale; /* of ACTIVATION_E4M3: row i, block b at [b * block_stride + i] */
+    uint32_t block_stride;
     const float *sum_scale; /* [1], of the sum with `add`; NULL: none */
     float add_scale;        /* what is added is multiplied by it; 0: as it is */
     /* Heads: row i of the output is of row i % head_rows of `in`, from i / head_rows * in_head on.

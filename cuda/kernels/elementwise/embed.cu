@@ -47,6 +47,8 @@ DEVICE void embed_any(uint32_t type, const void *tiles, uint32_t row, const row_
         ROW_OF(WEIGHT_Q5_K);
         ROW_OF(WEIGHT_Q6_K);
         ROW_OF(WEIGHT_Q8_K);
+    case LAYOUT_FP8_FP8: /* packed alike */
+        ROW_OF(LAYOUT_FP8);
 #undef ROW_OF
     }
 }

@@ -1,8 +1,10 @@
 /* Norms of rows, with the sum before them and the preparation for the product after them. A row is
  * read again for each thing that is computed of it, from L1: then any width will do. */
+#include "cuda/kernels/attention/kv_values.cuh"
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/elementwise/quad.cuh"
 #include "cuda/kernels/reduce.cuh"
+#include "cuda/weight_layout.h"
 
 #define STEP (4 * NORM_THREADS) /* columns that the block's threads have together */
 
@@ -138,6 +140,37 @@ DEVICE char *prepared_row(const norm_args &args, uint32_t kind, uint32_t row) {
     return to ? to + (uint64_t)row * args.to_stride[kind] : nullptr;
 }
 
+/* The row as e4m3: a warp has a block's columns, four to a lane. */
+DEVICE void prepare_e4m3(const norm_args &args, const row_source &source, const row_norm &norm,
+                         uint32_t row, char *to) {
+    static_assert(LAYOUT_BLOCK_COLS == 4 * 32, "a warp's columns");
+    const float least = 0x1p-100f; /* so that a scale and its inverse are normal numbers */
+    const uint32_t lane = lane_index(), first = thread_index() / 32 * LAYOUT_BLOCK_COLS;
+    for (uint32_t block = first; block < args.n_padded; block += STEP) {
+        const uint32_t col = block + 4 * lane;
+        quad y = {{0.0f, 0.0f, 0.0f, 0.0f}};
+        if (col < source.n_cols) y = load_normed(source, norm, col);
+        uint32_t greatest = bits_of(least);
+        for (uint32_t i = 0; i < 4; i++) {
+            const uint32_t magnitude = bits_of(y.v[i]) & 0x7FFFFFFFu;
+            greatest = magnitude > greatest ? magnitude : greatest;
+        }
+        greatest = warp_reduce<reduce_max>(greatest); /* inf and NaN are greater than all else */
+        const float most = from_bits(greatest), inverse = 448.0f / most;
+        if (lane == 0)
+            store_global<float>(args.block_scale +
+                                    (uint64_t)(block / LAYOUT_BLOCK_COLS) * args.block_stride + row,
+                                most / 448.0f);
+        if (col >= args.n_padded) continue;
+        char *pair = to + (col / 16 * 16 + col % 8 / 2 * 4 + col % 16 / 8 * 2);
+        for (uint32_t i = 0; i < 2; i++) {
+            const uint32_t low = e4m3_of(y.v[2 * i] * inverse);
+            const uint32_t high = e4m3_of(y.v[2 * i + 1] * inverse);
+            store_global<uint16_t>(pair + 4 * i, (uint16_t)(low | high << 8));
+        }
+    }
+}
+
 KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
     uint32_t row = block_index(), n = args.n_cols;
     let_next_kernel_begin();
@@ -193,4 +226,6 @@ KERNEL(norm_prepare, norm_args, NORM_THREADS, 2) {
         if (f16) store_f16(f16, col, inverse_scale, y);
         if (split) store_split(split, col, args.n_padded, y);
     }
+    char *e4m3 = prepared_row(args, CUDA_ACTIVATION_E4M3, row);
+    if (e4m3) prepare_e4m3(args, source, norm, row, e4m3);
 }

@@ -60,6 +60,10 @@ struct gemm_args {
     /* Heads: expert h of the weights is head h's, rows h * n_x ... of x are its own, and its rows
      * of y are those of all heads, y_head floats further on for each. 0: none. */
     uint32_t n_heads, y_head;
+    /* Of ACTIVATION_E4M3: the scale of row i in its block b at [b * x_block_stride + i];
+     * x_block_stride is a multiple of 4. Else NULL. */
+    const float *x_block_scale;
+    uint32_t x_block_stride;
 };
 
 #define GEMM_GROUPS_THREADS 512

@@ -99,6 +99,15 @@ DEVICE uint64_t wgmma_matrix_of_rows(shared at, uint32_t columns) {
            (uint64_t)(1024 >> 4) << 32 | (uint64_t)1 << 62;
 }
 
+DEVICE uint32_t permute_bytes(uint32_t a, uint32_t b, uint32_t selector) {
+    uint32_t result = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        const uint32_t from = selector >> 4 * i & 7;
+        result |= ((from < 4 ? a : b) >> 8 * (from % 4) & 0xFF) << 8 * i;
+    }
+    return result;
+}
+
 DEVICE void emulated_wgmma_call(uint32_t n, enum element element, float *d,
                                 const uint32_t *a_registers, uint64_t a, uint64_t b, bool add,
                                 bool b_rows, struct site site) {
