@@ -352,7 +352,7 @@ static void time_norm(struct bench *bench, uint32_t n_rows, uint32_t n_cols) {
                              .n_rows = n_rows,
                              .n_cols = n_cols,
                              .n_padded = n_cols};
-    const struct launch_shape shape = {"norm_prepare", n_rows, NORM_THREADS, NORM_SHARED};
+    const struct launch_shape shape = {"norm_prepare", n_rows, NORM_THREADS, NORM_SHARED, 0};
     snprintf(item, sizeof item, "norm, %u rows of %u", n_rows, n_cols);
     time_kernel(bench, item, &shape, &args, 6.0 * n_rows * n_cols);
     gpu_free(gpu, x);
@@ -376,7 +376,7 @@ static void time_gate(struct bench *bench, uint32_t n_rows, uint32_t n_cols) {
                              .n_cols = n_cols,
                              .activation = 1};
     const uint32_t blocks = gpu->emulated ? 2 : (uint32_t)bench->properties.n_multiprocessors * 8;
-    const struct launch_shape shape = {"gate", blocks, GATE_THREADS, 0};
+    const struct launch_shape shape = {"gate", blocks, GATE_THREADS, 0, 0};
     snprintf(item, sizeof item, "gate, %u rows of %u", n_rows, n_cols);
     time_kernel(bench, item, &shape, &args, 12.0 * n_rows * n_cols);
     gpu_free(gpu, gate);
@@ -405,7 +405,7 @@ static void time_sample(struct bench *bench, uint32_t n_rows, uint32_t n_vocab, 
                                .n_rows = n_rows,
                                .n_vocab = n_vocab,
                                .logits_stride = n_vocab};
-    const struct launch_shape shape = {"sample", n_rows, SAMPLE_THREADS, SAMPLE_SHARED};
+    const struct launch_shape shape = {"sample", n_rows, SAMPLE_THREADS, SAMPLE_SHARED, 0};
     snprintf(item, sizeof item, "sample, %u rows of %u, %s", n_rows, n_vocab,
              greedy ? "greedy" : "top-k, top-p and min-p");
     time_kernel(bench, item, &shape, &args, 0);
