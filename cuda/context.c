@@ -131,6 +131,8 @@ static status find_attentions(const struct cuda_properties *device, const struct
                         "no kernel has latent attention with queries of %" PRId64
                         " dims: no multiple of 4",
                         a->latent.q_head_dim);
+        if (a->latent.rank && a->relative_bias)
+            return fail(UNSUPPORTED, "no kernel has latent attention with biases by distance");
         struct attention_geometry geometry = {.window = a->window,
                                               .bidirectional = a->bidirectional,
                                               .cross = a->cross,
@@ -387,8 +389,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t),
-                           "sampled tokens", &context->host_sampled));
+    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t), "sampled tokens",
+                           &context->host_sampled));
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));
     TRY(take_pools(context));

@@ -126,6 +126,7 @@ class Check(unittest.TestCase):
                    speed('Q4_K 8192 x 28672, 1 tokens: gemm_q4_k_n8, 9 blocks, splits of 2048', 90.0, '% of reading'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128', 56.0, '% of reading'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128, wgmma', 86.0, '% of reading'),
+                   speed('f16, 8 x 1 tokens after 8191, 128 / 1 heads of 576, wgmma', 44.0, '% of reading'),
                    speed('1B of BF16 on the GPU: decode of 1 after 0', 71.0, '% of reading the weights')]
         (out / 'results.json').write_text(json.dumps(records))
         subprocess.run([sys.executable, HERE / 'bench_table.py', out / 'results.json', out / 'bench.md', out / 'bench.svg'], check=True)
@@ -134,6 +135,7 @@ class Check(unittest.TestCase):
         self.assertEqual(rows['bf16 product 4096³', "% of cuBLAS's speed"], ['98', 'yes'])
         self.assertEqual(rows['Q4_K product, 1 to 64 rows, at least 64 MB of weights', '% of reading'], ['84–90, median 87', '1 of 2'])
         self.assertEqual(rows['attention, one token, f16, at least 256 MB of keys and values', '% of reading'], ['86', 'yes'])
+        self.assertEqual(rows['latent attention (512 + 64), one token, 128 heads', '% of reading'][0], '44')
         self.assertEqual(rows['1B BF16, batch 1', '% of reading'], ['71', '0 of 1'])
         self.assertIn('a &lt;card&gt;', (out / 'bench.svg').read_text())
 
