@@ -7,11 +7,11 @@ struct tile {
     int64_t first_split, end_split;
 };
 
-/* Walks the tiles of a step. */
+/* Walks the tiles of a step: of every sequence the last first, since that sees most. */
 struct walk {
     const struct attention_geometry *geometry;
     const struct step *step;
-    int64_t rows_per_item, sequence, row; /* the next tile begins there */
+    int64_t rows_per_item, sequence, n_done; /* so many of its tiles have been */
 };
 
 /* That a query at `position` sees. */
@@ -23,27 +23,36 @@ static int64_t last_key(const struct attention_geometry *geometry,
     return window && position + window - 1 < last ? position + window - 1 : last;
 }
 
-static bool walk_next(struct walk *walk, struct tile *tile) {
-    if (walk->sequence == walk->step->n_sequences) return false;
+static int64_t ceil_div(int64_t a, int64_t b) {
+    return (a + b - 1) / b;
+}
+
+/* Of the sequence at hand. */
+static void walk_tile(const struct walk *walk, int64_t index, struct tile *tile) {
     const struct step_sequence *sequence = &walk->step->sequences[walk->sequence];
-    int64_t n_rows = sequence->n_rows - walk->row, window = walk->geometry->window;
+    int64_t row = index * walk->rows_per_item, n_rows = sequence->n_rows - row;
     if (n_rows > walk->rows_per_item) n_rows = walk->rows_per_item;
-    int64_t position = sequence->position + walk->row;
+    int64_t position = sequence->position + row, window = walk->geometry->window;
     int64_t first_key = window && position + 1 > window ? position + 1 - window : 0;
     *tile = (struct tile){
         .sequence = (int32_t)walk->sequence,
-        .first_row = sequence->first_row + walk->row,
+        .first_row = sequence->first_row + row,
         .n_rows = n_rows,
         .first_split = first_key / ATTENTION_SPLIT_KEYS,
         .end_split =
             last_key(walk->geometry, sequence, position + n_rows - 1) / ATTENTION_SPLIT_KEYS + 1,
     };
-    walk->row += n_rows;
-    if (walk->row == sequence->n_rows) {
-        walk->row = 0;
-        walk->sequence++;
+}
+
+static bool walk_next(struct walk *walk, struct tile *tile) {
+    for (; walk->sequence < walk->step->n_sequences; walk->sequence++, walk->n_done = 0) {
+        int64_t n_rows = walk->step->sequences[walk->sequence].n_rows;
+        int64_t n_tiles = ceil_div(n_rows, walk->rows_per_item);
+        if (walk->n_done == n_tiles) continue;
+        walk_tile(walk, n_tiles - 1 - walk->n_done++, tile);
+        return true;
     }
-    return true;
+    return false;
 }
 
 static struct walk walk_begin(const struct attention_geometry *geometry,
@@ -53,10 +62,6 @@ static struct walk walk_begin(const struct attention_geometry *geometry,
                          .step = step,
                          .rows_per_item = limits->rows_per_item,
                          .sequence = ours ? 0 : step->n_sequences};
-}
-
-static int64_t ceil_div(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
 }
 
 /* Queries of a KV head in so many rows. */
@@ -149,22 +154,39 @@ static void add_tile(const struct attention_geometry *geometry,
     }
 }
 
+static int64_t splits_of(const struct tile *tile) {
+    return tile->end_split - tile->first_split;
+}
+
+/* Blocks take items in turn, so the long ones come first: those with least ... 2 least - 1 splits
+ * after those with more. Tiles that are cut have more than any of the others. */
+static void add_tiles(const struct attention_geometry *geometry,
+                      const struct attention_limits *limits, const struct step *step, int64_t least,
+                      int64_t length, int64_t *uncut, struct attention_plan *plan) {
+    struct tile tile;
+    for (struct walk walk = walk_begin(geometry, limits, step); walk_next(&walk, &tile);) {
+        if (splits_of(&tile) / least != 1) continue;
+        *uncut -= geometry->n_kv_heads * shares_of(geometry, limits, tile.n_rows);
+        add_tile(geometry, limits, &tile, pieces_of(geometry, limits, plan, &tile, length, *uncut),
+                 plan);
+    }
+}
+
 void attention_plan_make(const struct attention_geometry *geometry,
                          const struct attention_limits *limits, const struct step *step,
                          struct attention_plan *plan) {
     struct tile tile;
     int64_t uncut = 0, n_splits = 0; /* items and splits to be done by one block each */
+    int64_t most = 1;
     for (struct walk walk = walk_begin(geometry, limits, step); walk_next(&walk, &tile);) {
         int64_t items = geometry->n_kv_heads * shares_of(geometry, limits, tile.n_rows);
         uncut += items;
-        n_splits += (tile.end_split - tile.first_split) * items;
+        n_splits += splits_of(&tile) * items;
+        if (splits_of(&tile) > most) most = splits_of(&tile);
     }
-    int64_t length = n_splits / limits->n_blocks;
+    int64_t length = n_splits / limits->n_blocks, least = 1;
     if (length < 1) length = 1;
+    while (2 * least <= most) least *= 2;
     plan->n_items = plan->n_merges = plan->n_slots = 0;
-    for (struct walk walk = walk_begin(geometry, limits, step); walk_next(&walk, &tile);) {
-        uncut -= geometry->n_kv_heads * shares_of(geometry, limits, tile.n_rows);
-        add_tile(geometry, limits, &tile, pieces_of(geometry, limits, plan, &tile, length, uncut),
-                 plan);
-    }
+    for (; least; least /= 2) add_tiles(geometry, limits, step, least, length, &uncut, plan);
 }

@@ -131,6 +131,8 @@ static status find_attentions(const struct cuda_properties *device, const struct
                         "no kernel has latent attention with queries of %" PRId64
                         " dims: no multiple of 4",
                         a->latent.q_head_dim);
+        if (a->latent.rank && a->relative_bias)
+            return fail(UNSUPPORTED, "no kernel has latent attention with biases by distance");
         struct attention_geometry geometry = {.window = a->window,
                                               .bidirectional = a->bidirectional,
                                               .cross = a->cross,

@@ -1,6 +1,7 @@
 /* Walks the program and launches it: a kernel or a few for each op, in order on one stream. */
 #include "cuda/launcher.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "cuda/kernels/attention/attention_hopper_args.h"
@@ -205,7 +206,7 @@ static status launch_rope_store(struct launcher *launcher, const struct op *op) 
     return launcher_launch(launcher, &shape, &args);
 }
 
-/* The copy engine is told where keys and values lie. */
+/* The copy engine is told where keys and values lie, if it has to put them in order. */
 static status launch_warpgroups(struct launcher *launcher, const struct op *op,
                                 const struct launch_shape *shape,
                                 const struct attention_args *args) {
@@ -217,6 +218,10 @@ static status launch_warpgroups(struct launcher *launcher, const struct op *op,
     const uint64_t pool_bytes = (uint64_t)context->limits.n_pages[group] * args->kv.page_bytes;
     const uint64_t dims[2] = {args->kv.key_dim, pool_bytes / row_bytes}, strides[1] = {row_bytes};
     const uint32_t box[2] = {64, ATTENTION_PAGE}, steps[2] = {1, 1};
+    if (ATTENTION_CONVERTS(args->kv.type)) return launcher_launch(launcher, shape, &hopper);
+    if (dims[1] > INT32_MAX)
+        return fail(LIMIT, "%" PRIu64 " keys and values of %" PRIu32 " dims: %d is the most",
+                    dims[1], args->kv.key_dim, INT32_MAX);
     DEVICE_TRY(context->device, tensor_map_encode, &map, DRIVER_TENSOR_BFLOAT16, 2, args->kv.pool,
                dims, strides, box, steps, DRIVER_TENSOR_INTERLEAVE_NONE, DRIVER_TENSOR_SWIZZLE_128B,
                DRIVER_TENSOR_L2_PROMOTION_128B, DRIVER_TENSOR_FILL_NONE);

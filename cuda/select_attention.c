@@ -35,43 +35,26 @@ static const char *kernel_name(uint32_t kv_type, const struct attention_bucket *
 
 /* ---- warpgroups: one block on a multiprocessor ---- */
 
-struct hopper_bucket {
-    uint32_t dim;
-    const char *f16, *bf16;
-};
-#define HOPPER_BUCKET(bucket, dim) \
-    {dim, "attention_hopper_f16_" #bucket, "attention_hopper_bf16_" #bucket},
-static const struct hopper_bucket hopper_buckets[] = {ATTENTION_HOPPER_BUCKETS(HOPPER_BUCKET)};
-#undef HOPPER_BUCKET
-
-static const struct hopper_bucket *find_hopper_bucket(const struct cuda_properties *device,
-                                                      const struct attention_problem *problem) {
-    if (!device->warpgroups || problem->values_in_keys || problem->key_dim % 8 ||
-        problem->key_dim != problem->value_dim ||
-        (problem->kv_type != CUDA_KV_F16 && problem->kv_type != CUDA_KV_BF16))
-        return NULL;
-    for (size_t i = 0; i < sizeof hopper_buckets / sizeof *hopper_buckets; i++)
-        if (problem->key_dim <= hopper_buckets[i].dim &&
-            attention_hopper_shared_bytes(hopper_buckets[i].dim) <= device->shared_per_block)
-            return &hopper_buckets[i];
-    return NULL;
-}
-
 static struct attention_choice choose_hopper(const struct cuda_properties *device,
-                                             const struct attention_problem *problem,
-                                             const struct hopper_bucket *bucket) {
+                                             const struct attention_problem *problem) {
     const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;
-    const uint32_t rows = ATTENTION_HOPPER_TILE_QUERIES / (problem->n_heads / problem->n_kv_heads);
+    const struct attention_hopper_bucket *bucket = attention_hopper_bucket_find(
+        problem->kv_type, problem->key_dim, problem->value_dim, problem->values_in_keys);
+    if (!bucket) return (struct attention_choice){.launch = {.kernel = NULL}};
+    const uint32_t shared_bytes = attention_hopper_shared_bytes(problem->kv_type, bucket);
+    if (shared_bytes > device->shared_per_block)
+        return (struct attention_choice){.launch = {.kernel = NULL}};
+    const uint32_t rows = bucket->tile_queries / (problem->n_heads / problem->n_kv_heads);
     return (struct attention_choice){
-        .launch = {.kernel = problem->kv_type == CUDA_KV_F16 ? bucket->f16 : bucket->bf16,
+        .launch = {.kernel = bucket->kernels[problem->kv_type],
                    .grid = n_multiprocessors,
                    .threads = ATTENTION_HOPPER_THREADS,
-                   .shared_bytes = attention_hopper_shared_bytes(bucket->dim)},
+                   .shared_bytes = shared_bytes},
         .merge = {.kernel = "attention_merge",
                   .grid = n_multiprocessors * merge_blocks,
                   .threads = ATTENTION_MERGE_THREADS},
         .rows_per_item = rows ? rows : 1,
-        .tile_queries = ATTENTION_HOPPER_TILE_QUERIES,
+        .tile_queries = bucket->tile_queries,
         .warpgroups = true,
     };
 }
@@ -79,8 +62,8 @@ static struct attention_choice choose_hopper(const struct cuda_properties *devic
 struct attention_choice select_attention(const struct cuda_properties *device,
                                          const struct attention_problem *problem) {
     struct attention_choice choice = {.launch = {.kernel = NULL}};
-    const struct hopper_bucket *hopper = find_hopper_bucket(device, problem);
-    if (hopper) return choose_hopper(device, problem, hopper);
+    if (device->warpgroups) choice = choose_hopper(device, problem);
+    if (choice.launch.kernel) return choice;
     const struct attention_bucket *bucket = find_bucket(problem);
     if (!bucket) return choice;
     const uint32_t n_multiprocessors = (uint32_t)device->n_multiprocessors;

@@ -57,6 +57,8 @@ class Row:
 PRODUCT = re.compile(r'(\w+) ([\dx ]+), (\d+) tokens: (\w+), \d+ blocks, splits of (\d+)$')
 ATTENTION = re.compile(r'(\w+), (\d+) x (\d+) tokens after (\d+), (\d+) / (\d+) heads of (\d+)(, wgmma)?$')
 
+LATENT_DIM = 576  # keys of latent attention, in which the values lie
+
 
 def products_of(records):
     best = {}
@@ -83,7 +85,8 @@ def attention_of(records, unit):
     for (kind, *numbers), value in best.items():
         n_sequences, n_rows, past, heads, kv_heads, dim = map(int, numbers)
         bytes_each = {'f16': 2, 'q8_0': 1 + 2 / 32}[kind]
-        megabytes = n_sequences * (past + n_rows) * kv_heads * dim * 2 * bytes_each / 1e6
+        halves = 1 if dim == LATENT_DIM else 2
+        megabytes = n_sequences * (past + n_rows) * kv_heads * dim * halves * bytes_each / 1e6
         yield kind, heads // kv_heads, dim, megabytes, n_rows, value
 
 
@@ -133,8 +136,13 @@ def rows_of(records):
         for name, low, high, least in (('at least 256 MB', 256, 1e9, 85), ('32 to 256 MB', 32, 256, 60)):
             least = 60 if kind == 'q8_0' else least
             rows.append(Row(f'attention, one token, {kind}, {name} of keys and values', 'FlashMLA 90%, FlashAttention paged 54%', f'≥ {least}%',
-                            '% of reading', [v for k, _, _, mb, n, v in attention_of(records, '% of reading')
-                                             if k == kind and n == 1 and low <= mb < high], least))
+                            '% of reading', [v for k, _, d, mb, n, v in attention_of(records, '% of reading')
+                                             if k == kind and n == 1 and low <= mb < high and d != LATENT_DIM], least))
+    for heads in (16, 128):
+        for unit, known in (('% of reading', 'FlashMLA 90%'), ('TFLOP/s', '')):
+            name = 'one token' if unit == '% of reading' else 'prompt of 2,048'
+            rows.append(Row(f'latent attention (512 + 64), {name}, {heads} heads', known, '', unit,
+                            [v for _, h, d, _, _, v in attention_of(records, unit) if (h, d) == (heads, LATENT_DIM)]))
     return rows + list(model_rows(records))
 
 

@@ -159,9 +159,13 @@ static void sequence_make(struct gpu *gpu, struct setup *s, int index, int64_t *
     }
 }
 
+static uint32_t value_dim_of(const struct problem *p) {
+    return p->value_dim ? p->value_dim : p->key_dim / 9 * 8;
+}
+
 static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p) {
     *s = (struct setup){.problem = p, .group = p->n_heads / p->n_kv_heads};
-    s->value_dim = p->value_dim ? p->value_dim : p->key_dim / 9 * 8;
+    s->value_dim = value_dim_of(p);
     s->bucket = attention_bucket_find(p->type, p->key_dim, s->value_dim, !p->value_dim);
     s->k_bytes = stored_bytes(p->type, p->key_dim);
     s->v_bytes = p->value_dim ? stored_bytes(p->type, p->value_dim) : 0;
@@ -301,28 +305,31 @@ static void work_make(struct work *work, const struct setup *s, const struct sha
     }
 }
 
+static const struct attention_hopper_bucket *hopper_bucket(const struct problem *p) {
+    return attention_hopper_bucket_find(p->type, p->key_dim, value_dim_of(p), !p->value_dim);
+}
+
 /* One launch of the kernel that has such heads. */
 static void launch(struct gpu *gpu, const struct setup *s, const struct sharing *how,
                    const struct attention_args *args) {
     const struct problem *p = s->problem;
     char name[64];
-    snprintf(name, sizeof name, "attention_%s%s_%s", TEST_HOPPER ? "hopper_" : "",
-             attention_type_names[p->type], s->bucket->name);
     if (TEST_HOPPER) {
+        const struct attention_hopper_bucket *bucket = hopper_bucket(p);
         struct attention_hopper_args hopper;
         attention_map_make(gpu, args, (uint64_t)s->n_pages, &hopper);
-        gpu_run(gpu, name, how->grid, ATTENTION_HOPPER_THREADS,
-                attention_hopper_shared_bytes(s->bucket->key_dim), &hopper, sizeof hopper);
+        gpu_run(gpu, bucket->kernels[p->type], how->grid, ATTENTION_HOPPER_THREADS,
+                attention_hopper_shared_bytes(p->type, bucket), &hopper, sizeof hopper);
         return;
     }
+    snprintf(name, sizeof name, "attention_%s_%s", attention_type_names[p->type], s->bucket->name);
     gpu_run(gpu, name, how->grid, ATTENTION_THREADS,
             attention_shared_bytes(p->type, s->bucket, how->stages), args, sizeof *args);
 }
 
 /* Whether the kernels that are tested have such heads. */
 static bool is_had(const struct problem *p) {
-    return !TEST_HOPPER || ((p->type == CUDA_KV_F16 || p->type == CUDA_KV_BF16) &&
-                            p->key_dim == p->value_dim && p->key_dim <= 128);
+    return !TEST_HOPPER || hopper_bucket(p);
 }
 
 static void run(struct gpu *gpu, const struct setup *s, const struct sharing *how, float *out) {
@@ -434,7 +441,7 @@ static void check(struct gpu *gpu, const struct problem *p, const char *what) {
     if (!is_had(p)) return;
     setup_make(gpu, &s, p);
     int64_t rows =
-        (TEST_HOPPER ? ATTENTION_HOPPER_TILE_QUERIES : ATTENTION_TILE_ROWS(s.bucket->row_warps)) /
+        (TEST_HOPPER ? hopper_bucket(p)->tile_queries : ATTENTION_TILE_ROWS(s.bucket->row_warps)) /
         s.group;
     rows = rows ? rows : 1;
     const struct sharing ways[] = {

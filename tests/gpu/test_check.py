@@ -127,6 +127,7 @@ class Check(unittest.TestCase):
                    speed('FP8_FP8 4096 x 14336, 8192 tokens: gemm_hopper_fp8_fp8_n128, 9 blocks, splits of 14336', 1250.0, 'TFLOP/s'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128', 56.0, '% of reading'),
                    speed('f16, 8 x 1 tokens after 8191, 32 / 8 heads of 128, wgmma', 86.0, '% of reading'),
+                   speed('f16, 8 x 1 tokens after 8191, 128 / 1 heads of 576, wgmma', 44.0, '% of reading'),
                    speed('1B of BF16 on the GPU: decode of 1 after 0', 71.0, '% of reading the weights')]
         (out / 'results.json').write_text(json.dumps(records))
         subprocess.run([sys.executable, HERE / 'bench_table.py', out / 'results.json', out / 'bench.md', out / 'bench.svg'], check=True)
@@ -136,6 +137,7 @@ class Check(unittest.TestCase):
         self.assertEqual(rows['Q4_K product, 1 to 64 rows, at least 64 MB of weights', '% of reading'], ['84–90, median 87', '1 of 2'])
         self.assertEqual(rows['fp8 e4m3 product, scales of 128, 2,048 rows and more, k at least 7,168', 'TFLOP/s'], ['1250', '0 of 1'])
         self.assertEqual(rows['attention, one token, f16, at least 256 MB of keys and values', '% of reading'], ['86', 'yes'])
+        self.assertEqual(rows['latent attention (512 + 64), one token, 128 heads', '% of reading'][0], '44')
         self.assertEqual(rows['1B BF16, batch 1', '% of reading'], ['71', '0 of 1'])
         self.assertIn('a &lt;card&gt;', (out / 'bench.svg').read_text())
 

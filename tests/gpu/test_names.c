@@ -75,14 +75,16 @@ static void check_attention(struct gpu *gpu) {
 
 /* Those of warpgroups, where the device has them. */
 static void check_hopper(struct gpu *gpu) {
-    static const char *const names[][2] = {
-        {"attention_hopper_f16_d64", "attention_hopper_f16_d128"},
-        {"attention_hopper_bf16_d64", "attention_hopper_bf16_d128"}};
     if (gpu->major != 9) return;
-    for (int type = 0; type < 2; type++)
-        for (uint32_t i = 0; i < 2; i++)
-            check_kernel(gpu, names[type][i], ATTENTION_HOPPER_THREADS,
-                         attention_hopper_shared_bytes(64u << i), false);
+    for (uint32_t type = 0; type < CUDA_KV_TYPES; type++)
+        for (uint32_t dim = 64; dim <= 576; dim = dim < 256 ? 2 * dim : dim + 320) {
+            const uint32_t value_dim = dim > 256 ? 512 : dim;
+            const struct attention_hopper_bucket *bucket =
+                attention_hopper_bucket_find(type, dim, value_dim, dim > 256);
+            if (bucket)
+                check_kernel(gpu, bucket->kernels[type], ATTENTION_HOPPER_THREADS,
+                             attention_hopper_shared_bytes(type, bucket), false);
+        }
 }
 
 int main(int argc, char **argv) {

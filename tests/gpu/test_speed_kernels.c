@@ -86,11 +86,16 @@ static double product_rate(struct bench *bench) {
 
 struct problem {
     uint32_t kv_type, head_dim, n_heads, n_kv_heads;
+    uint32_t latent_dim;               /* 0; or of the values, the first dims of the keys */
     int64_t n_sequences, n_rows, past; /* rows and earlier tokens of each sequence */
 };
 
 static uint32_t stored_bytes(uint32_t type, uint32_t dim) { /* of a head in a page */
     return type == CUDA_KV_Q8_0 ? ATTENTION_PAGE * (dim + dim / 32 * 2) : ATTENTION_PAGE * dim * 2;
+}
+
+static uint32_t value_dim_of(const struct problem *p) {
+    return p->latent_dim ? p->latent_dim : p->head_dim;
 }
 
 /* One page of all heads. */
@@ -145,7 +150,8 @@ static void plan(struct bench *bench, const struct problem *p,
     const struct attention_geometry geometry = {.n_heads = p->n_heads,
                                                 .n_kv_heads = p->n_kv_heads,
                                                 .key_dim = p->head_dim,
-                                                .value_dim = p->head_dim};
+                                                .value_dim = value_dim_of(p),
+                                                .values_in_keys = p->latent_dim != 0};
     struct step_sequence *sequences = take((size_t)p->n_sequences * sizeof *sequences);
     for (int64_t i = 0; i < p->n_sequences; i++) {
         sequences[i].first_row = i * p->n_rows;
@@ -163,7 +169,7 @@ static void plan(struct bench *bench, const struct problem *p,
         attention_plan_least_items(&geometry, &limits, step.n_rows, step.n_sequences) +
         8 * limits.n_blocks;
     limits.max_slots =
-        (32 << 20) / (int64_t)(CUDA_ATTENTION_PART_FLOATS(p->head_dim) * sizeof(float));
+        (32 << 20) / (int64_t)(CUDA_ATTENTION_PART_FLOATS(value_dim_of(p)) * sizeof(float));
     struct attention_plan made = {.items = take((size_t)limits.max_items * sizeof *made.items),
                                   .merges = take((size_t)limits.max_merges * sizeof *made.merges)};
     attention_plan_make(&geometry, &limits, &step, &made);
@@ -174,7 +180,7 @@ static void plan(struct bench *bench, const struct problem *p,
     args->n_items = gpu_upload(gpu, &n_items, sizeof n_items);
     args->n_merges = gpu_upload(gpu, &n_merges, sizeof n_merges);
     args->parts = gpu_alloc(gpu, ((size_t)made.n_slots + 1) *
-                                     CUDA_ATTENTION_PART_FLOATS(p->head_dim) * sizeof(float));
+                                     CUDA_ATTENTION_PART_FLOATS(value_dim_of(p)) * sizeof(float));
     run->merges = n_merges > 0;
     free(made.items);
     free(made.merges);
@@ -187,7 +193,7 @@ static void fill(struct bench *bench, const struct problem *p, struct attention_
     const int64_t n_rows = p->n_sequences * p->n_rows;
     const int64_t of_sequence = (p->past + p->n_rows + ATTENTION_PAGE - 1) / ATTENTION_PAGE;
     const uint32_t head = stored_bytes(p->kv_type, p->head_dim);
-    const uint32_t page_bytes = 2 * head * p->n_kv_heads;
+    const uint32_t n_halves = p->latent_dim ? 1 : 2, page_bytes = n_halves * head * p->n_kv_heads;
     run->n_pages = of_sequence * p->n_sequences;
     run->n_copies = (int64_t)bench->pool_bytes / (run->n_pages * page_bytes);
     if (run->n_copies < 1 || p->n_rows > 1) run->n_copies = 1;
@@ -213,11 +219,11 @@ static void fill(struct bench *bench, const struct problem *p, struct attention_
     run->args.kv = (struct kv_stream_args){
         .pool = pool,
         .page_bytes = page_bytes,
-        .v_offset = head,
-        .head_bytes = 2 * head,
+        .v_offset = p->latent_dim ? 0 : head,
+        .head_bytes = n_halves * head,
         .type = p->kv_type,
         .key_dim = p->head_dim,
-        .value_dim = p->head_dim,
+        .value_dim = value_dim_of(p),
         .n_kv_heads = p->n_kv_heads,
         .pages_at = gpu_upload(gpu, pages_at, (size_t)p->n_sequences * sizeof *pages_at)};
     free(page);
@@ -230,10 +236,14 @@ static void fill(struct bench *bench, const struct problem *p, struct attention_
 static void time_attention(struct bench *bench, const struct problem *p) {
     struct gpu *gpu = bench->gpu;
     const int64_t n_rows = p->n_sequences * p->n_rows;
-    const uint32_t width = p->n_heads * p->head_dim;
+    const uint32_t width = p->n_heads * p->head_dim, value_dim = value_dim_of(p);
     struct attention_run run = {.gpu = gpu};
-    const struct attention_problem problem = {p->kv_type, p->head_dim,   p->head_dim,
-                                              p->n_heads, p->n_kv_heads, false};
+    const struct attention_problem problem = {.kv_type = p->kv_type,
+                                              .key_dim = p->head_dim,
+                                              .value_dim = value_dim,
+                                              .n_heads = p->n_heads,
+                                              .n_kv_heads = p->n_kv_heads,
+                                              .values_in_keys = p->latent_dim != 0};
     const struct attention_choice choice = select_attention(&bench->properties, &problem);
     char item[160];
     snprintf(item, sizeof item, "%s, %lld x %lld tokens after %lld, %u / %u heads of %u%s",
@@ -247,8 +257,9 @@ static void time_attention(struct bench *bench, const struct problem *p) {
     fill(bench, p, &run);
     plan(bench, p, &choice, &run);
     run.args.q = random_floats(gpu, (size_t)n_rows * width);
-    run.args.out = gpu_alloc(gpu, (size_t)n_rows * width * sizeof(float));
-    run.args.q_stride = run.args.out_stride = width;
+    run.args.out = gpu_alloc(gpu, (size_t)n_rows * p->n_heads * value_dim * sizeof(float));
+    run.args.q_stride = width;
+    run.args.out_stride = p->n_heads * value_dim;
     run.args.n_heads = p->n_heads;
     run.args.scale = 1 / sqrtf((float)p->head_dim);
     run.args.stages = choice.stages;
@@ -265,7 +276,7 @@ static void time_attention(struct bench *bench, const struct problem *p) {
             timing_median(&bench->timing, run_attention, &run) / (double)run.n_launches;
         /* Keys that queries see, times two products. */
         const double keys = (double)n_rows * ((double)p->past + (double)(p->n_rows + 1) / 2);
-        const double rate = 4.0 * keys * width / seconds;
+        const double rate = 2.0 * keys * p->n_heads * (p->head_dim + value_dim) / seconds;
         const double bytes = (double)run.n_pages * (double)run.args.kv.page_bytes / seconds;
         if (seconds > 0) result_number("speed", item, seconds * 1e6, "us");
         if (seconds > 0 && p->n_rows == 1) {
@@ -287,26 +298,54 @@ static void time_attention(struct bench *bench, const struct problem *p) {
         gpu_free(gpu, (void *)(uintptr_t)lent[i]);
 }
 
+/* Sequences, rows and past of the steps that are timed. */
+typedef int64_t attention_step[3];
+static const attention_step tiny_steps[] = {{1, 9, 0}, {2, 1, 70}};
+
+static void time_steps(struct bench *bench, const struct problem *heads,
+                       const attention_step *steps, size_t n) {
+    const bool small = bench->gpu->emulated;
+    for (size_t i = 0; i < (small ? sizeof tiny_steps / sizeof *tiny_steps : n); i++) {
+        const int64_t *of = small ? tiny_steps[i] : steps[i];
+        struct problem p = *heads;
+        p.n_sequences = of[0];
+        p.n_rows = of[1];
+        p.past = of[2];
+        time_attention(bench, &p);
+    }
+}
+
 static void time_attentions(struct bench *bench) {
     static const uint32_t types[] = {CUDA_KV_F16, CUDA_KV_Q8_0}, dims[] = {128, 64};
-    static const int64_t real[][3] = {/* sequences, rows, past */
-                                      {1, 8192, 0},  {1, 512, 7680}, {1, 1, 1023}, {1, 1, 8191},
-                                      {1, 1, 32767}, {32, 1, 1023},  {8, 1, 8191}};
-    static const int64_t tiny[][3] = {{1, 9, 0}, {2, 1, 70}};
+    static const attention_step steps[] = {{1, 8192, 0}, {1, 512, 7680}, {1, 1, 1023},
+                                           {1, 1, 8191}, {1, 1, 32767},  {32, 1, 1023},
+                                           {8, 1, 8191}};
+    static const attention_step fewer[] = {{1, 2048, 0}, {1, 1, 8191}, {1, 1, 32767}, {8, 1, 8191}};
     const bool small = bench->gpu->emulated;
-    for (int t = 0; t < 2; t++)
+    for (int t = 0; t < 2; t++) {
         for (int d = 0; d < 2; d++)
-            for (size_t i = 0; i < (small ? 2 : sizeof real / sizeof *real); i++) {
-                const int64_t *of = small ? tiny[i] : real[i];
-                const struct problem p = {.kv_type = types[t],
-                                          .head_dim = dims[d],
-                                          .n_heads = small ? 4 : 32,
-                                          .n_kv_heads = small ? 2 : 8,
-                                          .n_sequences = of[0],
-                                          .n_rows = of[1],
-                                          .past = of[2]};
-                time_attention(bench, &p);
-            }
+            time_steps(bench,
+                       &(struct problem){.kv_type = types[t],
+                                         .head_dim = dims[d],
+                                         .n_heads = small ? 4 : 32,
+                                         .n_kv_heads = small ? 2 : 8},
+                       steps, sizeof steps / sizeof *steps);
+        time_steps(bench,
+                   &(struct problem){.kv_type = types[t],
+                                     .head_dim = 256,
+                                     .n_heads = small ? 4 : 16,
+                                     .n_kv_heads = small ? 2 : 8},
+                   fewer, sizeof fewer / sizeof *fewer);
+    }
+    for (uint32_t n_heads = 16; n_heads <= 128; n_heads *= 8)
+        if (!small || n_heads == 16)
+            time_steps(bench,
+                       &(struct problem){.kv_type = CUDA_KV_F16,
+                                         .head_dim = 576,
+                                         .latent_dim = 512,
+                                         .n_heads = n_heads,
+                                         .n_kv_heads = 1},
+                       fewer, sizeof fewer / sizeof *fewer);
 }
 
 /* ---- what lies between the products ---- */

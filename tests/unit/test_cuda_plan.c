@@ -201,6 +201,40 @@ START_TEST(test_many_heads_are_shared) {
 }
 END_TEST
 
+/* Blocks take items in turn: what takes long is not left to the end. */
+START_TEST(test_long_items_come_first) {
+    struct made_step made;
+    memset(&made, 0, sizeof made);
+    made.sequences[0] = (struct step_sequence){.position = 600, .n_rows = 1};
+    made.sequences[1] = (struct step_sequence){.position = 0, .first_row = 1, .n_rows = 8192};
+    made.sequences[2] = (struct step_sequence){.position = 9000, .first_row = 8193, .n_rows = 1};
+    made.step = (struct step){.n_rows = 8194, .n_sequences = 3, .sequences = made.sequences};
+    struct attention_geometry geometry = {.n_heads = 8, .n_kv_heads = 2};
+    struct attention_limits limits = {.rows_per_item = 16,
+                                      .tile_queries = 64,
+                                      .n_blocks = 132,
+                                      .max_items = 1200,
+                                      .max_merges = 10,
+                                      .max_slots = 1000};
+    static struct attention_item items[1200];
+    struct attention_merge_item merges[10];
+    struct attention_plan plan = {.items = items, .merges = merges};
+    attention_plan_make(&geometry, &limits, &made.step, &plan);
+    ck_assert_int_eq(plan.n_items, 2 * (1 + 512 + 1));
+    int least = MAX_SPLITS;
+    for (int64_t i = 0; i < plan.n_items; i++) {
+        int n_splits = items[i].end_split - items[i].first_split;
+        ck_assert_int_lt(n_splits, 2 * least);
+        if (n_splits < least) least = n_splits;
+    }
+    /* Prompts from their end on. */
+    ck_assert_int_eq(items[0].sequence, 1);
+    ck_assert_int_eq(items[0].first_row, 1 + 8192 - 16);
+    ck_assert_int_eq(items[plan.n_items - 1].sequence, 1);
+    ck_assert_int_eq(items[plan.n_items - 1].first_row, 1);
+}
+END_TEST
+
 START_TEST(test_block_of_a_step) {
     struct made_step made;
     random_state = 5;
@@ -336,6 +370,7 @@ int main(void) {
     tcase_add_loop_test(tests, test_every_split_once, 0, 200);
     tcase_add_test(tests, test_long_past_of_one_row_is_cut);
     tcase_add_test(tests, test_many_heads_are_shared);
+    tcase_add_test(tests, test_long_items_come_first);
     tcase_add_test(tests, test_block_of_a_step);
     tcase_add_loop_test(tests, test_rows_by_adapter, 0, 200);
     suite_add_tcase(suite, tests);

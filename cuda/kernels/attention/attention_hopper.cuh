@@ -1,26 +1,23 @@
 /* Attention over pages of keys and values by wgmma: what attention.cuh does, its softmax, splits
- * and merges, with two warpgroups of 64 queries each that share the pages. One thread asks the copy
- * engine for keys and values, a page of either being a stage of a ring, as far ahead as there is
- * room, into the next tile too. Keys of the next page are multiplied while weights are made of this
- * one's scores; one warpgroup's weights are made while the other multiplies.
- *
- * The engine copies what lies in a page, seen or not: scores are masked, and where a page isn't
- * seen whole its values are put in order first: zeros where nobody sees them, and without what is
- * not finite, which comes after. */
+ * and merges, with two warpgroups of 64 queries each that share the pages. Keys and values of a
+ * page are stages of a ring, which a third warpgroup fills as far ahead as there is room, into the
+ * next tile too: by tensor copies, or, where quants are stored, by copies of these to a ring of
+ * their own, from which three warps make operands. Keys of the next page are multiplied while
+ * weights are made of this one's scores; one warpgroup's weights are made while the other
+ * multiplies. */
 #ifndef CUDA_KERNELS_ATTENTION_ATTENTION_HOPPER_CUH
 #define CUDA_KERNELS_ATTENTION_ATTENTION_HOPPER_CUH
 
-#include "cuda/kernels/ptx_hopper.cuh"
-
-#include "cuda/kernels/attention/attention.cuh"
-#include "cuda/kernels/attention/attention_hopper_args.h"
+#include "cuda/kernels/attention/attention_hopper_pages.cuh"
 
 /* As attention_shape, of a warpgroup; places count from its own part of shared memory. */
 template <uint32_t TYPE, uint32_t DIM> struct attention_hopper_shape {
     static constexpr uint32_t type = TYPE, dim_warps = 1, planes = 1;
-    static constexpr bool f16 = TYPE == CUDA_KV_F16, shared_kv = false;
-    static constexpr uint32_t rows = ATTENTION_HOPPER_ROWS;
+    static constexpr bool f16 = TYPE != CUDA_KV_BF16, shared_kv = false;
+    static constexpr bool converts = ATTENTION_CONVERTS(TYPE);
+    static constexpr uint32_t rows = ATTENTION_HOPPER_ROWS, load_warps = 4;
     static constexpr uint32_t key_tiles = ATTENTION_PAGE / 8, value_tiles = DIM / 8;
+    static constexpr uint32_t row_pieces = DIM / 8;
     static constexpr uint32_t at_totals = ATTENTION_HOPPER_QUERY_BYTES(DIM);
     static constexpr uint32_t at_seen = at_totals + ATTENTION_HOPPER_TOTAL_BYTES(DIM);
     static constexpr uint32_t at_factors = at_seen + 16 * rows, at_buckets = at_seen + 2048;
@@ -50,9 +47,8 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper_shape {
     DEVICE uint32_t padded_dims(uint32_t) {
         return DIM;
     }
-    /* As tensor copies lay keys: 64 dims of all rows, then the next 64, swizzled. */
     DEVICE uint32_t query_at(uint32_t r, uint32_t d) {
-        return d / 64 * (rows * 128) + r * 128 + ((d % 64 / 8) ^ (r % 8)) * 16 + d % 8 * 2;
+        return attention_hopper_pages::piece_at(r, d / 8) + d % 8 * 2;
     }
     DEVICE void multiply(float d[4], const uint32_t a[4], const uint32_t b[2]) {
         if constexpr (f16)
@@ -64,11 +60,16 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper_shape {
 
 template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
     typedef attention_hopper_shape<TYPE, DIM> S;
-    static constexpr uint32_t n_stages = ATTENTION_HOPPER_STAGES(DIM);
+    static constexpr uint32_t n_stages = ATTENTION_HOPPER_STAGES(TYPE, DIM);
     static constexpr uint32_t stage_bytes = ATTENTION_HOPPER_STAGE_BYTES(DIM);
-    static constexpr uint32_t box_bytes = ATTENTION_PAGE * 128; /* 64 dims of a page */
+    static constexpr uint32_t n_stored = ATTENTION_HOPPER_STORED_STAGES(TYPE, DIM);
+    static constexpr uint32_t stored_bytes = ATTENTION_STAGE_BYTES(TYPE, DIM);
+    static constexpr uint32_t box_bytes = attention_hopper_pages::box_bytes;
     static constexpr uint32_t n_boxes = DIM / 64;
-    static constexpr uint32_t first_consumer = 4; /* warp */
+    static constexpr uint32_t first_consumer = attention_hopper_pages::first_consumer;
+    static constexpr uint32_t converters = 3; /* warps */
+    static constexpr int producer_registers = S::converts ? 40 : 24;
+    static constexpr int consumer_registers = S::converts ? 232 : 240;
     static_assert(n_stages % 2 == 0, "keys have the even stages, values the odd ones");
 
     /* ---- shared memory ---- */
@@ -77,18 +78,28 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         return shared_memory() + stage * stage_bytes;
     }
     DEVICE shared full_at(uint32_t stage) {
-        return shared_memory() + (ATTENTION_HOPPER_BARRIERS_AT(DIM) + 16 * stage);
+        return shared_memory() + (ATTENTION_HOPPER_BARRIERS_AT(TYPE, DIM) + 16 * stage);
     }
     DEVICE shared empty_at(uint32_t stage) {
         return full_at(stage) + 8;
     }
+    /* Quants as they are stored; their barriers follow the others. */
+    DEVICE shared stored_at(uint32_t stage) {
+        return shared_memory() + (ATTENTION_HOPPER_STORED_AT(TYPE, DIM) + stage * stored_bytes);
+    }
+    DEVICE shared stored_full_at(uint32_t stage) {
+        return full_at(n_stages + stage);
+    }
+    DEVICE shared stored_empty_at(uint32_t stage) {
+        return empty_at(n_stages + stage);
+    }
     /* Of warpgroup 0 or 1 of those that multiply. */
     DEVICE shared group_at(uint32_t group) {
         return shared_memory() +
-               (ATTENTION_HOPPER_GROUPS_AT(DIM) + group * ATTENTION_HOPPER_GROUP_BYTES(DIM));
+               (ATTENTION_HOPPER_GROUPS_AT(TYPE, DIM) + group * ATTENTION_HOPPER_GROUP_BYTES(DIM));
     }
-    DEVICE shared found_at(uint32_t warp) {
-        return shared_memory() + (ATTENTION_HOPPER_FOUND_AT(DIM) + 4 * warp);
+    DEVICE shared found_at() {
+        return shared_memory() + ATTENTION_HOPPER_FOUND_AT(TYPE, DIM);
     }
 
     /* Where keys, or values, stand in the ring. */
@@ -101,33 +112,21 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         at.stage -= n_stages;
         at.parity ^= 1;
     }
+    DEVICE void advance_stored(place &at) {
+        if (++at.stage < n_stored) return;
+        at.stage = 0;
+        at.parity ^= 1;
+    }
 
-    /* One value for all lanes, and the compiler knows: products must not be where lanes part. */
     DEVICE uint32_t of_all(uint32_t value) {
-        return shuffle(value, 0);
-    }
-
-    /* ---- items ---- */
-
-    DEVICE uint32_t end_query(const attention_args &args, const attention_item *item) {
-        const uint32_t n = (uint32_t)load_global<int32_t>(&item->n_queries);
-        if (n) return (uint32_t)load_global<int32_t>(&item->first_query) + n;
-        return (uint32_t)load_global<int32_t>(&item->n_rows) * (args.n_heads / args.kv.n_kv_heads);
-    }
-    DEVICE uint32_t tile_queries(uint32_t first, uint32_t end) {
-        return end - first < ATTENTION_HOPPER_TILE_QUERIES ? end - first
-                                                           : ATTENTION_HOPPER_TILE_QUERIES;
+        return attention_hopper_pages::of_all(value);
     }
 
     /* ---- global memory to the ring ---- */
 
     DEVICE void copy_half(const attention_hopper_args &args, const tile &t, uint32_t page,
                           bool values, place &at) {
-        const kv_stream_args &kv = args.attention.kv;
-        const size_t offset = (size_t)load_global<int32_t>(t.pages + page) * kv.page_bytes +
-                              (size_t)t.kv_head * kv.head_bytes +
-                              (values ? kv.v_offset : kv.k_offset);
-        const int32_t row = (int32_t)(offset / (2 * kv.key_dim));
+        const int32_t row = attention_hopper_pages::map_row_of<S>(args.attention, t, page, values);
         mbarrier_wait(empty_at(at.stage), at.parity ^ 1);
         mbarrier_arrive_expect(full_at(at.stage), stage_bytes);
 #pragma unroll
@@ -138,22 +137,80 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
     }
 
     /* A thread. */
-    DEVICE void produce(const attention_hopper_args &args) {
-        const attention_args &a = args.attention;
+    DEVICE void copy_pages(const attention_hopper_args &args) {
         place keys = {0, 0}, values = {1, 0};
-        const uint32_t n_items = load_global<uint32_t>(a.n_items);
         tensor_map_prefetch(&args.kv_map);
-        for (uint32_t i = block_index(); i < n_items; i += block_count()) {
-            const attention_item *item = a.items + i;
-            uint32_t first = (uint32_t)load_global<int32_t>(&item->first_query);
-            const uint32_t end = end_query(a, item);
-            for (; first < end; first += ATTENTION_HOPPER_TILE_QUERIES) {
-                const tile t = tile_of(a, item, first, tile_queries(first, end));
-                for (uint32_t page = t.first_page; page < t.end_page; page++) {
-                    copy_half(args, t, page, false, keys);
-                    copy_half(args, t, page, true, values);
-                }
-            }
+        attention_hopper_pages::pages_walk<ATTENTION_HOPPER_TILE_QUERIES>(
+            args.attention, [&](const tile &t, uint32_t page) {
+                copy_half(args, t, page, false, keys);
+                copy_half(args, t, page, true, values);
+            });
+    }
+
+    /* ---- quants to the ring ---- */
+
+    DEVICE void copy_stored_half(const attention_args &args, const tile &t, uint32_t page,
+                                 bool values, place &at) {
+        const uint32_t dim = stored_dim<S>(args, values);
+        const uint32_t bytes = ATTENTION_STAGE_BYTES(TYPE, dim);
+        mbarrier_wait(stored_empty_at(at.stage), at.parity ^ 1);
+        mbarrier_arrive_expect(stored_full_at(at.stage), bytes);
+        bulk_copy(stored_at(at.stage), half_address<S>(args, t, page, values), bytes,
+                  stored_full_at(at.stage));
+        advance_stored(at);
+    }
+
+    /* A thread. */
+    DEVICE void copy_stored_pages(const attention_args &args) {
+        place at = {0, 0};
+        attention_hopper_pages::pages_walk<ATTENTION_HOPPER_TILE_QUERIES>(
+            args, [&](const tile &t, uint32_t page) {
+                copy_stored_half(args, t, page, false, at);
+                copy_stored_half(args, t, page, true, at);
+            });
+    }
+
+    /* Whole, seen or not. */
+    DEVICE void convert_half(const attention_args &args, bool values, place &from, place &to) {
+        const uint32_t dim = stored_dim<S>(args, values);
+        mbarrier_wait(stored_full_at(from.stage), from.parity);
+        mbarrier_wait(empty_at(to.stage), to.parity ^ 1);
+        const shared stored = stored_at(from.stage), stage = stage_at(to.stage);
+#pragma unroll 2
+        for (uint32_t i = thread_index() - 32; i < ATTENTION_PAGE * S::row_pieces;
+             i += 32 * converters) {
+            const uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
+            u32x4 out = {0, 0, 0, 0};
+            if (piece < dim / 8) out = stored_piece<S>(stored, dim, key, piece);
+            store_shared(stage + attention_hopper_pages::piece_at(key, piece), out);
+        }
+        fence_proxy_async();
+        warp_sync();
+        if (lane_index() == 0) {
+            mbarrier_arrive(full_at(to.stage));
+            mbarrier_arrive(stored_empty_at(from.stage));
+        }
+        advance(to);
+        advance_stored(from);
+    }
+
+    DEVICE void convert_pages(const attention_args &args) {
+        place from = {0, 0}, keys = {0, 0}, values = {1, 0};
+        attention_hopper_pages::pages_walk<ATTENTION_HOPPER_TILE_QUERIES>(
+            args, [&](const tile &, uint32_t) {
+                convert_half(args, false, from, keys);
+                convert_half(args, true, from, values);
+            });
+    }
+
+    DEVICE void produce(const attention_hopper_args &args, uint32_t warp) {
+        if constexpr (S::converts) {
+            if (warp > 0)
+                convert_pages(args.attention);
+            else if (thread_index() == 0)
+                copy_stored_pages(args.attention);
+        } else if (thread_index() == 0) {
+            copy_pages(args);
         }
     }
 
@@ -206,8 +263,6 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         wgmma_commit();
     }
 
-    /* ---- pages that aren't seen whole ---- */
-
     /* What a warpgroup has of a tile: t is of both of them, own of this one. */
     struct progress {
         tile t, own;
@@ -219,68 +274,6 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         weights<S> p;  /* of this page */
     };
 
-    DEVICE void both_groups_sync() {
-        group_sync(3, ATTENTION_HOPPER_CONSUMERS);
-    }
-
-    /* By both warpgroups. true: something was not finite, and is zero now. */
-    DEVICE bool clear_values(const tile &t, uint32_t page, shared stage) {
-        uint32_t begin, end, found = 0;
-        page_range(t, page, &begin, &end);
-        both_groups_sync();
-        for (uint32_t i = thread_index() - first_consumer * 32; i < ATTENTION_PAGE * DIM / 8;
-             i += ATTENTION_HOPPER_CONSUMERS) {
-            const uint32_t key = i / (DIM / 8), piece = i % (DIM / 8);
-            const shared at =
-                stage + piece / 8 * box_bytes + key * 128 + ((piece % 8) ^ (key % 8)) * 16;
-            const bool seen = key >= begin && key < end;
-            u32x4 eight = load_shared<u32x4>(at);
-            const u32x4 infinite = {
-                infinite_halves<S::f16>(eight.x), infinite_halves<S::f16>(eight.y),
-                infinite_halves<S::f16>(eight.z), infinite_halves<S::f16>(eight.w)};
-            const uint32_t any = infinite.x | infinite.y | infinite.z | infinite.w;
-            if (seen && !any) continue;
-            found |= seen ? any : 0;
-            const uint32_t keep = seen ? 0xFFFFFFFFu : 0;
-            eight = u32x4{eight.x & keep & ~infinite.x, eight.y & keep & ~infinite.y,
-                          eight.z & keep & ~infinite.z, eight.w & keep & ~infinite.w};
-            store_shared(at, eight);
-        }
-        const uint32_t warp = warp_index() - first_consumer, of_warp = warp_ballot(found != 0);
-        if (lane_index() == 0) store_shared<uint32_t>(found_at(warp), of_warp);
-        fence_proxy_async();
-        both_groups_sync();
-        found = 0;
-        for (uint32_t i = 0; i < ATTENTION_HOPPER_CONSUMERS / 32; i++)
-            found |= load_shared<uint32_t>(found_at(i));
-        return of_all(found) != 0;
-    }
-
-    /* What clear_values took away, from where it lies in global memory. */
-    DEVICE void add_infinite(const attention_args &args, const consumer &c, progress &now,
-                             uint32_t page) {
-        const uint8_t *rows = half_address<S>(args, now.t, page, true);
-        const uint32_t dim = args.kv.value_dim;
-        page_half half = {};
-        uint32_t begin, end;
-        page_range(now.own, page, &begin, &end);
-        half.first_key = (int32_t)page * ATTENTION_PAGE;
-        const auto fragments = [=](uint32_t(&b)[4], uint32_t(&)[4], uint32_t k, uint32_t j) {
-            for (uint32_t i = 0; i < 4; i++) {
-                const uint32_t key = k * 16 + i % 2 * 8 + lane_index() % 4 * 2;
-                const uint32_t d = j * 16 + i / 2 * 8 + lane_index() / 4;
-                b[i] = 0;
-                for (uint32_t n = 0; n < 2; n++)
-                    if (d < dim && key + n >= begin && key + n < end)
-                        b[i] |= (uint32_t)load_global<uint16_t>(rows + 2 * ((key + n) * dim + d))
-                                << 16 * n;
-            }
-        };
-        for (uint32_t key = begin; key < end; key++)
-            values_add_infinite<S>(now.part.values, now.p, half, key, queries_of_lane<S>(c.memory),
-                                   fragments);
-    }
-
     /* ---- a tile of queries ---- */
 
     /* Scores to weights, in place. */
@@ -289,7 +282,7 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         const int32_t first_key = (int32_t)page * ATTENTION_PAGE;
         const int32_t key = first_key + (int32_t)(lane_index() % 4 * 2);
         scores_finish<S>(now.s, args, c.memory, key);
-        if (first_key < now.own.all_begin || first_key + ATTENTION_PAGE > now.own.all_end)
+        if (!attention_hopper_pages::seen_whole(now.t, page))
             scores_mask<S>(now.s, queries_of_lane<S>(c.memory), key);
         softmax_weights<S>(now.s, c.memory, state, factor);
     }
@@ -312,16 +305,23 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         release(c.keys.stage);
         advance(c.keys);
     }
-    /* Of a page, and puts them in order. true: there is something infinite to add. */
-    DEVICE bool wait_for_values(const consumer &c, const tile &t, uint32_t page) {
-        const int32_t first_key = (int32_t)page * ATTENTION_PAGE;
+    /* Of a page, and puts them in order. true: something of it is infinite. */
+    DEVICE bool wait_for_values(const attention_args &args, const consumer &c, const tile &t,
+                                uint32_t page) {
         mbarrier_wait(full_at(c.values.stage), c.values.parity);
-        if (first_key >= t.all_begin && first_key + ATTENTION_PAGE <= t.all_end) return false;
-        return clear_values(t, page, stage_at(c.values.stage));
+        if (attention_hopper_pages::seen_whole(t, page)) return false;
+        return attention_hopper_pages::clear_values<S::f16, DIM>(
+            args, t, page, stage_at(c.values.stage), found_at());
     }
     DEVICE void release_values(consumer &c) {
         release(c.values.stage);
         advance(c.values);
+    }
+
+    DEVICE void values_wait(const attention_args &args, const consumer &c, progress &now,
+                            uint32_t page) {
+        if (wait_for_values(args, c, now.t, page))
+            attention_hopper_pages::add_infinite<S>(args, now.own, page, c.memory, now.p, now.part);
     }
 
     /* Multiplies the page's values by its weights and the next page's keys by the queries, and
@@ -330,7 +330,7 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
     template <bool last>
     DEVICE void page_attend(const attention_args &args, consumer &c, progress &now, uint32_t page) {
         const bool ends = last || (page + 1) % (ATTENTION_SPLIT_KEYS / ATTENTION_PAGE) == 0;
-        const bool infinite = wait_for_values(c, now.t, page);
+        values_wait(args, c, now, page);
         softmax_pair state = now.part.softmax;
         float factor[2] = {1.0f, 1.0f};
         if (ends) softmax_clear(state);
@@ -346,7 +346,6 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         }
         wgmma_wait<0>();
         release_values(c);
-        if (infinite) add_infinite(args, c, now, page);
         if (ends)
             end_split(args, c, now, true);
         else
@@ -371,23 +370,13 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
     }
 
     /* A warpgroup without queries takes part in what needs both. */
-    DEVICE void pages_pass(consumer &c, const tile &t) {
+    DEVICE void pages_pass(const attention_args &args, consumer &c, const tile &t) {
         for (uint32_t page = t.first_page; page < t.end_page; page++) {
             wait_for_keys(c);
             release_keys(c);
-            wait_for_values(c, t, page);
+            wait_for_values(args, c, t, page);
             release_values(c);
         }
-    }
-
-    DEVICE tile tile_of_all(const attention_args &args, const attention_item *item, uint32_t first,
-                            uint32_t n) {
-        tile t = tile_of(args, item, first, n);
-        t.first_page = of_all(t.first_page);
-        t.end_page = of_all(t.end_page);
-        t.all_begin = (int32_t)of_all((uint32_t)t.all_begin);
-        t.all_end = (int32_t)of_all((uint32_t)t.all_end);
-        return t;
     }
 
     /* n: of this warpgroup's queries. */
@@ -395,7 +384,7 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
                                const tile &t, uint32_t first, uint32_t n, consumer &c) {
         progress now;
         now.t = t;
-        now.own = tile_of_all(args, item, first, n);
+        now.own = attention_hopper_pages::tile_of_all(args, item, first, n);
         now.whole = of_all((uint32_t)load_global<int32_t>(&item->part)) >> 31;
         now.split = of_all((uint32_t)load_global<int32_t>(&item->first_split));
         const uint32_t end = of_all((uint32_t)load_global<int32_t>(&item->end_split));
@@ -413,9 +402,9 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
     DEVICE void tile_attend(const attention_args &args, const attention_item *item, uint32_t first,
                             uint32_t n, consumer &c) {
         const uint32_t before = c.group * S::rows;
-        const tile t = tile_of_all(args, item, first, n);
+        const tile t = attention_hopper_pages::tile_of_all(args, item, first, n);
         if (n <= before)
-            pages_pass(c, t);
+            pages_pass(args, c, t);
         else
             queries_attend(args, item, t, first + before,
                            n - before < S::rows ? n - before : S::rows, c);
@@ -428,16 +417,24 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         for (uint32_t i = block_index(); i < n_items; i += block_count()) {
             const attention_item *item = args.items + i;
             uint32_t first = of_all((uint32_t)load_global<int32_t>(&item->first_query));
-            const uint32_t end = of_all(end_query(args, item));
+            const uint32_t end = of_all(attention_hopper_pages::end_query(args, item));
             for (; first < end; first += ATTENTION_HOPPER_TILE_QUERIES)
-                tile_attend(args, item, first, tile_queries(first, end), c);
+                tile_attend(args, item, first,
+                            end - first < ATTENTION_HOPPER_TILE_QUERIES
+                                ? end - first
+                                : ATTENTION_HOPPER_TILE_QUERIES,
+                            c);
         }
     }
 
     DEVICE void make_barriers() {
         for (uint32_t i = 0; i < n_stages; i++) {
-            mbarrier_init(full_at(i), 1);
+            mbarrier_init(full_at(i), S::converts ? converters : 1);
             mbarrier_init(empty_at(i), ATTENTION_HOPPER_CONSUMERS / 32);
+        }
+        for (uint32_t i = n_stages; i < n_stages + n_stored; i++) {
+            mbarrier_init(full_at(i), 1);
+            mbarrier_init(empty_at(i), converters);
         }
         mbarrier_fence_init();
     }
@@ -452,10 +449,10 @@ template <uint32_t TYPE, uint32_t DIM> struct attention_hopper {
         wait_for_previous_kernel();
         let_next_kernel_begin();
         if (warp < first_consumer) {
-            registers_give<24>();
-            if (thread_index() == 0) produce(args);
+            registers_give<producer_registers>();
+            produce(args, warp);
         } else {
-            registers_take<240>();
+            registers_take<consumer_registers>();
             consume(args.attention);
         }
     }

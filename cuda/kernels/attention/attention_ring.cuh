@@ -15,6 +15,7 @@ struct attention_shape {
     static constexpr bool shared_kv = KEY_DIM != VALUE_DIM;
     static constexpr uint32_t planes = ATTENTION_PLANES(TYPE);
     static constexpr uint32_t rows = ATTENTION_TILE_ROWS(ROW_WARPS);
+    static constexpr uint32_t load_warps = ATTENTION_THREADS / 32;        /* that bring queries */
     static constexpr uint32_t key_tiles = ATTENTION_PAGE / 8 / DIM_WARPS; /* of 8, of a warp */
     static constexpr uint32_t value_tiles = VALUE_DIM / 8 / DIM_WARPS;
     static constexpr uint32_t row_pieces = KEY_DIM / 8; /* of 16 bytes */
@@ -53,6 +54,11 @@ struct attention_shape {
     DEVICE uint32_t query_at(uint32_t r, uint32_t d) {
         return at_queries + r * row_bytes + 2 * d;
     }
+    /* Of a query's weights, among warps: 16 bytes, of 8 keys. */
+    DEVICE uint32_t weights_at(uint32_t r, uint32_t piece) {
+        return at_p + r * ATTENTION_ROW_BYTES(ATTENTION_PAGE) + piece * 16;
+    }
+    static constexpr uint32_t weights_plane = rows * ATTENTION_ROW_BYTES(ATTENTION_PAGE);
     DEVICE uint32_t dim_warp() {
         return warp_index() % DIM_WARPS;
     }
@@ -109,7 +115,8 @@ struct query_place {
 DEVICE query_place query_place_of(const attention_args &args, const tile &t, uint32_t r) {
     uint32_t heads = args.n_heads / args.kv.n_kv_heads, query = t.first_query + r;
     uint32_t first_row = (uint32_t)load_global<int32_t>(&t.item->first_row);
-    return query_place{first_row + query / heads, t.kv_head * heads + query % heads};
+    uint32_t kv_head = (uint32_t)load_global<int32_t>(&t.item->kv_head);
+    return query_place{first_row + query / heads, kv_head * heads + query % heads};
 }
 
 struct key_range {
@@ -263,29 +270,34 @@ DEVICE void half_copy(const attention_args &args, const tile &t, shared to, uint
     }
 }
 
+/* Eight dims of a key, from quants as they are stored in a page, of dim dims. */
+template <typename S>
+DEVICE u32x4 stored_piece(shared from, uint32_t dim, uint32_t key, uint32_t piece) {
+    const uint32_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
+    u32x2 eight = load_shared<u32x2>(from + key * dim + piece * 8), low, high;
+    if constexpr (S::type == CUDA_KV_Q8_0) {
+        float scale = q8_scale(
+            load_shared<uint16_t>(from + ATTENTION_PAGE * dim + 2 * (key * n_scales + piece / 4)));
+        low = q8_to_f16(eight.x, scale);
+        high = q8_to_f16(eight.y, scale);
+    } else {
+        low = e4m3_to_f16(eight.x);
+        high = e4m3_to_f16(eight.y);
+    }
+    return u32x4{low.x, low.y, high.x, high.y};
+}
+
 /* Stored quants to f16 rows. */
 template <typename S>
 DEVICE void half_convert(const tile &t, shared from, shared to, uint32_t page, uint32_t dim) {
     uint32_t pieces = dim / 8, begin, end;
-    uint32_t n_scales = (dim + KV_SCALE_DIMS - 1) / KV_SCALE_DIMS;
     page_range(t, page, &begin, &end);
 #pragma unroll 2
     for (uint32_t i = thread_index(); i < ATTENTION_PAGE * S::row_pieces; i += ATTENTION_THREADS) {
         uint32_t key = i / S::row_pieces, piece = i % S::row_pieces;
         u32x4 out = {0, 0, 0, 0};
-        if (piece < pieces && key >= begin && key < end) {
-            u32x2 eight = load_shared<u32x2>(from + key * dim + piece * 8), low, high;
-            if constexpr (S::type == CUDA_KV_Q8_0) {
-                float scale = q8_scale(load_shared<uint16_t>(from + ATTENTION_PAGE * dim +
-                                                             2 * (key * n_scales + piece / 4)));
-                low = q8_to_f16(eight.x, scale);
-                high = q8_to_f16(eight.y, scale);
-            } else {
-                low = e4m3_to_f16(eight.x);
-                high = e4m3_to_f16(eight.y);
-            }
-            out = u32x4{low.x, low.y, high.x, high.y};
-        }
+        if (piece < pieces && key >= begin && key < end)
+            out = stored_piece<S>(from, dim, key, piece);
         store_shared(to + key * S::row_bytes + piece * 16, out);
     }
 }

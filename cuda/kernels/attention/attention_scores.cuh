@@ -31,7 +31,7 @@ DEVICE float query_power(float largest) {
 template <typename S>
 DEVICE void queries_load(const attention_args &args, const tile &t, shared memory) {
     uint32_t dim = args.kv.key_dim, padded = S::padded_dims(dim), lane = lane_index();
-    for (uint32_t r = S::warp(); r < S::rows; r += ATTENTION_THREADS / 32) {
+    for (uint32_t r = S::warp(); r < S::rows; r += S::load_warps) {
         bool valid = r < t.n_queries;
         query_place at = query_place_of(args, t, valid ? r : 0);
         const float *q = args.q + (size_t)at.row * args.q_stride + (size_t)at.head * dim;

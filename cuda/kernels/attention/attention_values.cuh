@@ -33,28 +33,28 @@ DEVICE void weights_round(const float s[S::key_tiles][4], shared memory, weights
             weights_pack<S>(s[j], to, to + 1, rest, rest + 1);
         }
     } else {
-        const uint32_t row_bytes = ATTENTION_ROW_BYTES(ATTENTION_PAGE);
-        shared base = memory + S::at_p;
-        shared to = base + S::row_of_lane() * row_bytes +
-                    (S::dim_warp() * S::key_tiles * 8 + lane_index() % 4 * 2) * 2;
 #pragma unroll
         for (uint32_t j = 0; j < S::key_tiles; j++) {
             uint32_t w[2], rest[2];
             weights_pack<S>(s[j], &w[0], &w[1], &rest[0], &rest[1]);
             for (uint32_t half = 0; half < 2; half++) {
-                shared at = to + j * 16 + half * 8 * row_bytes;
+                shared at =
+                    memory +
+                    S::weights_at(S::row_of_lane() + 8 * half, S::dim_warp() * S::key_tiles + j) +
+                    lane_index() % 4 * 4;
                 store_shared<uint32_t>(at, w[half]);
-                if (S::planes == 2) store_shared<uint32_t>(at + S::rows * row_bytes, rest[half]);
+                if (S::planes == 2) store_shared<uint32_t>(at + S::weights_plane, rest[half]);
             }
         }
         S::warps_sync();
-        shared from =
-            base + (S::row_warp() * 16 + lane_index() % 16) * row_bytes + lane_index() / 16 * 16;
 #pragma unroll
         for (uint32_t plane = 0; plane < S::planes; plane++)
 #pragma unroll
             for (uint32_t k = 0; k < ATTENTION_PAGE / 16; k++)
-                load_matrix4(p.w[plane][k], from + plane * S::rows * row_bytes + k * 32);
+                load_matrix4(p.w[plane][k],
+                             memory + plane * S::weights_plane +
+                                 S::weights_at(S::row_warp() * 16 + lane_index() % 16,
+                                               2 * k + lane_index() / 16));
     }
 }
 
