@@ -120,9 +120,11 @@ static status make_yarn(const struct rope *rope) {
     struct hf *hf = rope->hf;
     static const double zero = 0.0, fast = 32.0, slow = 1.0;
     double factor, original, attention, mscale, mscale_all, beta_fast, beta_slow;
-    const struct json_value *truncate = find(rope, "truncate");
+    /* transformers reads this one beside the objects of the kinds of layers, not in them */
+    struct rope beside = {hf, strchr(rope->where, '.') ? "rope_parameters" : rope->where};
+    const struct json_value *truncate = find(&beside, "truncate");
     if (truncate && truncate->kind != JSON_TRUE && truncate->kind != JSON_FALSE)
-        return hf_config_refuse(&hf->config, name_of(rope, "truncate").text, truncate);
+        return hf_config_refuse(&hf->config, name_of(&beside, "truncate").text, truncate);
     TRY(read_original(rope, &original));
     TRY(read_factor(rope, original, &factor));
     TRY(read_number(rope, "attention_factor", &zero, &attention));
