@@ -324,6 +324,13 @@ TRANSFORMER_API void transformer_model_close(transformer_model *model);
 
 /* ---- text and tokens ---- */
 
+/* An encoder-decoder may have two vocabularies: one of the sources it reads, one of the text it
+ * writes (Marian's separate_vocabs). transformer_tokenize then gives tokens of a source, ids below
+ * n_source_vocab for transformer_sequence_set_source; all other calls with tokens here, and
+ * everything of the header that turns tokens into text or names one, are about those that the
+ * decoder reads and writes, ids below n_vocab. What transformer_tokenize gave is not to be
+ * detokenized there. With one vocabulary, as most encoder-decoders have, both are the same. */
+
 typedef struct transformer_tokenize_options {
     uint64_t struct_size;
     uint32_t add_special;   /* mode, default ON: begin and end tokens as the model wants them */

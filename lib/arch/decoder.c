@@ -46,6 +46,15 @@ status decoder_read_model(const struct keys *keys, struct binder *binder, int n_
     return decoder_check_switches(keys);
 }
 
+status decoder_drop_later_layers(const struct keys *keys, struct binder *binder,
+                                 struct spec *spec) {
+    int64_t n_more = 0;
+    TRY(keys_i64_or(keys, "nextn_predict_layers", 0, spec->n_layers - 1, &n_more));
+    for (int64_t i = 0; i < n_more; i++) bind_ignore_layer(binder, --spec->n_layers);
+    spec->n_kv_streams = (int)spec->n_layers;
+    return OK;
+}
+
 status decoder_check_switches(const struct keys *keys) {
     /* Of kindred models under the same architecture name. */
     static const struct {

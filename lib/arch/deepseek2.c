@@ -20,17 +20,14 @@ static status read_layer(const struct keys *keys, struct binder *binder, struct 
 
 status deepseek2_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
     float eps;
-    int64_t gating = 0, n_more = 0;
+    int64_t gating = 0;
     struct text pairing = {"adjacent", 8};
     TRY(decoder_read_model(keys, binder, 1, spec));
     TRY(keys_f32(keys, "attention.layer_norm_rms_epsilon", 1e-30f, 1.0f, &eps));
     /* V2's files don't say; those who have sigmoids have a bias of the choice. */
     if (bind_has_layer(binder, ".exp_probs_b.bias")) gating = GATING_SIGMOID;
     TRY(keys_i64_or(keys, "expert_gating_func", 0, INT32_MAX, &gating));
-    /* Layers after the last predict more tokens at once. */
-    TRY(keys_i64_or(keys, "nextn_predict_layers", 0, spec->n_layers - 1, &n_more));
-    for (int64_t i = 0; i < n_more; i++) bind_ignore_layer(binder, --spec->n_layers);
-    spec->n_kv_streams = (int)spec->n_layers;
+    TRY(decoder_drop_later_layers(keys, binder, spec));
     TRY(keys_must_be(keys, "attention.temperature_scale", 0));
     TRY(keys_must_be(keys, "attention.temperature_length", 0));
     TRY(keys_text_or(keys, "rope.pairing", &pairing));

@@ -43,6 +43,9 @@ struct family {
  * layers, ropes and one KV stream a layer. */
 status decoder_read_model(const struct keys *keys, struct binder *binder, int n_ropes,
                           struct spec *spec);
+/* nextn_predict_layers: the last layers predict more tokens at once, and are none of the model's;
+ * before any layer is read. */
+status decoder_drop_later_layers(const struct keys *keys, struct binder *binder, struct spec *spec);
 /* UNSUPPORTED, by name: a key of enum family_switch that the family doesn't read. */
 status decoder_check_switches(const struct keys *keys);
 /* Learned positions, position_embd: row p + offset is of position p, p < context_length. */

@@ -1,5 +1,5 @@
 /* GPT-NeoX (arXiv:2204.06745) and Pythia (2304.01373): partial rotation, attention and FFN side by
- * side where the file says so. */
+ * side where the file says so. Persimmon (Adept, 2023) norms the heads of q and k. */
 #include "arch/family.h"
 
 status gptneox_read(const struct keys *keys, struct binder *binder, struct spec *spec) {
@@ -12,6 +12,7 @@ status gptneox_read(const struct keys *keys, struct binder *binder, struct spec 
         struct layer_spec *layer = &spec->layers[i];
         layer->residual = parallel ? RESIDUAL_PARALLEL : RESIDUAL_SEQUENTIAL;
         TRY(decoder_read_attention(keys, binder, spec, i));
+        TRY(decoder_bind_head_norms(binder, i, eps, &layer->attention));
         TRY(decoder_bind_plain_ffn(keys, binder, spec, i, ACTIVATION_GELU, &layer->ffn));
         TRY(bind_norm_layer(binder, "blk.%d.attn_norm", i, spec->n_embd, eps,
                             &layer->attention_norm));

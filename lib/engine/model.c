@@ -5,8 +5,8 @@
 #include "base/checked.h"
 #include "base/text_format.h"
 #include "engine/devices.h"
-#include "grammar/vocabulary.h"
 #include "format/gguf_write.h"
+#include "grammar/vocabulary.h"
 #include "tokenizer/export.h"
 
 static void model_free(transformer_model *model) {
@@ -90,6 +90,18 @@ static enum weight_type weight_type_of_option(uint32_t option) {
     return types[option];
 }
 
+/* Of sources that have a vocabulary of their own. */
+static status check_sources(const transformer_model *model) {
+    int64_t n_vocab = model->spec->source.n_vocab;
+    if (!model->tokenizer || !tokenizer_has_sources(model->tokenizer)) return OK;
+    int64_t n = tokenizer_source_size(model->tokenizer);
+    if (n <= n_vocab) return OK;
+    return fail(FORMAT,
+                "%s: the vocabulary of sources has %" PRId64 " tokens, the embedding %" PRId64
+                " rows",
+                checkpoint_name(model->checkpoint), n, n_vocab);
+}
+
 /* A tokenizer with a part that can't be done leaves a model that works by token ids: what is
  * missing is told when text is asked of it. */
 static status read_tokenizer(transformer_model *model) {
@@ -97,6 +109,7 @@ static status read_tokenizer(transformer_model *model) {
     status_save(before);
     status result =
         tokenizer_open(&model->memory, model->checkpoint, model->spec->n_vocab, &model->tokenizer);
+    if (result == OK) return check_sources(model);
     if (result != UNSUPPORTED) return result;
     const char *reason = status_text();
     size_t n = strlen(reason) + 1;

@@ -32,6 +32,77 @@ static const struct hf_tensor mixtral_tensors[] = {
     SPARSE("block_sparse_moe.experts.%d.w2.weight", "ffn_down_exps.weight"),
     SPARSE("block_sparse_moe.gate.weight", "ffn_gate_inp.weight"), END};
 
+/* ---- minimax_m2 ---- */
+
+static const struct hf_key minimax_m2_keys[] = {
+    SIZES HEADS("8") HEAD_DIM("128") CONTEXT("196608") ACT TIED("false")
+        EXPERTS("256", "8"){"rotary_dim", HF_INTEGER, "rope.dimension_count"},
+    {"", HF_INTEGER, "expert_gating_func", "2"},
+    {"", HF_BOOL, "expert_weights_norm", "true"},
+    {"scoring_func", HF_MUST_BE, "sigmoid"},
+    {"qk_norm_type", HF_MUST_BE, "per_layer"},
+    {"use_qk_norm", HF_MUST_BE, "true"},
+    {"use_routing_bias", HF_MUST_BE, "true"},
+    {"shared_intermediate_size", HF_MUST_BE, "0"},
+    {"sliding_window", HF_NO_EFFECT}, /* the class doesn't read it */
+    {"auto_map", HF_NO_EFFECT},
+    {"use_mtp", HF_NO_EFFECT}, /* predicts the token after the next, for speed */
+    {"num_mtp_modules", HF_NO_EFFECT},
+    {"mtp_transformer_layers", HF_NO_EFFECT},
+    END};
+
+static const struct hf_tensor minimax_m2_tensors[] = {
+    ATTENTION_WEIGHTS PRE_NORMS QK_NORMS SPARSE("block_sparse_moe.experts.%d.w1.weight",
+                                                "ffn_gate_exps.weight"),
+    SPARSE("block_sparse_moe.experts.%d.w3.weight", "ffn_up_exps.weight"),
+    SPARSE("block_sparse_moe.experts.%d.w2.weight", "ffn_down_exps.weight"),
+    SPARSE("block_sparse_moe.gate.weight", "ffn_gate_inp.weight"),
+    SPARSE("block_sparse_moe.e_score_correction_bias", "exp_probs_b.bias"),
+    END};
+
+/* ---- glm4_moe, dots1 ---- */
+
+static const struct hf_key glm4_moe_keys[] = {
+    EPS("1e-5") SIZES HEADS("8") HEAD_DIM(NULL) CONTEXT("131072") ACT TIED("false")
+        ATTENTION_BIAS("false") ROUTED("128", "8", "1408", "1.0") SIGMOIDS("true")
+            EXPERT_GROUPS("1", "1"){"first_k_dense_replace", HF_SPARSE_FIRST, NULL, "1"},
+    {"use_qk_norm", HF_FLAG, NULL, "false"},
+    {"num_mtp_layers", HF_NO_EFFECT},
+    END};
+
+static const struct hf_tensor glm4_moe_tensors[] = {
+    ATTENTION_WEIGHTS QKV_BIASES("attention_bias")
+        ROUTED_WEIGHTS{"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight"},
+    {"layers.%d.post_attention_layernorm.weight", "blk.%d.post_attention_norm.weight"},
+    {"layers.%d.self_attn.q_norm.weight", "blk.%d.attn_q_norm.weight", "use_qk_norm"},
+    {"layers.%d.self_attn.k_norm.weight", "blk.%d.attn_k_norm.weight", "use_qk_norm"},
+    END};
+
+static const struct hf_key solar_open_keys[] = {
+    EPS("1e-5") WIDTHS HEADS("8") HEAD_DIM("128") CONTEXT("131072") ACT TIED("false")
+        ATTENTION_BIAS("false") ROUTED("128", "8", "1280", "1.0") SIGMOIDS("true")
+            EXPERT_GROUPS("1", "1"){"first_k_dense_replace", HF_MUST_BE, "0"},
+    {"use_qk_norm", HF_MUST_BE, "false"},
+    END};
+
+static const struct hf_tensor solar_open_tensors[] = {
+    ATTENTION_WEIGHTS QKV_BIASES("attention_bias")
+        ROUTED_WEIGHTS{"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight"},
+    {"layers.%d.post_attention_layernorm.weight", "blk.%d.post_attention_norm.weight"},
+    END};
+
+static const struct hf_key dots1_keys[] = {
+    SIZES HEADS("32") HEAD_DIM(NULL) CONTEXT("2048") ACT TIED("false") ATTENTION_BIAS("false")
+        ROUTED(NULL, NULL, "1408", "1.0") SIGMOIDS("false")
+            EXPERT_GROUPS("1", "1"){"first_k_dense_replace", HF_SPARSE_FIRST, NULL, "0"},
+    {"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
+    {"layer_types", HF_LAYERS, "attention.sliding_window_pattern"},
+    {"max_window_layers", HF_LATE_LAYERS, "attention.sliding_window_pattern", "62"},
+    END};
+
+static const struct hf_tensor dots1_tensors[] = {ATTENTION_WEIGHTS PRE_NORMS QK_NORMS QKV_BIASES(
+    "attention_bias") OUT_BIAS("attention_bias") ROUTED_WEIGHTS END};
+
 /* ---- qwen2_moe, qwen3_moe ---- */
 
 #define QWEN_LAYERS                                                                             \
@@ -148,6 +219,20 @@ static const struct hf_tensor olmoe_tensors[] = {
     ATTENTION_WEIGHTS PRE_NORMS QK_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias")
         EXPERT_WEIGHTS("gate_proj", "up_proj", "down_proj") END};
 
+/* ---- flex_olmo ---- */
+
+static const struct hf_key flex_olmo_keys[] = {
+    SIZES HEADS(NULL) CONTEXT("4096") ACT TIED("false") ATTENTION_BIAS("false")
+        EXPERTS("7", "5"){"norm_topk_prob", HF_BOOL, "expert_weights_norm", "false"},
+    END};
+
+static const struct hf_tensor flex_olmo_tensors[] = {
+    ATTENTION_WEIGHTS QK_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias")
+        EXPERT_WEIGHTS("gate_proj", "up_proj", "down_proj"){
+            "layers.%d.post_attention_layernorm.weight", "blk.%d.post_attention_norm.weight"},
+    {"layers.%d.post_feedforward_layernorm.weight", "blk.%d.post_ffw_norm.weight"},
+    END};
+
 /* ---- granitemoe, granitemoeshared ---- */
 
 static const struct hf_key granitemoe_keys[] = {
@@ -171,11 +256,16 @@ static const struct hf_tensor granitemoe_tensors[] = {
 
 const struct hf_family hf_expert_families[] = {
     {"mixtral", "llama", mixtral_keys, mixtral_tensors, "halves", 1e6},
+    {"minimax_m2", "minimax-m2", minimax_m2_keys, minimax_m2_tensors, NULL, 5e6, .partial = 1.0},
+    {"glm4_moe", "glm4moe", glm4_moe_keys, glm4_moe_tensors, NULL, 1e4, .partial = 0.5},
+    {"solar_open", "glm4moe", solar_open_keys, solar_open_tensors, NULL, 1e6},
+    {"dots1", "dots1", dots1_keys, dots1_tensors, NULL, 1e4},
     {"qwen2_moe", "qwen2moe", qwen2_moe_keys, qwen2_moe_tensors, NULL, 1e4},
     {"qwen3_moe", "qwen3moe", qwen3_moe_keys, qwen3_moe_tensors, NULL, 1e4},
     {"ernie4_5_moe", "ernie4_5-moe", ernie4_5_moe_keys, ernie4_5_moe_tensors, NULL, 5e5},
     {"gpt_oss", "gpt-oss", gpt_oss_keys, gpt_oss_tensors, NULL, 1.5e5, .rope_required = true},
     {"olmoe", "olmoe", olmoe_keys, olmoe_tensors, NULL, 1e4},
+    {"flex_olmo", "flex-olmo", flex_olmo_keys, flex_olmo_tensors, NULL, 5e5},
     {"granitemoe", "granitemoe", granitemoe_keys, granitemoe_tensors, "halves", 1e4},
     {"granitemoeshared", "granitemoe", granitemoe_keys, granitemoe_tensors, "halves", 1e4},
     {.model_type = NULL},

@@ -48,6 +48,11 @@ static const struct hf_key gemma2_keys[] = {
 
 static const struct hf_tensor gemma2_tensors[] = {GEMMA_TENSORS POST_NORMS END};
 
+static const struct hf_tensor vaultgemma_tensors[] = {
+    GEMMA_TENSORS{"layers.%d.pre_feedforward_layernorm.weight", "blk.%d.ffn_norm.weight", NULL,
+                  HF_ADD_ONE},
+    END};
+
 static const struct hf_key gemma3_keys[] = {
     {"hidden_act", HF_NO_EFFECT},
     {"hidden_activation", HF_ACTIVATION, "activation"},
@@ -155,6 +160,7 @@ const struct hf_family hf_gemma_families[] = {
     GEMMA4("gemma4_unified", gemma4_unified, true),
     {"gemma", "gemma", gemma_keys, gemma_tensors, NULL, 1e4},
     {"gemma2", "gemma2", gemma2_keys, gemma2_tensors, NULL, 1e4},
+    {"vaultgemma", "vaultgemma", gemma2_keys, vaultgemma_tensors, NULL, 1e4},
     {"gemma3_text", "gemma3", gemma3_keys, gemma3_tensors, NULL, 1e6, 1e4},
     {"gemma3", "gemma3", gemma3_keys, gemma3_tensors, NULL, 1e6, 1e4, true},
     {.model_type = NULL},

@@ -314,6 +314,120 @@ static const struct hf_tensor opt_tensors[] = {
 
 #define TRANSFORMER .prefixes = "transformer."
 
+/* ---- openai-gpt ---- */
+
+static const struct hf_key openai_gpt_keys[] = {
+    GPT_SIZES("512"){"afn", HF_MUST_BE, "gelu"}, /* which is the one by tanh in this class */
+    TIED("true") END};
+
+static const struct hf_tensor openai_gpt_tensors[] = {
+    HEAD_WEIGHT{"tokens_embed.weight", "token_embd.weight"},
+    {"positions_embed.weight", "position_embd.weight"},
+    {"h.%d.attn.bias", NULL},
+    {"h.%d.ln_1.weight", "blk.%d.attn_norm.weight"},
+    {"h.%d.ln_1.bias", "blk.%d.attn_norm.bias"},
+    {"h.%d.ln_2.weight", "blk.%d.ffn_norm.weight"},
+    {"h.%d.ln_2.bias", "blk.%d.ffn_norm.bias"},
+    {"h.%d.attn.c_attn.weight", "blk.%d.attn_qkv.weight", NULL, HF_TRANSPOSED},
+    {"h.%d.attn.c_attn.bias", "blk.%d.attn_qkv.bias"},
+    {"h.%d.attn.c_proj.weight", "blk.%d.attn_output.weight", NULL, HF_TRANSPOSED},
+    {"h.%d.attn.c_proj.bias", "blk.%d.attn_output.bias"},
+    {"h.%d.mlp.c_fc.weight", "blk.%d.ffn_up.weight", NULL, HF_TRANSPOSED},
+    {"h.%d.mlp.c_fc.bias", "blk.%d.ffn_up.bias"},
+    {"h.%d.mlp.c_proj.weight", "blk.%d.ffn_down.weight", NULL, HF_TRANSPOSED},
+    {"h.%d.mlp.c_proj.bias", "blk.%d.ffn_down.bias"},
+    END};
+
+/* ---- xglm, biogpt ---- */
+
+static const struct hf_key xglm_keys[] = {
+    {"d_model", HF_INTEGER, "embedding_length", "1024"},
+    {"num_layers", HF_INTEGER, "block_count", "24"},
+    {"attention_heads", HF_INTEGER, "attention.head_count", "16"},
+    {"ffn_dim", HF_INTEGER, "feed_forward_length", "4096"},
+    CONTEXT("2048"){"vocab_size", HF_INTEGER, "vocab_size"},
+    {"activation_function", HF_ACTIVATION, "activation", "gelu"},
+    {"scale_embedding", HF_ROOT, "embedding_scale", "true"},
+    {"pad_token_id", HF_MUST_BE, "0|1"}, /* the row of positions that it takes is in no use */
+    {"add_cross_attention", HF_MUST_BE, "false"},
+    {"", HF_INTEGER, "position_offset", "2"},
+    {"", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
+    {"dropout", HF_NO_EFFECT},
+    {"activation_dropout", HF_NO_EFFECT},
+    {"layerdrop", HF_NO_EFFECT},
+    {"init_std", HF_NO_EFFECT},
+    TIED("true") END};
+
+/* From its third layer norm on OPT's. */
+#define PRE_NORM_LAYERS                                                                       \
+    HEAD_WEIGHT QKV_WEIGHTS QKV_BIASES(NULL){"embed_tokens.weight", "token_embd.weight"},     \
+        {"layer_norm.weight", "output_norm.weight"}, {"layer_norm.bias", "output_norm.bias"}, \
+        {"layers.%d.self_attn_layer_norm.weight", "blk.%d.attn_norm.weight"},                 \
+        {"layers.%d.self_attn_layer_norm.bias", "blk.%d.attn_norm.bias"},                     \
+        {"layers.%d.final_layer_norm.weight", "blk.%d.ffn_norm.weight"},                      \
+        {"layers.%d.final_layer_norm.bias", "blk.%d.ffn_norm.bias"},                          \
+        {"layers.%d.self_attn.out_proj.weight", "blk.%d.attn_output.weight"},                 \
+        {"layers.%d.self_attn.out_proj.bias", "blk.%d.attn_output.bias"},                     \
+        {"layers.%d.fc1.weight", "blk.%d.ffn_up.weight"},                                     \
+        {"layers.%d.fc1.bias", "blk.%d.ffn_up.bias"},                                         \
+        {"layers.%d.fc2.weight", "blk.%d.ffn_down.weight"},                                   \
+        {"layers.%d.fc2.bias", "blk.%d.ffn_down.bias"},
+
+static const struct hf_tensor xglm_tensors[] = {PRE_NORM_LAYERS{"embed_positions.weights", NULL},
+                                                END};
+
+static const struct hf_key biogpt_keys[] = {
+    WIDTHS{"num_attention_heads", HF_INTEGER, "attention.head_count", NULL, true},
+    {"intermediate_size", HF_INTEGER, "feed_forward_length", "4096"},
+    CONTEXT("1024"){"hidden_act", HF_ACTIVATION, "activation", "gelu"},
+    {"scale_embedding", HF_ROOT, "embedding_scale", "true"},
+    {"layer_norm_eps", HF_NO_EFFECT}, /* the class doesn't read it */
+    {"", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
+    {"hidden_dropout_prob", HF_NO_EFFECT},
+    {"attention_probs_dropout_prob", HF_NO_EFFECT},
+    {"activation_dropout", HF_NO_EFFECT},
+    {"layerdrop", HF_NO_EFFECT},
+    TIED("true") END};
+
+static const struct hf_tensor biogpt_tensors[] = {
+    PRE_NORM_LAYERS{"embed_positions.weight", "position_embd.weight"},
+    {"output_projection.weight", NULL, "tie_word_embeddings"},
+    {"output_projection.weight", "output.weight", "!tie_word_embeddings&!" CLASSIFIES},
+    END};
+
+/* ---- persimmon ---- */
+
+static const struct hf_key persimmon_keys[] = {
+    WIDTHS{"num_attention_heads", HF_INTEGER, "attention.head_count", NULL, true},
+    {"intermediate_size", HF_INTEGER, "feed_forward_length", "16384"},
+    {"layer_norm_eps", HF_NUMBER, "attention.layer_norm_epsilon", "1e-5"},
+    CONTEXT("16384"){"hidden_act", HF_ACTIVATION, "activation", "relu2"},
+    {"", HF_BOOL, "use_parallel_residual", "false"},
+    {"qk_layernorm", HF_FLAG, NULL, "true"},
+    TIED("false") END};
+
+static const struct hf_tensor persimmon_tensors[] = {
+    HEAD_WEIGHT{"embed_tokens.weight", "token_embd.weight"},
+    {"final_layernorm.weight", "output_norm.weight"},
+    {"final_layernorm.bias", "output_norm.bias"},
+    {"layers.%d.input_layernorm.weight", "blk.%d.attn_norm.weight"},
+    {"layers.%d.input_layernorm.bias", "blk.%d.attn_norm.bias"},
+    {"layers.%d.post_attention_layernorm.weight", "blk.%d.ffn_norm.weight"},
+    {"layers.%d.post_attention_layernorm.bias", "blk.%d.ffn_norm.bias"},
+    {"layers.%d.self_attn.query_key_value.weight", "blk.%d.attn_qkv.weight", NULL, HF_BY_GROUPS},
+    {"layers.%d.self_attn.query_key_value.bias", "blk.%d.attn_qkv.bias", NULL, HF_BY_GROUPS},
+    {"layers.%d.self_attn.dense.weight", "blk.%d.attn_output.weight"},
+    {"layers.%d.self_attn.dense.bias", "blk.%d.attn_output.bias"},
+    {"layers.%d.self_attn.q_layernorm.weight", "blk.%d.attn_q_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.q_layernorm.bias", "blk.%d.attn_q_norm.bias", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.weight", "blk.%d.attn_k_norm.weight", "qk_layernorm"},
+    {"layers.%d.self_attn.k_layernorm.bias", "blk.%d.attn_k_norm.bias", "qk_layernorm"},
+    {"layers.%d.mlp.dense_h_to_4h.weight", "blk.%d.ffn_up.weight"},
+    {"layers.%d.mlp.dense_h_to_4h.bias", "blk.%d.ffn_up.bias"},
+    {"layers.%d.mlp.dense_4h_to_h.weight", "blk.%d.ffn_down.weight"},
+    {"layers.%d.mlp.dense_4h_to_h.bias", "blk.%d.ffn_down.bias"},
+    END};
+
 const struct hf_family hf_gpt_families[] = {
     {"gpt2", "gpt2", gpt2_keys, gpt2_tensors, TRANSFORMER},
     {"gpt_bigcode", "starcoder", gpt_bigcode_keys, gpt_bigcode_tensors, TRANSFORMER},
@@ -324,5 +438,9 @@ const struct hf_family hf_gpt_families[] = {
     {"bloom", "bloom", bloom_keys, bloom_tensors, TRANSFORMER},
     {"mpt", "mpt", mpt_keys, mpt_tensors, TRANSFORMER},
     {"opt", "opt", opt_keys, opt_tensors, .prefixes = "model.|decoder."},
+    {"openai-gpt", "openai-gpt", openai_gpt_keys, openai_gpt_tensors, TRANSFORMER},
+    {"xglm", "opt", xglm_keys, xglm_tensors, .positions = HF_SINUSOID_ENDS},
+    {"biogpt", "opt", biogpt_keys, biogpt_tensors, .prefixes = "biogpt."},
+    {"persimmon", "gptneox", persimmon_keys, persimmon_tensors, NULL, 1e4, .partial = 0.5},
     {.model_type = NULL},
 };

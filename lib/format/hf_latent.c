@@ -12,26 +12,6 @@
 
 #define V_HEAD_DIM(fallback) {"v_head_dim", HF_INTEGER, "attention.value_length", fallback},
 
-#define ROUTED(n, n_used, width, scale)                                             \
-    {"n_routed_experts", HF_INTEGER, "expert_count", n},                            \
-        {"num_experts_per_tok", HF_INTEGER, "expert_used_count", n_used},           \
-        {"moe_intermediate_size", HF_INTEGER, "expert_feed_forward_length", width}, \
-        {"routed_scaling_factor", HF_NUMBER, "expert_weights_scale", scale},        \
-        {"n_shared_experts", HF_NO_EFFECT}, /* the tensors have them */             \
-        {"moe_layer_freq", HF_MUST_BE, "1"}, TRAINING
-
-/* What configs have beside that: of training, and code that transformers has itself. */
-#define TRAINING                                                                                \
-    {"output_router_logits", HF_NO_EFFECT}, {"router_aux_loss_coef", HF_NO_EFFECT},             \
-        {"aux_loss_alpha", HF_NO_EFFECT}, {"seq_aux", HF_NO_EFFECT}, {"ep_size", HF_NO_EFFECT}, \
-        {"num_nextn_predict_layers", HF_NO_EFFECT}, {"auto_map", HF_NO_EFFECT},
-
-/* Sigmoids, whose choice has a bias; groups are rated by the sum of their two best. */
-#define SIGMOIDS                                                    \
-    {"", HF_INTEGER, "expert_gating_func", "2"},                    \
-        {"norm_topk_prob", HF_BOOL, "expert_weights_norm", "true"}, \
-        {"scoring_func", HF_MUST_BE, "sigmoid"}, {"topk_method", HF_MUST_BE, "noaux_tc"},
-
 #define INTERLEAVE                              \
     {"rope_interleave", HF_FLAG, NULL, "true"}, \
         {"", HF_TEXT, "rope.pairing", "halves", false, "!rope_interleave"},
@@ -54,11 +34,7 @@
         {"layers.%d.self_attn.o_proj.weight", "blk.%d.attn_output.weight"},                \
         OUT_BIAS("attention_bias")
 
-#define SIGMOID_WEIGHTS                                                     \
-    LATENT_WEIGHTS EXPERT_WEIGHTS("gate_proj", "up_proj", "down_proj")      \
-        DENSE_WEIGHTS SHARED_WEIGHTS("shared_experts")                      \
-            SPARSE("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"), \
-        {"layers.%d.*", NULL, NULL, HF_AS_THEY_ARE, HF_LATER_LAYERS},
+#define SIGMOID_WEIGHTS LATENT_WEIGHTS ROUTED_WEIGHTS
 
 /* ---- deepseek_v2 ---- */
 
@@ -88,14 +64,10 @@ static const struct hf_tensor deepseek_v2_tensors[] = {
 
 /* ---- deepseek_v3, glm4_moe_lite, youtu ---- */
 
-#define V3_GROUPS(n, n_used)                          \
-    {"n_group", HF_INTEGER, "expert_group_count", n}, \
-        {"topk_group", HF_INTEGER, "expert_group_used_count", n_used},
-
 static const struct hf_key deepseek_v3_keys[] = {
     SIZES HEADS(NULL) CONTEXT("4096") ACT TIED("false") ATTENTION_BIAS("false")
         LATENT("512", "1536", "128", "64") V_HEAD_DIM("128") ROUTED("256", "8", "2048", "2.5")
-            SIGMOIDS V3_GROUPS("8", "4")
+            SIGMOIDS("true") EXPERT_GROUPS("8", "4")
                 INTERLEAVE{"first_k_dense_replace", HF_SPARSE_FIRST, NULL, "3"},
     END};
 
@@ -105,14 +77,14 @@ static const struct hf_key glm4_moe_lite_keys[] = {
     {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
     SIZES HEADS(NULL) CONTEXT("202752") ACT TIED("false") ATTENTION_BIAS("false")
         LATENT("512", "768", "192", "64") V_HEAD_DIM("256") ROUTED("64", "4", "1536", "1.8")
-            SIGMOIDS V3_GROUPS("1", "1") INTERLEAVE{"mlp_layer_types", HF_MLP_TYPES},
+            SIGMOIDS("true") EXPERT_GROUPS("1", "1") INTERLEAVE{"mlp_layer_types", HF_MLP_TYPES},
     {"first_k_dense_replace", HF_MUST_BE, "1"},
     END};
 
 static const struct hf_key youtu_keys[] = {
     SIZES HEADS(NULL) CONTEXT("131072") ACT TIED("true") ATTENTION_BIAS("false")
         LATENT("512", "1536", "128", "64") V_HEAD_DIM("128")
-            INTERLEAVE TRAINING{"embedding_initializer_range", HF_NO_EFFECT},
+            INTERLEAVE OF_TRAINING{"embedding_initializer_range", HF_NO_EFFECT},
     END};
 
 static const struct hf_tensor dense_tensors[] = {
@@ -127,7 +99,7 @@ static const struct hf_key minicpm3_keys[] = {
     {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
     SIZES HEADS(NULL) CONTEXT("32768") ACT TIED("true") ATTENTION_BIAS("false")
         MLP_BIAS LATENT("256", "768", "64", "32") V_HEAD_DIM(NULL)
-            TRAINING{"scale_emb", HF_NUMBER, "embedding_scale", "12"},
+            OF_TRAINING{"scale_emb", HF_NUMBER, "embedding_scale", "12"},
     {"scale_depth", HF_PER_ROOT_DEPTH, "residual_scale", "1.4"},
     {"dim_model_base", HF_WIDTH_RATIO, "logit_scale", "256"},
     END};

@@ -9,6 +9,25 @@ static const struct hf_key llama_keys[] = {
     {"layer_types", HF_FULL_LAYERS},
     END};
 
+/* What has llama's code in transformers under a name of its own. */
+static const struct hf_key internlm3_keys[] = {
+    {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
+    SIZES HEADS("2") HEAD_DIM("128") CONTEXT("32768") ACT TIED("false") ATTENTION_BIAS("false")
+        MLP_BIAS{"qkv_bias", HF_MUST_BE, "false"},
+    {"bias", HF_MUST_BE, "false"},
+    {"auto_map", HF_NO_EFFECT},
+    END};
+
+static const struct hf_key iquestcoder_keys[] = {
+    {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
+    SIZES HEADS("8") HEAD_DIM("128") CONTEXT("131072") ACT TIED("false") ATTENTION_BIAS("false")
+        MLP_BIAS{"clip_qkv", HF_MUST_BE, ""},
+    {"use_sliding_window", HF_MUST_BE, "false"},
+    {"sliding_window", HF_NO_EFFECT},
+    {"max_window_layers", HF_NO_EFFECT},
+    {"auto_map", HF_NO_EFFECT},
+    END};
+
 static const struct hf_tensor llama_tensors[] = {PROJECTIONS PRE_NORMS QKV_BIASES(
     "attention_bias") OUT_BIAS("attention_bias") FFN_BIASES("mlp_bias") END};
 
@@ -21,6 +40,32 @@ static const struct hf_key mistral_keys[] = {
     END};
 
 static const struct hf_tensor mistral_tensors[] = {PROJECTIONS PRE_NORMS END};
+
+static const struct hf_key ministral_keys[] = {
+    SIZES HEADS("8") HEAD_DIM(NULL) CONTEXT("131072")
+        ACT TIED("false"){"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
+    {"layer_types", HF_LAYERS, "attention.sliding_window_pattern"},
+    END};
+
+/* ---- cwm, helium ---- */
+
+static const struct hf_key cwm_keys[] = {
+    {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
+    SIZES HEADS("8") HEAD_DIM("128") CONTEXT("131072") ACT TIED("false")
+        MLP_BIAS{"sliding_window", HF_INTEGER, "attention.sliding_window", "8192"},
+    {"layer_types", HF_LAYERS, "attention.sliding_window_pattern", NULL, true},
+    {"attention_bias", HF_MUST_BE, "false"},
+    END};
+
+static const struct hf_tensor cwm_tensors[] = {PROJECTIONS PRE_NORMS FFN_BIASES("mlp_bias") END};
+
+static const struct hf_key helium_keys[] = {
+    {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-8"},
+    SIZES HEADS("20") HEAD_DIM("128") CONTEXT("4096") ACT TIED("false") ATTENTION_BIAS("false")
+        MLP_BIAS END};
+
+static const struct hf_tensor helium_tensors[] = {PROJECTIONS PRE_NORMS QKV_BIASES("attention_bias")
+                                                      FFN_BIASES("mlp_bias") END};
 
 /* ---- qwen2, qwen3 ---- */
 
@@ -48,7 +93,7 @@ static const struct hf_key qwen3_keys[] = {SIZES HEADS("32") HEAD_DIM("128") CON
 static const struct hf_tensor qwen3_tensors[] = {
     PROJECTIONS PRE_NORMS QK_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias") END};
 
-/* ---- olmo, olmo2 ---- */
+/* ---- olmo, olmo2, olmo3 ---- */
 
 static const struct hf_key olmo_keys[] = {
     SIZES HEADS(NULL) CONTEXT("2048") ACT TIED("false")
@@ -63,6 +108,13 @@ static const struct hf_tensor olmo_tensors[] = {{"embed_tokens.weight", "token_e
 static const struct hf_key olmo2_keys[] = {
     {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
     SIZES HEADS(NULL) CONTEXT("2048") ACT TIED("false") ATTENTION_BIAS("false") END};
+
+static const struct hf_key olmo3_keys[] = {
+    {"rms_norm_eps", HF_NUMBER, "attention.layer_norm_rms_epsilon", "1e-5"},
+    SIZES HEADS(NULL) CONTEXT("2048") ACT TIED("false")
+        ATTENTION_BIAS("false"){"sliding_window", HF_INTEGER, "attention.sliding_window", "4096"},
+    {"layer_types", HF_LAYERS, "attention.sliding_window_pattern"},
+    END};
 
 static const struct hf_tensor olmo2_tensors[] = {
     PROJECTIONS QK_NORMS QKV_BIASES("attention_bias") OUT_BIAS("attention_bias"){
@@ -131,11 +183,17 @@ static const struct hf_tensor seed_oss_tensors[] = {
 
 const struct hf_family hf_llama_families[] = {
     {"llama", "llama", llama_keys, llama_tensors, "halves", 1e4},
+    {"internlm3", "llama", internlm3_keys, llama_tensors, "halves", 1e4},
+    {"iquestcoder", "llama", iquestcoder_keys, llama_tensors, "halves", 1e4},
     {"mistral", "llama", mistral_keys, mistral_tensors, "halves", 1e4},
+    {"ministral", "llama", ministral_keys, mistral_tensors, "halves", 1e4},
+    {"cwm", "llama", cwm_keys, cwm_tensors, "halves", 1e6, .rope_required = true},
+    {"helium", "llama", helium_keys, helium_tensors, NULL, 1e5},
     {"qwen2", "qwen2", qwen2_keys, qwen2_tensors, NULL, 1e4},
     {"qwen3", "qwen3", qwen3_keys, qwen3_tensors, NULL, 1e4},
     {"olmo", "olmo", olmo_keys, olmo_tensors, "halves", 1e4},
     {"olmo2", "olmo2", olmo2_keys, olmo2_tensors, NULL, 1e4},
+    {"olmo3", "olmo2", olmo3_keys, olmo2_tensors, NULL, 5e5, 5e5},
     {"granite", "granite", granite_keys, llama_tensors, "halves", 1e4},
     {"hyperclovax", "hyperclovax", hyperclovax_keys, hyperclovax_tensors, NULL, 1e4},
     {"smollm3", "smollm3", smollm3_keys, llama_tensors, "halves", 2e6},

@@ -120,9 +120,13 @@ static status make_yarn(const struct rope *rope) {
     struct hf *hf = rope->hf;
     static const double zero = 0.0, fast = 32.0, slow = 1.0;
     double factor, original, attention, mscale, mscale_all, beta_fast, beta_slow;
-    const struct json_value *truncate = find(rope, "truncate");
+    /* transformers reads this one beside the objects of the kinds of layers, not in them, nor in
+     * the rope_scaling of older files that it makes one of them */
+    bool of_kind = hf->family->rope_theta_local > 0;
+    struct rope beside = {hf, of_kind ? "rope_parameters" : rope->where};
+    const struct json_value *truncate = find(&beside, "truncate");
     if (truncate && truncate->kind != JSON_TRUE && truncate->kind != JSON_FALSE)
-        return hf_config_refuse(&hf->config, name_of(rope, "truncate").text, truncate);
+        return hf_config_refuse(&hf->config, name_of(&beside, "truncate").text, truncate);
     TRY(read_original(rope, &original));
     TRY(read_factor(rope, original, &factor));
     TRY(read_number(rope, "attention_factor", &zero, &attention));
@@ -310,6 +314,10 @@ static status make_scaling(const struct rope *rope, int64_t head_dim, double the
     int64_t n_dims;
     TRY(read_partial(rope, head_dim, proportional, &partial, &n_dims));
     if (!type || json_is(type, "default")) return OK;
+    /* by its older name transformers passes it over, in families with a rope for each kind of
+     * layers, since it is 5.0 */
+    if (rope->hf->family->rope_theta_local > 0 && !find(rope, "rope_type"))
+        return hf_config_refuse(config, name_of(rope, key).text, type);
     TRY(make_score_scale(rope, type));
     if (json_is(type, "linear")) return make_linear(rope);
     if (json_is(type, "dynamic")) return make_dynamic(rope);
@@ -369,6 +377,8 @@ status hf_rope_make(struct hf *hf, int64_t head_dim) {
         if (hf_config_value(config, full)) {
             rope.where = full;
             if (hf_config_value(config, sliding)) local = sliding;
+        } else {
+            return hf_config_refuse(config, "rope_parameters", parameters);
         }
     }
     double theta;

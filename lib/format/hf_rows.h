@@ -37,6 +37,32 @@
 #define DROPOUTS \
     {"resid_pdrop", HF_NO_EFFECT}, {"embd_pdrop", HF_NO_EFFECT}, {"attn_pdrop", HF_NO_EFFECT},
 
+/* ---- keys of experts, by DeepSeek's names ---- */
+
+#define ROUTED(n, n_used, width, scale)                                             \
+    {"n_routed_experts", HF_INTEGER, "expert_count", n},                            \
+        {"num_experts_per_tok", HF_INTEGER, "expert_used_count", n_used},           \
+        {"moe_intermediate_size", HF_INTEGER, "expert_feed_forward_length", width}, \
+        {"routed_scaling_factor", HF_NUMBER, "expert_weights_scale", scale},        \
+        {"n_shared_experts", HF_NO_EFFECT}, /* the tensors have them */             \
+        {"moe_layer_freq", HF_MUST_BE, "1"}, OF_TRAINING
+
+/* What configs have beside that: of training, and code that transformers has itself. */
+#define OF_TRAINING                                                                             \
+    {"output_router_logits", HF_NO_EFFECT}, {"router_aux_loss_coef", HF_NO_EFFECT},             \
+        {"aux_loss_alpha", HF_NO_EFFECT}, {"seq_aux", HF_NO_EFFECT}, {"ep_size", HF_NO_EFFECT}, \
+        {"num_nextn_predict_layers", HF_NO_EFFECT}, {"auto_map", HF_NO_EFFECT},
+
+/* Sigmoids, whose choice has a bias; groups are rated by the sum of their two best. */
+#define SIGMOIDS(normed)                                            \
+    {"", HF_INTEGER, "expert_gating_func", "2"},                    \
+        {"norm_topk_prob", HF_BOOL, "expert_weights_norm", normed}, \
+        {"topk_method", HF_MUST_BE, "noaux_tc"}, {"scoring_func", HF_MUST_BE, "sigmoid|noaux_tc"},
+
+#define EXPERT_GROUPS(n, n_used)                      \
+    {"n_group", HF_INTEGER, "expert_group_count", n}, \
+        {"topk_group", HF_INTEGER, "expert_group_used_count", n_used},
+
 /* ---- tensors ---- */
 
 #define PROJECTIONS                                                                      \
@@ -108,6 +134,14 @@
     SPARSE("mlp." shared ".gate_proj.weight", "ffn_gate_shexp.weight"), \
         SPARSE("mlp." shared ".up_proj.weight", "ffn_up_shexp.weight"), \
         SPARSE("mlp." shared ".down_proj.weight", "ffn_down_shexp.weight"),
+
+/* Experts that sigmoids rate, and those that every row goes to; layers after the last predict the
+ * token after the next. */
+#define ROUTED_WEIGHTS                                                  \
+    EXPERT_WEIGHTS("gate_proj", "up_proj", "down_proj")                 \
+    DENSE_WEIGHTS SHARED_WEIGHTS("shared_experts")                      \
+        SPARSE("mlp.gate.e_score_correction_bias", "exp_probs_b.bias"), \
+        {"layers.%d.*", NULL, NULL, HF_AS_THEY_ARE, HF_LATER_LAYERS},
 
 #define END \
     { .name = NULL }

@@ -32,8 +32,8 @@ static void find_class(struct hf_tokenizer *tokenizer) {
 
 /* ---- tokens beside the vocabulary's file ---- */
 
-status hf_tokenizer_add_tokens(struct hf_tokenizer *tokenizer) {
-    struct hf_vocabulary *vocabulary = &tokenizer->vocabulary;
+/* Those that the configuration adds or has as special ones. */
+static status add_tokens(const struct hf_tokenizer *tokenizer, struct hf_vocabulary *vocabulary) {
     for (size_t i = 0; i < tokenizer->config.n_added; i++) {
         const struct hf_added_token *added = &tokenizer->config.added[i];
         uint8_t kind = added->special ? HF_TOKEN_CONTROL : HF_TOKEN_DEFINED;
@@ -59,27 +59,28 @@ enum special { BOS, EOS, UNKNOWN, SEPARATOR, PADDING, CLASSIFY, MASK, N_SPECIAL 
 
 /* The token that a member of the configuration names, or the class by default; it is no ordinary
  * text then. */
-static int32_t special_token(struct hf_tokenizer *tokenizer, struct text named,
+static int32_t special_token(const struct hf_vocabulary *vocabulary, struct text named,
                              const char *by_default) {
     struct text text = named.length ? named : text_of(by_default);
     if (!text.length) return -1;
-    int32_t id = hf_vocabulary_find(&tokenizer->vocabulary, text);
+    int32_t id = hf_vocabulary_find(vocabulary, text);
     if (id < 0) return -1;
-    uint8_t *kind = &tokenizer->vocabulary.items[id].kind;
+    uint8_t *kind = &vocabulary->items[id].kind;
     if (*kind == HF_TOKEN_NORMAL || *kind == HF_TOKEN_DEFINED) *kind = HF_TOKEN_CONTROL;
     return id;
 }
 
-static void find_special(struct hf_tokenizer *tokenizer, int32_t ids[N_SPECIAL]) {
+static void find_special(const struct hf_tokenizer *tokenizer,
+                         const struct hf_vocabulary *vocabulary, int32_t ids[N_SPECIAL]) {
     const struct hf_class *class = tokenizer->class;
     const struct hf_tokenizer_config *config = &tokenizer->config;
-    ids[BOS] = special_token(tokenizer, config->texts.bos, class->bos);
-    ids[EOS] = special_token(tokenizer, config->texts.eos, class->eos);
-    ids[UNKNOWN] = special_token(tokenizer, config->texts.unknown, class->unknown);
-    ids[SEPARATOR] = special_token(tokenizer, config->texts.separator, class->separator);
-    ids[PADDING] = special_token(tokenizer, config->texts.padding, class->padding);
-    ids[CLASSIFY] = special_token(tokenizer, config->texts.classify, class->classify);
-    ids[MASK] = special_token(tokenizer, config->texts.mask, class->mask);
+    ids[BOS] = special_token(vocabulary, config->texts.bos, class->bos);
+    ids[EOS] = special_token(vocabulary, config->texts.eos, class->eos);
+    ids[UNKNOWN] = special_token(vocabulary, config->texts.unknown, class->unknown);
+    ids[SEPARATOR] = special_token(vocabulary, config->texts.separator, class->separator);
+    ids[PADDING] = special_token(vocabulary, config->texts.padding, class->padding);
+    ids[CLASSIFY] = special_token(vocabulary, config->texts.classify, class->classify);
+    ids[MASK] = special_token(vocabulary, config->texts.mask, class->mask);
 }
 
 static status write_special(struct hf_tokenizer *tokenizer, const int32_t ids[N_SPECIAL]) {
@@ -112,12 +113,18 @@ static status language_token(const struct hf_tokenizer *tokenizer, int32_t *id) 
                 tokenizer->config.file, length, code.data);
 }
 
-static status write_around(struct hf_tokenizer *tokenizer, const int32_t ids[N_SPECIAL]) {
+/* What stands before and behind a text. */
+struct around {
+    int32_t sides[2][MOST_AROUND];
+    size_t n[2];
+};
+
+static status find_around(const struct hf_tokenizer *tokenizer, const int32_t ids[N_SPECIAL],
+                          struct around *around) {
     const struct hf_class *class = tokenizer->class;
     const struct hf_tokenizer_config *config = &tokenizer->config;
-    int32_t sides[2][MOST_AROUND];
-    size_t n[2] = {0, 0};
     int side = 0;
+    *around = (struct around){.n = {0, 0}};
     const char *pattern = class->around;
     if (class->language && config->flags.legacy_behaviour == 1) pattern = "$EL";
     for (const char *letter = pattern; *letter; letter++) {
@@ -134,19 +141,31 @@ static status write_around(struct hf_tokenizer *tokenizer, const int32_t ids[N_S
         bool added = kind == *letter;
         if (class->flags && flag >= 0) added = flag;
         if (kind == 'L') TRY(language_token(tokenizer, &id));
-        if (added && id >= 0) sides[side][n[side]++] = id;
+        if (added && id >= 0) around->sides[side][around->n[side]++] = id;
     }
-    struct hf *hf = tokenizer->hf;
-    TRY(hf_metadata_array(hf, "tokenizer.prefix_tokens", METADATA_I32, n[0], sides[0],
-                          n[0] * sizeof **sides));
-    TRY(hf_metadata_array(hf, "tokenizer.suffix_tokens", METADATA_I32, n[1], sides[1],
-                          n[1] * sizeof **sides));
+    return OK;
+}
+
+static status write_around(struct hf *hf, const char *section, const struct around *around) {
+    static const char *const names[2] = {"prefix_tokens", "suffix_tokens"};
+    for (int side = 0; side < 2; side++) {
+        char key[96];
+        size_t n = around->n[side];
+        snprintf(key, sizeof key, "%s.%s", section, names[side]);
+        TRY(hf_metadata_array(hf, key, METADATA_I32, n, around->sides[side],
+                              n * sizeof *around->sides[side]));
+    }
+    return OK;
+}
+
+static status write_added(struct hf *hf, const int32_t ids[N_SPECIAL],
+                          const struct around *around) {
     if (ids[BOS] >= 0)
         TRY(hf_metadata_put_bool(hf, "tokenizer.ggml.add_bos_token",
-                                 n[0] > 0 && sides[0][0] == ids[BOS]));
+                                 around->n[0] > 0 && around->sides[0][0] == ids[BOS]));
     if (ids[EOS] < 0) return OK;
     return hf_metadata_put_bool(hf, "tokenizer.ggml.add_eos_token",
-                                n[1] > 0 && sides[1][0] == ids[EOS]);
+                                around->n[1] > 0 && around->sides[1][0] == ids[EOS]);
 }
 
 /* ---- all of it ---- */
@@ -171,8 +190,26 @@ static status check_class(const struct hf_tokenizer *tokenizer) {
                 tokenizer->hf->path, tokenizer->class->name);
 }
 
+/* Of an encoder-decoder whose sources have a vocabulary of their own: what a text becomes. Numbers
+ * in the configuration are of this one. */
+static status write_sources(struct hf_tokenizer *tokenizer) {
+    static const char section[] = "tokenizer.source_vocabulary";
+    struct hf *hf = tokenizer->hf;
+    struct hf_vocabulary *sources = &tokenizer->sources;
+    struct around around;
+    int32_t ids[N_SPECIAL];
+    TRY(add_tokens(tokenizer, sources));
+    find_special(tokenizer, sources, ids);
+    TRY(hf_vocabulary_write(hf, sources, section, true));
+    if (ids[UNKNOWN] >= 0)
+        TRY(hf_metadata_put_i64(hf, "tokenizer.source_vocabulary.unknown_token_id", ids[UNKNOWN]));
+    TRY(find_around(tokenizer, ids, &around));
+    return write_around(hf, section, &around);
+}
+
 static status make(struct hf_tokenizer *tokenizer) {
     struct hf *hf = tokenizer->hf;
+    struct around around;
     int32_t ids[N_SPECIAL];
     bool found;
     TRY(hf_tokenizer_config_read(hf, &tokenizer->arena, &tokenizer->config));
@@ -180,13 +217,15 @@ static status make(struct hf_tokenizer *tokenizer) {
     TRY(read_files(tokenizer, &found));
     if (!found) return OK;
     TRY(check_class(tokenizer));
-    TRY(hf_tokenizer_add_tokens(tokenizer));
-    find_special(tokenizer, ids);
-    const struct hf_vocabulary *vocabulary = &tokenizer->vocabulary;
+    struct hf_vocabulary *vocabulary = &tokenizer->vocabulary;
+    TRY(tokenizer->sources.n ? write_sources(tokenizer) : add_tokens(tokenizer, vocabulary));
+    find_special(tokenizer, vocabulary, ids);
     bool scores = tokenizer->class->layout != HF_WORDPIECE;
     TRY(hf_vocabulary_write(hf, vocabulary, "tokenizer.ggml", scores));
     TRY(write_special(tokenizer, ids));
-    return write_around(tokenizer, ids);
+    TRY(find_around(tokenizer, ids, &around));
+    TRY(write_around(hf, "tokenizer", &around));
+    return write_added(hf, ids, &around);
 }
 
 /* What can't be done leaves a model that works by token ids; why is told when text is asked of it.
@@ -208,6 +247,7 @@ status hf_tokenizer_make(struct hf *hf) {
         .hf = hf,
         .arena = {.memory = hf->memory},
         .vocabulary = {.memory = hf->memory},
+        .sources = {.memory = hf->memory},
     };
     status result = make(&tokenizer);
     if (result == UNSUPPORTED) {
@@ -215,6 +255,7 @@ status hf_tokenizer_make(struct hf *hf) {
         if (result == OK) status_restore(before);
     }
     hf_vocabulary_free(&tokenizer.vocabulary);
+    hf_vocabulary_free(&tokenizer.sources);
     hf_tokenizer_config_free(&tokenizer.config);
     arena_free(&tokenizer.arena);
     memory_give(hf->memory, tokenizer.file);

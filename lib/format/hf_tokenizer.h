@@ -43,7 +43,8 @@ struct hf_tokenizer {
     struct hf_tokenizer_config config;
     const struct hf_class *class;
     struct hf_vocabulary vocabulary;
-    void *file; /* a block that texts are views into; NULL: none */
+    struct hf_vocabulary sources; /* of an encoder-decoder's sources; empty: the same one */
+    void *file;                   /* a block that texts are views into; NULL: none */
 };
 
 /* hf_tokenizer_classes.c. NULL: no such class. */
@@ -67,8 +68,5 @@ bool hf_tokenizer_is_tiktoken(const void *bytes, size_t size);
 status hf_tokenizer_read_vocab_json(struct hf_tokenizer *tokenizer, const char *file,
                                     const void *bytes, size_t size,
                                     struct hf_vocabulary *vocabulary);
-
-/* hf_tokenizer.c: tokens that the configuration adds or has as special ones. */
-status hf_tokenizer_add_tokens(struct hf_tokenizer *tokenizer);
 
 #endif

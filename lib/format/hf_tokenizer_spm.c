@@ -78,28 +78,42 @@ static status write_pieces(struct hf *hf, const char *section, const char *name)
 
 /* ---- Marian, M2M-100: vocab.json has the tokens ---- */
 
-static status read_vocab_json(struct hf_tokenizer *tokenizer) {
-    static const char name[] = "vocab.json";
+static status read_vocab_json(struct hf_tokenizer *tokenizer, const char *name,
+                              struct hf_vocabulary *vocabulary) {
     bool found;
     void *bytes = NULL;
     size_t size;
     TRY(hf_find_file(tokenizer->hf, name, HF_VOCABULARY_MAX_BYTES, &found, &bytes, &size));
     if (!found) return fail(NOT_FOUND, "%s: lacks %s", tokenizer->hf->path, name);
-    status result =
-        hf_tokenizer_read_vocab_json(tokenizer, name, bytes, size, &tokenizer->vocabulary);
+    status result = hf_tokenizer_read_vocab_json(tokenizer, name, bytes, size, vocabulary);
     memory_give(tokenizer->hf->memory, bytes);
     return result;
+}
+
+/* Tokens that are bytes in the model which makes text of them. */
+static status mark_bytes(struct hf *hf, const char *name, struct hf_vocabulary *vocabulary) {
+    struct model_file file;
+    TRY(open_file(hf, name, &file));
+    for (uint32_t i = 0; i < file.model.n; i++) {
+        const struct sentencepiece_piece *piece = &file.model.pieces[i];
+        if (piece->type != HF_TOKEN_BYTE) continue;
+        int32_t id = hf_vocabulary_find(vocabulary, piece->text);
+        if (id >= 0) vocabulary->items[id].kind = HF_TOKEN_BYTE;
+    }
+    close_file(hf, &file);
+    return OK;
 }
 
 status hf_tokenizer_marian(struct hf_tokenizer *tokenizer, bool *found) {
     struct hf *hf = tokenizer->hf;
     TRY(hf_has_file(hf, "source.spm", found));
     if (!*found) return OK;
-    if (tokenizer->config.flags.separate_vocabs == 1)
-        return fail(UNSUPPORTED, "%s: 'separate_vocabs' is true, which is not supported",
-                    tokenizer->config.file);
     tokenizer->class = hf_tokenizer_class((struct text){"MarianTokenizer", 15});
-    TRY(read_vocab_json(tokenizer));
+    bool separate = tokenizer->config.flags.separate_vocabs == 1;
+    TRY(read_vocab_json(tokenizer, "vocab.json",
+                        separate ? &tokenizer->sources : &tokenizer->vocabulary));
+    if (separate) TRY(read_vocab_json(tokenizer, "target_vocab.json", &tokenizer->vocabulary));
+    TRY(mark_bytes(hf, separate ? "target.spm" : "source.spm", &tokenizer->vocabulary));
     TRY(write_pieces(hf, "tokenizer.source", "source.spm"));
     return hf_metadata_put_bool(hf, "tokenizer.sentencepiece.language_tokens", true);
 }
@@ -137,7 +151,7 @@ status hf_tokenizer_m2m(struct hf_tokenizer *tokenizer, bool *found) {
         return fail(UNSUPPORTED, "%s: 'language_codes' is '%.*s'; m2m100 is supported",
                     tokenizer->config.file, (int)(languages.length < 64 ? languages.length : 64),
                     languages.data);
-    TRY(read_vocab_json(tokenizer));
+    TRY(read_vocab_json(tokenizer, "vocab.json", &tokenizer->vocabulary));
     TRY(add_languages(tokenizer));
     return write_pieces(hf, "tokenizer.source", model);
 }

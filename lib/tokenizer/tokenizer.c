@@ -16,6 +16,8 @@
 enum { N_KINDS = TRANSFORMER_TOKEN_MASK + 1, MOST_END_TOKENS = 32, MOST_AROUND = 8 };
 /* Positions in a text are 32 bits wide, and a space may take three bytes. */
 static const size_t longest_text = (size_t)1 << 30;
+/* Keys of the vocabulary of an encoder-decoder's sources, where it is another. */
+#define SOURCES "tokenizer.source_vocabulary"
 
 enum model {
     MODEL_BPE,
@@ -36,6 +38,9 @@ struct around {
 struct tokenizer {
     struct memory *memory;
     struct pipeline *pipeline; /* of tokenizer.json; then the members of models have no meaning */
+    /* What texts become tokens by, where the sources of an encoder-decoder have a vocabulary of
+     * their own; this one then only turns tokens into text. NULL: this one does both. */
+    struct tokenizer *sources;
     enum model model;
     struct vocab vocab;
     struct special special;
@@ -367,6 +372,32 @@ static status read_spm_options(const struct checkpoint *checkpoint, struct token
     return OK;
 }
 
+/* The vocabulary of sources; their pieces are those of read_spm_options. */
+static status read_sources(const struct checkpoint *checkpoint, struct tokenizer *tokenizer) {
+    struct tokenizer *sources;
+    if (!tokenizer->own_pieces)
+        return fail(FORMAT, "%s: has '" SOURCES ".tokens' and no 'tokenizer.source.model'",
+                    checkpoint_name(checkpoint));
+    tokenizer->space_prefix = true;
+    TRY(MEMORY_TAKE_ONE(tokenizer->memory, "the tokenizer of sources", &sources));
+    tokenizer->sources = sources;
+    sources->memory = sources->vocab.memory = sources->special.memory = tokenizer->memory;
+    sources->model = MODEL_SPM;
+    sources->own_pieces = true;
+    sources->language_tokens = tokenizer->language_tokens;
+    sources->spm_options = tokenizer->spm_options;
+    for (int kind = 0; kind < N_KINDS; kind++) sources->special_ids[kind] = -1;
+    TRY(vocab_open_section(tokenizer->memory, checkpoint, SOURCES, &sources->vocab));
+    uint32_t n = sources->vocab.n;
+    TRY(read_id(checkpoint, SOURCES ".unknown_token_id", NULL, n,
+                &sources->special_ids[TRANSFORMER_TOKEN_UNKNOWN]));
+    TRY(read_around(checkpoint, SOURCES ".prefix_tokens", n, &sources->before));
+    TRY(read_around(checkpoint, SOURCES ".suffix_tokens", n, &sources->after));
+    TRY(special_open(tokenizer->memory, &sources->vocab, sources->spm_options.defined_inside,
+                     &sources->special));
+    return open_model(checkpoint, sources);
+}
+
 static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                    struct tokenizer *tokenizer) {
     TRY(read_spm_options(checkpoint, tokenizer));
@@ -382,6 +413,8 @@ static status read(const struct checkpoint *checkpoint, int64_t n_vocab,
                           tokenizer->model == MODEL_DNA, &tokenizer->bpe));
     TRY(read_added_tokens(checkpoint, tokenizer));
     TRY(read_end_tokens(checkpoint, n_vocab, tokenizer));
+    if (checkpoint_metadata(checkpoint, SOURCES ".tokens"))
+        return read_sources(checkpoint, tokenizer);
     TRY(special_open(tokenizer->memory, &tokenizer->vocab, tokenizer->spm_options.defined_inside,
                      &tokenizer->special));
     return open_model(checkpoint, tokenizer);
@@ -440,6 +473,7 @@ status tokenizer_open(struct memory *memory, struct checkpoint *checkpoint, int6
 
 void tokenizer_close(struct tokenizer *tokenizer) {
     if (!tokenizer) return;
+    tokenizer_close(tokenizer->sources);
     pipeline_close(tokenizer->pipeline);
     plamo_close(&tokenizer->plamo);
     rwkv_close(&tokenizer->rwkv);
@@ -548,6 +582,7 @@ status tokenizer_encode_pair(const struct tokenizer *tokenizer, struct memory *m
                              struct text first, const struct text *second,
                              struct tokenize_flags flags, int32_t *ids, int32_t *types,
                              size_t capacity, size_t *count) {
+    if (tokenizer->sources) tokenizer = tokenizer->sources;
     struct text valid, valid_second = {"", 0};
     size_t length = first.length + (second ? second->length : 0);
     if (first.length > longest_text || length > longest_text)
@@ -642,6 +677,14 @@ size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer) {
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer) {
     return tokenizer->pipeline ? tokenizer->pipeline->vocab.n : tokenizer->vocab.n;
+}
+
+int64_t tokenizer_source_size(const struct tokenizer *tokenizer) {
+    return tokenizer_vocab_size(tokenizer->sources ? tokenizer->sources : tokenizer);
+}
+
+bool tokenizer_has_sources(const struct tokenizer *tokenizer) {
+    return tokenizer->sources != NULL;
 }
 
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind) {

@@ -43,6 +43,10 @@ size_t tokenizer_token_bytes(const struct tokenizer *tokenizer, struct detokeniz
 size_t tokenizer_max_token_bytes(const struct tokenizer *tokenizer);
 
 int64_t tokenizer_vocab_size(const struct tokenizer *tokenizer);
+/* Of the tokens that texts become. They are others than those that become text in an
+ * encoder-decoder whose sources have a vocabulary of their own. */
+int64_t tokenizer_source_size(const struct tokenizer *tokenizer);
+bool tokenizer_has_sources(const struct tokenizer *tokenizer);
 /* kind: TRANSFORMER_TOKEN_...; -1: none. */
 int32_t tokenizer_special(const struct tokenizer *tokenizer, int32_t kind);
 /* What a tokenizer.json became; NULL: the file has none. */

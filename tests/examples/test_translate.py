@@ -1,17 +1,20 @@
 """examples/translate makes what Hugging Face transformers' generate makes, greedily and with four beams: the ids that are
-in tests/goldens/data/encoder_decoders. Run: test_translate.py PROGRAM SOURCE_ROOT"""
+in tests/goldens/data/encoder_decoders; and of a model with two vocabularies the texts that are in its folder, which a GGUF
+file made of it gives too. Run: test_translate.py TRANSLATE CONVERT SOURCE_ROOT"""
 
+import json
 import os
 import subprocess
 import sys
+import tempfile
 
-program, root = sys.argv[1], sys.argv[2]
+program, convert, root = sys.argv[1:4]
 sys.path.insert(0, os.path.join(root, "tests", "goldens"))
 import sources  # noqa: E402
 
 FOLDER = os.path.join(root, "tests", "goldens", "data", "encoder_decoders")
 COMMON = {"marian": ["--end", "0", "--forced-last", "0"], "bart": ["--end", "2", "--forced-last", "2"],
-          "mbart": ["--end", "2", "--forced-last", "2"], "m2m_100": ["--end", "2"], "t5": ["--end", "1"],
+          "marian-vocabularies": ["--end", "1", "--forced-last", "1"], "mbart": ["--end", "2", "--forced-last", "2"], "m2m_100": ["--end", "2"], "t5": ["--end", "1"],
           "umt5": ["--end", "1"]}
 # As make_encoder_decoders.py tells generate.
 OPTIONS = {"marian": ["--never", "60"], "m2m_100": ["--forced-first", "9"],
@@ -33,12 +36,19 @@ def without_padding(tokens, end):
     return tokens
 
 
+def translated(model, lines, *options):
+    ran = subprocess.run([program, "--model", model, "--kv", "f32", "--threads", "1", *options], text=True, timeout=120,
+                         input="".join(line["text"] + "\n" for line in lines), capture_output=True)
+    assert ran.returncode == 0, ran.stderr
+    return [line.strip() for line in ran.stdout.splitlines()]
+
+
 n_checked, n_wrong = 0, 0
 names = sorted(file[:-len(".sources")] for file in os.listdir(FOLDER) if file.endswith(".sources"))
 assert len(names) >= 14
 for name in names:
     family = name.split("-")[0]
-    options = COMMON[family] + OPTIONS.get(name, [])
+    options = COMMON.get(name, COMMON[family]) + OPTIONS.get(name, [])
     for model in (name + ".gguf", name):
         for source, _, greedy, beam in sources.read(os.path.join(FOLDER, name + ".sources")):
             for golden, more in ((greedy, ["--beams", "1", "--max-tokens", "16"]),
@@ -48,5 +58,18 @@ for name in names:
                 if got != golden:
                     n_wrong += 1
                     print(f"{model} {' '.join(more)}: {got} instead of {golden}")
+folder = os.path.join(FOLDER, "marian-vocabularies")
+with open(os.path.join(folder, "texts.json")) as file:
+    lines = json.load(file)
+with tempfile.TemporaryDirectory() as made:
+    file = os.path.join(made, "model.gguf")
+    subprocess.run([convert, "--model", folder, "--output", file], check=True, capture_output=True, timeout=120)
+    for model in (folder, file):
+        for key, more in (("greedy", ["--beams", "1", "--max-tokens", "16"]), ("beam", ["--beams", "4", "--max-tokens", "14"])):
+            got, golden = translated(model, lines, *more), [line[key] for line in lines]
+            n_checked += len(lines)
+            if got != golden:
+                n_wrong += 1
+                print(f"{model} {' '.join(more)}: {got} instead of {golden}")
 print(f"{n_checked} checked, {n_wrong} wrong")
 sys.exit(1 if n_wrong else 0)

@@ -13,6 +13,7 @@ static const char *const vocabularies[] = {
     "t5",
     "xlm-roberta",
     "marian",
+    "marian-separate",
     "m2m-100",
     "bert",
     "gpt2",

@@ -100,7 +100,7 @@ static void check_text(const struct tokenizer *tokenizer, struct memory *memory,
         int32_t *ids = malloc((n + 1) * sizeof *ids);
         must(tokenizer_encode(tokenizer, memory, text, flags, ids, n, &again) == OK && again == n);
         for (size_t i = 0; i < n; i++)
-            must(ids[i] >= 0 && ids[i] < tokenizer_vocab_size(tokenizer));
+            must(ids[i] >= 0 && ids[i] < tokenizer_source_size(tokenizer));
         free(ids);
     }
 }

@@ -77,10 +77,11 @@ def gguf_value(value):
     return out
 
 
-def gguf(kind, tokens, **more):
+def gguf(kind, tokens, others=None, **more):
     keys = {"tokenizer.ggml.model": kind, "tokenizer.ggml.tokens": [t[0] for t in tokens],
             "tokenizer.ggml.scores": [t[1] for t in tokens], "tokenizer.ggml.token_type": [t[2] for t in tokens]}
     keys.update({"tokenizer.ggml." + name: value for name, value in more.items()})
+    keys.update(others or {})
     out = b"GGUF" + struct.pack("<IQQ", 3, 0, len(keys))
     for key, value in keys.items():
         out += struct.pack("<Q", len(key)) + key.encode() + gguf_value(value)
@@ -100,6 +101,21 @@ def main():
                          "tokenizer_config.json": {"tokenizer_class": "MBartTokenizer", "src_lang": "de_DE", "eos_token": {"content": "</s>"}}})
     vocab = {"</s>": 0, "<unk>": 1, "<pad>": 6, SPACE: 2, "ll": 3, SPACE + "He": 4, ">>fra<<": 5}
     write("ok_marian", {"source.spm": unigram, "target.spm": merges, "vocab.json": vocab, "text": ">>fra<<Hello"})
+    separate = {"tokenizer_config.json": {"separate_vocabs": True, "added_tokens_decoder": {"5": {"content": ">>fra<<", "special": True}}}}
+    of_target = {"<unk>": 0, "</s>": 1, SPACE + "He": 2, "<0x41>": 3, "<pad>": 4}
+    models = {"source.spm": unigram, "target.spm": merges, "vocab.json": vocab, "text": ">>fra<<Hello </s>"}
+    write("ok_marian_separate", {**models, **separate, "target_vocab.json": of_target})
+    write("marian_no_target", {**models, **separate})
+    write("marian_far_target", {**models, **separate, "target_vocab.json": {"a": 2 ** 31}})
+    tokens = [("<unk>", 0.0, 2), ("a", -1.0, 1)]
+    of_sources = {"tokenizer.source_vocabulary.tokens": ["<unk>", "a", "b"]}
+    pieces = {"tokenizer.source.model": "t5", "tokenizer.source.tokens": ["a", "b", "c"],
+              "tokenizer.source.scores": [-1.0, -2.0, -3.0], "tokenizer.source.token_type": [1, 1, 1]}
+    write("gguf_sources", {"model.gguf": gguf("t5", tokens, {**of_sources, **pieces,
+                                                            "tokenizer.source_vocabulary.suffix_tokens": [2]}), "text": "abcd"})
+    write("gguf_sources_no_pieces", {"model.gguf": gguf("t5", tokens, of_sources)})
+    write("gguf_sources_far_suffix", {"model.gguf": gguf("t5", tokens, {
+        **of_sources, **pieces, "tokenizer.source_vocabulary.suffix_tokens": [3]})})
     write("ok_m2m", {"sentencepiece.bpe.model": merges, "vocab.json": vocab,
                      "tokenizer_config.json": {"tokenizer_class": "M2M100Tokenizer", "src_lang": "fr"}})
     words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nw\n##o\n##rld\n,\n"

@@ -356,6 +356,103 @@ def glm_lite(r):
     return c
 
 
+def olmo3(r):
+    c = llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r), eos_token_id=1,
+                   sliding_window=r.choice([5, 24, 200]), num_hidden_layers=r.choice([2, 5]))
+    if flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    dim = c["hidden_size"] // c["num_attention_heads"]
+    c["rope_parameters"] = {"full_attention": rope(r, dim, scalings=("linear", "yarn", "llama3", "dynamic")),
+                            "sliding_attention": rope(r, dim, scalings=())}
+    return c
+
+
+def cwm(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), mlp_bias=flag(r), sliding_window=r.choice([5, 24, 200]),
+                   num_hidden_layers=r.choice([2, 5]))
+    if flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    return c
+
+
+def ministral(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), sliding_window=r.choice([5, 24, 200]))
+    if flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    return c
+
+
+def helium(r):
+    c = llama_like(r, False, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r), mlp_bias=flag(r))
+    c["head_dim"] = c["hidden_size"] // c["num_attention_heads"]
+    return c
+
+
+
+def routed_dense_first(r, c):
+    """What routed() makes, with a dense FFN in the first layers."""
+    return dict(routed(r, c), first_k_dense_replace=r.choice([0, 1, 2]))
+
+
+def glm4_moe(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r), use_qk_norm=flag(r))
+    c["rope_parameters"] = rope(r, c["head_dim"], (0.5, 1.0))
+    return routed_dense_first(r, c)
+
+
+def solar_open(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r))
+    c.pop("intermediate_size")
+    return routed(r, c)
+
+
+def internlm3(r, bias):
+    return llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=bias, mlp_bias=bias, pad_token_id=0)
+
+
+def dots1(r):
+    c = routed_dense_first(r, llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r),
+                                         sliding_window=r.choice([None, 5, 24])))
+    if c["sliding_window"] and flag(r):
+        c["layer_types"] = layer_types(r, c["num_hidden_layers"])
+    elif c["sliding_window"]:
+        c["max_window_layers"] = r.choice([0, 1, 2])
+    return c
+
+
+def minimax_m2(r):
+    c = llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), **experts(r, "num_local_experts"))
+    c["rope_parameters"] = rope(r, c["head_dim"], (0.5, 1.0))
+    return c
+
+
+def openai_gpt(r):
+    c = gpt(r)
+    for name in ("n_inner", "activation_function", "bos_token_id", "eos_token_id"):
+        c.pop(name)
+    return c
+
+
+def xglm(r):
+    n, dim = r.choice([1, 2, 3, 4]), r.choice([4, 8, 12])
+    return dict(vocab_size=r.choice([61, 96]), d_model=n * dim, num_layers=r.choice([1, 2, 3]), attention_heads=n,
+                ffn_dim=r.choice([40, 52]), max_position_embeddings=r.choice([96, 128]), scale_embedding=flag(r),
+                activation_function=act(r, "gelu"), tie_word_embeddings=flag(r), pad_token_id=r.choice([None, 0, 1]))
+
+
+def biogpt(r):
+    n, dim = r.choice([1, 2, 3, 4]), r.choice([4, 8, 12])
+    return dict(vocab_size=r.choice([61, 96]), hidden_size=n * dim, num_hidden_layers=r.choice([1, 2, 3]),
+                num_attention_heads=n, intermediate_size=r.choice([40, 52]), max_position_embeddings=r.choice([96, 128]),
+                scale_embedding=flag(r), hidden_act=act(r, "gelu"), tie_word_embeddings=flag(r), layer_norm_eps=eps(r))
+
+
+def persimmon(r):
+    c = partial_family(r, (0.25, 0.5, 1.0), layer_norm_eps=eps(r), hidden_act=act(r, "relu2"), qk_layernorm=flag(r))
+    c.pop("num_key_value_heads")
+    return c
+
+
 # model_type: class without Config, configs
 FAMILIES = {
     "llama": ("Llama", lambda r: llama_like(r, rms_norm_eps=eps(r), attention_bias=flag(r), mlp_bias=flag(r),
@@ -429,12 +526,30 @@ FAMILIES = {
         qk_nope_head_dim=r.choice([2, 8, 16]), topk_method=r.choice(["greedy", "group_limited_greedy"]))),
     "deepseek_v3": ("DeepseekV3", lambda r: deepseek(r, rope_interleave=flag(r))),
     "glm4_moe_lite": ("Glm4MoeLite", glm_lite),
+    "openai-gpt": ("OpenAIGPT", openai_gpt),
+    "xglm": ("XGLM", xglm),
+    "biogpt": ("BioGpt", biogpt),
+    "persimmon": ("Persimmon", persimmon),
+    "internlm3": ("InternLM3", lambda r: internlm3(r, flag(r))),
+    "iquestcoder": ("IQuestCoder", lambda r: llama_like(r, rms_norm_eps=eps(r), hidden_act=act(r), attention_bias=flag(r),
+                                                        mlp_bias=flag(r))),
+    "flex_olmo": ("FlexOlmo", lambda r: llama_like(r, False, rms_norm_eps=eps(r), attention_bias=flag(r), hidden_act=act(r),
+                                                   norm_topk_prob=flag(r), eos_token_id=1, pad_token_id=0, **experts(r))),
+    "solar_open": ("SolarOpen", solar_open),
+    "olmo3": ("Olmo3", olmo3),
+    "cwm": ("Cwm", cwm),
+    "ministral": ("Ministral", ministral),
+    "helium": ("Helium", helium),
+    "vaultgemma": ("VaultGemma", gemma2),
+    "glm4_moe": ("Glm4Moe", glm4_moe),
+    "dots1": ("Dots1", dots1),
+    "minimax_m2": ("MiniMaxM2", minimax_m2),
     "youtu": ("Youtu", lambda r: latent(r, rope_interleave=flag(r))),
     "minicpm3": ("MiniCPM3", lambda r: latent(r, mlp_bias=flag(r), scale_emb=r.choice([1, 12]), scale_depth=r.choice(
         [None, 1.4]), dim_model_base=r.choice([None, 20]), pad_token_id=0)),
     "granitemoeshared": ("GraniteMoeShared", lambda r: granite_moe(r, shared_intermediate_size=r.choice([0, 24]))),
 }
-CLASSES = {"GPT2": "GPT2LMHeadModel", "Gemma3Text": "Gemma3ForCausalLM", "Gemma4Text": "Gemma4ForCausalLM",
+CLASSES = {"GPT2": "GPT2LMHeadModel", "InternLM3": "LlamaForCausalLM", "IQuestCoder": "LlamaForCausalLM", "OpenAIGPT": "OpenAIGPTLMHeadModel", "Gemma3Text": "Gemma3ForCausalLM", "Gemma4Text": "Gemma4ForCausalLM",
            "Gemma4UnifiedText": "Gemma4UnifiedForCausalLM"}
 # Buffers that are of a model as its parameters are.
 LEARNED_BUFFERS = ("e_score_correction_bias", "layer_scalar")

@@ -15,6 +15,7 @@ import transformers
 from safetensors.numpy import save_file
 
 import golden_file
+import marian_vocabularies
 import random_model
 
 FOLDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "encoder_decoders")
@@ -33,6 +34,9 @@ MODELS = {
         SIZES, pad_token_id=60, decoder_start_token_id=60, share_encoder_decoder_embeddings=False, decoder_vocab_size=67,
         tie_word_embeddings=False, encoder_layers=1, decoder_layers=3, encoder_ffn_dim=40, decoder_attention_heads=1),
         {}),
+    # with the files of two vocabularies, and texts.json: what is made of lines of text
+    "marian-vocabularies": ("Marian", dict(SIZES, share_encoder_decoder_embeddings=False, tie_word_embeddings=False,
+                                           decoder_layers=1, scale_embedding=True), {}),
     "m2m_100": ("M2M100", dict(SIZES), dict(forced_bos_token_id=9)),
     "m2m_100-layers-differ": ("M2M100", dict(SIZES, encoder_layers=3, decoder_layers=1, scale_embedding=False,
                                              activation_function="gelu", encoder_attention_heads=1), {}),
@@ -219,8 +223,27 @@ def position_tables(model, config, state):
     return state
 
 
+def write_texts(folder, files, model, options):
+    """texts.json: lines, their ids, what generate makes of them."""
+    tokenizer, lines = marian_vocabularies.write(folder, files), []
+    for line in marian_vocabularies.TEXTS:
+        ids = tokenizer(line)["input_ids"]
+        greedy = generate(model, ids, options, num_beams=1, max_new_tokens=N_GREEDY)
+        beam = generate(model, ids, options, num_beams=N_BEAMS, max_new_tokens=N_BEAM)
+        lines.append({"text": line, "ids": ids, "greedy": marian_vocabularies.text(tokenizer, files, greedy),
+                      "beam": marian_vocabularies.text(tokenizer, files, beam)})
+        print(lines[-1])
+    with open(os.path.join(folder, "texts.json"), "w") as to:
+        json.dump(lines, to, indent=1, ensure_ascii=False)
+        to.write("\n")
+
+
 def make(name):
     kind, changes, options = MODELS[name]
+    files = None
+    if name == "marian-vocabularies":
+        files, sizes = marian_vocabularies.make()
+        changes = {**changes, **sizes}
     config = getattr(transformers, kind + "Config")(**changes)
     class_ = getattr(transformers, CLASSES.get(kind, kind + "ForConditionalGeneration"))
     model = class_(config).eval().float()
@@ -232,6 +255,8 @@ def make(name):
     write_gguf(name, config, position_tables(model, config, saved))
     again = class_.from_pretrained(folder, torch_dtype=torch.float32).eval()
 
+    if files:
+        write_texts(folder, files, again, options)
     random = random_model.generator(name + " tokens")
     n_source, n_vocab = config.vocab_size, getattr(config, "decoder_vocab_size", None) or config.vocab_size
     start = getattr(config, "decoder_start_token_id", 0)

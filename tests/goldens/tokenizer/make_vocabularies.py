@@ -4,6 +4,7 @@ programs they are of give for the generated texts (generated_text.py): hashes of
 
 usage: make_vocabularies.py            needs sentencepiece, tokenizers, transformers, tiktoken, gguf
        make_vocabularies.py llama.cpp  needs llama-cpp-python: the ids of the GGUF files
+       make_vocabularies.py separate   marian-separate alone, of the models of marian
 """
 import base64
 import itertools
@@ -145,6 +146,8 @@ def translation_folders(models):
     marian = MarianTokenizer.from_pretrained(path)
     write_ids("marian", lambda text: marian(text)["input_ids"], 1)
 
+    separate_folder(MarianTokenizer)
+
     path = fresh("m2m-100")
     shutil.copy(models["bpe"], os.path.join(path, "sentencepiece.bpe.model"))
     vocab = {text: i for i, text in enumerate(["<s>", "<pad>", "</s>", "<unk>"])}
@@ -156,6 +159,27 @@ def translation_folders(models):
     put(path, "tokenizer_config.json", {"src_lang": "fr", "tokenizer_class": "M2M100Tokenizer"})
     m2m = M2M100Tokenizer.from_pretrained(path)
     write_ids("m2m-100", lambda text: m2m(text)["input_ids"], 1)
+
+
+def separate_folder(MarianTokenizer):
+    """The models of `marian`, with a vocabulary for each: what a text becomes is of the source's."""
+    import sentencepiece
+
+    path = fresh("marian-separate")
+    for name, file, special, step in (("source", "vocab.json", ["</s>", "<unk>", ">>fra<<"], 17),
+                                      ("target", "target_vocab.json", ["<unk>", "<pad>", "</s>"], 11)):
+        shutil.copy(os.path.join(DATA, "marian", name + ".spm"), path)
+        sp = sentencepiece.SentencePieceProcessor(model_file=os.path.join(path, name + ".spm"))
+        vocab = {text: i for i, text in enumerate(special)}
+        for i in range(sp.get_piece_size()):
+            if not sp.is_control(i) and not sp.is_unknown(i) and i % step != 3:
+                vocab.setdefault(sp.id_to_piece(i), len(vocab))
+        vocab.setdefault("<pad>", len(vocab))
+        put(path, file, vocab)
+    put(path, "tokenizer_config.json", {"source_lang": "en", "target_lang": "fr", "tokenizer_class": "MarianTokenizer",
+                                        "separate_vocabs": True})
+    marian = MarianTokenizer.from_pretrained(path)
+    write_ids("marian-separate", lambda text: marian(text)["input_ids"], 1)
 
 
 def list_folders(work):
@@ -360,6 +384,10 @@ def llama_cpp_ids():
 def main():
     if sys.argv[1:] == ["llama.cpp"]:
         return llama_cpp_ids()
+    if sys.argv[1:] == ["separate"]:
+        from transformers import MarianTokenizer
+
+        return separate_folder(MarianTokenizer)
     import tempfile
 
     os.makedirs(DATA, exist_ok=True)
