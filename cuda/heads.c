@@ -53,7 +53,7 @@ static status launch_prepare(struct launcher *launcher, const struct op *op,
 status heads_launch(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct gemm_problem problem = problem_of(op, (uint32_t)launcher->n_rows);
-    const struct gemm_choice choice = select_gemm(&context->device->properties, &problem);
+    const struct gemm_choice choice = launcher_choose_gemm(launcher, &problem);
     const struct cuda_weight *weight =
         cuda_weights_matrix(context->model, &op->heads.weight->weight);
     const int form = select_activation(problem.type);

@@ -4,6 +4,7 @@
 
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/gemm/gemm_args.h"
+#include "cuda/persistent.h"
 #include "cuda/step_data.h"
 #include "cuda/weights.h"
 
@@ -53,6 +54,8 @@ struct backend_context {
     float *gemm_parts;
     uint32_t *gemm_counters;
     float *attention_parts;
+    struct persistent_memory persistent; /* of persistent.programs */
+    uint32_t *failures;                  /* [FAILURE_WORDS] of persistent_args; `sampled` follows */
     int32_t *sampled;                    /* [max_logit_rows] */
     float *hidden, *logits;              /* [max_logit_rows][...] */
     size_t hidden_stride, logits_stride; /* floats */
@@ -66,10 +69,13 @@ struct backend_context {
     struct step_range *ranges;
     float *host_hidden, *host_logits; /* pinned, as on the device */
     float *host_pooled, *host_score;  /* pinned [max_sequences][width of the register] */
-    int32_t *host_sampled;            /* pinned [max_logit_rows] */
+    uint32_t *host_failures;          /* pinned [FAILURE_WORDS]; host_sampled follows */
+    int32_t *host_sampled;            /* [max_logit_rows] */
     uint8_t *fetched;                 /* [max_logit_rows] bit 0: logits, bit 1: hidden */
     struct step_graph graphs[MAX_GRAPHS];
     int n_graphs;
+    struct persistent_program programs[PERSISTENT_PROGRAMS]; /* instead of the graphs up to there */
+    int n_programs;
 };
 
 /* A step's launches while they are put on the stream. */
@@ -80,6 +86,7 @@ struct launcher {
     bool apart;          /* no launch begins while the one before it runs */
     bool follows;        /* a kernel is ahead on the stream: the next may begin while it ends */
     bool only_loads;     /* no launch, the kernel is made ready for one */
+    struct persistent_recorder *recorder; /* no launch, an instruction; NULL: launches */
     uint32_t group_rows; /* of the groups that the layer's choices are in; 0: in none yet */
 };
 
@@ -88,6 +95,10 @@ struct launcher {
 status launcher_run(struct backend_context *context, const struct step *step, bool *stopped);
 /* The same as a graph. */
 status launcher_capture(struct backend_context *context, int64_t n_rows, driver_graph_exec *exec);
+
+/* The same as instructions: launcher_launch hands each launch over. */
+status launcher_record(struct backend_context *context, int64_t n_rows,
+                       struct persistent_recorder *recorder);
 
 /* linear.c: norm, products and what follows them, of LINEAR and HEAD. */
 status linear_launch(struct launcher *launcher, const struct op *op);
@@ -98,9 +109,9 @@ struct linear_needs {
     bool used[CUDA_ACTIVATIONS];
     uint64_t apart; /* floats of context.apart for each row of a step */
 };
-/* Raises what is needed to what an op of n_rows rows needs. */
+/* Raises what is needed to what an op of n_rows rows needs; `resident`: in the persistent kernel. */
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
-                    struct linear_needs *needs);
+                    bool resident, struct linear_needs *needs);
 
 /* heads.c: OP_HEADS. */
 status heads_launch(struct launcher *launcher, const struct op *op);
@@ -113,7 +124,10 @@ status experts_launch_route(struct launcher *launcher, const struct op *op);
 status experts_launch_groups(struct launcher *launcher, const struct op *op, uint32_t group_rows);
 status experts_launch_weigh(struct launcher *launcher, const struct op *op);
 
-/* linear.c: a product by the kernel that was chosen. */
+/* linear.c: which kernel, or task of the persistent kernel, multiplies. */
+struct gemm_choice launcher_choose_gemm(const struct launcher *launcher,
+                                        const struct gemm_problem *problem);
+/* A product by the kernel that was chosen. */
 status launcher_gemm(struct launcher *launcher, const struct gemm_choice *choice,
                      const struct gemm_args *args);
 

@@ -91,12 +91,13 @@ static struct products products_of(const struct op *op) {
 }
 
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
-                    struct linear_needs *needs) {
+                    bool resident, struct linear_needs *needs) {
     const struct products products = products_of(op);
     for (int i = 0; i < products.n; i++) {
         struct gemm_problem problem = products.of[i].problem;
         problem.n_x = (uint32_t)rows_of(op, n_rows);
-        struct gemm_choice choice = select_gemm(device, &problem);
+        struct gemm_choice choice = resident ? select_gemm_resident(device, &problem)
+                                             : select_gemm(device, &problem);
         if (choice.parts_bytes > needs->parts_bytes) needs->parts_bytes = choice.parts_bytes;
         if (choice.n_counters > needs->n_counters) needs->n_counters = choice.n_counters;
         needs->used[select_activation(problem.type)] = true;
@@ -185,11 +186,18 @@ static bool scales_logits(const struct backend_context *context) {
     return context->program->n_logits && context->program->spec->logit_scale != 1.0f;
 }
 
+struct gemm_choice launcher_choose_gemm(const struct launcher *launcher,
+                                        const struct gemm_problem *problem) {
+    const struct cuda_properties *device = &launcher->context->device->properties;
+    return launcher->recorder ? select_gemm_resident(device, problem)
+                              : select_gemm(device, problem);
+}
+
 static struct gemm_choice choice_of(const struct launcher *launcher, const struct product *product,
                                     uint32_t n_rows) {
     struct gemm_problem problem = product->problem;
     problem.n_x = n_rows;
-    return select_gemm(&launcher->context->device->properties, &problem);
+    return launcher_choose_gemm(launcher, &problem);
 }
 
 /* The copy engine is told where the rows of x lie. */

@@ -6,10 +6,15 @@
 
 enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
 
-/* The graph that serves a step of single rows, or NULL. */
+/* Every row is a sequence's next token, and its logits are kept. */
+static bool has_single_rows(const struct step *step) {
+    return step->n_rows == step->n_sequences && step->n_rows == step->n_logit_rows;
+}
+
+/* The graph that serves a step, or NULL. */
 static const struct step_graph *graph_for(const struct backend_context *context,
                                           const struct step *step) {
-    if (step->n_rows != step->n_sequences || step->n_rows != step->n_logit_rows) return NULL;
+    if (!has_single_rows(step)) return NULL;
     for (int i = 0; i < context->n_graphs; i++)
         if (context->graphs[i].n_rows >= step->n_rows) return &context->graphs[i];
     return NULL;
@@ -29,7 +34,6 @@ static status send_step(struct backend_context *context, const struct step *step
 
 /* The tokens that the step chooses itself, from logits that stay where they are. */
 static status launch_samples(struct backend_context *context, const struct step *step) {
-    if (!step->n_samples) return OK;
     const uint8_t *rows = context->block + context->data.samples;
     struct sample_args args = {.logits = context->logits,
                                .sample = (const struct sample_row *)(const void *)rows,
@@ -41,9 +45,18 @@ static status launch_samples(struct backend_context *context, const struct step 
                                  .grid = args.n_rows,
                                  .threads = SAMPLE_THREADS,
                                  .shared_bytes = SAMPLE_SHARED};
-    TRY(device_launch(context->device, context->stream, &shape, &args, false));
-    return device_download(context->device, context->stream, context->host_sampled,
-                           context->sampled, (size_t)step->n_samples * sizeof(int32_t));
+    return device_launch(context->device, context->stream, &shape, &args, false);
+}
+
+/* The sampled tokens, and before them what the persistent kernel says of itself. */
+static status fetch_samples(struct backend_context *context, const struct step *step,
+                            bool persistent) {
+    const size_t n = (size_t)step->n_samples;
+    if (!persistent)
+        return device_download(context->device, context->stream, context->host_sampled,
+                               context->sampled, n * sizeof(int32_t));
+    return device_download(context->device, context->stream, context->host_failures,
+                           context->failures, (FAILURE_WORDS + n) * sizeof(int32_t));
 }
 
 /* A few floats, wanted whenever there are any. */
@@ -57,9 +70,15 @@ static status fetch_pooled(struct backend_context *context, const struct step *s
 
 static status run_on_device(struct backend_context *context, const struct step *step,
                             bool *stopped) {
+    struct persistent_program *persistent =
+        has_single_rows(step) ? persistent_find(context, step->n_rows) : NULL;
     const struct step_graph *graph = graph_for(context, step);
     *stopped = false;
-    if (graph) {
+    context->host_failures[0] = 0;
+    if (persistent) {
+        TRY(send_step(context, step, persistent->n_rows, persistent->n_rows));
+        TRY(persistent_launch(context, persistent));
+    } else if (graph) {
         TRY(send_step(context, step, graph->n_rows, graph->n_rows));
         DEVICE_TRY(context->device, graph_launch, graph->exec, context->stream);
     } else {
@@ -69,7 +88,8 @@ static status run_on_device(struct backend_context *context, const struct step *
     if (*stopped) return OK;
     TRY(fetch_pooled(context, step, context->program->pooled, context->host_pooled));
     TRY(fetch_pooled(context, step, context->program->score, context->host_score));
-    return launch_samples(context, step);
+    if (step->n_samples) TRY(launch_samples(context, step));
+    return fetch_samples(context, step, persistent != NULL);
 }
 
 status cuda_run(struct backend_context *context, const struct step *step) {
@@ -80,6 +100,7 @@ status cuda_run(struct backend_context *context, const struct step *step) {
     /* Whatever was put on the stream reads the step's data: it ends before the next step begins. */
     status waited = device_stream_wait(context->device, context->stream);
     device_leave(context->device, &caller);
+    if (result == OK && waited == OK) waited = persistent_check(context);
     for (int64_t i = 0; i < context->limits.max_logit_rows; i++) context->fetched[i] = 0;
     TRY(result);
     TRY(waited);

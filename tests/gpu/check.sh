@@ -40,8 +40,8 @@ trap 'rm -rf "$work"' EXIT
 : >"$work/programs"
 
 # Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one, HOPPER before a program for
-# TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them. The one list of them, and
-# their order: what is right before what is fast, so that what time does not suffice for matters least.
+# TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them; PERSISTENT for
+# TRANSFORMER_CUDA_PERSISTENT=1: decode steps as one launch. The one list of them, and their order: what is right before what is fast, so that what time does not suffice for matters least.
 programs() {
     if [ -n "${CHECK_PROGRAMS:-}" ]; then
         cat "$CHECK_PROGRAMS"
@@ -66,6 +66,8 @@ kernels     30 gpu_repeats SEED
 kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
 goldens     60 HOPPER test_golden small
+goldens     60 PERSISTENT test_golden small
+goldens     60 PERSISTENT test_golden families
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
@@ -73,6 +75,7 @@ faults      50 gpu_rounds
 bandwidth   40 gpu_ceilings product
 bandwidth   60 gpu_ceilings read
 speed       60 gpu_models made Q4_K 1B SEED
+speed       60 PERSISTENT gpu_models made Q4_K 1B SEED
 speed       60 gpu_speed SEED
 speed       60 HOPPER gpu_speed SEED
 speed       60 HOPPER gpu_models made BF16 1B SEED
@@ -80,6 +83,7 @@ speed       45 gpu_speed_kernels attention SEED
 speed       45 HOPPER gpu_speed_kernels attention SEED
 speed       20 gpu_speed_kernels elementwise SEED
 speed       60 gpu_models made BF16 1B SEED
+speed       60 PERSISTENT gpu_models made BF16 1B SEED
 speed       60 gpu_models made Q4_K 8B SEED
 speed       60 gpu_models made Q8_0 1B SEED
 speed       60 gpu_models made BF16 8B SEED
@@ -129,6 +133,9 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
     around= variables= with=
     if [ "$1" = HOPPER ]; then
         variables=TRANSFORMER_CUDA_WARPGROUPS=1 with=', wgmma'
+        shift
+    elif [ "$1" = PERSISTENT ]; then
+        variables=TRANSFORMER_CUDA_PERSISTENT=1 with=', persistent'
         shift
     fi
     what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')$with
