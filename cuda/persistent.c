@@ -45,37 +45,39 @@ uint32_t persistent_most(const struct program *program) {
 struct form {
     const char *kernel;
     uint32_t args_bytes;
-    uint32_t shared_bytes; /* of a task; 0: as the launch has it */
     bool any_grid;         /* blocks take what there is in turn */
 };
 
 /* As many halves of pages under way as a task's share of shared memory has room for. */
-static uint32_t stages_of(uint32_t type, uint32_t dim) {
-    uint32_t stages = ATTENTION_MAX_STAGES;
-    while (stages > 1 && ATTENTION_RESIDENT_BYTES(type, dim, stages) > GEMM_SHARED_RESIDENT) stages--;
-    return stages;
+static uint32_t stages_of(int type, int dim) {
+    int stages = ATTENTION_MAX_STAGES;
+    while (stages > 1 && ATTENTION_RESIDENT_BYTES(type, dim, stages) > GEMM_SHARED_RESIDENT)
+        stages--;
+    return (uint32_t)stages;
+}
+static uint32_t bytes_of(int type, int dim) {
+    return (uint32_t)ATTENTION_RESIDENT_BYTES(type, dim, (int)stages_of(type, dim));
 }
 
 static const struct form forms[PERSISTENT_KINDS] = {
-    [PERSISTENT_EMBED] = {"embed", sizeof(struct embed_args), 0, false},
-    [PERSISTENT_ROPE_TABLE] = {"rope_table", sizeof(struct rope_table_args), 0, false},
-    [PERSISTENT_NORM] = {"norm_prepare", sizeof(struct norm_args), 0, false},
-    [PERSISTENT_GATE] = {"gate", sizeof(struct gate_args), 0, true},
-    [PERSISTENT_SOFTCAP] = {"softcap", sizeof(struct softcap_args), 0, true},
-    [PERSISTENT_ROPE_STORE] = {"rope_store", sizeof(struct rope_store_args), 0, false},
-    [PERSISTENT_MERGE] = {"attention_merge", sizeof(struct attention_args), 0, true},
-    [PERSISTENT_ROUTE] = {"route", sizeof(struct route_args), 0, false},
-    [PERSISTENT_GROUPS] = {"gemm_groups", sizeof(struct gemm_groups_args), 0, false},
-    [PERSISTENT_COMBINE] = {"expert_combine", sizeof(struct expert_combine_args), 0, true},
+    [PERSISTENT_EMBED] = {"embed", sizeof(struct embed_args), false},
+    [PERSISTENT_ROPE_TABLE] = {"rope_table", sizeof(struct rope_table_args), false},
+    [PERSISTENT_NORM] = {"norm_prepare", sizeof(struct norm_args), false},
+    [PERSISTENT_GATE] = {"gate", sizeof(struct gate_args), true},
+    [PERSISTENT_SOFTCAP] = {"softcap", sizeof(struct softcap_args), true},
+    [PERSISTENT_ROPE_STORE] = {"rope_store", sizeof(struct rope_store_args), false},
+    [PERSISTENT_MERGE] = {"attention_merge", sizeof(struct attention_args), true},
+    [PERSISTENT_ROUTE] = {"route", sizeof(struct route_args), false},
+    [PERSISTENT_GROUPS] = {"gemm_groups", sizeof(struct gemm_groups_args), false},
+    [PERSISTENT_COMBINE] = {"expert_combine", sizeof(struct expert_combine_args), true},
 #define FORM(name, type)                                                                   \
-    [PERSISTENT_GEMM_##name] = {"gemm_" #name "_n8", sizeof(struct gemm_args), 0, false},  \
-    [PERSISTENT_GEMM_##name##_gate] = {"gemm_" #name "_n8_gate", sizeof(struct gemm_args), 0, false},
+    [PERSISTENT_GEMM_##name] = {"gemm_" #name "_n8", sizeof(struct gemm_args), false},  \
+    [PERSISTENT_GEMM_##name##_gate] = {"gemm_" #name "_n8_gate", sizeof(struct gemm_args), false},
     PERSISTENT_TYPES(FORM)
 #undef FORM
 #define FORM(kv_name, kv_type, bucket, dim)                                                      \
     [PERSISTENT_ATTENTION_##kv_name##_##bucket] = {"attention_" #kv_name "_" #bucket,            \
-                                                   sizeof(struct attention_args),                \
-                                                   ATTENTION_RESIDENT_BYTES(kv_type, dim, 1), true},
+                                                   sizeof(struct attention_args), true},
     PERSISTENT_ATTENTIONS(FORM)
 #undef FORM
 };
@@ -97,7 +99,7 @@ uint32_t persistent_stages(const char *kernel) {
 static uint32_t shared_bytes_of(const struct launch_shape *shape) {
 #define BYTES(kv_name, kv_type, bucket, dim)                         \
     if (!strcmp(shape->kernel, "attention_" #kv_name "_" #bucket))   \
-        return ATTENTION_RESIDENT_BYTES(kv_type, dim, stages_of(kv_type, dim));
+        return bytes_of(kv_type, dim);
     PERSISTENT_ATTENTIONS(BYTES)
 #undef BYTES
     return shape->shared_bytes;

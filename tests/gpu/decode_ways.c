@@ -27,6 +27,7 @@ transformer_status decode_way_context(transformer_model *model, enum decode_way 
                                                  .kv_tokens = 8 * (of->prompt + 96),
                                                  .max_sequences = DECODE_MAX_BATCH,
                                                  .max_step_tokens = 128,
+                                                 .max_logit_rows = 2 * DECODE_MAX_BATCH,
                                                  .kv_type = of->kv_type};
     decode_way_choose(way);
     const transformer_status made = transformer_context_create(model, &options, context);

@@ -327,7 +327,7 @@ static void time_model(struct subject *s, int32_t device) {
 }
 
 /* Steps of n rows: as the persistent kernel, as a graph and launch by launch. */
-static void time_ways(struct subject *s, int64_t n) {
+static void time_ways(struct subject *s, int n) {
     static const char *const names[DECODE_WAYS] = {"by the persistent kernel", "as a graph",
                                                    "launch by launch"};
     const bool tiny = s->gpu->emulated;
@@ -348,7 +348,7 @@ static void time_ways(struct subject *s, int64_t n) {
         decode_way_choose(WAY_GRAPH);
         transformer_context_destroy(speeds.context);
         speeds.context = NULL;
-        snprintf(what, sizeof what, "a step of %d rows %s", (int)n, names[way]);
+        snprintf(what, sizeof what, "a step of %d rows %s", n, names[way]);
         if (seconds > 0) tell(s, "models", "GPU", what, seconds * 1e6, "us");
     }
     transformer_model_close(speeds.model);

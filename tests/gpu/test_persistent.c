@@ -76,8 +76,8 @@ static const struct subject subjects[] = {
     {"quantized/llama-q6_k", {F16, 2, 9, false}, true},
     /* Parts of other families. */
     {"small/gemma3-mqa", {F16, 3, 20, false}, true},
-    {"small/llama-tiny-heads", {F16, 2, 9, false}, true},
-    {"small/qwen2-odd-head", {F16, 2, 9, false}, true},
+    {"small/llama-mqa-biases", {F16, 2, 9, false}, true},
+    {"small/llama-rope-partial", {F16, 2, 9, false}, true},
     {"families/gpt2", {F16, 2, 9, false}, true},
     {"families/bloom", {F16, 2, 9, false}, true},
     {"families/falcon", {F16, 2, 9, false}, true},
@@ -86,11 +86,11 @@ static const struct subject subjects[] = {
     {"families/gemma2", {F16, 2, 9, false}, true},
     {"families/command-r", {F16, 2, 9, false}, true},
     {"families/granitemoe", {F16, 2, 9, false}, true},
-    /* What no task does: a type of weights, of keys, a size of heads, latent attention. */
+    {"families/deepseek_v3-experts", {F16, 2, 9, false}, true},
+    /* What no task does: a type of weights, of keys, a size of heads. */
     {"quantized/llama-q5_k", {F16, 2, 9, false}, false},
     {"small/llama-gqa", {TRANSFORMER_KV_F32, 2, 9, false}, false},
     {"small/gemma3-head-256", {F16, 2, 9, false}, false},
-    {"families/deepseek_v3", {F16, 2, 9, false}, false},
 };
 enum { N_SUBJECTS = sizeof subjects / sizeof *subjects };
 

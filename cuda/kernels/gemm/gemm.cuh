@@ -310,7 +310,7 @@ template <int type, int n, int gate, bool resident = false> struct gemm {
         x_cursor x = first_x(args, work);
         /* Weights are there whatever comes before does; what x is, it decides. */
         for (uint32_t i = 0; i < ahead; i++) copy_weights(work, weights, i);
-        place_wait(place);
+        if (!args.groups) place_wait(place); /* else it has been waited for */
         for (uint32_t i = 0; i < ahead; i++) {
             copy_x(args, x, i);
             copy_async_commit();
