@@ -142,6 +142,7 @@ static status finish(struct backend_context *context, struct persistent_recorder
         struct persistent_instruction *instruction = &recorder->instructions[i];
         if (!instruction->n_tasks) instruction->n_tasks = program->launch.grid;
         instruction->n_before = i ? instruction[-1].n_tasks : 0;
+        instruction->number = i;
     }
     program->args.n_instructions = recorder->n;
     program->args.control_at = control_at;

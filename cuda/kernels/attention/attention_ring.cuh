@@ -31,10 +31,13 @@ struct attention_shape {
     static constexpr uint32_t at_maxima = at_factors + 16 * rows;
     static constexpr uint32_t at_sums = at_maxima + 4 * rows * DIM_WARPS;
     static constexpr uint32_t at_buckets = at_sums + 4 * rows * DIM_WARPS;
-    static constexpr uint32_t total_tiles = ATTENTION_TOTAL_DIMS(TYPE, KEY_DIM, DIM_WARPS) / 8;
+    static constexpr bool resident = KEY_WARPS != DIM_WARPS; /* of the persistent kernel */
+    static constexpr uint32_t total_tiles =
+        resident ? value_tiles : ATTENTION_TOTAL_DIMS(TYPE, KEY_DIM, DIM_WARPS) / 8;
     static constexpr uint32_t at_totals = at_seen + ATTENTION_SMALL_BYTES(ROW_WARPS, DIM_WARPS);
     static constexpr uint32_t at_converted =
-        at_totals + ATTENTION_TOTAL_BYTES(TYPE, KEY_DIM, ROW_WARPS, DIM_WARPS);
+        at_totals + (resident ? ATTENTION_RESIDENT_TOTAL_BYTES(VALUE_DIM)
+                              : ATTENTION_TOTAL_BYTES(TYPE, KEY_DIM, ROW_WARPS, DIM_WARPS));
     static constexpr uint32_t at_ring = at_converted + ATTENTION_CONVERTED_BYTES(TYPE, KEY_DIM);
     static_assert(KEY_WARPS == DIM_WARPS || KEY_WARPS == 1, "all share the keys, or none");
     static_assert(ROW_WARPS * DIM_WARPS * 32 == ATTENTION_THREADS, "every warp has its share");

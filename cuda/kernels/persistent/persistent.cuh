@@ -24,97 +24,127 @@ static_assert((int)PERSISTENT_THREADS == (int)ATTENTION_THREADS &&
                   (int)PERSISTENT_THREADS == (int)ROPE_STORE_THREADS,
               "a task is a block of theirs");
 
-/* Where a task runs (place.cuh). */
+/* Where a task runs (place.cuh). All else is in shared memory: `control`, and there the instruction. */
 struct resident {
-    const persistent_args &args;
-    uint32_t instruction, block, n_blocks;
-    uint32_t n_before; /* 0: there is nothing to wait for */
+    uint32_t control, in; /* places in shared memory */
+    uint32_t block;
+    bool waits; /* it is the block's first task of the instruction */
 };
 
+DEVICE const persistent_instruction &persistent_in(const resident &place) {
+    return shared_struct<persistent_instruction>(shared_memory() + place.in);
+}
 DEVICE uint32_t place_block(const resident &place) {
     return place.block;
 }
 DEVICE uint32_t place_blocks(const resident &place) {
-    return place.n_blocks;
+    return persistent_in(place).n_tasks;
 }
 DEVICE void place_let_next_begin(const resident &) {}
 
-DEVICE shared persistent_flag(const persistent_args &args) {
-    return shared_memory() + (args.control_at + 2 * PERSISTENT_INSTRUCTION_BYTES);
-}
-
 /* One thread asks; if the wait is in vain, the block ends here. */
 DEVICE void place_wait(const resident &place) {
-    const persistent_args &args = place.args;
-    if (place.n_before == 0) return;
+    const persistent_instruction &in = persistent_in(place);
+    if (!place.waits || in.n_before == 0) return;
+    shared flag = shared_memory() + (place.control + PERSISTENT_FLAG_AT);
     if (thread_index() == 0) {
-        bool complete =
-            wait_for_count(args.counters + (place.instruction - 1), args.launch * place.n_before,
-                           args.failures, args.most_polls);
+        const persistent_args &args = shared_struct<persistent_args>(
+            shared_memory() + (place.control + PERSISTENT_ARGS_AT));
+        bool complete = wait_for_count(args.counters + (in.number - 1), args.launch * in.n_before,
+                                       args.failures, args.most_polls);
         if (!complete && atomic_add_u32(args.failures, 1) == 0)
-            store_global<uint32_t>(args.failures + 1, place.instruction + 1);
-        store_shared<uint32_t>(persistent_flag(args), complete);
+            store_global<uint32_t>(args.failures + 1, in.number);
+        store_shared<uint32_t>(flag, complete);
     }
     block_sync();
-    if (!load_shared<uint32_t>(persistent_flag(args))) end_thread();
+    if (!load_shared<uint32_t>(flag)) end_thread();
 }
 
-template <typename Args> DEVICE const Args &persistent_args_of(shared instruction) {
+template <typename Args> DEVICE const Args &persistent_args_of(const resident &place) {
     static_assert(sizeof(Args) <= sizeof(persistent_instruction::args), "it has its place");
-    return shared_struct<Args>(instruction + 16);
+    return shared_struct<Args>(shared_memory() + (place.in + 16));
 }
 
-DEVICE void persistent_task(uint32_t kind, const resident &place, shared in) {
+/* ---- tasks: each a function of its own, or what the compiler knows of all of them before the loop
+ * would take the registers of the one that runs ---- */
+
+template <int type, int gate> DEVICE_CALLED void product_task(resident place) {
+    gemm<type, 8, gate, true>::run(place, persistent_args_of<gemm_args>(place));
+}
+template <int type, int dim> DEVICE_CALLED void attention_task(resident place) {
+    attention<attention_shape<type, dim, dim, 1, 4, 1>>(place,
+                                                        persistent_args_of<attention_args>(place));
+}
+DEVICE_CALLED void merge_task(resident place) {
+    attention_merge_run(place, persistent_args_of<attention_args>(place));
+}
+DEVICE_CALLED void rope_store_task(resident place) {
+    rope_store_run(place, persistent_args_of<rope_store_args>(place));
+}
+DEVICE_CALLED void norm_task(resident place) {
+    norm_run<(int)NORM_THREADS / (int)PERSISTENT_THREADS>(place,
+                                                          persistent_args_of<norm_args>(place));
+}
+DEVICE_CALLED void embed_task(resident place) {
+    embed_run(place, persistent_args_of<embed_args>(place));
+}
+DEVICE_CALLED void rope_table_task(resident place) {
+    rope_table_run(place, persistent_args_of<rope_table_args>(place));
+}
+DEVICE_CALLED void gate_task(resident place) {
+    gate_run(place, persistent_args_of<gate_args>(place));
+}
+DEVICE_CALLED void softcap_task(resident place) {
+    softcap_run(place, persistent_args_of<softcap_args>(place));
+}
+DEVICE_CALLED void route_task(resident place) {
+    route_run(place, persistent_args_of<route_args>(place));
+}
+DEVICE_CALLED void groups_task(resident place) {
+    groups<PERSISTENT_THREADS>::run(place, persistent_args_of<gemm_groups_args>(place));
+}
+DEVICE_CALLED void combine_task(resident place) {
+    expert_combine_run(place, persistent_args_of<expert_combine_args>(place));
+}
+
+DEVICE void persistent_task(uint32_t kind, const resident &place) {
     switch (kind) {
     case PERSISTENT_EMBED:
-        embed_run(place, persistent_args_of<embed_args>(in));
-        break;
+        return embed_task(place);
     case PERSISTENT_ROPE_TABLE:
-        rope_table_run(place, persistent_args_of<rope_table_args>(in));
-        break;
+        return rope_table_task(place);
     case PERSISTENT_NORM:
-        norm_run<(int)NORM_THREADS / (int)PERSISTENT_THREADS>(place,
-                                                              persistent_args_of<norm_args>(in));
-        break;
+        return norm_task(place);
     case PERSISTENT_GATE:
-        gate_run(place, persistent_args_of<gate_args>(in));
-        break;
+        return gate_task(place);
     case PERSISTENT_SOFTCAP:
-        softcap_run(place, persistent_args_of<softcap_args>(in));
-        break;
+        return softcap_task(place);
     case PERSISTENT_ROPE_STORE:
-        rope_store_run(place, persistent_args_of<rope_store_args>(in));
-        break;
+        return rope_store_task(place);
     case PERSISTENT_MERGE:
-        attention_merge_run(place, persistent_args_of<attention_args>(in));
-        break;
+        return merge_task(place);
     case PERSISTENT_ROUTE:
-        route_run(place, persistent_args_of<route_args>(in));
-        break;
+        return route_task(place);
     case PERSISTENT_GROUPS:
-        groups<PERSISTENT_THREADS>::run(place, persistent_args_of<gemm_groups_args>(in));
-        break;
+        return groups_task(place);
     case PERSISTENT_COMBINE:
-        expert_combine_run(place, persistent_args_of<expert_combine_args>(in));
-        break;
-#define PRODUCTS(name, type)                                                  \
-    case PERSISTENT_GEMM_##name:                                              \
-        gemm<type, 8, 0, true>::run(place, persistent_args_of<gemm_args>(in)); \
-        break;                                                                \
-    case PERSISTENT_GEMM_##name##_gate:                                       \
-        gemm<type, 8, 1, true>::run(place, persistent_args_of<gemm_args>(in)); \
-        break;
+        return combine_task(place);
+#define PRODUCTS(name, type)                 \
+    case PERSISTENT_GEMM_##name:             \
+        return product_task<type, 0>(place); \
+    case PERSISTENT_GEMM_##name##_gate:      \
+        return product_task<type, 1>(place);
         PERSISTENT_TYPES(PRODUCTS)
 #undef PRODUCTS
-#define ATTENTION(kv_name, kv_type, bucket, dim)                                             \
-    case PERSISTENT_ATTENTION_##kv_name##_##bucket:                                          \
-        attention<attention_shape<kv_type, dim, dim, 1, 4, 1>>(                              \
-            place, persistent_args_of<attention_args>(in));                                  \
-        break;
+#define ATTENTION(kv_name, kv_type, bucket, dim)    \
+    case PERSISTENT_ATTENTION_##kv_name##_##bucket: \
+        return attention_task<kv_type, dim>(place);
         PERSISTENT_ATTENTIONS(ATTENTION)
 #undef ATTENTION
     }
 }
+
+/* ---- the interpreter ---- */
 
 DEVICE uint32_t persistent_word(const persistent_args &args, uint32_t instruction) {
     const uint32_t *from = reinterpret_cast<const uint32_t *>(args.instructions + instruction);
@@ -122,19 +152,29 @@ DEVICE uint32_t persistent_word(const persistent_args &args, uint32_t instructio
 }
 
 DEVICE void persistent_run(const persistent_args &args) {
+    const uint32_t control = args.control_at;
     uint32_t word = persistent_word(args, 0);
+    static_assert(sizeof(persistent_args) % 4 == 0 &&
+                      PERSISTENT_ARGS_AT + sizeof(persistent_args) <= PERSISTENT_CONTROL,
+                  "they have their place");
+    if (thread_index() < sizeof(persistent_args) / 4)
+        store_shared<uint32_t>(
+            shared_memory() + (control + PERSISTENT_ARGS_AT + 4 * thread_index()),
+            reinterpret_cast<const uint32_t *>(&args)[thread_index()]);
     for (uint32_t i = 0; i < args.n_instructions; i++) {
-        shared in = shared_memory() + (args.control_at + i % 2 * PERSISTENT_INSTRUCTION_BYTES);
+        resident place = {control, control + i % 2 * PERSISTENT_INSTRUCTION_BYTES, block_index(),
+                          true};
+        shared in = shared_memory() + place.in;
         store_shared<uint32_t>(in + 4 * thread_index(), word);
         block_sync();
         if (i + 1 < args.n_instructions) word = persistent_word(args, i + 1);
         const uint32_t n_tasks = load_shared<uint32_t>(in + 4);
-        resident place = {args, i, block_index(), n_tasks, load_shared<uint32_t>(in + 8)};
         if (place.block >= n_tasks) continue;
         uint32_t n_done = 0;
         for (; place.block < n_tasks; place.block += block_count()) {
-            persistent_task(load_shared<uint32_t>(in), place, in);
+            persistent_task(load_shared<uint32_t>(in), place);
             block_sync(); /* all is written, and shared memory is free */
+            place.waits = false;
             n_done++;
         }
         if (thread_index() == 0) add_release(args.counters + i, n_done);

@@ -13,7 +13,10 @@ enum {
     PERSISTENT_THREADS = 128,
     PERSISTENT_BLOCKS = 4, /* that a multiprocessor is to have at once */
     PERSISTENT_MAX_ROWS = 8,
-    PERSISTENT_CONTROL = 1024 + 128 /* bytes of shared memory behind what the tasks use */
+    /* Bytes of shared memory behind what the tasks use: two instructions, a flag, persistent_args. */
+    PERSISTENT_FLAG_AT = 2 * 4 * PERSISTENT_THREADS,
+    PERSISTENT_ARGS_AT = PERSISTENT_FLAG_AT + 16,
+    PERSISTENT_CONTROL = PERSISTENT_ARGS_AT + 64
 };
 
 /* Weight types of products, with what their kernels are called. */
@@ -61,7 +64,7 @@ struct persistent_instruction {
     uint32_t kind;     /* enum persistent_kind */
     uint32_t n_tasks;  /* at least 1 */
     uint32_t n_before; /* tasks of the instruction before; 0: it is the first */
-    uint32_t padding;
+    uint32_t number;   /* of the instruction, from 0 */
     unsigned char args[PERSISTENT_INSTRUCTION_BYTES - 16]; /* of the kernel that it would be */
 };
 
