@@ -20,7 +20,7 @@ struct sizes {
     uint64_t apart, gemm_parts, gemm_counters, attention_parts, failures, hidden, logits;
     uint64_t instructions, instruction_counters; /* of the persistent kernel */
     uint32_t most_instructions;                  /* of a program; 0: there are none */
-    uint64_t arena; /* bytes in all */
+    uint64_t arena;                              /* bytes in all */
     uint64_t hidden_stride, logits_stride;
     uint32_t n_counters;
 };
@@ -197,8 +197,8 @@ static void place_linear(const struct cuda_properties *device, const struct prog
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
         for (int64_t n = 1; is_linear(op) && n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
             linear_measure(device, op, n, false, &needs);
-        for (int64_t n = 1; is_linear(op) && sizes->most_instructions &&
-                            n <= smaller(most, PERSISTENT_MAX_ROWS);
+        for (int64_t n = 1;
+             is_linear(op) && sizes->most_instructions && n <= smaller(most, PERSISTENT_MAX_ROWS);
              n++)
             linear_measure(device, op, n, true, &needs);
         if (op->kind == OP_HEADS) heads_measure(op, &needs);
@@ -244,8 +244,7 @@ static void measure(const struct cuda_properties *device, const struct program *
     for (int i = 0; i < spec->n_ropes; i++) rope_dims += padded(spec->ropes[i].n_dims);
     sizes->frequencies = place(sizes, rope_dims, sizeof(float));
     sizes->rope_tables = place(sizes, mul_saturating(rows, rope_dims), sizeof(float));
-    sizes->most_instructions =
-        persistent_wanted(device, program) ? persistent_most(program) : 0;
+    sizes->most_instructions = persistent_wanted(device, program) ? persistent_most(program) : 0;
     uint64_t most = PERSISTENT_PROGRAMS * (uint64_t)sizes->most_instructions;
     sizes->instructions = place(sizes, most, sizeof(struct persistent_instruction));
     sizes->instruction_counters = place(sizes, most, sizeof(uint32_t));
@@ -407,8 +406,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, (FAILURE_WORDS + logit_rows) * sizeof(int32_t),
-                           "sampled tokens", &context->host_failures));
+    TRY(DEVICE_TAKE_PINNED(device, (FAILURE_WORDS + logit_rows) * sizeof(int32_t), "sampled tokens",
+                           &context->host_failures));
     context->host_sampled = (int32_t *)(void *)(context->host_failures + FAILURE_WORDS);
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));
@@ -418,8 +417,7 @@ static status take_device(struct backend_context *context, const struct sizes *s
                      sizes->n_counters * sizeof(uint32_t)));
     TRY(device_clear(device, context->stream, context->persistent.counters,
                      PERSISTENT_PROGRAMS * sizes->most_instructions * sizeof(uint32_t)));
-    TRY(device_clear(device, context->stream, context->failures,
-                     FAILURE_WORDS * sizeof(uint32_t)));
+    TRY(device_clear(device, context->stream, context->failures, FAILURE_WORDS * sizeof(uint32_t)));
     if (context->program->slopes)
         TRY(device_upload(device, context->stream, context->slopes, context->program->slopes,
                           (size_t)context->program->n_slopes * sizeof(float)));

@@ -362,10 +362,8 @@ status launcher_run(struct backend_context *context, const struct step *step, bo
 
 status launcher_record(struct backend_context *context, int64_t n_rows,
                        struct persistent_recorder *recorder) {
-    struct launcher launcher = {.context = context,
-                                .n_rows = n_rows,
-                                .n_logit_rows = n_rows,
-                                .recorder = recorder};
+    struct launcher launcher = {
+        .context = context, .n_rows = n_rows, .n_logit_rows = n_rows, .recorder = recorder};
     return launch_ops(&launcher, NULL, NULL);
 }
 

@@ -82,10 +82,10 @@ struct backend_context {
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows, n_pooled;
-    bool source;         /* the rows are those of sources */
-    bool apart;          /* no launch begins while the one before it runs */
-    bool follows;        /* a kernel is ahead on the stream: the next may begin while it ends */
-    bool only_loads;     /* no launch, the kernel is made ready for one */
+    bool source;     /* the rows are those of sources */
+    bool apart;      /* no launch begins while the one before it runs */
+    bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
+    bool only_loads; /* no launch, the kernel is made ready for one */
     struct persistent_recorder *recorder; /* no launch, an instruction; NULL: launches */
     uint32_t group_rows; /* of the groups that the layer's choices are in; 0: in none yet */
 };
@@ -109,7 +109,8 @@ struct linear_needs {
     bool used[CUDA_ACTIVATIONS];
     uint64_t apart; /* floats of context.apart for each row of a step */
 };
-/* Raises what is needed to what an op of n_rows rows needs; `resident`: in the persistent kernel. */
+/* Raises what is needed to what an op of n_rows rows needs; `resident`: in the persistent kernel.
+ */
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
                     bool resident, struct linear_needs *needs);
 

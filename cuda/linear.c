@@ -96,8 +96,8 @@ void linear_measure(const struct cuda_properties *device, const struct op *op, i
     for (int i = 0; i < products.n; i++) {
         struct gemm_problem problem = products.of[i].problem;
         problem.n_x = (uint32_t)rows_of(op, n_rows);
-        struct gemm_choice choice = resident ? select_gemm_resident(device, &problem)
-                                             : select_gemm(device, &problem);
+        struct gemm_choice choice =
+            resident ? select_gemm_resident(device, &problem) : select_gemm(device, &problem);
         if (choice.parts_bytes > needs->parts_bytes) needs->parts_bytes = choice.parts_bytes;
         if (choice.n_counters > needs->n_counters) needs->n_counters = choice.n_counters;
         needs->used[select_activation(problem.type)] = true;

@@ -45,7 +45,7 @@ uint32_t persistent_most(const struct program *program) {
 struct form {
     const char *kernel;
     uint32_t args_bytes;
-    bool any_grid;         /* blocks take what there is in turn */
+    bool any_grid; /* blocks take what there is in turn */
 };
 
 /* As many halves of pages under way as a task's share of shared memory has room for. */
@@ -70,15 +70,15 @@ static const struct form forms[PERSISTENT_KINDS] = {
     [PERSISTENT_ROUTE] = {"route", sizeof(struct route_args), false},
     [PERSISTENT_GROUPS] = {"gemm_groups", sizeof(struct gemm_groups_args), false},
     [PERSISTENT_COMBINE] = {"expert_combine", sizeof(struct expert_combine_args), true},
-#define FORM(name, type)                                                                   \
-    [PERSISTENT_GEMM_##name] = {"gemm_" #name "_n8", sizeof(struct gemm_args), false},  \
+#define FORM(name, type)                                                               \
+    [PERSISTENT_GEMM_##name] = {"gemm_" #name "_n8", sizeof(struct gemm_args), false}, \
     [PERSISTENT_GEMM_##name##_gate] = {"gemm_" #name "_n8_gate", sizeof(struct gemm_args), false},
     PERSISTENT_TYPES(FORM)
 #undef FORM
-#define FORM(kv_name, kv_type, bucket, dim)                                                      \
-    [PERSISTENT_ATTENTION_##kv_name##_##bucket] = {"attention_" #kv_name "_" #bucket,            \
-                                                   sizeof(struct attention_args), true},
-    PERSISTENT_ATTENTIONS(FORM)
+#define FORM(kv_name, kv_type, bucket, dim) \
+    [PERSISTENT_ATTENTION_##kv_name##_##    \
+        bucket] = {"attention_" #kv_name "_" #bucket, sizeof(struct attention_args), true},
+        PERSISTENT_ATTENTIONS(FORM)
 #undef FORM
 };
 
@@ -97,9 +97,8 @@ uint32_t persistent_stages(const char *kernel) {
 }
 
 static uint32_t shared_bytes_of(const struct launch_shape *shape) {
-#define BYTES(kv_name, kv_type, bucket, dim)                         \
-    if (!strcmp(shape->kernel, "attention_" #kv_name "_" #bucket))   \
-        return bytes_of(kv_type, dim);
+#define BYTES(kv_name, kv_type, bucket, dim) \
+    if (!strcmp(shape->kernel, "attention_" #kv_name "_" #bucket)) return bytes_of(kv_type, dim);
     PERSISTENT_ATTENTIONS(BYTES)
 #undef BYTES
     return shape->shared_bytes;
@@ -212,8 +211,9 @@ status persistent_launch(struct backend_context *context, struct persistent_prog
 status persistent_check(struct backend_context *context) {
     char reason[DEVICE_REASON_BYTES];
     if (!context->host_failures[0]) return OK;
-    text_format(reason, sizeof reason,
-                "%u blocks of a persistent decode step waited in vain, one of them at instruction %u",
-                context->host_failures[0], context->host_failures[1]);
+    text_format(
+        reason, sizeof reason,
+        "%u blocks of a persistent decode step waited in vain, one of them at instruction %u",
+        context->host_failures[0], context->host_failures[1]);
     return device_give_up(context->device, reason);
 }

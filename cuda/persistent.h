@@ -23,8 +23,9 @@ struct persistent_memory {
     uint32_t most;
 };
 
-/* Whether a context of this program is to have such programs where it can: a debugging variable says
- * so, the device can run all blocks of a launch at once, and the rows' products are mma.sync's. */
+/* Whether a context of this program is to have such programs where it can: a debugging variable
+ * says so, the device can run all blocks of a launch at once, and the rows' products are
+ * mma.sync's. */
 bool persistent_wanted(const struct cuda_properties *device, const struct program *program);
 /* Instructions of a program, at most. */
 uint32_t persistent_most(const struct program *program);
@@ -32,9 +33,9 @@ uint32_t persistent_most(const struct program *program);
 struct persistent_recorder {
     struct persistent_instruction *instructions; /* [most] */
     uint32_t n, most;
-    uint32_t shared_bytes;    /* that a task uses, at most */
-    uint32_t n_tasks;         /* of an instruction whose tasks are counted, at most */
-    const char *has_no_form;  /* a kernel that is no task; NULL: all are */
+    uint32_t shared_bytes;   /* that a task uses, at most */
+    uint32_t n_tasks;        /* of an instruction whose tasks are counted, at most */
+    const char *has_no_form; /* a kernel that is no task; NULL: all are */
 };
 
 /* Writes a launch down. INTERNAL: more than `most`. */
@@ -44,7 +45,8 @@ status persistent_record(struct persistent_recorder *recorder, const struct laun
 uint32_t persistent_stages(const char *kernel);
 
 struct backend_context;
-/* Fills context->programs, none if one of the kernels has no form as a task. Its memory is there. */
+/* Fills context->programs, none if one of the kernels has no form as a task. Its memory is there.
+ */
 status persistent_take(struct backend_context *context);
 /* A program that serves n_rows rows, or NULL. */
 struct persistent_program *persistent_find(struct backend_context *context, int64_t n_rows);

@@ -17,7 +17,7 @@ struct cuda_properties { /* of a device */
     size_t shared_per_block; /* bytes a block may ask for */
     size_t shared_per_multiprocessor;
     size_t l2_bytes;
-    bool warpgroups; /* the kernels that use wgmma run there, and are to be used */
+    bool warpgroups;  /* the kernels that use wgmma run there, and are to be used */
     bool cooperative; /* blocks of a launch can be there all at once */
 };
 

@@ -1,6 +1,6 @@
 /* Where a kernel's body runs: as a block of a launch of its own, or as a task of an instruction of
- * the persistent kernel (persistent/persistent.cuh), whose place has the same four functions. A body
- * asks its place for nothing else of the launch, so both run the same code. */
+ * the persistent kernel (persistent/persistent.cuh), whose place has the same four functions. A
+ * body asks its place for nothing else of the launch, so both run the same code. */
 #ifndef CUDA_KERNELS_PLACE_CUH
 #define CUDA_KERNELS_PLACE_CUH
 

@@ -17,8 +17,9 @@ DEVICE uint32_t load_acquire(const uint32_t *from) {
     asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
     return value;
 }
-/* Until *count is `wanted`: false if it isn't so after most_polls looks, or *failed isn't 0. What was
- * written before it became so is then seen by this thread and, after a barrier, by the block. */
+/* Until *count is `wanted`: false if it isn't so after most_polls looks, or *failed isn't 0. What
+ * was written before it became so is then seen by this thread and, after a barrier, by the block.
+ */
 DEVICE bool wait_for_count(const uint32_t *count, uint32_t wanted, const uint32_t *failed,
                            uint32_t most_polls) {
     for (uint32_t i = 0; load_acquire(count) != wanted; i++)

@@ -41,8 +41,8 @@ template <typename Op, typename T> DEVICE T block_reduce(shared scratch, T value
     return warp_reduce<Op>(value);
 }
 
-/* The same reduction over n_threads * N threads by a block of n_threads: thread t brings what threads
- * t, t + n_threads, ... would, and the order of the additions is theirs. */
+/* The same reduction over n_threads * N threads by a block of n_threads: thread t brings what
+ * threads t, t + n_threads, ... would, and the order of the additions is theirs. */
 template <typename Op, int N, typename T>
 DEVICE T block_reduce_of(shared scratch, const T (&values)[N], T nothing) {
     uint32_t n_warps = thread_count() / 32, lane = lane_index();

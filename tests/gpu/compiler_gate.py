@@ -24,6 +24,8 @@ import ptxas_report
 BUILD = pathlib.Path('.')
 # Kernels in whose inner loops a spill costs; those of them that multiply no matrices.
 HOT = re.compile(r'^(gemm|attention)')
+# Of the persistent kernel, which calls them: what its loop keeps over a call is no loss.
+HOT_TASK = re.compile(r'(product|attention)_task')
 NO_PRODUCT = re.compile(r'^(gemm_groups|attention_merge)$')
 TENSOR = {'sm_80': re.compile(r'\bHMMA\b'), 'sm_90a': re.compile(r'\bHGMMA\b')}
 LOCAL = re.compile(r'\b(?:LDL|STL)\b')
@@ -97,6 +99,17 @@ class Compiler(unittest.TestCase):
                         self.assertFalse(kernel.wastes(), str(kernel))
         self.assertGreater(seen, 0, 'no kernel of GEMM or attention in what the compiler says')
         print(f'{seen} kernels of GEMM and attention spill nothing and have no stack frame')
+
+    def test_no_spills_in_tasks(self):
+        seen = 0
+        for source, text in self.reports().items():
+            for name, *wasted in ptxas_report.functions(text):
+                if HOT_TASK.search(name):
+                    seen += 1
+                    with self.subTest(source=source, function=name):
+                        self.assertEqual(wasted, [0, 0, 0], 'stack frame, spill stores, spill loads')
+        self.assertGreater(seen, 0, 'no task of the persistent kernel in what the compiler says')
+        print(f'{seen} tasks of the persistent kernel spill nothing and have no stack frame')
 
     def test_no_performance_lost(self):
         for source, text in self.reports().items():

@@ -7,10 +7,10 @@
 const char *const decode_way_names[DECODE_WAYS] = {"the persistent kernel", "a graph",
                                                    "single launches"};
 
-#define DO(call)                                              \
-    do {                                                      \
-        const transformer_status do_status = (call);          \
-        if (do_status != TRANSFORMER_OK) return do_status;    \
+#define DO(call)                                           \
+    do {                                                   \
+        const transformer_status do_status = (call);       \
+        if (do_status != TRANSFORMER_OK) return do_status; \
     } while (0)
 
 void decode_way_choose(enum decode_way way) {
@@ -90,7 +90,8 @@ static transformer_status keep(struct run *run, int s, float *logits, int32_t *t
     DO(transformer_sequence_logits(run->sequences[s], run->lengths[s] - 1, &row, &n));
     memcpy(logits, row, (size_t)run->n_vocab * sizeof *row);
     if (run->of->sampled) {
-        DO(transformer_sequence_tokens(run->sequences[s], run->tokens, DECODE_MAX_TOKENS, &n, NULL));
+        DO(transformer_sequence_tokens(run->sequences[s], run->tokens, DECODE_MAX_TOKENS, &n,
+                                       NULL));
         *token = run->tokens[run->lengths[s]];
     } else {
         *token = greatest(row, n);

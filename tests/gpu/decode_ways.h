@@ -1,5 +1,5 @@
-/* The same decode steps as the persistent kernel, as a graph and launch by launch: contexts are told
- * by debugging variables which, and what they give is compared bit by bit. */
+/* The same decode steps as the persistent kernel, as a graph and launch by launch: contexts are
+ * told by debugging variables which, and what they give is compared bit by bit. */
 #ifndef TESTS_GPU_DECODE_WAYS_H
 #define TESTS_GPU_DECODE_WAYS_H
 

@@ -267,8 +267,9 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
                        args, args_bytes);
 }
 
-const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
-                                unsigned shared_bytes, const void *args, size_t args_bytes) {
+const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid,
+                                unsigned threads, unsigned shared_bytes, const void *args,
+                                size_t args_bytes) {
     struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_COOPERATIVE,
                                                 .value.cooperative = 1};
     return launch_with(gpu, &attribute, kernel, grid, threads, shared_bytes, args, args_bytes);

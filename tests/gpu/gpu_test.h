@@ -73,8 +73,9 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
                                 unsigned grid, unsigned threads, unsigned shared_bytes,
                                 const void *args, size_t args_bytes);
 /* All blocks run at once. */
-const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
-                                unsigned shared_bytes, const void *args, size_t args_bytes);
+const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid,
+                                unsigned threads, unsigned shared_bytes, const void *args,
+                                size_t args_bytes);
 /* The same as gpu_launch; that it fails is a failure of the test. */
 bool gpu_run(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
              unsigned shared_bytes, const void *args, size_t args_bytes);

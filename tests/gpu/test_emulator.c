@@ -243,10 +243,10 @@ static void test_together(struct gpu *gpu) {
             gpu_fail(gpu, "chain in vain: block %d left %g", i, (double)y[i]);
     if (gpu->emulated) {
         gpu_write(gpu, on_counts, counts, sizeof counts);
-        expect(gpu, "a chain that doesn't ask",
-               gpu_launch_together(gpu, "emulator_chain_unasked", BLOCKS, 32, 0, &args,
-                                   sizeof args),
-               "race:");
+        expect(
+            gpu, "a chain that doesn't ask",
+            gpu_launch_together(gpu, "emulator_chain_unasked", BLOCKS, 32, 0, &args, sizeof args),
+            "race:");
         gpu_write(gpu, on_counts, counts, sizeof counts);
         expect(gpu, "a chain of blocks one after the other",
                gpu_launch(gpu, "emulator_chain", BLOCKS, 32, 0, &args, sizeof args),

@@ -1,6 +1,6 @@
-/* Decode steps by the persistent kernel: the bits are those of the graph and of single launches; what
- * has no form as a task keeps the graph; a wait that is in vain ends as DEVICE. On the emulator's
- * driver, with as few multiprocessors as make blocks take several tasks each. */
+/* Decode steps by the persistent kernel: the bits are those of the graph and of single launches;
+ * what has no form as a task keeps the graph; a wait that is in vain ends as DEVICE. On the
+ * emulator's driver, with as few multiprocessors as make blocks take several tasks each. */
 #define _GNU_SOURCE /* setenv */
 #include "cuda/launcher.h"
 #include "decode_ways.h"
@@ -33,21 +33,19 @@ static void compare(const struct subject *subject) {
         expect(OK, decode_way_context(model, (enum decode_way)way, &subject->of, &context));
         records[way].logits = malloc(n * sizeof(float));
         ck_assert_ptr_nonnull(records[way].logits);
-        expect(OK,
-               decode_way_run(model, context, &subject->of, details.n_vocab, &records[way]));
+        expect(OK, decode_way_run(model, context, &subject->of, details.n_vocab, &records[way]));
         const bool persistent = way == WAY_PERSISTENT && subject->has_forms;
         ck_assert_msg((n_launched(context) >= DECODE_STEPS) == persistent,
-                      "%s: %u steps by the persistent kernel", subject->model,
-                      n_launched(context));
+                      "%s: %u steps by the persistent kernel", subject->model, n_launched(context));
         transformer_context_destroy(context);
     }
     for (int way = 1; way < DECODE_WAYS; way++) {
         size_t first = 0;
-        const size_t differ = decode_way_compare(&records[0], &records[way], &subject->of,
-                                                 details.n_vocab, &first);
-        ck_assert_msg(!differ, "%s, %d rows: %zu of %zu logits are not those of %s, number %zu first",
-                      subject->model, subject->of.n_sequences, differ, n, decode_way_names[way],
-                      first);
+        const size_t differ =
+            decode_way_compare(&records[0], &records[way], &subject->of, details.n_vocab, &first);
+        ck_assert_msg(
+            !differ, "%s, %d rows: %zu of %zu logits are not those of %s, number %zu first",
+            subject->model, subject->of.n_sequences, differ, n, decode_way_names[way], first);
     }
     for (int way = 0; way < DECODE_WAYS; way++) free(records[way].logits);
     transformer_model_close(model);

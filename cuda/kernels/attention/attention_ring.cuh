@@ -6,8 +6,8 @@
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/attention/kv_values.cuh"
 
-/* KEY_WARPS: of the warps that share 16 queries' dims, those that share a page's keys too; 1: each of
- * them makes all scores for itself, in the order of one warp, and the bits are those of one. */
+/* KEY_WARPS: of the warps that share 16 queries' dims, those that share a page's keys too; 1: each
+ * of them makes all scores for itself, in the order of one warp, and the bits are those of one. */
 template <uint32_t TYPE, uint32_t KEY_DIM, uint32_t VALUE_DIM, uint32_t ROW_WARPS,
           uint32_t DIM_WARPS, uint32_t KEY_WARPS = DIM_WARPS>
 struct attention_shape {

@@ -29,7 +29,8 @@ DEVICE void query_merge(const attention_args &args, const attention_merge_item &
 
 static_assert(ATTENTION_MERGE_QUERIES == ATTENTION_MERGE_THREADS / 32, "one for a warp");
 
-template <typename Place> DEVICE void attention_merge_run(const Place &place, const attention_args &args) {
+template <typename Place>
+DEVICE void attention_merge_run(const Place &place, const attention_args &args) {
     place_wait(place);
     place_let_next_begin(place);
     uint32_t n_merges = load_global<uint32_t>(args.n_merges);

@@ -135,7 +135,8 @@ DEVICE float clamped(float x, float most) {
     return x < -most ? -most : x;
 }
 
-template <typename Place> DEVICE void rope_store_run(const Place &place, const rope_store_args &args) {
+template <typename Place>
+DEVICE void rope_store_run(const Place &place, const rope_store_args &args) {
     place_wait(place);
     place_let_next_begin(place);
     uint32_t row = place_block(place);

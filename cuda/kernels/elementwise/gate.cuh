@@ -11,8 +11,8 @@ template <typename Place> DEVICE void gate_run(const Place &place, const gate_ar
     place_let_next_begin(place);
     place_wait(place);
     uint32_t quads = (args.n_cols + 3) / 4, step = place_blocks(place) * thread_count();
-    for (uint32_t at = place_block(place) * thread_count() + thread_index(); at < args.n_rows * quads;
-         at += step) {
+    for (uint32_t at = place_block(place) * thread_count() + thread_index();
+         at < args.n_rows * quads; at += step) {
         uint64_t row = at / quads;
         uint32_t col = at % quads * 4;
         quad y = load_quad(args.gate + row * args.gate_stride, col, args.n_cols);
@@ -30,8 +30,8 @@ template <typename Place> DEVICE void softcap_run(const Place &place, const soft
     place_let_next_begin(place);
     place_wait(place);
     uint32_t quads = (args.n_cols + 3) / 4, step = place_blocks(place) * thread_count();
-    for (uint32_t at = place_block(place) * thread_count() + thread_index(); at < args.n_rows * quads;
-         at += step) {
+    for (uint32_t at = place_block(place) * thread_count() + thread_index();
+         at < args.n_rows * quads; at += step) {
         uint32_t col = at % quads * 4;
         float *row = args.x + (uint64_t)(at / quads) * args.stride;
         quad x = load_quad(row, col, args.n_cols);

@@ -6,7 +6,8 @@
 #include "cuda/kernels/math.cuh"
 #include "cuda/kernels/place.cuh"
 
-template <typename Place> DEVICE void rope_table_run(const Place &place, const rope_table_args &args) {
+template <typename Place>
+DEVICE void rope_table_run(const Place &place, const rope_table_args &args) {
     uint32_t row = place_block(place);
     place_let_next_begin(place);
     place_wait(place);

@@ -30,7 +30,8 @@ struct gemm_work {
     uint32_t warp;
 };
 
-/* resident: a task of the persistent kernel, whose ring is as long as its share of shared memory. */
+/* resident: a task of the persistent kernel, whose ring is as long as its share of shared memory.
+ */
 template <int type, int n, int gate, bool resident = false> struct gemm {
     static constexpr gemm_tile tile =
         resident ? gemm_tile_resident_of(type, gate) : gemm_tile_of(type, gate, n);
@@ -432,7 +433,7 @@ template <int type, int n, int gate, bool resident = false> struct gemm {
 #define GEMM_KERNEL(name, type, n, gate)                                \
     KERNEL(name, struct gemm_args, gemm_tile_of(type, gate, n).threads, \
            gemm_tile_resident(gate, n)) {                               \
-        gemm<type, n, gate>::run(own_launch{}, args);                                 \
+        gemm<type, n, gate>::run(own_launch{}, args);                   \
     }
 /* All kernels of a type (F32 has fewer: gemm_tiles.h). */
 #define GEMM_NARROW_KERNELS(name, type)              \

@@ -1,7 +1,7 @@
 /* The interpreter of persistent_args.h. What a task does is the body of the kernel that the
  * instruction would be: products load their first weights before they wait for what comes before
- * (gemm.cuh), which here is the instruction before, so a block without a task in one instruction has
- * the next one's weights under way while others still work. */
+ * (gemm.cuh), which here is the instruction before, so a block without a task in one instruction
+ * has the next one's weights under way while others still work. */
 #ifndef CUDA_KERNELS_PERSISTENT_PERSISTENT_CUH
 #define CUDA_KERNELS_PERSISTENT_PERSISTENT_CUH
 
@@ -24,7 +24,8 @@ static_assert((int)PERSISTENT_THREADS == (int)ATTENTION_THREADS &&
                   (int)PERSISTENT_THREADS == (int)ROPE_STORE_THREADS,
               "a task is a block of theirs");
 
-/* Where a task runs (place.cuh). All else is in shared memory: `control`, and there the instruction. */
+/* Where a task runs (place.cuh). All else is in shared memory: `control`, and there the
+ * instruction. */
 struct resident {
     uint32_t control, in; /* places in shared memory */
     uint32_t block;
@@ -48,8 +49,8 @@ DEVICE void place_wait(const resident &place) {
     if (!place.waits || in.n_before == 0) return;
     shared flag = shared_memory() + (place.control + PERSISTENT_FLAG_AT);
     if (thread_index() == 0) {
-        const persistent_args &args = shared_struct<persistent_args>(
-            shared_memory() + (place.control + PERSISTENT_ARGS_AT));
+        const persistent_args &args =
+            shared_struct<persistent_args>(shared_memory() + (place.control + PERSISTENT_ARGS_AT));
         bool complete = wait_for_count(args.counters + (in.number - 1), args.launch * in.n_before,
                                        args.failures, args.most_polls);
         if (!complete && atomic_add_u32(args.failures, 1) == 0)
@@ -154,13 +155,14 @@ DEVICE uint32_t persistent_word(const persistent_args &args, uint32_t instructio
 DEVICE void persistent_run(const persistent_args &args) {
     const uint32_t control = args.control_at;
     uint32_t word = persistent_word(args, 0);
-    static_assert(sizeof(persistent_args) % 4 == 0 &&
+    static_assert(sizeof(persistent_args) % 8 == 0 &&
                       PERSISTENT_ARGS_AT + sizeof(persistent_args) <= PERSISTENT_CONTROL,
                   "they have their place");
-    if (thread_index() < sizeof(persistent_args) / 4)
-        store_shared<uint32_t>(
-            shared_memory() + (control + PERSISTENT_ARGS_AT + 4 * thread_index()),
-            reinterpret_cast<const uint32_t *>(&args)[thread_index()]);
+#pragma unroll
+    for (uint32_t i = 0; i < sizeof(persistent_args) / 8; i++)
+        if (thread_index() == 0)
+            store_shared<uint64_t>(shared_memory() + (control + PERSISTENT_ARGS_AT + 8 * i),
+                                   reinterpret_cast<const uint64_t *>(&args)[i]);
     for (uint32_t i = 0; i < args.n_instructions; i++) {
         resident place = {control, control + i % 2 * PERSISTENT_INSTRUCTION_BYTES, block_index(),
                           true};

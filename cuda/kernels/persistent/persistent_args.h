@@ -1,8 +1,9 @@
 /* The persistent kernel: one launch does what a decode step's launches do one after the other, as a
  * list of instructions in device memory. An instruction is what would be a launch, its blocks are
- * tasks: block b of the launch takes tasks b, b + blocks, ... of each instruction. A counter of each
- * instruction says how many of its tasks are done; an instruction waits until all of those before it
- * are. Counters only grow: in launch n (from 1) one is complete at n times its tasks, modulo 2^32. */
+ * tasks: block b of the launch takes tasks b, b + blocks, ... of each instruction. A counter of
+ * each instruction says how many of its tasks are done; an instruction waits until all of those
+ * before it are. Counters only grow: in launch n (from 1) one is complete at n times its tasks,
+ * modulo 2^32. */
 #ifndef CUDA_KERNELS_PERSISTENT_ARGS_H
 #define CUDA_KERNELS_PERSISTENT_ARGS_H
 
@@ -13,7 +14,8 @@ enum {
     PERSISTENT_THREADS = 128,
     PERSISTENT_BLOCKS = 4, /* that a multiprocessor is to have at once */
     PERSISTENT_MAX_ROWS = 8,
-    /* Bytes of shared memory behind what the tasks use: two instructions, a flag, persistent_args. */
+    /* Bytes of shared memory behind what the tasks use: two instructions, a flag, persistent_args.
+     */
     PERSISTENT_FLAG_AT = 2 * 4 * PERSISTENT_THREADS,
     PERSISTENT_ARGS_AT = PERSISTENT_FLAG_AT + 16,
     PERSISTENT_CONTROL = PERSISTENT_ARGS_AT + 64
@@ -30,12 +32,12 @@ enum {
     X(q4_k, WEIGHT_Q4_K)    \
     X(q6_k, WEIGHT_Q6_K)
 /* Types of keys and values, and heads. */
-#define PERSISTENT_ATTENTIONS(X)    \
-    X(f16, CUDA_KV_F16, d64, 64)    \
-    X(f16, CUDA_KV_F16, d128, 128)  \
-    X(bf16, CUDA_KV_BF16, d64, 64)  \
+#define PERSISTENT_ATTENTIONS(X)     \
+    X(f16, CUDA_KV_F16, d64, 64)     \
+    X(f16, CUDA_KV_F16, d128, 128)   \
+    X(bf16, CUDA_KV_BF16, d64, 64)   \
     X(bf16, CUDA_KV_BF16, d128, 128) \
-    X(q8_0, CUDA_KV_Q8_0, d64, 64)  \
+    X(q8_0, CUDA_KV_Q8_0, d64, 64)   \
     X(q8_0, CUDA_KV_Q8_0, d128, 128)
 
 enum persistent_kind {

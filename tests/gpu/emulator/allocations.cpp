@@ -257,7 +257,8 @@ static void note_read_together(struct allocation *in, size_t word, struct site s
         if (reader != BY_MANY) readers[reader - 1] = at->read_at;
         readers[self - 1] = now;
     }
-    at->read = (uint64_t)emulated.number << 32 | (reader && reader != self ? (uint32_t)BY_MANY : self);
+    at->read =
+        (uint64_t)emulated.number << 32 | (reader && reader != self ? (uint32_t)BY_MANY : self);
     at->read_at = now;
 }
 

@@ -430,7 +430,8 @@ static void end_thread(struct emulated_thread *self) {
     struct barrier *barrier = &block->barriers[0];
     if (barrier->arrived && barrier->arrived >= block->n_live) barrier_end(barrier, block->warps);
     barrier = &team->barrier;
-    if (barrier->arrived && barrier->arrived >= live_in_cluster()) barrier_end(barrier, team->warps);
+    if (barrier->arrived && barrier->arrived >= live_in_cluster())
+        barrier_end(barrier, team->warps);
 }
 
 void emulated_end_thread() {

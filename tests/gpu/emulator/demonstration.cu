@@ -200,8 +200,8 @@ KERNEL(emulator_diverged_index, struct scale_args, 32, 1) {
 
 /* ---- cooperative launches ---- */
 
-/* Block b makes y[b] of y[b - 1], once that is there: counters at x are zeros, the second one is that
- * of failures. `asks` for one more than there will be. */
+/* Block b makes y[b] of y[b - 1], once that is there: counters at x are zeros, the second one is
+ * that of failures. `asks` for one more than there will be. */
 template <bool waits, bool asks> DEVICE void chain(const struct scale_args &args) {
     uint32_t *const count = (uint32_t *)(uintptr_t)args.x;
     const uint32_t block = block_index();

@@ -2,8 +2,8 @@
  * memory knows of its accesses.
  *
  * One launch runs at a time, blocks one after the other (the blocks of a cluster together; those of
- * a cooperative launch all together, in turn). The first thing wrong ends the launch; its text names
- * kernel, block, thread and source line.
+ * a cooperative launch all together, in turn). The first thing wrong ends the launch; its text
+ * names kernel, block, thread and source line.
  *
  * Order of accesses: each warp has a vector clock. Its own entry counts what orders it (barriers,
  * warp_sync, arrivals); a barrier makes all participants know each other's accesses so far. Two
@@ -163,10 +163,11 @@ struct emulated_launch {
     uint32_t grid, threads, cluster, shared_bytes;
     bool programmatic, cooperative;
     bool stuck; /* of a cooperative launch: no block gets any further */
-    long lose_signal, n_signals; /* which of all add_release never comes, from 1; how many there were */
+    long lose_signal,
+        n_signals; /* which of all add_release never comes, from 1; how many there were */
     const void *args;
     struct emulated_block *blocks; /* of the cluster that runs */
-    uint32_t n_waited; /* threads that called wait_for_previous_kernel */
+    uint32_t n_waited;             /* threads that called wait_for_previous_kernel */
     uint64_t progress;
     uint32_t number; /* launches so far */
     uint32_t order;  /* of blocks and threads: 0 ascending, 1 descending, else a seed */
