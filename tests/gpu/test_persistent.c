@@ -2,6 +2,7 @@
  * what has no form as a task keeps the graph; a wait that is in vain ends as DEVICE. On the
  * emulator's driver, with as few multiprocessors as make blocks take several tasks each. */
 #define _GNU_SOURCE /* setenv */
+#include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/launcher.h"
 #include "decode_ways.h"
 #include "device_fixture.h"
@@ -141,6 +142,24 @@ START_TEST(lost_signal) {
 }
 END_TEST
 
+/* ---- what a multiprocessor has under way ---- */
+
+START_TEST(bytes_under_way) {
+#define NUMBER(name, type) type,
+    static const uint32_t types[] = {PERSISTENT_TYPES(NUMBER)};
+#undef NUMBER
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        for (uint32_t gate = 0; gate < 2 && types[i] != WEIGHT_F32; gate++) {
+            const struct gemm_tile tile = gemm_tile_resident_of(types[i], gate);
+            const uint32_t ahead = (tile.stages - 1) * tile.stage_units * tile.unit_bytes;
+            ck_assert_uint_le(tile.shared_bytes, GEMM_SHARED_RESIDENT);
+            ck_assert_uint_ge(PERSISTENT_BLOCKS * ahead, 96 * 1024);
+        }
+    ck_assert_uint_le(PERSISTENT_BLOCKS * (GEMM_SHARED_RESIDENT + PERSISTENT_CONTROL + 1024),
+                      228 * 1024);
+}
+END_TEST
+
 /* ---- what a context takes ---- */
 
 START_TEST(estimated) {
@@ -176,6 +195,7 @@ int main(void) {
     tcase_add_loop_test(all, bits, 0, N_SUBJECTS);
     tcase_add_loop_test(all, lost_signal, 0, 4);
     tcase_add_loop_test(all, estimated, 0, 3);
+    tcase_add_test(all, bytes_under_way);
     suite_add_tcase(suite, all);
     return fixture_main(suite, true);
 }
