@@ -67,7 +67,6 @@ kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
 goldens     60 HOPPER test_golden small
 goldens     60 PERSISTENT test_golden small
-goldens     60 PERSISTENT test_golden families
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED

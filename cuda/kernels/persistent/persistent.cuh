@@ -27,13 +27,15 @@ static_assert((int)PERSISTENT_THREADS == (int)ATTENTION_THREADS &&
 /* Where a task runs (place.cuh). All else is in shared memory: `control`, and there the
  * instruction. */
 struct resident {
-    uint32_t control, in; /* places in shared memory */
+    uint32_t control; /* place in shared memory */
+    uint32_t slot;    /* of the two instructions there */
     uint32_t block;
     bool waits; /* it is the block's first task of the instruction */
 };
 
 DEVICE const persistent_instruction &persistent_in(const resident &place) {
-    return shared_struct<persistent_instruction>(shared_memory() + place.in);
+    return shared_struct<persistent_instruction>(
+        shared_memory() + (place.control + place.slot * PERSISTENT_INSTRUCTION_BYTES));
 }
 DEVICE uint32_t place_block(const resident &place) {
     return place.block;
@@ -63,7 +65,8 @@ DEVICE void place_wait(const resident &place) {
 
 template <typename Args> DEVICE const Args &persistent_args_of(const resident &place) {
     static_assert(sizeof(Args) <= sizeof(persistent_instruction::args), "it has its place");
-    return shared_struct<Args>(shared_memory() + (place.in + 16));
+    return shared_struct<Args>(shared_memory() +
+                               (place.control + place.slot * PERSISTENT_INSTRUCTION_BYTES + 16));
 }
 
 /* ---- tasks: each a function of its own, or what the compiler knows of all of them before the loop
@@ -152,8 +155,11 @@ DEVICE uint32_t persistent_word(const persistent_args &args, uint32_t instructio
     return load_global<uint32_t>(from + thread_index());
 }
 
+DEVICE shared persistent_slot(const persistent_args &args, uint32_t instruction) {
+    return shared_memory() + (args.control_at + instruction % 2 * PERSISTENT_INSTRUCTION_BYTES);
+}
+
 DEVICE void persistent_run(const persistent_args &args) {
-    const uint32_t control = args.control_at;
     uint32_t word = persistent_word(args, 0);
     static_assert(sizeof(persistent_args) % 8 == 0 &&
                       PERSISTENT_ARGS_AT + sizeof(persistent_args) <= PERSISTENT_CONTROL,
@@ -161,25 +167,23 @@ DEVICE void persistent_run(const persistent_args &args) {
 #pragma unroll
     for (uint32_t i = 0; i < sizeof(persistent_args) / 8; i++)
         if (thread_index() == 0)
-            store_shared<uint64_t>(shared_memory() + (control + PERSISTENT_ARGS_AT + 8 * i),
+            store_shared<uint64_t>(shared_memory() + (args.control_at + PERSISTENT_ARGS_AT + 8 * i),
                                    reinterpret_cast<const uint64_t *>(&args)[i]);
+    /* What is kept over a task is a task's to spill: the number, the block, and the next
+     * instruction's word; all else is read again. */
     for (uint32_t i = 0; i < args.n_instructions; i++) {
-        resident place = {control, control + i % 2 * PERSISTENT_INSTRUCTION_BYTES, block_index(),
-                          true};
-        shared in = shared_memory() + place.in;
-        store_shared<uint32_t>(in + 4 * thread_index(), word);
+        store_shared<uint32_t>(persistent_slot(args, i) + 4 * thread_index(), word);
         block_sync();
         if (i + 1 < args.n_instructions) word = persistent_word(args, i + 1);
-        const uint32_t n_tasks = load_shared<uint32_t>(in + 4);
-        if (place.block >= n_tasks) continue;
-        uint32_t n_done = 0;
-        for (; place.block < n_tasks; place.block += block_count()) {
-            persistent_task(load_shared<uint32_t>(in), place);
+        for (uint32_t block = block_index();
+             block < load_shared<uint32_t>(persistent_slot(args, i) + 4); block += block_count()) {
+            const resident place = {args.control_at, i % 2, block, block == block_index()};
+            persistent_task(load_shared<uint32_t>(persistent_slot(args, i)), place);
             block_sync(); /* all is written, and shared memory is free */
-            place.waits = false;
-            n_done++;
         }
-        if (thread_index() == 0) add_release(args.counters + i, n_done);
+        const uint32_t n_tasks = load_shared<uint32_t>(persistent_slot(args, i) + 4);
+        if (thread_index() == 0 && block_index() < n_tasks)
+            add_release(args.counters + i, (n_tasks - block_index() - 1) / block_count() + 1);
     }
 }
 
