@@ -392,7 +392,7 @@ uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site) {
 void emulated_add_release(uint32_t *at, uint32_t value, struct site site) {
     if (!emulated.cooperative)
         emulated_fail(site, "blocks wait for each other, in a launch that isn't cooperative");
-    if (++emulated.n_signals == emulated.lose_signal) return;
+    if (emulated.lose_signal && ++emulated.n_signals >= emulated.lose_signal) return;
     add(at, value, site);
     release(at);
     emulated.progress++;

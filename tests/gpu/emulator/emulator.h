@@ -164,7 +164,7 @@ struct emulated_launch {
     bool programmatic, cooperative;
     bool stuck; /* of a cooperative launch: no block gets any further */
     long lose_signal,
-        n_signals; /* which of all add_release never comes, from 1; how many there were */
+        n_signals; /* the first add_release that never comes, from 1; how many there were */
     const void *args;
     struct emulated_block *blocks; /* of the cluster that runs */
     uint32_t n_waited;             /* threads that called wait_for_previous_kernel */

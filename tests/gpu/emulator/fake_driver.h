@@ -62,7 +62,7 @@ struct CUlib_st {
  *                        load or sync returns RESULT, once or from then on
  *   EMULATED_LOST        N          every call after the N-th returns CUDA_ERROR_ILLEGAL_ADDRESS
  *   EMULATED_MULTIPROCESSORS 2   (108, 132)  of the device
- *   EMULATED_LOSE_SIGNAL N              the N-th add_release of all is lost
+ *   EMULATED_LOSE_SIGNAL N              the N-th add_release of all is lost, and those after it
  *   EMULATED_ORDER       1          (0)     blocks and threads of a launch run in descending order;
  * any other number: in an order of its own EMULATED_LEAKS       1          tells at the process's
  * end what is still there, and the counts EMULATED_QUIET       1          does not print what
