@@ -41,7 +41,8 @@ trap 'rm -rf "$work"' EXIT
 
 # Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one, HOPPER before a program for
 # TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them; PERSISTENT for
-# TRANSFORMER_CUDA_PERSISTENT=1: decode steps as one launch. The one list of them, and their order: what is right before what is fast, so that what time does not suffice for matters least.
+# TRANSFORMER_CUDA_PERSISTENT=1: decode steps as one launch. The one list of them, and their order: what is right before
+# what is fast, so that what time does not suffice for matters least.
 programs() {
     if [ -n "${CHECK_PROGRAMS:-}" ]; then
         cat "$CHECK_PROGRAMS"
@@ -134,7 +135,7 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
         variables=TRANSFORMER_CUDA_WARPGROUPS=1 with=', wgmma'
         shift
     elif [ "$1" = PERSISTENT ]; then
-        variables=TRANSFORMER_CUDA_PERSISTENT=1 with=', persistent'
+        variables='TRANSFORMER_CUDA_PERSISTENT=1 EMULATED_MULTIPROCESSORS=2' with=', persistent'
         shift
     fi
     what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')$with

@@ -451,6 +451,9 @@ EXPORT driver_result cuOccupancyMaxActiveBlocksPerMultiprocessor(int *n_blocks, 
                                                                  size_t shared_bytes) {
     ENTER("occupancy");
     *n_blocks = resident_blocks(n_threads, shared_bytes);
+    /* No more than a cooperative launch can have here. */
+    if (*n_blocks * fake.options.multiprocessors > MAX_TOGETHER)
+        *n_blocks = MAX_TOGETHER / fake.options.multiprocessors;
     return DRIVER_SUCCESS;
 }
 
