@@ -17,8 +17,10 @@ struct sizes {
     uint64_t block, buffers, slopes, frequencies, rope_tables, prepared[CUDA_ACTIVATIONS],
         prepared_scale, prepared_block_scale, block_stride;
     uint64_t expert, expert_weight, expert_place, expert_row, expert_groups, n_expert_groups;
-    uint64_t apart, gemm_parts, gemm_counters, attention_parts, sampled, hidden, logits;
-    uint64_t arena; /* bytes in all */
+    uint64_t apart, gemm_parts, gemm_counters, attention_parts, failures, hidden, logits;
+    uint64_t instructions, instruction_counters; /* of the persistent kernel */
+    uint32_t most_instructions;                  /* of a program; 0: there are none */
+    uint64_t arena;                              /* bytes in all */
     uint64_t hidden_stride, logits_stride;
     uint32_t n_counters;
 };
@@ -196,7 +198,11 @@ static void place_linear(const struct cuda_properties *device, const struct prog
         if (!is_linear(op) && op->kind != OP_HEADS) continue;
         int64_t most = op->kind == OP_HEAD ? limits->max_logit_rows : limits->max_rows;
         for (int64_t n = 1; is_linear(op) && n <= smaller(most, SELECT_APART_MAX_ROWS); n++)
-            linear_measure(device, op, n, &needs);
+            linear_measure(device, op, n, false, &needs);
+        for (int64_t n = 1;
+             is_linear(op) && sizes->most_instructions && n <= smaller(most, PERSISTENT_MAX_ROWS);
+             n++)
+            linear_measure(device, op, n, true, &needs);
         if (op->kind == OP_HEADS) heads_measure(device, op, &needs);
         uint64_t rows = prepared_rows(op, limits);
         uint64_t n = mul_saturating(rows, prepared_cols(op));
@@ -248,6 +254,10 @@ static void measure(const struct cuda_properties *device, const struct program *
     for (int i = 0; i < spec->n_ropes; i++) rope_dims += padded(spec->ropes[i].n_dims);
     sizes->frequencies = place(sizes, rope_dims, sizeof(float));
     sizes->rope_tables = place(sizes, mul_saturating(rows, rope_dims), sizeof(float));
+    sizes->most_instructions = persistent_wanted(device, program) ? persistent_most(program) : 0;
+    uint64_t most = PERSISTENT_PROGRAMS * (uint64_t)sizes->most_instructions;
+    sizes->instructions = place(sizes, most, sizeof(struct persistent_instruction));
+    sizes->instruction_counters = place(sizes, most, sizeof(uint32_t));
     place_linear(device, program, limits, sizes);
     uint64_t part_bytes = 0;
     for (int i = 0; i < attentions->n; i++) {
@@ -258,7 +268,9 @@ static void measure(const struct cuda_properties *device, const struct program *
         if (bytes > part_bytes) part_bytes = bytes;
     }
     sizes->attention_parts = place(sizes, part_bytes, 1);
-    sizes->sampled = place(sizes, (uint64_t)limits->max_logit_rows, sizeof(int32_t));
+    /* One after the other, so that both come down at once. */
+    sizes->failures =
+        place(sizes, (uint64_t)limits->max_logit_rows + FAILURE_WORDS, sizeof(int32_t));
     sizes->hidden = place(sizes, logit_rows, sizes->hidden_stride * sizeof(float));
     sizes->logits = place(sizes, logit_rows, sizes->logits_stride * sizeof(float));
 }
@@ -345,7 +357,14 @@ static void point(struct backend_context *context, const struct sizes *sizes) {
     context->gemm_parts = floats_at(context, sizes->gemm_parts);
     context->gemm_counters = (uint32_t *)(void *)(context->arena + sizes->gemm_counters);
     context->attention_parts = floats_at(context, sizes->attention_parts);
-    context->sampled = (int32_t *)(void *)(context->arena + sizes->sampled);
+    context->failures = (uint32_t *)(void *)(context->arena + sizes->failures);
+    context->sampled = (int32_t *)(void *)(context->failures + FAILURE_WORDS);
+    context->persistent = (struct persistent_memory){
+        .instructions =
+            (struct persistent_instruction *)(void *)(context->arena + sizes->instructions),
+        .counters = (uint32_t *)(void *)(context->arena + sizes->instruction_counters),
+        .most = sizes->most_instructions,
+    };
     context->hidden = floats_at(context, sizes->hidden);
     context->logits = floats_at(context, sizes->logits);
     context->hidden_stride = sizes->hidden_stride;
@@ -402,14 +421,18 @@ static status take_device(struct backend_context *context, const struct sizes *s
                            "hidden states", &context->host_hidden));
     TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizes->logits_stride * sizeof(float), "logits",
                            &context->host_logits));
-    TRY(DEVICE_TAKE_PINNED(device, logit_rows * sizeof(int32_t), "sampled tokens",
-                           &context->host_sampled));
+    TRY(DEVICE_TAKE_PINNED(device, (FAILURE_WORDS + logit_rows) * sizeof(int32_t), "sampled tokens",
+                           &context->host_failures));
+    context->host_sampled = (int32_t *)(void *)(context->host_failures + FAILURE_WORDS);
     TRY(take_pooled(context, context->program->pooled, &context->host_pooled));
     TRY(take_pooled(context, context->program->score, &context->host_score));
     TRY(take_pools(context));
     point(context, sizes);
     TRY(device_clear(device, context->stream, context->gemm_counters,
                      sizes->n_counters * sizeof(uint32_t)));
+    TRY(device_clear(device, context->stream, context->persistent.counters,
+                     PERSISTENT_PROGRAMS * sizes->most_instructions * sizeof(uint32_t)));
+    TRY(device_clear(device, context->stream, context->failures, FAILURE_WORDS * sizeof(uint32_t)));
     if (context->program->slopes)
         TRY(device_upload(device, context->stream, context->slopes, context->program->slopes,
                           (size_t)context->program->n_slopes * sizeof(float)));
@@ -420,6 +443,8 @@ static status take_device(struct backend_context *context, const struct sizes *s
     return device_stream_wait(device, context->stream);
 }
 
+/* Steps of single rows: the fewest by the persistent kernel, where it is wanted and has a form for
+ * every kernel of the program, others as graphs. */
 static status take_graphs(struct backend_context *context) {
     const struct backend_limits *limits = &context->limits;
     const char *wanted = environment_read("CUDA_GRAPHS");
@@ -427,7 +452,10 @@ static status take_graphs(struct backend_context *context) {
     if (context->program->pooled != REG_NONE) return OK; /* what is pooled differs between steps */
     int64_t most = smaller(smaller(limits->max_sequences, limits->max_rows),
                            smaller(limits->max_logit_rows, GRAPH_MAX_ROWS));
-    for (int64_t n = 1; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {
+    TRY(persistent_take(context));
+    int64_t first = 1;
+    if (context->n_programs) first = 2 * context->programs[context->n_programs - 1].n_rows;
+    for (int64_t n = first; n < 2 * most && n <= GRAPH_MAX_ROWS; n *= 2) {
         struct step_graph *graph = &context->graphs[context->n_graphs];
         graph->n_rows = smaller(n, most);
         TRY(launcher_capture(context, graph->n_rows, false, &graph->exec));
@@ -471,7 +499,7 @@ static void give_device(struct backend_context *context) {
     device_give_pinned(device, context->host_block);
     device_give_pinned(device, context->host_hidden);
     device_give_pinned(device, context->host_logits);
-    device_give_pinned(device, context->host_sampled);
+    device_give_pinned(device, context->host_failures);
     device_give_pinned(device, context->host_pooled);
     device_give_pinned(device, context->host_score);
 }

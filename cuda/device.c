@@ -45,6 +45,17 @@ static void lose(struct device *device, driver_result result, const char *call) 
     atomic_store_explicit(&device->lost, LOST, memory_order_release);
 }
 
+static status fail_lost(const struct device *device);
+
+status device_give_up(struct device *device, const char *reason) {
+    int state = NOT_LOST;
+    if (atomic_compare_exchange_strong(&device->lost, &state, BEING_LOST)) {
+        text_format(device->lost_reason, sizeof device->lost_reason, "%s", reason);
+        atomic_store_explicit(&device->lost, LOST, memory_order_release);
+    }
+    return fail_lost(device);
+}
+
 static status fail_lost(const struct device *device) {
     bool told = atomic_load_explicit(&device->lost, memory_order_acquire) == LOST;
     return fail(DEVICE, "GPU %d was lost: %s", device->ordinal,
@@ -83,6 +94,7 @@ status device_properties(const struct driver *driver, driver_device handle,
         DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN,
         DRIVER_DEVICE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR,
         DRIVER_DEVICE_L2_CACHE_SIZE,
+        DRIVER_DEVICE_COOPERATIVE_LAUNCH,
     };
     int values[sizeof attributes / sizeof *attributes] = {0};
     for (size_t i = 0; i < sizeof attributes / sizeof *attributes; i++)
@@ -97,6 +109,7 @@ status device_properties(const struct driver *driver, driver_device handle,
         .shared_per_block = (size_t)values[3],
         .shared_per_multiprocessor = (size_t)values[4],
         .l2_bytes = (size_t)values[5],
+        .cooperative = values[6] != 0,
         .warpgroups = hopper && has_hopper_kernels() && wanted && strcmp(wanted, "1") == 0,
         .fp8_weights = fp8_activations || (fp8 && strcmp(fp8, "weights") == 0),
         .fp8_activations = fp8_activations};
@@ -438,30 +451,61 @@ status device_kernel(struct device *device, const char *name, struct device_kern
     return result;
 }
 
+static struct driver_launch launch_of(const struct launch_shape *shape, driver_stream stream) {
+    return (struct driver_launch){.grid_x = shape->grid,
+                                  .grid_y = 1,
+                                  .grid_z = 1,
+                                  .block_x = shape->threads,
+                                  .block_y = 1,
+                                  .block_z = 1,
+                                  .shared_bytes = shape->shared_bytes,
+                                  .stream = stream};
+}
+
+static status launch(struct device *device, const struct driver_launch *launch,
+                     const struct device_kernel *kernel, const char *name, const void *args) {
+    void *parameters[] = {(void *)(uintptr_t)args};
+    driver_function function = (driver_function)kernel->kernel;
+    return device_check(device, device->driver.launch(launch, function, parameters, NULL), name);
+}
+
 status device_launch(struct device *device, driver_stream stream, const struct launch_shape *shape,
                      const void *args, bool dependent) {
     struct device_kernel kernel;
+    struct driver_launch_attribute attributes[2];
+    struct driver_launch described = launch_of(shape, stream);
     if (!shape->grid) return OK;
     TRY(device_kernel(device, shape->kernel, &kernel));
-    struct driver_launch_attribute attributes[2];
-    struct driver_launch launch = {.grid_x = shape->grid,
-                                   .grid_y = 1,
-                                   .grid_z = 1,
-                                   .block_x = shape->threads,
-                                   .block_y = 1,
-                                   .block_z = 1,
-                                   .shared_bytes = shape->shared_bytes,
-                                   .stream = stream,
-                                   .attributes = attributes};
+    described.attributes = attributes;
     if (dependent && kernel.waits)
-        attributes[launch.n_attributes++] =
+        attributes[described.n_attributes++] =
             (struct driver_launch_attribute){.id = DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION,
                                              .value = {.programmatic_stream_serialization = 1}};
     if (shape->cluster > 1)
-        attributes[launch.n_attributes++] = (struct driver_launch_attribute){
+        attributes[described.n_attributes++] = (struct driver_launch_attribute){
             .id = DRIVER_LAUNCH_CLUSTER_DIMENSION, .value = {.cluster = {shape->cluster, 1, 1}}};
-    void *parameters[] = {(void *)(uintptr_t)args};
-    driver_function function = (driver_function)kernel.kernel;
-    return device_check(device, device->driver.launch(&launch, function, parameters, NULL),
-                        shape->kernel);
+    return launch(device, &described, &kernel, shape->kernel, args);
+}
+
+status device_launch_together(struct device *device, driver_stream stream,
+                              const struct launch_shape *shape, const void *args) {
+    struct device_kernel kernel;
+    struct driver_launch_attribute together = {.id = DRIVER_LAUNCH_COOPERATIVE,
+                                               .value = {.cooperative = 1}};
+    struct driver_launch described = launch_of(shape, stream);
+    described.attributes = &together;
+    described.n_attributes = 1;
+    TRY(device_kernel(device, shape->kernel, &kernel));
+    return launch(device, &described, &kernel, shape->kernel, args);
+}
+
+status device_resident_blocks(struct device *device, const char *name, uint32_t threads,
+                              uint32_t shared_bytes, uint32_t *n_blocks) {
+    struct device_kernel kernel;
+    int n = 0;
+    TRY(device_kernel(device, name, &kernel));
+    DEVICE_TRY(device, blocks_per_multiprocessor, &n, (driver_function)kernel.kernel, (int)threads,
+               shared_bytes);
+    *n_blocks = n > 0 ? (uint32_t)n * (uint32_t)device->properties.n_multiprocessors : 0;
+    return OK;
 }

@@ -124,6 +124,14 @@ status device_event_wait(struct device *device, driver_event event); /* in the c
 /* A kernel by name, loaded, allowed all the shared memory that a block may have. Looked up once;
  * name must outlive the device. INTERNAL: there is none of that name. */
 status device_kernel(struct device *device, const char *name, struct device_kernel *kernel);
+/* Blocks of a cooperative launch of so many threads and bytes of shared memory, at most. */
+status device_resident_blocks(struct device *device, const char *kernel, uint32_t threads,
+                              uint32_t shared_bytes, uint32_t *n_blocks);
+/* All blocks run at once, at most as many as that. */
+status device_launch_together(struct device *device, driver_stream stream,
+                              const struct launch_shape *shape, const void *args);
+/* For what a kernel says of itself: the device counts as lost. Returns DEVICE. */
+status device_give_up(struct device *device, const char *reason);
 /* args: the kernel's one struct, copied. dependent: the launch may begin while the one before it on
  * the stream still runs, where the kernel waits for what it needs itself. An empty grid is no
  * launch. */

@@ -49,7 +49,7 @@ status heads_launch(struct launcher *launcher, const struct op *op) {
     const struct backend_context *context = launcher->context;
     const struct gemm_problem problem =
         problem_of(&context->device->properties, op, (uint32_t)launcher->n_rows);
-    const struct gemm_choice choice = select_gemm(&context->device->properties, &problem);
+    const struct gemm_choice choice = launcher_choose_gemm(launcher, &problem);
     const struct cuda_weight *weight =
         cuda_weights_matrix(context->model, &op->heads.weight->weight);
     struct gemm_args args = {

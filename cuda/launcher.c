@@ -12,6 +12,7 @@ status launcher_launch(struct launcher *launcher, const struct launch_shape *sha
                        const void *args) {
     struct backend_context *context = launcher->context;
     struct device_kernel kernel;
+    if (launcher->recorder) return persistent_record(launcher->recorder, shape, args);
     if (launcher->only_loads) return device_kernel(context->device, shape->kernel, &kernel);
     TRY(device_launch(context->device, context->stream, shape, args, launcher->follows));
     launcher->follows = !launcher->apart;
@@ -251,7 +252,7 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .softcap = a->softcap,
         .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
-        .stages = choice->stages,
+        .stages = launcher->recorder ? persistent_stages(choice->launch.kernel) : choice->stages,
         .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts) +
                       (a->cross ? context->data.max_sequences : 0),
         .items = (const struct attention_item *)(const void *)(block + work->items),
@@ -363,6 +364,13 @@ status launcher_run(struct backend_context *context, const struct step *step, bo
                                 .n_pooled = step->n_pooled};
     for (int i = 0; i < LAYERS_AHEAD; i++) context->recorded[i] = false;
     return launch_ops(&launcher, step->cancel, stopped);
+}
+
+status launcher_record(struct backend_context *context, int64_t n_rows,
+                       struct persistent_recorder *recorder) {
+    struct launcher launcher = {
+        .context = context, .n_rows = n_rows, .n_logit_rows = n_rows, .recorder = recorder};
+    return launch_ops(&launcher, NULL, NULL);
 }
 
 /* Drivers know dependent launches in graphs from CUDA 12.3 on. */

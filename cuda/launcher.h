@@ -5,6 +5,7 @@
 #include "cuda/adapters.h"
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/gemm/gemm_args.h"
+#include "cuda/persistent.h"
 #include "cuda/step_data.h"
 #include "cuda/weights.h"
 
@@ -56,6 +57,8 @@ struct backend_context {
     float *gemm_parts;
     uint32_t *gemm_counters;
     float *attention_parts;
+    struct persistent_memory persistent; /* of persistent.programs */
+    uint32_t *failures;                  /* [FAILURE_WORDS] of persistent_args; `sampled` follows */
     int32_t *sampled;                    /* [max_logit_rows] */
     float *hidden, *logits;              /* [max_logit_rows][...] */
     size_t hidden_stride, logits_stride; /* floats */
@@ -70,23 +73,27 @@ struct backend_context {
     struct step_adapter *step_adapters; /* [max_sequences] */
     float *host_hidden, *host_logits;   /* pinned, as on the device */
     float *host_pooled, *host_score;    /* pinned [max_sequences][width of the register] */
-    int32_t *host_sampled;              /* pinned [max_logit_rows] */
+    uint32_t *host_failures;            /* pinned [FAILURE_WORDS]; host_sampled follows */
+    int32_t *host_sampled;              /* [max_logit_rows] */
     uint8_t *fetched;                   /* [max_logit_rows] bit 0: logits, bit 1: hidden */
     struct step_graph graphs[MAX_GRAPHS];
     int n_graphs;
     struct adapters adapters;
     driver_graph_exec adapted_graphs[MAX_GRAPHS]; /* for steps with adapters, of graphs' rows */
+    struct persistent_program programs[PERSISTENT_PROGRAMS]; /* instead of the graphs up to there */
+    int n_programs;
 };
 
 /* A step's launches while they are put on the stream. */
 struct launcher {
     struct backend_context *context;
     int64_t n_rows, n_logit_rows, n_pooled;
-    bool source;         /* the rows are those of sources */
-    bool adapts;         /* some of them have adapters */
-    bool apart;          /* no launch begins while the one before it runs */
-    bool follows;        /* a kernel is ahead on the stream: the next may begin while it ends */
-    bool only_loads;     /* no launch, the kernel is made ready for one */
+    bool source;     /* the rows are those of sources */
+    bool adapts;     /* some of them have adapters */
+    bool apart;      /* no launch begins while the one before it runs */
+    bool follows;    /* a kernel is ahead on the stream: the next may begin while it ends */
+    bool only_loads; /* no launch, the kernel is made ready for one */
+    struct persistent_recorder *recorder; /* no launch, an instruction; NULL: launches */
     uint32_t group_rows; /* of the groups that the layer's choices are in; 0: in none yet */
 };
 
@@ -97,6 +104,10 @@ status launcher_run(struct backend_context *context, const struct step *step, bo
 status launcher_capture(struct backend_context *context, int64_t n_rows, bool adapts,
                         driver_graph_exec *exec);
 
+/* The same as instructions: launcher_launch hands each launch over. */
+status launcher_record(struct backend_context *context, int64_t n_rows,
+                       struct persistent_recorder *recorder);
+
 /* linear.c: norm, products and what follows them, of LINEAR and HEAD. */
 status linear_launch(struct launcher *launcher, const struct op *op);
 /* Memory that the launches of linear ops share. */
@@ -106,9 +117,10 @@ struct linear_needs {
     bool used[CUDA_ACTIVATIONS];
     uint64_t apart; /* floats of context.apart for each row of a step */
 };
-/* Raises what is needed to what an op of n_rows rows needs. */
+/* Raises what is needed to what an op of n_rows rows needs; `resident`: in the persistent kernel.
+ */
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
-                    struct linear_needs *needs);
+                    bool resident, struct linear_needs *needs);
 
 /* heads.c: OP_HEADS. */
 status heads_launch(struct launcher *launcher, const struct op *op);
@@ -126,7 +138,10 @@ status experts_launch_weigh(struct launcher *launcher, const struct op *op);
  * where products find them, n_cols being set. */
 void launcher_prepare(const struct backend_context *context, int form, struct norm_args *args);
 void launcher_prepared(const struct backend_context *context, int form, struct gemm_args *args);
-/* linear.c: a product by the kernel that was chosen. */
+/* linear.c: which kernel, or task of the persistent kernel, multiplies. */
+struct gemm_choice launcher_choose_gemm(const struct launcher *launcher,
+                                        const struct gemm_problem *problem);
+/* A product by the kernel that was chosen. */
 status launcher_gemm(struct launcher *launcher, const struct gemm_choice *choice,
                      const struct gemm_args *args);
 

@@ -93,11 +93,12 @@ static struct products products_of(const struct cuda_properties *device, const s
 }
 
 static void measure(const struct cuda_properties *device, const struct products *products,
-                    int64_t n_rows, struct linear_needs *needs) {
+                    int64_t n_rows, bool resident, struct linear_needs *needs) {
     for (int i = 0; i < products->n; i++) {
         struct gemm_problem problem = products->of[i].problem;
         problem.n_x = (uint32_t)n_rows;
-        struct gemm_choice choice = select_gemm(device, &problem);
+        struct gemm_choice choice =
+            resident ? select_gemm_resident(device, &problem) : select_gemm(device, &problem);
         if (choice.parts_bytes > needs->parts_bytes) needs->parts_bytes = choice.parts_bytes;
         if (choice.n_counters > needs->n_counters) needs->n_counters = choice.n_counters;
         needs->used[select_activation(problem.type)] = true;
@@ -105,11 +106,12 @@ static void measure(const struct cuda_properties *device, const struct products 
 }
 
 void linear_measure(const struct cuda_properties *device, const struct op *op, int64_t n_rows,
-                    struct linear_needs *needs) {
+                    bool resident, struct linear_needs *needs) {
     const struct products products = products_of(device, op, false);
     const struct products adapted = products_of(device, op, true);
-    measure(device, &products, rows_of(op, n_rows), needs);
-    if (op->kind != OP_EXPERTS) measure(device, &adapted, rows_of(op, n_rows), needs);
+    measure(device, &products, rows_of(op, n_rows), resident, needs);
+    if (op->kind != OP_EXPERTS && !resident)
+        measure(device, &adapted, rows_of(op, n_rows), false, needs);
     uint64_t apart = (uint64_t)(rows_of(op, 1) * reg_padded(tensor_of(op, 0)->dims[1]));
     if (products.gate_apart && apart > needs->apart) needs->apart = apart;
 }
@@ -215,11 +217,18 @@ static bool finishes_logits(const struct launcher *launcher, const struct op *op
            (adapters_apply(launcher, op) && program->spec->logit_softcap != 0.0f);
 }
 
+struct gemm_choice launcher_choose_gemm(const struct launcher *launcher,
+                                        const struct gemm_problem *problem) {
+    const struct cuda_properties *device = &launcher->context->device->properties;
+    return launcher->recorder ? select_gemm_resident(device, problem)
+                              : select_gemm(device, problem);
+}
+
 static struct gemm_choice choice_of(const struct launcher *launcher, const struct product *product,
                                     uint32_t n_rows) {
     struct gemm_problem problem = product->problem;
     problem.n_x = n_rows;
-    return select_gemm(&launcher->context->device->properties, &problem);
+    return launcher_choose_gemm(launcher, &problem);
 }
 
 static status launch_warpgroups(struct launcher *launcher, const struct gemm_choice *choice,

@@ -6,10 +6,14 @@
 
 enum { FETCHED_LOGITS = 1, FETCHED_HIDDEN = 2 };
 
-/* The graph that serves a step of single rows; exec NULL: none does. */
+/* Every row is a sequence's next token, and its logits are kept. */
+static bool has_single_rows(const struct step *step) {
+    return step->n_rows == step->n_sequences && step->n_rows == step->n_logit_rows;
+}
+
+/* The graph that serves a step; exec NULL: none does. */
 static struct step_graph graph_for(const struct backend_context *context, const struct step *step) {
-    if (step->n_rows != step->n_sequences || step->n_rows != step->n_logit_rows)
-        return (struct step_graph){0};
+    if (!has_single_rows(step)) return (struct step_graph){0};
     for (int i = 0; i < context->n_graphs; i++) {
         struct step_graph graph = context->graphs[i];
         if (graph.n_rows < step->n_rows) continue;
@@ -33,7 +37,6 @@ static status send_step(struct backend_context *context, const struct step *step
 
 /* The tokens that the step chooses itself, from logits that stay where they are. */
 static status launch_samples(struct backend_context *context, const struct step *step) {
-    if (!step->n_samples) return OK;
     const uint8_t *rows = context->block + context->data.samples;
     struct sample_args args = {.logits = context->logits,
                                .sample = (const struct sample_row *)(const void *)rows,
@@ -45,9 +48,18 @@ static status launch_samples(struct backend_context *context, const struct step 
                                  .grid = args.n_rows,
                                  .threads = SAMPLE_THREADS,
                                  .shared_bytes = SAMPLE_SHARED};
-    TRY(device_launch(context->device, context->stream, &shape, &args, false));
-    return device_download(context->device, context->stream, context->host_sampled,
-                           context->sampled, (size_t)step->n_samples * sizeof(int32_t));
+    return device_launch(context->device, context->stream, &shape, &args, false);
+}
+
+/* The sampled tokens, and before them what the persistent kernel says of itself. */
+static status fetch_samples(struct backend_context *context, const struct step *step,
+                            bool persistent) {
+    const size_t n = (size_t)step->n_samples;
+    if (!persistent)
+        return device_download(context->device, context->stream, context->host_sampled,
+                               context->sampled, n * sizeof(int32_t));
+    return device_download(context->device, context->stream, context->host_failures,
+                           context->failures, (FAILURE_WORDS + n) * sizeof(int32_t));
 }
 
 /* A few floats, wanted whenever there are any. */
@@ -61,9 +73,16 @@ static status fetch_pooled(struct backend_context *context, const struct step *s
 
 static status run_on_device(struct backend_context *context, const struct step *step,
                             bool *stopped) {
+    struct persistent_program *persistent = has_single_rows(step) && !step_data_adapts(step)
+                                                ? persistent_find(context, step->n_rows)
+                                                : NULL;
     const struct step_graph graph = graph_for(context, step);
     *stopped = false;
-    if (graph.exec) {
+    context->host_failures[0] = 0;
+    if (persistent) {
+        TRY(send_step(context, step, persistent->n_rows, persistent->n_rows));
+        TRY(persistent_launch(context, persistent));
+    } else if (graph.exec) {
         TRY(send_step(context, step, graph.n_rows, graph.n_rows));
         DEVICE_TRY(context->device, graph_launch, graph.exec, context->stream);
     } else {
@@ -73,7 +92,8 @@ static status run_on_device(struct backend_context *context, const struct step *
     if (*stopped) return OK;
     TRY(fetch_pooled(context, step, context->program->pooled, context->host_pooled));
     TRY(fetch_pooled(context, step, context->program->score, context->host_score));
-    return launch_samples(context, step);
+    if (step->n_samples) TRY(launch_samples(context, step));
+    return fetch_samples(context, step, persistent != NULL);
 }
 
 status cuda_run(struct backend_context *context, const struct step *step) {
@@ -84,6 +104,7 @@ status cuda_run(struct backend_context *context, const struct step *step) {
     /* Whatever was put on the stream reads the step's data: it ends before the next step begins. */
     status waited = device_stream_wait(context->device, context->stream);
     device_leave(context->device, &caller);
+    if (result == OK && waited == OK) waited = persistent_check(context);
     for (int64_t i = 0; i < context->limits.max_logit_rows; i++) context->fetched[i] = 0;
     TRY(result);
     TRY(waited);

@@ -3,6 +3,7 @@
 #include "cuda/kernels/elementwise/elementwise_args.h"
 #include "cuda/kernels/gemm/gemm_hopper_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
+#include "cuda/kernels/persistent/persistent_args.h"
 
 int select_activation(enum weight_type type) {
     switch ((uint32_t)type) {
@@ -201,4 +202,27 @@ struct gemm_choice select_gemm(const struct cuda_properties *device,
         }
     }
     return choice;
+}
+
+struct gemm_choice select_gemm_resident(const struct cuda_properties *device,
+                                        const struct gemm_problem *problem) {
+    const uint32_t gate = problem->combine == GEMM_GATE;
+    const uint32_t split_cols =
+        select_split_cols(device, problem->type, law_rows(device, problem), problem->n_cols);
+    struct trial trial = {.problem = problem,
+                          .tile = gemm_tile_resident_of(problem->type, gate),
+                          .n_splits = ceil_div(problem->n_cols, split_cols)};
+    if (trial.tile.shared_bytes == 0 || problem->type >= WEIGHT_TYPES ||
+        problem->n_x > (problem->n_experts ? UINT32_MAX : trial.tile.n))
+        return (struct gemm_choice){.split_cols = split_cols};
+    trial.n_row_blocks = count_row_blocks(problem, trial.tile.rows);
+    trial.n_x_blocks = problem->n_experts
+                           ? gemm_groups_most(problem->n_x, problem->n_experts, trial.tile.n)
+                       : problem->n_heads ? problem->n_heads
+                                          : 1;
+    const uint32_t n_tiles = trial.n_row_blocks * trial.n_x_blocks;
+    trial.apart = trial.n_splits > 1 && !problem->n_heads &&
+                  n_tiles < PERSISTENT_BLOCKS * (uint32_t)device->n_multiprocessors;
+    trial.n_blocks = trial.apart ? n_tiles * trial.n_splits : n_tiles;
+    return as_choice(&trial, names[problem->type][gate][0], split_cols);
 }

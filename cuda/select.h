@@ -18,6 +18,7 @@ struct cuda_properties { /* of a device */
     size_t shared_per_multiprocessor;
     size_t l2_bytes;
     bool warpgroups;      /* the kernels that use wgmma run there, and are to be used */
+    bool cooperative;     /* blocks of a launch can be there all at once */
     bool fp8_weights;     /* weights of e4m3 keep their codes */
     bool fp8_activations; /* where there is such a kernel, they are multiplied with e4m3 */
 };
@@ -60,6 +61,11 @@ uint32_t select_split_cols(const struct cuda_properties *device, enum weight_typ
  * that it needs. Splits are apart up to SELECT_APART_MAX_ROWS rows of x only. */
 struct gemm_choice select_gemm(const struct cuda_properties *device,
                                const struct gemm_problem *problem);
+
+/* The same for the persistent kernel: n_x is at most a tile's rows. launch.grid is the number of
+ * tasks, and launch.kernel the name of what a task is a block of. */
+struct gemm_choice select_gemm_resident(const struct cuda_properties *device,
+                                        const struct gemm_problem *problem);
 
 struct attention_problem {
     uint32_t kv_type; /* enum cuda_kv_type */

@@ -3,6 +3,8 @@
 #define CUDA_KERNELS_PTX_DEVICE_CUH
 
 #define DEVICE static __device__ __forceinline__
+/* A function that is called: its registers are its own, and nothing of it is computed outside. */
+#define DEVICE_CALLED static __device__ __noinline__
 
 /* extern "C", so that the driver finds it by its name. min_blocks: of this kernel on one
  * multiprocessor, which bounds the registers. */

@@ -41,6 +41,24 @@ template <typename Op, typename T> DEVICE T block_reduce(shared scratch, T value
     return warp_reduce<Op>(value);
 }
 
+/* The same reduction over n_threads * N threads by a block of n_threads: thread t brings what
+ * threads t, t + n_threads, ... would, and the order of the additions is theirs. */
+template <typename Op, int N, typename T>
+DEVICE T block_reduce_of(shared scratch, const T (&values)[N], T nothing) {
+    uint32_t n_warps = thread_count() / 32, lane = lane_index();
+#pragma unroll
+    for (uint32_t i = 0; i < N; i++) {
+        T value = warp_reduce<Op>(values[i]);
+        uint32_t warp = i * n_warps + thread_index() / 32;
+        if (lane == 0) store_shared<T>(scratch + warp * (uint32_t)sizeof(T), value);
+    }
+    block_sync();
+    T value = nothing;
+    if (lane < N * n_warps) value = load_shared<T>(scratch + lane * (uint32_t)sizeof(T));
+    block_sync();
+    return warp_reduce<Op>(value);
+}
+
 DEVICE float block_sum(shared scratch, float value) {
     return block_reduce<reduce_sum>(scratch, value, 0.0f);
 }

@@ -31,6 +31,10 @@ speed       60 gpu_models made BF16 1B SEED
 speed       60 gpu_models made BF16 8B SEED
 speed       60 gpu_models made Q8_0 8B SEED
 speed       60 gpu_models made Q4_K 8B SEED
+speed       60 PERSISTENT gpu_models made BF16 1B SEED
+speed       60 PERSISTENT gpu_models made BF16 8B SEED
+speed       60 PERSISTENT gpu_models made Q8_0 8B SEED
+speed       60 PERSISTENT gpu_models made Q4_K 8B SEED
 END
 sh ./check.sh "$@"
 code=$?

@@ -41,8 +41,9 @@ trap 'rm -rf "$work"' EXIT
 
 # Section, seconds at most, program of bin/ and its arguments; SEED stands for a fresh one, HOPPER before a program for
 # TRANSFORMER_CUDA_WARPGROUPS=1: the kernels that use wgmma, where the device has them; FP8 for TRANSFORMER_CUDA_FP8 as
-# well: e4m3 weights are multiplied with e4m3 activations. The one list of them, and their order: what is right
-# before what is fast, so that what time does not suffice for matters least.
+# well: e4m3 weights are multiplied with e4m3 activations; PERSISTENT for TRANSFORMER_CUDA_PERSISTENT=1: decode steps as
+# one launch. The one list of them, and their order: what is right before what is fast, so that what time does not
+# suffice for matters least.
 programs() {
     if [ -n "${CHECK_PROGRAMS:-}" ]; then
         cat "$CHECK_PROGRAMS"
@@ -69,6 +70,7 @@ kernels     30 HOPPER gpu_repeats SEED
 goldens     60 test_golden small
 goldens     60 HOPPER test_golden small
 goldens     30 FP8 test_golden fp8 activations
+goldens     60 PERSISTENT test_golden small
 goldens     45 gpu_models small SEED
 goldens     90 test_golden real
 goldens     90 gpu_models real SEED
@@ -78,6 +80,7 @@ faults      50 gpu_rounds
 bandwidth   40 gpu_ceilings product
 bandwidth   60 gpu_ceilings read
 speed       60 gpu_models made Q4_K 1B SEED
+speed       60 PERSISTENT gpu_models made Q4_K 1B SEED
 speed       60 gpu_speed SEED
 speed       60 HOPPER gpu_speed SEED
 speed       45 HOPPER gpu_speed fp8 SEED
@@ -86,6 +89,7 @@ speed       45 gpu_speed_kernels attention SEED
 speed       45 HOPPER gpu_speed_kernels attention SEED
 speed       20 gpu_speed_kernels elementwise SEED
 speed       60 gpu_models made BF16 1B SEED
+speed       60 PERSISTENT gpu_models made BF16 1B SEED
 speed       60 gpu_models made Q4_K 8B SEED
 speed       60 gpu_models made Q8_0 1B SEED
 speed       60 gpu_models made BF16 8B SEED
@@ -138,6 +142,9 @@ run() { # SECTION LIMIT PROGRAM ARGUMENT...
         shift
     elif [ "$1" = FP8 ]; then
         variables='TRANSFORMER_CUDA_WARPGROUPS=1 TRANSFORMER_CUDA_FP8=activations' with=', wgmma of e4m3'
+        shift
+    elif [ "$1" = PERSISTENT ]; then
+        variables='TRANSFORMER_CUDA_PERSISTENT=1 EMULATED_MULTIPROCESSORS=2' with=', persistent'
         shift
     fi
     what=$(printf '%s ' "$@" | sed 's/SEED/'"$seed"'/; s/ $//')$with

@@ -24,6 +24,9 @@ import ptxas_report
 BUILD = pathlib.Path('.')
 # Kernels in whose inner loops a spill costs; those of them that multiply no matrices.
 HOT = re.compile(r'^(gemm|attention)')
+# Of the persistent kernel, which calls them: what its loop keeps over a call is no loss. Most bytes of spills each:
+# attention may put away the counters of its loops over items and splits, which the loop over pages leaves alone.
+HOT_TASKS = {'product_task': 0, 'attention_task': 32}
 NO_PRODUCT = re.compile(r'^(gemm_groups|attention_merge)$')
 TENSOR = {'sm_80': re.compile(r'\bHMMA\b'), 'sm_90a': re.compile(r'\bHGMMA\b')}
 LOCAL = re.compile(r'\b(?:LDL|STL)\b')
@@ -97,6 +100,20 @@ class Compiler(unittest.TestCase):
                         self.assertFalse(kernel.wastes(), str(kernel))
         self.assertGreater(seen, 0, 'no kernel of GEMM or attention in what the compiler says')
         print(f'{seen} kernels of GEMM and attention spill nothing and have no stack frame')
+
+    def test_no_spills_in_tasks(self):
+        seen = dict.fromkeys(HOT_TASKS, 0)
+        for source, text in self.reports().items():
+            for name, stack, stores, loads in ptxas_report.functions(text):
+                for task, most in HOT_TASKS.items():
+                    if task not in name:
+                        continue
+                    seen[task] += 1
+                    with self.subTest(source=source, function=name):
+                        self.assertEqual(stack, 0, 'stack frame')
+                        self.assertLessEqual(max(stores, loads), most, 'spill stores or loads')
+        self.assertGreater(min(seen.values()), 0, f'not all tasks in what the compiler says: {seen}')
+        print(f'tasks of the persistent kernel without a stack frame: {seen}')
 
     def test_no_performance_lost(self):
         for source, text in self.reports().items():

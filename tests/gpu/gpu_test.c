@@ -220,16 +220,15 @@ static void forgive(struct gpu *gpu) {
     if (emulated_forgive) emulated_forgive();
 }
 
-const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cluster,
-                                unsigned grid, unsigned threads, unsigned shared_bytes,
-                                const void *args, size_t args_bytes) {
+/* attribute NULL: a launch as any. */
+static const char *launch_with(struct gpu *gpu, struct driver_launch_attribute *attribute,
+                               const char *kernel, unsigned grid, unsigned threads,
+                               unsigned shared_bytes, const void *args, size_t args_bytes) {
     static char text[1400];
     const struct driver *driver = &gpu->driver;
     char reason[1200];
     char copy[4096] __attribute__((aligned(128)));
     driver_kernel found;
-    struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_CLUSTER_DIMENSION,
-                                                .value.cluster = {cluster, 1, 1}};
     const struct driver_launch launch = {.grid_x = grid,
                                          .grid_y = 1,
                                          .grid_z = 1,
@@ -238,8 +237,8 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
                                          .block_z = 1,
                                          .shared_bytes = shared_bytes,
                                          .stream = gpu->stream,
-                                         .attributes = &attribute,
-                                         .n_attributes = cluster > 1};
+                                         .attributes = attribute,
+                                         .n_attributes = attribute != NULL};
     if (args_bytes > sizeof copy) return "the arguments are too large";
     memcpy(copy, args, args_bytes);
     void *parameters[] = {copy};
@@ -259,9 +258,26 @@ const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cl
     return text;
 }
 
+const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cluster,
+                                unsigned grid, unsigned threads, unsigned shared_bytes,
+                                const void *args, size_t args_bytes) {
+    struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_CLUSTER_DIMENSION,
+                                                .value.cluster = {cluster, 1, 1}};
+    return launch_with(gpu, cluster > 1 ? &attribute : NULL, kernel, grid, threads, shared_bytes,
+                       args, args_bytes);
+}
+
+const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid,
+                                unsigned threads, unsigned shared_bytes, const void *args,
+                                size_t args_bytes) {
+    struct driver_launch_attribute attribute = {.id = DRIVER_LAUNCH_COOPERATIVE,
+                                                .value.cooperative = 1};
+    return launch_with(gpu, &attribute, kernel, grid, threads, shared_bytes, args, args_bytes);
+}
+
 const char *gpu_launch(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
                        unsigned shared_bytes, const void *args, size_t args_bytes) {
-    return gpu_launch_clusters(gpu, kernel, 1, grid, threads, shared_bytes, args, args_bytes);
+    return launch_with(gpu, NULL, kernel, grid, threads, shared_bytes, args, args_bytes);
 }
 
 bool gpu_run(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,

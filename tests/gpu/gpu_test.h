@@ -72,7 +72,11 @@ const char *gpu_launch(struct gpu *gpu, const char *kernel, unsigned grid, unsig
 const char *gpu_launch_clusters(struct gpu *gpu, const char *kernel, unsigned cluster,
                                 unsigned grid, unsigned threads, unsigned shared_bytes,
                                 const void *args, size_t args_bytes);
-/* The same; that it fails is a failure of the test. */
+/* All blocks run at once. */
+const char *gpu_launch_together(struct gpu *gpu, const char *kernel, unsigned grid,
+                                unsigned threads, unsigned shared_bytes, const void *args,
+                                size_t args_bytes);
+/* The same as gpu_launch; that it fails is a failure of the test. */
 bool gpu_run(struct gpu *gpu, const char *kernel, unsigned grid, unsigned threads,
              unsigned shared_bytes, const void *args, size_t args_bytes);
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 COMPILING = re.compile(r"Compiling entry function '(\w+)' for '(sm_\w+)'")
 PROPERTIES = re.compile(r'(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads')
+FUNCTION = re.compile(r'Function properties for (\w+)')
 USED = re.compile(r'Used (\d+) registers')
 # Potential performance loss: setmaxnreg that is ignored, wgmma that is serialized.
 LOSS = re.compile(r'\bC75(?:0[89]|1\d)\b')
@@ -36,6 +37,17 @@ def kernels(text):
             found = [a + int(b) for a, b in zip(found, match.groups())]
         elif name and (match := USED.search(line)):
             yield Kernel(*name, *found, int(match.group(1)))
+            name = None
+
+
+def functions(text):
+    """(mangled name, bytes of stack frame, spill stores, spill loads) of every function, kernels among them."""
+    name = None
+    for line in text.splitlines():
+        if match := FUNCTION.search(line):
+            name = match.group(1)
+        elif name and (match := PROPERTIES.search(line)):
+            yield (name, *(int(n) for n in match.groups()))
             name = None
 
 

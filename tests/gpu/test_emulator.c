@@ -220,6 +220,45 @@ static void test_blocks(struct gpu *gpu) {
     gpu_free(gpu, on_y);
 }
 
+/* Blocks that wait for each other; waits that end; and what is wrong with those that don't ask. */
+static void test_together(struct gpu *gpu) {
+    enum { BLOCKS = 6 };
+    float y[BLOCKS] = {0};
+    uint32_t counts[2] = {0};
+    float *const on_y = gpu_upload(gpu, y, sizeof y);
+    uint32_t *const on_counts = gpu_upload(gpu, counts, sizeof counts);
+    struct scale_args args = {.x = (const float *)(const void *)on_counts, .y = on_y};
+    const char *wrong =
+        gpu_launch_together(gpu, "emulator_chain", BLOCKS, 32, 0, &args, sizeof args);
+    if (wrong) gpu_fail(gpu, "%s", wrong);
+    gpu_download(gpu, y, on_y, sizeof y);
+    for (int i = 0; i < BLOCKS; i++)
+        if (y[i] != (float)(i + 1)) gpu_fail(gpu, "chain: block %d left %g", i, (double)y[i]);
+    gpu_write(gpu, on_counts, counts, sizeof counts);
+    wrong = gpu_launch_together(gpu, "emulator_chain_in_vain", BLOCKS, 32, 0, &args, sizeof args);
+    if (wrong) gpu_fail(gpu, "%s", wrong);
+    gpu_download(gpu, y, on_y, sizeof y);
+    for (int i = 0; i < BLOCKS; i++)
+        if (y[i] != (i ? -1.0f : 1.0f))
+            gpu_fail(gpu, "chain in vain: block %d left %g", i, (double)y[i]);
+    if (gpu->emulated) {
+        gpu_write(gpu, on_counts, counts, sizeof counts);
+        expect(
+            gpu, "a chain that doesn't ask",
+            gpu_launch_together(gpu, "emulator_chain_unasked", BLOCKS, 32, 0, &args, sizeof args),
+            "race:");
+        gpu_write(gpu, on_counts, counts, sizeof counts);
+        expect(gpu, "a chain of blocks one after the other",
+               gpu_launch(gpu, "emulator_chain", BLOCKS, 32, 0, &args, sizeof args),
+               "a launch that isn't cooperative");
+        expect(gpu, "more blocks than can be there",
+               gpu_launch_together(gpu, "emulator_chain", 1 << 20, 32, 0, &args, sizeof args),
+               "COOPERATIVE_LAUNCH_TOO_LARGE");
+    }
+    gpu_free(gpu, on_y);
+    gpu_free(gpu, on_counts);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
@@ -228,6 +267,7 @@ int main(int argc, char **argv) {
     test_products(&gpu);
     test_special_products(&gpu);
     test_blocks(&gpu);
+    test_together(&gpu);
     if (gpu.emulated) {
         test_broken_products(&gpu);
         test_broken(&gpu);

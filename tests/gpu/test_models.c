@@ -16,6 +16,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "decode_ways.h"
 #include "gpu_test.h"
 #include "made_model.h"
 #include "probe_image.h"
@@ -325,35 +326,82 @@ static void time_model(struct subject *s, int32_t device) {
     free(speeds.tokens);
 }
 
-/* A step of one row, as a graph and launch by launch. */
-static void time_launches(struct subject *s) {
+/* Steps of n rows: as the persistent kernel, as a graph and launch by launch. */
+static void time_ways(struct subject *s, int n) {
+    static const char *const names[DECODE_WAYS] = {"by the persistent kernel", "as a graph",
+                                                   "launch by launch"};
     const bool tiny = s->gpu->emulated;
     const transformer_model_options options = model_options(s, 1);
     const transformer_context_options context_options = {
-        .struct_size = sizeof context_options, .max_sequence_tokens = 128, .max_sequences = 1};
-    double seconds[2] = {0};
+        .struct_size = sizeof context_options, .max_sequence_tokens = 256, .max_sequences = n};
     int32_t tokens[PROMPT];
     struct speeds speeds = {.subject = s, .device = "GPU", .tokens = tokens};
     if (!fine(s, transformer_model_open(&options, &speeds.model), "the model")) return;
     prompt(s, speeds.model, tokens, PROMPT);
-    for (int direct = 0; direct < 2; direct++) {
-        if (direct) setenv("TRANSFORMER_CUDA_GRAPHS", "off", 1);
+    for (int way = 0; way < DECODE_WAYS; way++) {
+        double seconds = 0;
+        char what[80];
+        decode_way_choose((enum decode_way)way);
         if (fine(s, transformer_context_create(speeds.model, &context_options, &speeds.context),
                  "a context"))
-            seconds[direct] = step_seconds(&speeds, 1, tiny ? 3 : 32, tiny ? 1 : MAX_REPEATS);
-        unsetenv("TRANSFORMER_CUDA_GRAPHS");
+            seconds = step_seconds(&speeds, n, tiny ? 3 : 32, tiny ? 1 : MAX_REPEATS);
+        decode_way_choose(WAY_GRAPH);
         transformer_context_destroy(speeds.context);
         speeds.context = NULL;
+        snprintf(what, sizeof what, "a step of %d rows %s", n, names[way]);
+        if (seconds > 0) tell(s, "models", "GPU", what, seconds * 1e6, "us");
     }
     transformer_model_close(speeds.model);
-    if (seconds[0] <= 0 || seconds[1] <= 0) return;
-    tell(s, "models", "GPU", "a step as a graph", seconds[0] * 1e6, "us");
-    tell(s, "models", "GPU", "a step launch by launch", seconds[1] * 1e6, "us");
+}
+
+/* The bits of one case, all ways. Returns whether it could be run. */
+static bool compare_case(struct subject *s, transformer_model *model, const struct decode_case *of,
+                         int64_t n_vocab) {
+    struct decode_record records[DECODE_WAYS] = {0};
+    const size_t n = (size_t)(DECODE_STEPS * of->n_sequences * n_vocab);
+    bool ran = true;
+    for (int way = 0; way < DECODE_WAYS; way++) {
+        transformer_context *context = NULL;
+        records[way].logits = malloc(n * sizeof(float));
+        ran = ran && records[way].logits &&
+              fine(s, decode_way_context(model, (enum decode_way)way, of, &context), "a context") &&
+              fine(s, decode_way_run(model, context, of, n_vocab, &records[way]),
+                   decode_way_names[way]);
+        transformer_context_destroy(context);
+    }
+    for (int way = 1; ran && way < DECODE_WAYS; way++) {
+        size_t first = 0;
+        const size_t differ = decode_way_compare(&records[0], &records[way], of, n_vocab, &first);
+        if (differ)
+            gpu_fail(s->gpu, "%s: %d rows after %d tokens: %zu of %zu logits are not those of %s",
+                     s->name, of->n_sequences, of->prompt, differ, n, decode_way_names[way]);
+    }
+    for (int way = 0; way < DECODE_WAYS; way++) free(records[way].logits);
+    return ran;
+}
+
+/* Whichever way a step runs, it gives the same bits. */
+static void compare_ways(struct subject *s) {
+    static const struct decode_case cases[] = {{TRANSFORMER_KV_F16, 1, 20, false},
+                                               {TRANSFORMER_KV_F16, 5, 20, true},
+                                               {TRANSFORMER_KV_Q8_0, 2, 509, false},
+                                               {TRANSFORMER_KV_BF16, 8, 508, true}};
+    const transformer_model_options options = model_options(s, 1);
+    transformer_model_details details = {.struct_size = sizeof details};
+    transformer_model *model = NULL;
+    if (!fine(s, transformer_model_open(&options, &model), "the model")) return;
+    const int n = s->gpu->emulated ? 1 : (int)(sizeof cases / sizeof *cases);
+    if (fine(s, transformer_model_info(model, &details), "model_info"))
+        for (int i = 0; i < n && cases[i].prompt + 32 <= details.context_length; i++)
+            if (!compare_case(s, model, &cases[i], details.n_vocab)) break;
+    transformer_model_close(model);
 }
 
 static void measure(struct subject *s, int64_t n_compared) {
     time_model(s, 1);
-    time_launches(s);
+    compare_ways(s);
+    time_ways(s, 1);
+    if (!s->gpu->emulated) time_ways(s, 8);
     compare(s, s->gpu->emulated ? 5 : n_compared);
     if (s->on_cpu) time_model(s, 0);
 }

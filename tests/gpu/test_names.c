@@ -6,6 +6,7 @@
 #include "cuda/kernels/attention/attention_hopper_args.h"
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/gemm/gemm_tiles.h"
+#include "cuda/kernels/persistent/persistent_args.h"
 #include "gpu_test.h"
 
 static void check_kernel(struct gpu *gpu, const char *name, unsigned threads, unsigned shared_bytes,
@@ -87,11 +88,18 @@ static void check_hopper(struct gpu *gpu) {
         }
 }
 
+/* As many blocks as its ring is made for. */
+static void check_persistent(struct gpu *gpu) {
+    const unsigned bytes = GEMM_SHARED_RESIDENT + PERSISTENT_CONTROL;
+    check_kernel(gpu, "persistent", PERSISTENT_THREADS, bytes, true);
+}
+
 int main(int argc, char **argv) {
     struct gpu gpu;
     if (!gpu_open(&gpu, argc, argv)) return GPU_SKIP;
     check_gemm(&gpu);
     check_attention(&gpu);
     check_hopper(&gpu);
+    check_persistent(&gpu);
     return gpu_close(&gpu);
 }

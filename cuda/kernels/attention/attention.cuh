@@ -19,6 +19,7 @@
 
 #include "cuda/kernels/attention/attention_scores.cuh"
 #include "cuda/kernels/attention/attention_values.cuh"
+#include "cuda/kernels/place.cuh"
 
 /* ---- splits ---- */
 
@@ -133,7 +134,7 @@ DEVICE void partial_write(const partial<S> &part, const attention_args &args, co
         if (r >= t.n_queries) continue;
         float *to =
             args.parts + (size_t)(first + r) * CUDA_ATTENTION_PART_FLOATS(args.kv.value_dim);
-        if (lane_index() % 4 == 0 && S::dim_warp() == 0)
+        if (lane_index() % 4 == 0 && S::first_value() == 0)
             store_global(to, f32x2{part.softmax.maximum[half], part.softmax.sum[half]});
 #pragma unroll
         for (uint32_t j = 0; j < S::value_tiles; j++) {
@@ -232,13 +233,14 @@ DEVICE void tile_attend(const attention_args &args, const attention_item *item,
     if (whole) total_write<S>(total, args, t, memory);
 }
 
-template <typename S> DEVICE void attention(const attention_args &args) {
-    wait_for_previous_kernel();
-    let_next_kernel_begin();
+template <typename S, typename Place>
+DEVICE void attention(const Place &place, const attention_args &args) {
+    place_wait(place);
+    place_let_next_begin(place);
     shared memory = shared_memory();
     if (args.relative_bias) relative_buckets_make(args, memory + S::at_buckets);
     uint32_t n_items = load_global<uint32_t>(args.n_items);
-    for (uint32_t i = block_index(); i < n_items; i += block_count()) {
+    for (uint32_t i = place_block(place); i < n_items; i += place_blocks(place)) {
         const attention_item *item = args.items + i;
         uint32_t heads = args.n_heads / args.kv.n_kv_heads;
         uint32_t first = (uint32_t)load_global<int32_t>(&item->first_query);
@@ -252,7 +254,8 @@ template <typename S> DEVICE void attention(const attention_args &args) {
 
 #define ATTENTION_KERNEL(kv_name, kv_type, bucket, key_dim, value_dim, row_warps, dim_warps) \
     KERNEL(attention_##kv_name##_##bucket, struct attention_args, ATTENTION_THREADS, 2) {    \
-        attention<attention_shape<kv_type, key_dim, value_dim, row_warps, dim_warps>>(args); \
+        attention<attention_shape<kv_type, key_dim, value_dim, row_warps, dim_warps>>(       \
+            own_launch{}, args);                                                             \
     }
 
 #endif

@@ -6,17 +6,19 @@
 #include "cuda/kernels/attention/attention_tiles.h"
 #include "cuda/kernels/attention/kv_values.cuh"
 
+/* KEY_WARPS: of the warps that share 16 queries' dims, those that share a page's keys too; 1: each
+ * of them makes all scores for itself, in the order of one warp, and the bits are those of one. */
 template <uint32_t TYPE, uint32_t KEY_DIM, uint32_t VALUE_DIM, uint32_t ROW_WARPS,
-          uint32_t DIM_WARPS>
+          uint32_t DIM_WARPS, uint32_t KEY_WARPS = DIM_WARPS>
 struct attention_shape {
-    static constexpr uint32_t type = TYPE, dim_warps = DIM_WARPS;
+    static constexpr uint32_t type = TYPE, dim_warps = KEY_WARPS; /* that share the keys */
     static constexpr bool f16 = TYPE != CUDA_KV_F32 && TYPE != CUDA_KV_BF16;
     static constexpr bool ringed = TYPE != CUDA_KV_F32, converts = ATTENTION_CONVERTS(TYPE);
     static constexpr bool shared_kv = KEY_DIM != VALUE_DIM;
     static constexpr uint32_t planes = ATTENTION_PLANES(TYPE);
     static constexpr uint32_t rows = ATTENTION_TILE_ROWS(ROW_WARPS);
     static constexpr uint32_t load_warps = ATTENTION_THREADS / 32;        /* that bring queries */
-    static constexpr uint32_t key_tiles = ATTENTION_PAGE / 8 / DIM_WARPS; /* of 8, of a warp */
+    static constexpr uint32_t key_tiles = ATTENTION_PAGE / 8 / KEY_WARPS; /* of 8, of a warp */
     static constexpr uint32_t value_tiles = VALUE_DIM / 8 / DIM_WARPS;
     static constexpr uint32_t row_pieces = KEY_DIM / 8; /* of 16 bytes */
     static constexpr uint32_t row_bytes = ATTENTION_ROW_BYTES(KEY_DIM);
@@ -25,16 +27,20 @@ struct attention_shape {
     /* Places in shared memory, whose end depends on the number of stages. */
     static constexpr uint32_t at_queries = 0;
     static constexpr uint32_t at_p = ATTENTION_QUERY_BYTES(TYPE, KEY_DIM, ROW_WARPS);
-    static constexpr uint32_t at_seen = at_p + ATTENTION_P_BYTES(TYPE, ROW_WARPS, DIM_WARPS);
+    static constexpr uint32_t at_seen = at_p + ATTENTION_P_BYTES(TYPE, ROW_WARPS, KEY_WARPS);
     static constexpr uint32_t at_factors = at_seen + 16 * rows;
     static constexpr uint32_t at_maxima = at_factors + 16 * rows;
     static constexpr uint32_t at_sums = at_maxima + 4 * rows * DIM_WARPS;
     static constexpr uint32_t at_buckets = at_sums + 4 * rows * DIM_WARPS;
-    static constexpr uint32_t total_tiles = ATTENTION_TOTAL_DIMS(TYPE, KEY_DIM, DIM_WARPS) / 8;
+    static constexpr bool resident = KEY_WARPS != DIM_WARPS; /* of the persistent kernel */
+    static constexpr uint32_t total_tiles =
+        resident ? value_tiles : ATTENTION_TOTAL_DIMS(TYPE, KEY_DIM, DIM_WARPS) / 8;
     static constexpr uint32_t at_totals = at_seen + ATTENTION_SMALL_BYTES(ROW_WARPS, DIM_WARPS);
     static constexpr uint32_t at_converted =
-        at_totals + ATTENTION_TOTAL_BYTES(TYPE, KEY_DIM, ROW_WARPS, DIM_WARPS);
+        at_totals + (resident ? ATTENTION_RESIDENT_TOTAL_BYTES(VALUE_DIM)
+                              : ATTENTION_TOTAL_BYTES(TYPE, KEY_DIM, ROW_WARPS, DIM_WARPS));
     static constexpr uint32_t at_ring = at_converted + ATTENTION_CONVERTED_BYTES(TYPE, KEY_DIM);
+    static_assert(KEY_WARPS == DIM_WARPS || KEY_WARPS == 1, "all share the keys, or none");
     static_assert(ROW_WARPS * DIM_WARPS * 32 == ATTENTION_THREADS, "every warp has its share");
     static_assert(at_ring % 16 == 0 && stage_bytes % 16 == 0, "copies are of 16 bytes");
 
@@ -60,7 +66,7 @@ struct attention_shape {
     }
     static constexpr uint32_t weights_plane = rows * ATTENTION_ROW_BYTES(ATTENTION_PAGE);
     DEVICE uint32_t dim_warp() {
-        return warp_index() % DIM_WARPS;
+        return KEY_WARPS == 1 ? 0 : warp_index() % DIM_WARPS;
     }
     /* The first of the lane's two queries in a product's sums; the other is 8 after it. */
     DEVICE uint32_t row_of_lane() {
@@ -74,7 +80,7 @@ struct attention_shape {
         return lane_index() / 8 % 2 * 16;
     }
     DEVICE uint32_t first_value() {
-        return dim_warp() * (VALUE_DIM / DIM_WARPS);
+        return warp_index() % DIM_WARPS * (VALUE_DIM / DIM_WARPS);
     }
     /* Whether the warp has any of a tile's; all that share its 16 rows say the same. */
     DEVICE bool has_queries(uint32_t n_queries) {

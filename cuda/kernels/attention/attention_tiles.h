@@ -115,6 +115,14 @@ attention_bucket_find(uint32_t type, uint32_t key_dim, uint32_t value_dim, uint3
      ATTENTION_TOTAL_BYTES(type, key_dim, row_warps, dim_warps) +                                  \
      ATTENTION_CONVERTED_BYTES(type, key_dim) + (stages)*ATTENTION_STAGE_BYTES(type, key_dim))
 
+/* The same of the persistent kernel's tasks: 16 queries, whose values' dims four warps share, while
+ * each makes all scores; the whole total lies there. */
+#define ATTENTION_RESIDENT_TOTAL_BYTES(dim) (4 * 16 * (dim))
+#define ATTENTION_RESIDENT_BYTES(type, dim, stages)                               \
+    (ATTENTION_QUERY_BYTES(type, dim, 1) + ATTENTION_SMALL_BYTES(1, 4) +          \
+     ATTENTION_RESIDENT_TOTAL_BYTES(dim) + ATTENTION_CONVERTED_BYTES(type, dim) + \
+     (stages)*ATTENTION_STAGE_BYTES(type, dim))
+
 #ifndef __CUDACC__
 static inline uint32_t attention_shared_bytes(uint32_t type, const struct attention_bucket *bucket,
                                               uint32_t stages) {

@@ -12,6 +12,7 @@
 #include "cuda/kernels/gemm/gemm_finish.cuh"
 #include "cuda/kernels/gemm/gemm_tiles.h"
 #include "cuda/kernels/gemm/unpack.cuh"
+#include "cuda/kernels/place.cuh"
 
 static_assert(sizeof(gemm_group) == 16, "it is read at once");
 
@@ -29,8 +30,12 @@ struct gemm_work {
     uint32_t warp;
 };
 
-template <int type, int n, int gate> struct gemm {
-    static constexpr gemm_tile tile = gemm_tile_of(type, gate, n);
+/* resident: a task of the persistent kernel, whose ring is as long as its share of shared memory.
+ */
+template <int type, int n, int gate, bool resident = false> struct gemm {
+    static constexpr gemm_tile tile =
+        resident ? gemm_tile_resident_of(type, gate) : gemm_tile_of(type, gate, n);
+    static_assert(!resident || n == 8, "the persistent kernel has tiles of 8 tokens");
     static constexpr weight_format format = weight_layout_format(type);
     static constexpr uint32_t n_tiles = n / 8;
     static constexpr uint32_t n_weights = 1 + gate;
@@ -47,14 +52,16 @@ template <int type, int n, int gate> struct gemm {
 
     /* ---- which part of the product ---- */
 
-    DEVICE gemm_work find_work(const gemm_args &args) {
+    template <typename Place>
+    DEVICE gemm_work find_work(const Place &place, const gemm_args &args) {
         gemm_work work;
+        const uint32_t block = place_block(place);
         uint32_t of_head = (args.n_x + n - 1) / n, n_heads = args.n_heads ? args.n_heads : 1;
         uint32_t n_x_tiles = args.groups ? args.max_groups : of_head * n_heads;
         uint32_t row_blocks = 0;
         for (uint32_t w = 0; w < (gate ? 1 : args.n_weights); w++)
             row_blocks += (args.weights[w].n_rows + tile.rows - 1) / tile.rows;
-        uint32_t x_tile = block_index() % n_x_tiles, rest = block_index() / n_x_tiles;
+        uint32_t x_tile = block % n_x_tiles, rest = block / n_x_tiles;
         uint32_t row_block = rest % row_blocks, split = rest / row_blocks;
         work.tile = row_block * n_x_tiles + x_tile;
         work.expert = args.groups ? 0 : x_tile / of_head;
@@ -62,7 +69,7 @@ template <int type, int n, int gate> struct gemm {
         work.first_x = work.expert * args.n_x + work.first_y;
         work.n_x = args.n_x - work.first_y;
         if (args.groups) {
-            wait_for_previous_kernel(); /* which experts is its to say */
+            place_wait(place); /* which experts is its to say */
             work.n_x = 0;
             if (x_tile < load_global<uint32_t>(args.n_groups)) {
                 u32x4 group = load_global<u32x4>(args.groups + x_tile);
@@ -296,18 +303,20 @@ template <int type, int n, int gate> struct gemm {
     }
 
     /* The splits of this block, added up. */
-    DEVICE void sum_columns(const gemm_args &args, const gemm_work &work, sums &total) {
+    template <typename Place>
+    DEVICE void sum_columns(const Place &place, const gemm_args &args, const gemm_work &work,
+                            sums &total) {
         constexpr uint32_t ahead = tile.stages - 1, units = tile.stage_units;
         weight_cursor weights = first_weights(args, work);
         x_cursor x = first_x(args, work);
-        /* Weights are there whatever the kernel before does; what x is, it decides. */
+        /* Weights are there whatever comes before does; what x is, it decides. */
         for (uint32_t i = 0; i < ahead; i++) copy_weights(work, weights, i);
-        wait_for_previous_kernel();
+        if (!args.groups) place_wait(place); /* else it has been waited for */
         for (uint32_t i = 0; i < ahead; i++) {
             copy_x(args, x, i);
             copy_async_commit();
         }
-        let_next_kernel_begin();
+        place_let_next_begin(place);
 
         x_lane lane = find_x_lane();
         sums part;
@@ -410,11 +419,11 @@ template <int type, int n, int gate> struct gemm {
         }
     }
 
-    DEVICE void run(const gemm_args &args) {
-        gemm_work work = find_work(args);
+    template <typename Place> DEVICE void run(const Place &place, const gemm_args &args) {
+        gemm_work work = find_work(place, args);
         if (work.n_x == 0) return;
         sums total;
-        sum_columns(args, work, total);
+        sum_columns(place, args, work, total);
         if (args.splits_apart && work.n_splits > 1 && !join_splits(args, work, total)) return;
         spread(work, total);
         store(args, work);
@@ -424,7 +433,7 @@ template <int type, int n, int gate> struct gemm {
 #define GEMM_KERNEL(name, type, n, gate)                                \
     KERNEL(name, struct gemm_args, gemm_tile_of(type, gate, n).threads, \
            gemm_tile_resident(gate, n)) {                               \
-        gemm<type, n, gate>::run(args);                                 \
+        gemm<type, n, gate>::run(own_launch{}, args);                   \
     }
 /* All kernels of a type (F32 has fewer: gemm_tiles.h). */
 #define GEMM_NARROW_KERNELS(name, type)              \

@@ -19,8 +19,9 @@ enum { GEMM_SPLIT_MULTIPLE = LAYOUT_HEADER_COLS };
 
 enum {
     GEMM_TILE_NS = 5,
-    GEMM_SHARED_MOST = 98 * 1024,  /* of a block: compute capability 8.6 and 8.9 have 99 KiB */
-    GEMM_SHARED_WANTED = 64 * 1024 /* two blocks and more on a multiprocessor */
+    GEMM_SHARED_MOST = 98 * 1024,    /* of a block: compute capability 8.6 and 8.9 have 99 KiB */
+    GEMM_SHARED_WANTED = 64 * 1024,  /* two blocks and more on a multiprocessor */
+    GEMM_SHARED_RESIDENT = 54 * 1024 /* four tasks of the persistent kernel on one of 228 KiB */
 };
 
 struct gemm_tile {
@@ -76,6 +77,24 @@ LAYOUT_CONSTANT struct gemm_tile gemm_tile_of(uint32_t type, uint32_t gate, uint
         stages--;
     struct gemm_tile ring = gemm_tile_ring(tile, unit_x_bytes, stage_units, stages);
     return ring.shared_bytes <= GEMM_SHARED_MOST ? ring : tile;
+}
+
+/* The tile of the persistent kernel: that of N = 8, with the ring that has most bytes under way in
+ * a task's share of shared memory; of equals the one with the longest stages. */
+LAYOUT_CONSTANT struct gemm_tile gemm_tile_resident_of(uint32_t type, uint32_t gate) {
+    const struct gemm_tile tile = gemm_tile_of(type, gate, 8);
+    const uint32_t unit_x_bytes = 8 * LAYOUT_COLS * (type == WEIGHT_F32 ? 4 : 2);
+    struct gemm_tile best = tile;
+    uint32_t most = 0;
+    for (uint32_t units = 4; units > 0; units /= 2)
+        for (uint32_t stages = 2; stages <= 8; stages++) {
+            const struct gemm_tile ring = gemm_tile_ring(tile, unit_x_bytes, units, stages);
+            const uint32_t ahead = (stages - 1) * units;
+            if (ring.shared_bytes > GEMM_SHARED_RESIDENT || ahead <= most) continue;
+            most = ahead;
+            best = ring;
+        }
+    return best;
 }
 
 /* Blocks that a multiprocessor is to have at once, for which a kernel's registers are bounded. */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <unordered_map>
 #include <vector>
 
 #include "emulator.h"
@@ -200,6 +201,85 @@ static void check_fenced(const struct allocation *in, size_t word, uint32_t writ
                       word * 4, (unsigned long long)in->number, at->thread, writer - 1);
 }
 
+/* ---- blocks of a cooperative launch ---- */
+
+/* What each block knows of the others' time. A block's own time is the number of its releases; what
+ * it leaves at an address is known to whoever acquires there. Atomic additions do both. */
+static struct {
+    uint32_t of; /* that launch */
+    std::vector<std::vector<uint32_t>> known;
+    std::unordered_map<const void *, std::vector<uint32_t>> left;
+    std::unordered_map<const void *, std::vector<uint32_t>> readers; /* of words, where several */
+} together;
+
+static std::vector<uint32_t> &known_to(uint32_t block) {
+    if (together.of != emulated.number) {
+        together.of = emulated.number;
+        together.known.assign(emulated.grid, std::vector<uint32_t>(emulated.grid, 0));
+        for (uint32_t i = 0; i < emulated.grid; i++) together.known[i][i] = 1;
+        together.left.clear();
+        together.readers.clear();
+    }
+    return together.known[block];
+}
+static void learn(std::vector<uint32_t> &to, const std::vector<uint32_t> &from) {
+    to.resize(from.size());
+    for (size_t i = 0; i < from.size(); i++)
+        if (to[i] < from[i]) to[i] = from[i];
+}
+static void release(const void *at) {
+    const uint32_t self = emulated_self->block->index;
+    std::vector<uint32_t> &own = known_to(self);
+    learn(together.left[at], own);
+    own[self]++;
+}
+static void acquire(const void *at) {
+    std::vector<uint32_t> &own = known_to(emulated_self->block->index);
+    const auto left = together.left.find(at);
+    if (left != together.left.end()) learn(own, left->second);
+}
+
+static void check_ordered(const struct allocation *in, size_t word, uint32_t block, uint32_t time,
+                          const char *does, const char *did, struct site site) {
+    if (known_to(emulated_self->block->index)[block - 1] < time)
+        fail_block_race(in, word, block, does, did, site);
+}
+
+static void note_read_together(struct allocation *in, size_t word, struct site site) {
+    struct block_access *at = &in->words[word];
+    const uint32_t self = emulated_self->block->index + 1, now = known_to(self - 1)[self - 1];
+    const uint32_t writer = block_of(at->write), reader = block_of(at->read);
+    if (writer && !(at->write & ACCESS_ATOMIC))
+        check_ordered(in, word, writer, at->wrote_at, "reads", "wrote", site);
+    if (reader && reader != self) {
+        std::vector<uint32_t> &readers = together.readers[in->base + word * 4];
+        readers.resize(emulated.grid);
+        if (reader != BY_MANY) readers[reader - 1] = at->read_at;
+        readers[self - 1] = now;
+    }
+    at->read =
+        (uint64_t)emulated.number << 32 | (reader && reader != self ? (uint32_t)BY_MANY : self);
+    at->read_at = now;
+}
+
+static void note_write_together(struct allocation *in, size_t word, struct site site) {
+    struct block_access *at = &in->words[word];
+    const uint32_t self = emulated_self->block->index + 1, now = known_to(self - 1)[self - 1];
+    const uint32_t writer = block_of(at->write), reader = block_of(at->read);
+    if (writer) check_ordered(in, word, writer, at->wrote_at, "writes", "wrote", site);
+    if (reader == BY_MANY) {
+        const auto readers = together.readers.find(in->base + word * 4);
+        for (uint32_t i = 0; i < emulated.grid; i++)
+            check_ordered(in, word, i + 1, readers->second[i], "writes", "read", site);
+        together.readers.erase(readers);
+    } else if (reader) {
+        check_ordered(in, word, reader, at->read_at, "writes", "read", site);
+    }
+    at->write = (uint64_t)emulated.number << 32 | self;
+    at->wrote_at = now;
+    at->read = 0;
+}
+
 static struct block_access *words_of(struct allocation *in, size_t bytes) {
     if (bytes < 4 || in->bytes > (size_t)256 << 20) return NULL;
     if (!in->words) in->words = (struct block_access *)calloc(in->bytes / 4 + 1, sizeof *in->words);
@@ -209,6 +289,11 @@ static struct block_access *words_of(struct allocation *in, size_t bytes) {
 static void note_block_read(struct allocation *in, size_t at, size_t bytes, struct site site) {
     struct block_access *words = words_of(in, bytes);
     const uint32_t self = emulated_self->block->index + 1;
+    if (words && emulated.cooperative) {
+        for (size_t word = at / 4; word < (at + bytes) / 4; word++)
+            note_read_together(in, word, site);
+        return;
+    }
     for (size_t word = at / 4; words && word < (at + bytes) / 4; word++) {
         const uint32_t writer = block_of(words[word].write), reader = block_of(words[word].read);
         if (is_other(writer) && !(words[word].write & ACCESS_ATOMIC))
@@ -222,6 +307,11 @@ static void note_block_read(struct allocation *in, size_t at, size_t bytes, stru
 static void note_block_write(struct allocation *in, size_t at, size_t bytes, struct site site) {
     struct block_access *words = words_of(in, bytes);
     const uint32_t self = emulated_self->block->index + 1;
+    if (words && emulated.cooperative) {
+        for (size_t word = at / 4; word < (at + bytes) / 4; word++)
+            note_write_together(in, word, site);
+        return;
+    }
     for (size_t word = at / 4; words && word < (at + bytes) / 4; word++) {
         const uint32_t writer = block_of(words[word].write), reader = block_of(words[word].read);
         if (is_other(writer)) fail_block_race(in, word, writer, "writes", "wrote", site);
@@ -267,7 +357,7 @@ void emulated_global_write(void *to, size_t bytes, size_t align, struct site sit
     note_block_write(in, (size_t)((unsigned char *)to - in->base), bytes, site);
 }
 
-uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site) {
+static uint32_t add(uint32_t *at, uint32_t value, struct site site) {
     struct allocation *in = check_place(at, 4, 4, "adds to", site);
     const size_t place = (size_t)((unsigned char *)at - in->base);
     size_t first;
@@ -279,10 +369,49 @@ uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site) {
     emulated_self->block->did_atomic = true;
     mark_written(in, at, 4);
     struct block_access *words = words_of(in, 4);
-    if (words)
-        words[place / 4].write =
-            (uint64_t)emulated.number << 32 | ACCESS_ATOMIC | (emulated_self->block->index + 1);
+    if (words) {
+        const uint32_t self = emulated_self->block->index;
+        words[place / 4].write = (uint64_t)emulated.number << 32 | ACCESS_ATOMIC | (self + 1);
+        if (emulated.cooperative) words[place / 4].wrote_at = known_to(self)[self];
+    }
     const uint32_t before = *at;
     *at = before + value;
     return before;
+}
+
+uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site) {
+    const uint32_t before = add(at, value, site);
+    if (emulated.cooperative) {
+        acquire(at);
+        release(at);
+        emulated_let_others_run();
+    }
+    return before;
+}
+
+void emulated_add_release(uint32_t *at, uint32_t value, struct site site) {
+    if (!emulated.cooperative)
+        emulated_fail(site, "blocks wait for each other, in a launch that isn't cooperative");
+    if (emulated.lose_signal && ++emulated.n_signals >= emulated.lose_signal) return;
+    add(at, value, site);
+    release(at);
+    emulated.progress++;
+    emulated_let_others_run();
+}
+
+bool emulated_wait_for_count(const uint32_t *count, uint32_t wanted, const uint32_t *failed,
+                             struct site site) {
+    check_place(count, 4, 4, "waits for", site);
+    check_place(failed, 4, 4, "looks at", site);
+    if (!emulated.cooperative)
+        emulated_fail(site, "blocks wait for each other, in a launch that isn't cooperative");
+    for (;;) {
+        if (*count == wanted) {
+            acquire(count);
+            emulated.progress++;
+            return true;
+        }
+        if (*failed || emulated.stuck) return false;
+        emulated_poll("a counter of another block", site);
+    }
 }

@@ -33,29 +33,45 @@ struct emulated_kernel *emulated_kernel_find(const char *name) {
 
 /* ---- who runs ---- */
 
-static struct emulated_thread threads[MAX_CLUSTER * MAX_THREADS];
-static struct emulated_warp warps[MAX_WARPS];
-
-/* Those that can go on, in turn: a ring, each at most once. */
-static struct emulated_thread *ready[MAX_CLUSTER * MAX_THREADS];
-static uint32_t ready_first, n_ready;
-static void *launcher; /* the stack that emulated_run was called on */
+/* A cluster and its threads. A launch has one at a time; a cooperative one has all of its blocks,
+ * each a cluster of its own, of which one runs at a time. */
+struct team {
+    struct emulated_block blocks[MAX_CLUSTER];
+    struct barrier barrier; /* of the cluster */
+    struct emulated_thread threads[MAX_CLUSTER * MAX_THREADS];
+    struct emulated_warp warps[MAX_WARPS];
+    /* Those that can go on, in turn: a ring, each at most once. */
+    struct emulated_thread *ready[MAX_CLUSTER * MAX_THREADS];
+    uint32_t ready_first, n_ready;
+};
+static struct team *teams[MAX_TOGETHER]; /* the first is that of every launch; others as needed */
+static struct team *team;                /* that runs */
+static void *launcher;                   /* the stack that emulated_run was called on */
 
 static void ready_push(struct emulated_thread *thread) {
     const uint32_t size = MAX_CLUSTER * MAX_THREADS;
-    ready[(ready_first + n_ready++) % size] = thread;
+    team->ready[(team->ready_first + team->n_ready++) % size] = thread;
 }
+static struct emulated_thread *ready_take() {
+    struct emulated_thread *next = team->ready[team->ready_first];
+    team->ready_first = (team->ready_first + 1) % (MAX_CLUSTER * MAX_THREADS);
+    team->n_ready--;
+    return next;
+}
+
+/* Blocks of a cooperative launch take turns in the midst of what they do, too. */
+enum { OTHERS_TURN = 509 };
 
 /* Goes to the next thread that can go on, or back to the launcher if there is none. */
 static void give_way() {
     struct emulated_thread *self = emulated_self;
-    if (!n_ready) {
+    static uint32_t turn;
+    const bool others = emulated.cooperative && ++turn % OTHERS_TURN == 0;
+    if (!team->n_ready || others) {
         fiber_switch(&self->stack_pointer, launcher);
         return;
     }
-    struct emulated_thread *next = ready[ready_first];
-    ready_first = (ready_first + 1) % (MAX_CLUSTER * MAX_THREADS);
-    n_ready--;
+    struct emulated_thread *next = ready_take();
     if (next == self) return;
     emulated_self = next;
     fiber_switch(&self->stack_pointer, next->stack_pointer);
@@ -260,8 +276,8 @@ static bool warp_act(struct emulated_warp *warp, const struct warp_call *call) {
         group_arrive(block, warp, call);
         return false;
     case OP_CLUSTER_SYNC:
-        emulated.cluster_barrier.expected = live_in_cluster();
-        barrier_arrive(&emulated.cluster_barrier, warps, (uint32_t)(warp - warps), warp);
+        team->barrier.expected = live_in_cluster();
+        barrier_arrive(&team->barrier, team->warps, (uint32_t)(warp - team->warps), warp);
         return false;
     case OP_SHUFFLE:
     case OP_SHUFFLE_XOR:
@@ -359,9 +375,9 @@ void emulated_warp_call(struct warp_call *call) {
 
 /* Do all that could go on only ask, and has nothing happened since each of them asked? */
 static bool only_polling() {
-    for (uint32_t i = 0; i < n_ready; i++) {
+    for (uint32_t i = 0; i < team->n_ready; i++) {
         const struct emulated_thread *thread =
-            ready[(ready_first + i) % (MAX_CLUSTER * MAX_THREADS)];
+            team->ready[(team->ready_first + i) % (MAX_CLUSTER * MAX_THREADS)];
         if (!thread->polling.file || thread->polled_at != emulated.progress) return false;
     }
     return true;
@@ -374,12 +390,19 @@ void emulated_poll(const char *what, struct site site) {
     self->polled_at = emulated.progress;
     ready_push(self);
     if (only_polling() && !emulated_engine_step()) {
-        deadlock();
+        if (!emulated.cooperative) deadlock(); /* else it may be another block's to go on */
         fiber_switch(&self->stack_pointer, launcher);
+    } else {
+        give_way();
     }
-    give_way();
     self->polling.file = NULL;
     self->polled_mbarrier = NULL;
+}
+
+void emulated_let_others_run() {
+    if (!emulated.cooperative) return;
+    ready_push(emulated_self);
+    fiber_switch(&emulated_self->stack_pointer, launcher);
 }
 
 /* ---- a block ---- */
@@ -406,15 +429,20 @@ static void end_thread(struct emulated_thread *self) {
     }
     struct barrier *barrier = &block->barriers[0];
     if (barrier->arrived && barrier->arrived >= block->n_live) barrier_end(barrier, block->warps);
-    barrier = &emulated.cluster_barrier;
-    if (barrier->arrived && barrier->arrived >= live_in_cluster()) barrier_end(barrier, warps);
+    barrier = &team->barrier;
+    if (barrier->arrived && barrier->arrived >= live_in_cluster())
+        barrier_end(barrier, team->warps);
+}
+
+void emulated_end_thread() {
+    end_thread(emulated_self);
+    give_way();
+    abort();
 }
 
 static void thread_main() {
     emulated.kernel->run(emulated.args);
-    end_thread(emulated_self);
-    give_way();
-    abort();
+    emulated_end_thread();
 }
 
 static bool reset_thread(struct emulated_thread *thread, struct emulated_block *block,
@@ -445,8 +473,8 @@ static bool reset_block(struct emulated_block *block, uint32_t index, uint32_t r
     block->rank = rank;
     block->n_live = emulated.threads;
     block->did_atomic = false;
-    block->threads = threads + rank * MAX_THREADS;
-    block->warps = warps + rank * (MAX_THREADS / 32);
+    block->threads = team->threads + rank * MAX_THREADS;
+    block->warps = team->warps + rank * (MAX_THREADS / 32);
     memset(block->barriers, 0, sizeof block->barriers);
     emulated_mbarriers_reset(block);
     emulated_shared_reset(block, emulated.shared_bytes);
@@ -480,7 +508,7 @@ static uint32_t in_order(uint32_t i, uint32_t n) {
 static void check_end() {
     const char *left = emulated_engine_end();
     for (uint32_t i = 0; i < MAX_WARPS; i++) {
-        const char *product = emulated_wgmma_end(&warps[i]);
+        const char *product = emulated_wgmma_end(&team->warps[i]);
         if (product) left = product;
     }
     if (!left || emulated.failed) return;
@@ -489,41 +517,89 @@ static void check_end() {
     emulated.failed = true;
 }
 
-static void run_cluster(uint32_t first) {
-    ready_first = n_ready = 0;
-    emulated.cluster_barrier = {};
+/* Makes a team the one that runs. */
+static bool enter_team(uint32_t number) {
+    if (!teams[number]) teams[number] = (struct team *)calloc(1, sizeof *team);
+    if (!teams[number]) return false;
+    team = teams[number];
+    emulated.blocks = team->blocks;
+    return true;
+}
+
+static bool begin_cluster(uint32_t number, uint32_t first) {
+    if (!enter_team(number)) return false;
+    team->ready_first = team->n_ready = 0;
+    team->barrier = {};
     for (uint32_t rank = 0; rank < emulated.cluster; rank++) {
-        if (!reset_block(&emulated.blocks[rank], first + rank, rank)) {
-            snprintf(emulated.error, sizeof emulated.error, "no memory for the threads' stacks");
-            emulated.failed = true;
-            return;
-        }
+        if (!reset_block(&team->blocks[rank], first + rank, rank)) return false;
         for (uint32_t i = 0; i < emulated.threads; i++)
-            ready_push(&emulated.blocks[rank].threads[in_order(i, emulated.threads)]);
+            ready_push(&team->blocks[rank].threads[in_order(i, emulated.threads)]);
     }
-    while (!emulated.failed && live_in_cluster()) {
-        if (!n_ready) {
-            deadlock();
-            break;
-        }
-        emulated_self = ready[ready_first];
-        ready_first = (ready_first + 1) % (MAX_CLUSTER * MAX_THREADS);
-        n_ready--;
-        fiber_switch(&launcher, emulated_self->stack_pointer);
+    return true;
+}
+
+static void no_memory() {
+    snprintf(emulated.error, sizeof emulated.error, "no memory for the threads' stacks");
+    emulated.failed = true;
+}
+
+/* Until the team's threads give way to the launcher. */
+static void run_team() {
+    if (!team->n_ready) {
+        deadlock();
+        return;
     }
+    emulated_self = ready_take();
+    fiber_switch(&launcher, emulated_self->stack_pointer);
+}
+
+static void run_cluster(uint32_t first) {
+    if (!begin_cluster(0, first)) {
+        no_memory();
+        return;
+    }
+    while (!emulated.failed && live_in_cluster()) run_team();
     check_end();
 }
 
-bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t n_threads,
-                  uint32_t cluster, uint32_t shared_bytes, bool programmatic, const void *args) {
+/* All blocks, in turn. Where none gets any further, what they wait for never comes: waits that have
+ * an end are told so, and if that doesn't help it is a deadlock. */
+static void run_together() {
+    const uint32_t n = emulated.grid;
+    uint32_t n_live = n, n_idle = 0;
+    for (uint32_t i = 0; i < n; i++)
+        if (!begin_cluster(i, i)) {
+            no_memory();
+            return;
+        }
+    for (uint32_t turn = 0; n_live && !emulated.failed; turn++) {
+        const uint64_t before = emulated.progress;
+        enter_team(in_order(turn % n, n));
+        if (!live_in_cluster()) continue;
+        run_team();
+        if (emulated.failed) break;
+        if (!live_in_cluster()) {
+            check_end();
+            n_live--;
+        }
+        n_idle = emulated.progress == before ? n_idle + 1 : 0;
+        emulated.stuck = n_idle > 2 * n;
+        if (n_idle > 8 * n) deadlock();
+    }
+}
+
+bool emulated_run(const struct emulated_kernel *kernel, const struct launch_form *form,
+                  const void *args) {
     static char copied[MAX_ARGS] __attribute__((aligned(128)));
     fenv_t environment;
     emulated.kernel = kernel;
-    emulated.grid = grid;
-    emulated.threads = n_threads;
-    emulated.cluster = cluster;
-    emulated.shared_bytes = shared_bytes;
-    emulated.programmatic = programmatic;
+    emulated.grid = form->grid;
+    emulated.threads = form->threads;
+    emulated.cluster = form->cluster;
+    emulated.shared_bytes = form->shared_bytes;
+    emulated.programmatic = form->programmatic;
+    emulated.cooperative = form->cooperative;
+    emulated.stuck = false;
     emulated.args = copied;
     emulated.n_waited = 0;
     emulated.number++;
@@ -532,9 +608,13 @@ bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t 
     memcpy(copied, args, kernel->args_bytes);
     fegetenv(&environment);
     fesetenv(FE_DFL_ENV);
-    for (uint32_t first = 0; first < grid && !emulated.failed; first += cluster) run_cluster(first);
+    if (form->cooperative)
+        run_together();
+    else
+        for (uint32_t first = 0; first < form->grid && !emulated.failed; first += form->cluster)
+            run_cluster(first);
     fesetenv(&environment);
-    if (!emulated.failed && programmatic && !emulated.n_waited) {
+    if (!emulated.failed && form->programmatic && !emulated.n_waited) {
         snprintf(emulated.error, sizeof emulated.error,
                  "kernel %s: no thread called wait_for_previous_kernel, so its end does not mean "
                  "that the kernel before has ended",

@@ -1,5 +1,5 @@
 /* Kernels that test the emulator: right ones, and copies of them that are broken in one place. */
-#include "cuda/kernels/ptx.cuh"
+#include "cuda/kernels/ptx_persistent.cuh"
 
 #include "tests/gpu/emulator/demonstration.h"
 
@@ -196,6 +196,37 @@ KERNEL(emulator_no_fence, struct scale_args, 32, 1) {
 }
 KERNEL(emulator_diverged_index, struct scale_args, 32, 1) {
     if (thread_index() < 8) store_global(args.y, (float)warp_index_of_all());
+}
+
+/* ---- cooperative launches ---- */
+
+/* Block b makes y[b] of y[b - 1], once that is there: counters at x are zeros, the second one is
+ * that of failures. `asks` for one more than there will be. */
+template <bool waits, bool asks> DEVICE void chain(const struct scale_args &args) {
+    uint32_t *const count = (uint32_t *)(uintptr_t)args.x;
+    const uint32_t block = block_index();
+    bool there = true;
+    if (waits && thread_index() == 0)
+        there = wait_for_count(count, block + (asks && block), count + 1, 1 << 20);
+    if (warp_ballot(!there)) {
+        if (thread_index() == 0) store_global(args.y + block, -1.0f);
+        end_thread();
+    }
+    const float before = block ? load_global<float>(args.y + (block - 1)) : 0.0f;
+    warp_sync();
+    if (thread_index() == 0) {
+        store_global(args.y + block, before + 1.0f);
+        add_release(count, 1);
+    }
+}
+KERNEL(emulator_chain, struct scale_args, 32, 1) {
+    chain<true, false>(args);
+}
+KERNEL(emulator_chain_unasked, struct scale_args, 32, 1) {
+    chain<false, false>(args);
+}
+KERNEL(emulator_chain_in_vain, struct scale_args, 32, 1) {
+    chain<true, true>(args);
 }
 
 /* ---- programmatic launches ---- */

@@ -1,8 +1,9 @@
 /* Inside the emulator: a block's threads as fibers, who waits for whom, and what every byte of
  * memory knows of its accesses.
  *
- * One launch runs at a time, blocks one after the other (the blocks of a cluster together). The
- * first thing wrong ends the launch; its text names kernel, block, thread and source line.
+ * One launch runs at a time, blocks one after the other (the blocks of a cluster together; those of
+ * a cooperative launch all together, in turn). The first thing wrong ends the launch; its text
+ * names kernel, block, thread and source line.
  *
  * Order of accesses: each warp has a vector clock. Its own entry counts what orders it (barriers,
  * warp_sync, arrivals); a barrier makes all participants know each other's accesses so far. Two
@@ -18,6 +19,7 @@
 enum {
     MAX_THREADS = 1024,
     MAX_CLUSTER = 2,
+    MAX_TOGETHER = 128, /* blocks of a cooperative launch */
     MAX_WARPS = MAX_CLUSTER * MAX_THREADS / 32,
     MAX_SHARED = 227 * 1024,
     MAX_ARGS = 4096
@@ -159,11 +161,13 @@ struct emulated_block {
 struct emulated_launch {
     const struct emulated_kernel *kernel;
     uint32_t grid, threads, cluster, shared_bytes;
-    bool programmatic;
+    bool programmatic, cooperative;
+    bool stuck; /* of a cooperative launch: no block gets any further */
+    long lose_signal,
+        n_signals; /* the first add_release that never comes, from 1; how many there were */
     const void *args;
-    struct emulated_block blocks[MAX_CLUSTER];
-    struct barrier cluster_barrier;
-    uint32_t n_waited; /* threads that called wait_for_previous_kernel */
+    struct emulated_block *blocks; /* of the cluster that runs */
+    uint32_t n_waited;             /* threads that called wait_for_previous_kernel */
     uint64_t progress;
     uint32_t number; /* launches so far */
     uint32_t order;  /* of blocks and threads: 0 ascending, 1 descending, else a seed */
@@ -199,9 +203,18 @@ void emulated_wake(struct emulated_thread *thread);
 /* A warp orders what it does from now on after what it did. */
 void emulated_tick(struct emulated_warp *warp);
 
+/* The thread ends here. */
+void emulated_end_thread();
+/* Lets the other blocks of a cooperative launch run. */
+void emulated_let_others_run();
+
+struct launch_form {
+    uint32_t grid, threads, cluster, shared_bytes;
+    bool programmatic, cooperative;
+};
 /* Runs a grid; false: emulated.error says what was wrong. */
-bool emulated_run(const struct emulated_kernel *kernel, uint32_t grid, uint32_t threads,
-                  uint32_t cluster, uint32_t shared_bytes, bool programmatic, const void *args);
+bool emulated_run(const struct emulated_kernel *kernel, const struct launch_form *form,
+                  const void *args);
 
 /* ---- memory ---- */
 
@@ -222,6 +235,9 @@ void emulated_global_read(const void *from, size_t bytes, size_t align, struct s
 void emulated_global_write(void *to, size_t bytes, size_t align, struct site site);
 uint32_t emulated_global_add(uint32_t *at, uint32_t value, struct site site);
 void emulated_fence_device();
+void emulated_add_release(uint32_t *at, uint32_t value, struct site site);
+bool emulated_wait_for_count(const uint32_t *count, uint32_t wanted, const uint32_t *failed,
+                             struct site site);
 void emulated_copy_async16(uint32_t to, const void *from, bool valid, struct site site);
 void emulated_copy_async_wait(uint32_t n);
 
@@ -230,6 +246,7 @@ void emulated_copy_async_wait(uint32_t n);
 struct block_access {
     uint64_t write, read;
     uint32_t thread, fences;
+    uint32_t wrote_at, read_at; /* of a cooperative launch: the block's own time */
 };
 struct allocation {
     unsigned char *base;

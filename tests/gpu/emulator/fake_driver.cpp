@@ -47,6 +47,10 @@ void fake_configure() {
     fake.options.memory = (size_t)number_of("EMULATED_MEMORY", 1l << 32);
     fake.options.lazy = number_of("EMULATED_LAZY", 0);
     fake.options.quiet = number_of("EMULATED_QUIET", 0);
+    fake.options.multiprocessors =
+        (int)number_of("EMULATED_MULTIPROCESSORS", fake.options.major >= 9 ? 132 : 108);
+    emulated.lose_signal = number_of("EMULATED_LOSE_SIGNAL", 0);
+    emulated.n_signals = 0;
     emulated.order = (uint32_t)number_of("EMULATED_ORDER", 0);
     read_faults(getenv("EMULATED_FAIL"));
     fake.lost_after = number_of("EMULATED_LOST", -1);
@@ -135,6 +139,8 @@ static const struct {
     {DRIVER_LAUNCH_OUT_OF_RESOURCES, "CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
      "too many resources requested for launch"},
     {DRIVER_LAUNCH_FAILED, "CUDA_ERROR_LAUNCH_FAILED", "unspecified launch failure"},
+    {DRIVER_COOPERATIVE_LAUNCH_TOO_LARGE, "CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE",
+     "too many blocks in cooperative launch"},
     {DRIVER_SYSTEM_DRIVER_MISMATCH, "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH",
      "system has unsupported display driver / cuda driver combination"},
     {DRIVER_STREAM_CAPTURE_UNSUPPORTED, "CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED",
@@ -210,7 +216,7 @@ EXPORT driver_result cuDeviceGetAttribute(int *value, unsigned attribute, driver
         *value = hopper ? 1980000 : 1410000;
         return DRIVER_SUCCESS;
     case DRIVER_DEVICE_MULTIPROCESSOR_COUNT:
-        *value = hopper ? 132 : 108;
+        *value = fake.options.multiprocessors;
         return DRIVER_SUCCESS;
     case DRIVER_DEVICE_MEMORY_CLOCK_RATE:
         *value = hopper ? 2619000 : 1215000;
@@ -244,6 +250,9 @@ EXPORT driver_result cuDeviceGetAttribute(int *value, unsigned attribute, driver
         return DRIVER_SUCCESS;
     case DRIVER_DEVICE_RESERVED_SHARED_MEMORY_PER_BLOCK:
         *value = 1024;
+        return DRIVER_SUCCESS;
+    case DRIVER_DEVICE_COOPERATIVE_LAUNCH:
+        *value = 1;
         return DRIVER_SUCCESS;
     case DRIVER_DEVICE_CLUSTER_LAUNCH:
         *value = hopper;
@@ -430,14 +439,21 @@ EXPORT driver_result cuKernelSetAttribute(unsigned attribute, int value, driver_
     return DRIVER_SUCCESS;
 }
 
+/* Every kernel has 128 registers here. */
+static int resident_blocks(int n_threads, size_t shared_bytes) {
+    const int by_registers = 65536 / 128 / n_threads;
+    const int by_shared = (int)((size_t)shared_per_multiprocessor() / (shared_bytes + 1024));
+    return by_registers < by_shared ? by_registers : by_shared;
+}
+
 EXPORT driver_result cuOccupancyMaxActiveBlocksPerMultiprocessor(int *n_blocks, driver_function,
                                                                  int n_threads,
                                                                  size_t shared_bytes) {
-    LOCKED;
-    const int by_threads = 2048 / n_threads;
-    const int by_shared = (int)((size_t)shared_per_multiprocessor() / (shared_bytes + 1024));
-    *n_blocks = by_threads < by_shared ? by_threads : by_shared;
-    if (*n_blocks > 32) *n_blocks = 32;
+    ENTER("occupancy");
+    *n_blocks = resident_blocks(n_threads, shared_bytes);
+    /* No more than a cooperative launch can have here. */
+    if (*n_blocks * fake.options.multiprocessors > MAX_TOGETHER)
+        *n_blocks = MAX_TOGETHER / fake.options.multiprocessors;
     return DRIVER_SUCCESS;
 }
 
@@ -448,30 +464,39 @@ EXPORT driver_result cuLaunchKernelEx(const struct driver_launch *launch, driver
     struct op op = {};
     op.kind = LAUNCH;
     op.kernel = kernel->kernel;
-    op.grid = launch->grid_x;
-    op.threads = launch->block_x;
-    op.cluster = 1;
-    op.shared_bytes = launch->shared_bytes;
+    struct launch_form &form = op.form;
+    form.grid = launch->grid_x;
+    form.threads = launch->block_x;
+    form.cluster = 1;
+    form.shared_bytes = launch->shared_bytes;
     for (unsigned i = 0; i < launch->n_attributes; i++) {
         const struct driver_launch_attribute *attribute = &launch->attributes[i];
         if (attribute->id == DRIVER_LAUNCH_PROGRAMMATIC_STREAM_SERIALIZATION)
-            op.programmatic = attribute->value.programmatic_stream_serialization != 0;
+            form.programmatic = attribute->value.programmatic_stream_serialization != 0;
         if (attribute->id == DRIVER_LAUNCH_CLUSTER_DIMENSION)
-            op.cluster = attribute->value.cluster.x;
+            form.cluster = attribute->value.cluster.x;
+        if (attribute->id == DRIVER_LAUNCH_COOPERATIVE)
+            form.cooperative = attribute->value.cooperative != 0;
     }
     if (launch->grid_x == 0 || launch->grid_y != 1 || launch->grid_z != 1 || launch->block_x == 0 ||
         launch->block_y != 1 || launch->block_z != 1 || launch->grid_x > 0x7fffffff)
         return DRIVER_INVALID_VALUE;
     if (launch->block_x > op.kernel->max_threads) return DRIVER_LAUNCH_OUT_OF_RESOURCES;
     if (launch->shared_bytes > (unsigned)kernel->max_dynamic_shared) return DRIVER_INVALID_VALUE;
-    if (op.cluster < 1 || op.cluster > MAX_CLUSTER || launch->grid_x % op.cluster)
+    if (form.cluster < 1 || form.cluster > MAX_CLUSTER || launch->grid_x % form.cluster)
         return DRIVER_INVALID_VALUE;
-    if (op.cluster > 1 && fake.options.major < 9) return DRIVER_INVALID_VALUE;
-    if (fake.options.major < 9 && op.programmatic) return DRIVER_INVALID_VALUE;
+    if (form.cluster > 1 && fake.options.major < 9) return DRIVER_INVALID_VALUE;
+    if (fake.options.major < 9 && form.programmatic) return DRIVER_INVALID_VALUE;
     /* A device would let it run too early; refused, so that it is seen. */
-    if (compiled_for() < 90 && op.programmatic) return DRIVER_INVALID_VALUE;
-    if (fake.options.version < 12030 && op.programmatic && fake_stream(launch->stream)->capture)
+    if (compiled_for() < 90 && form.programmatic) return DRIVER_INVALID_VALUE;
+    if (fake.options.version < 12030 && form.programmatic && fake_stream(launch->stream)->capture)
         return DRIVER_STREAM_CAPTURE_UNSUPPORTED;
+    if (form.cooperative) {
+        const int n = resident_blocks((int)form.threads, form.shared_bytes);
+        if (form.cluster > 1 || form.programmatic) return DRIVER_INVALID_VALUE;
+        if (form.grid > (uint32_t)(n * fake.options.multiprocessors) || form.grid > MAX_TOGETHER)
+            return DRIVER_COOPERATIVE_LAUNCH_TOO_LARGE;
+    }
     op.bytes.resize(op.kernel->args_bytes);
     memcpy(op.bytes.data(), parameters[0], op.bytes.size());
     return fake_submit(launch->stream, std::move(op));

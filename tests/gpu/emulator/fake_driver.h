@@ -15,8 +15,7 @@ enum op_kind { LAUNCH, TO_DEVICE, TO_HOST, ON_DEVICE, SET_U8, SET_U32, RECORD, W
 struct op {
     enum op_kind kind;
     const struct emulated_kernel *kernel;
-    uint32_t grid, threads, cluster, shared_bytes;
-    bool programmatic;
+    struct launch_form form;
     std::vector<char> bytes; /* arguments of a kernel, what was copied from pageable memory */
     void *to;
     const void *from;
@@ -62,12 +61,14 @@ struct CUlib_st {
  *   EMULATED_FAIL        KIND:N:RESULT[:ever],…  the N-th (from 1) alloc, host_alloc, launch, copy,
  *                        load or sync returns RESULT, once or from then on
  *   EMULATED_LOST        N          every call after the N-th returns CUDA_ERROR_ILLEGAL_ADDRESS
+ *   EMULATED_MULTIPROCESSORS 2   (108, 132)  of the device
+ *   EMULATED_LOSE_SIGNAL N              the N-th add_release of all is lost, and those after it
  *   EMULATED_ORDER       1          (0)     blocks and threads of a launch run in descending order;
  * any other number: in an order of its own EMULATED_LEAKS       1          tells at the process's
  * end what is still there, and the counts EMULATED_QUIET       1          does not print what
  * kernels do wrong */
 struct fake_options {
-    int major, minor, version, devices;
+    int major, minor, version, devices, multiprocessors;
     unsigned init;
     size_t memory;
     bool lazy, quiet;

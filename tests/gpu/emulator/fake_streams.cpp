@@ -18,9 +18,7 @@ driver_stream fake_stream(driver_stream stream) {
 /* ---- what is done ---- */
 
 static driver_result launch(const struct op &op) {
-    if (emulated_run(op.kernel, op.grid, op.threads, op.cluster, op.shared_bytes, op.programmatic,
-                     op.bytes.data()))
-        return DRIVER_SUCCESS;
+    if (emulated_run(op.kernel, &op.form, op.bytes.data())) return DRIVER_SUCCESS;
     snprintf(fake.error, sizeof fake.error, "%s", emulated.error);
     if (!fake.options.quiet) fprintf(stderr, "emulator: %s\n", fake.error);
     return fake.lost = DRIVER_LAUNCH_FAILED;

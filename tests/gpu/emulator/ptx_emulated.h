@@ -9,6 +9,7 @@
 #include "emulator.h"
 
 #define DEVICE static inline
+#define DEVICE_CALLED static
 
 #define KERNEL(name, args_type, n_threads, min_blocks) \
     KERNEL_NAMED(name, args_type, n_threads, min_blocks)
