@@ -22,6 +22,7 @@ import os
 import pathlib
 import platform
 import random
+import statistics
 import time
 
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -55,7 +56,7 @@ def measure(path, threads, out):
                 begun = time.perf_counter()
                 context.decode()
                 taken.append(time.perf_counter() - begun)
-            times[rows] = min(taken)  # the one that other programs disturbed least
+            times[rows] = statistics.median(taken)
             print(f'{rows} rows: {times[rows] * 1e3:.2f} ms', flush=True)
     pathlib.Path(out).write_text(json.dumps({
         'model': pathlib.Path(path).name, 'threads': threads or os.cpu_count(), 'machine': processor(),

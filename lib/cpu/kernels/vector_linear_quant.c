@@ -12,12 +12,35 @@
 #define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */
 #define TOKEN_BLOCK 240 /* rows whose strip of activations stays in L2 while the groups pass */
 #define PREFETCH_BYTES 2560
+#define ROW_SET (SIMD_REGISTERS / 4) /* activation rows whose sums are registers together */
+#define FEW_ROWS 32                  /* of activations: weights go group by group, each read once */
+#define SHORT_STRIP_BLOCKS 8         /* unpacked at a time for few rows; a multiple of SUB_BLOCKS */
+
+typedef void multiply_rows(const uint8_t *group, size_t n_blocks, const uint8_t *x, size_t x_stride,
+                           float *y, size_t y_stride);
+
+#define KIND offset
+#include "cpu/kernels/vector_quant_products.h"
+#define KIND halves
+#include "cpu/kernels/vector_quant_products.h"
+#if defined(s8_block) /* one of the two above */
+#define s8_rows offset_rows
+#define s8_tiles offset_tiles
+#define s8_halves_rows halves_rows
+#define s8_halves_tiles halves_tiles
+#else
+#define KIND s8
+#include "cpu/kernels/vector_quant_products.h"
+#define KIND s8_halves
+#include "cpu/kernels/vector_quant_products.h"
+#endif
 
 #define TYPE Q4_0
 #define KIND offset
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (18 * SIMD_LANES)
 #define UNPACK unpack_q4_0
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q4_1
@@ -25,6 +48,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (20 * SIMD_LANES)
 #define UNPACK unpack_q4_1
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_0
@@ -32,6 +56,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (22 * SIMD_LANES)
 #define UNPACK unpack_q5_0
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_1
@@ -39,6 +64,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (24 * SIMD_LANES)
 #define UNPACK unpack_q5_1
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q8_0
@@ -46,6 +72,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (34 * SIMD_LANES)
 #define UNPACK unpack_q8_0
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q2_K
@@ -53,6 +80,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (84 * SIMD_LANES)
 #define UNPACK unpack_q2_k
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q3_K
@@ -60,6 +88,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_q3_k
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q4_K
@@ -67,6 +96,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (148 * SIMD_LANES)
 #define UNPACK unpack_q4_k
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q5_K
@@ -74,6 +104,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (180 * SIMD_LANES)
 #define UNPACK unpack_q5_k
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE Q6_K
@@ -81,6 +112,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (210 * SIMD_LANES)
 #define UNPACK unpack_q6_k
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ4_NL
@@ -88,6 +120,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (18 * SIMD_LANES)
 #define UNPACK unpack_iq4_nl
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE MXFP4
@@ -95,6 +128,7 @@
 #define SUB_BLOCKS 1
 #define BLOCK_BYTES (17 * SIMD_LANES)
 #define UNPACK unpack_mxfp4
+#define STRAIGHT_ROWS 16
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE NVFP4
@@ -102,6 +136,7 @@
 #define SUB_BLOCKS 2
 #define BLOCK_BYTES (36 * SIMD_LANES)
 #define UNPACK unpack_nvfp4
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ4_XS
@@ -109,6 +144,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (138 * SIMD_LANES)
 #define UNPACK unpack_iq4_xs
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ3_XXS
@@ -116,6 +152,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (138 * SIMD_LANES)
 #define UNPACK unpack_iq3_xxs
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ3_S
@@ -123,6 +160,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (138 * SIMD_LANES)
 #define UNPACK unpack_iq3_s
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE TQ1_0
@@ -130,6 +168,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (66 * SIMD_LANES)
 #define UNPACK unpack_ternary
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE TQ2_0
@@ -137,6 +176,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (66 * SIMD_LANES)
 #define UNPACK unpack_ternary
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ1_S
@@ -144,6 +184,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (106 * SIMD_LANES)
 #define UNPACK unpack_iq1_s
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ1_M
@@ -151,6 +192,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_iq1_m
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ2_XXS
@@ -158,6 +200,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (106 * SIMD_LANES)
 #define UNPACK unpack_iq2_xxs
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ2_XS
@@ -165,6 +208,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_iq2_halves
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 #define TYPE IQ2_S
@@ -172,6 +216,7 @@
 #define SUB_BLOCKS 8
 #define BLOCK_BYTES (114 * SIMD_LANES)
 #define UNPACK unpack_iq2_halves
+#define STRAIGHT_ROWS 1
 #include "cpu/kernels/vector_quant_template.h"
 
 void vector_linear_quant(struct kernels *kernels) {
