@@ -391,7 +391,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("determinism");
     TCase *tests = tcase_create("determinism");
-    tcase_set_timeout(tests, 300);
+    tcase_set_timeout(tests, fixture_is_brief() ? 900 : 300);
     /* No divisor of the number of models: each is in some turn. */
     const int step = fixture_is_brief() ? 15 : fixture_share() > 1 ? 3 : 1;
     for (int i = 0; i < 4 * N_MODELS; i += step)
