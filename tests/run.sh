@@ -97,7 +97,7 @@ wanted=${*:-gcc clang sanitize threads static}
 mkdir -p build-test-output
 wants() { case " $wanted " in *" $1 "*) true ;; *) false ;; esac }
 
-build() { # NAME SETUP-ARGUMENT...
+build() { # NAME SETUP-ARGUMENT...    targets: what of it, by default all
     name=$1 folder=$root/build-test-$1 output=$root/build-test-output/$1.build
     shift
     say "== $name: $*"
@@ -109,7 +109,8 @@ build() { # NAME SETUP-ARGUMENT...
         failed "$name: meson setup"
         return 1
     }
-    ninja -C "$folder" >"$output" 2>&1 || {
+    # shellcheck disable=SC2086 # one word for each target
+    ninja -C "$folder" ${targets:-} >"$output" 2>&1 || {
         grep -E -A8 'error|warning|FAILED' "$output" | head -n 60
         failed "$name: the build"
         return 1
@@ -131,34 +132,42 @@ if wants gcc; then
 fi
 if wants clang; then
     if command -v clang >/dev/null; then
-        CC=clang CXX=clang++ build clang --werror --native-file tests/no_nvcc.ini && run clang --no-suite gpu --no-suite serve --no-suite real --no-suite reference --no-suite checks --no-suite valgrind
+        CC=clang CXX=clang++ build clang --werror --native-file tests/no_nvcc.ini -Demulator=false &&
+            run clang --no-suite gpu --no-suite serve --no-suite real --no-suite reference --no-suite checks \
+                --no-suite valgrind --no-suite bindings
     else
         skipped "the build with clang: it is not installed"
     fi
 fi
 # Assertions are on in these two. The emulator of GPUs changes stacks, which sanitizers don't follow: without CUDA.
+# They look at memory, not at numbers, and take ten times as long: a third of what loops over seeds and models.
 if wants sanitize; then
+    export TEST_SHARE=3
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
     CC=gcc CXX=g++ build sanitize -Dbuildtype=debug -Doptimization=1 -Db_sanitize=address,undefined \
         -Dcuda=disabled -Dc_args=-fno-sanitize-recover=all &&
         run sanitize --timeout-multiplier 10 --suite unit --suite kernels --suite golden --suite fault \
             --suite fuzz --suite examples --no-suite reference
+    unset TEST_SHARE
 fi
 if wants threads; then
     # The sanitizer doesn't know the address layout of newer kernels; without randomization it does.
     around="setarch $(uname -m) -R"
     $around true 2>/dev/null || around=
     export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    targets='tests/test_context tests/test_team tests/test_threads'
     CC=gcc CXX=g++ build threads -Dbuildtype=debug -Doptimization=1 -Db_sanitize=thread -Dopenmp=disabled -Dexamples=false \
         -Dcuda=disabled &&
         run threads --timeout-multiplier 10 --suite threads --no-suite reference
-    around=
+    around='' targets=''
 fi
+# The same code as of gcc, linked otherwise, with threads of its own.
 if wants static; then
-    CC=gcc CXX=g++ build static --werror --native-file tests/no_nvcc.ini -Dprefer_static=true --prefix=/opt/transformer \
-        --libdir=lib &&
-        run static --no-suite gpu --no-suite serve --no-suite real --no-suite reference --no-suite valgrind
+    CC=gcc CXX=g++ build static --werror --native-file tests/no_nvcc.ini -Demulator=false -Dprefer_static=true \
+        --prefix=/opt/transformer --libdir=lib &&
+        run static --suite abi --suite checks --suite install --suite golden --suite examples --suite languages \
+            --suite threads --no-suite reference --no-suite bindings
 fi
 
 # shellcheck disable=SC2086 # one word for each log

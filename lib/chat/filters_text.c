@@ -5,10 +5,132 @@
 #include "tokenizer/character.h"
 #include "tokenizer/utf8.h"
 
+/* ---- letters and lines ---- */
+
+#define TEXT_FILTER(name, statement)                   \
+    FILTER(name) {                                     \
+        struct value text;                             \
+        (void)values;                                  \
+        TRY(value_to_string(&r->arena, input, &text)); \
+        statement;                                     \
+    }
+TEXT_FILTER(filter_lower, return methods_case(r, text, CASE_LOWER, result))
+TEXT_FILTER(filter_upper, return methods_case(r, text, CASE_UPPER, result))
+TEXT_FILTER(filter_capitalize, return methods_case(r, text, CASE_CAPITALIZED, result))
+TEXT_FILTER(filter_string, *result = text; return OK)
+TEXT_FILTER(filter_safe, *result = text; result->number = STRING_IS_MARKUP; return OK)
+
+FILTER(filter_title) { /* words begin behind white space, -, (, {, [, < */
+    struct buffer buffer = {.arena = &r->arena};
+    struct value text, lower;
+    bool starts = true;
+    (void)values;
+    TRY(value_to_string(&r->arena, input, &text));
+    for (size_t i = 0, n; i < text.length; i += n) {
+        n = utf8_length((uint8_t)text.as.text[i]);
+        struct value one = value_string(text.as.text + i, n);
+        TRY(methods_case(r, one, starts ? CASE_UPPER : CASE_LOWER, &lower));
+        TRY(value_write(&buffer, lower));
+        starts = !methods_strip(one, value_of_kind(VALUE_MISSING), true, false).length ||
+                 strchr("-({[<", text.as.text[i]);
+    }
+    *result = value_buffer(&buffer);
+    return OK;
+}
+
+FILTER(filter_trim) { /* chars */
+    struct value text;
+    TRY(value_to_string(&r->arena, input, &text));
+    struct value set = values[0];
+    if (set.kind != VALUE_STRING) set.kind = VALUE_MISSING;
+    *result = methods_strip(text, set, true, true);
+    return OK;
+}
+
+FILTER(filter_replace) { /* old new count */
+    int64_t most = -1;
+    struct value text, from, to;
+    TRY(value_to_string(&r->arena, input, &text));
+    TRY(value_to_string(&r->arena, values[0], &from));
+    TRY(value_to_string(&r->arena, values[1], &to));
+    if (values[2].kind != VALUE_NONE) TRY(filters_count(r, values[2], &most));
+    return methods_replace(r, text, from, to, most, result);
+}
+
+FILTER(filter_indent) { /* width first blank */
+    struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
+    struct value text, pad = values[0];
+    int64_t width = 4;
+    TRY(value_to_string(&r->arena, input, &text));
+    if (pad.kind != VALUE_STRING) {
+        TRY(filters_count(r, pad, &width));
+        struct buffer blanks = {.arena = &r->arena, .limit = r->output->limit};
+        for (int64_t i = 0; i < width; i++) TRY(buffer_add(&blanks, " ", 1));
+        pad = value_buffer(&blanks);
+    }
+    bool first = true, blank = value_truth(values[2]);
+    for (size_t i = 0; i < text.length || first;) {
+        const char *p = text.as.text + i;
+        const char *end = text.length > i ? memchr(p, '\n', text.length - i) : NULL;
+        size_t n = end ? (size_t)(end - p) : text.length - i;
+        if (first ? value_truth(values[1]) : n || blank) TRY(value_write(&buffer, pad));
+        TRY(buffer_add(&buffer, p, n + (end != NULL)));
+        i += n + (end != NULL);
+        first = false;
+    }
+    if (blank && text.length && text.as.text[text.length - 1] == '\n')
+        TRY(value_write(&buffer, pad));
+    *result = value_buffer(&buffer);
+    return OK;
+}
+
+FILTER(filter_center) { /* width */
+    struct value text, method;
+    struct arguments arguments = {.list = values, .n = render_given(values[0])};
+    struct value width = value_int(80);
+    if (!arguments.n) arguments = (struct arguments){.list = &width, .n = 1};
+    TRY(value_to_string(&r->arena, input, &text));
+    TRY(methods_find(r, text, value_text("center"), &method));
+    return expression_call(r, method, &arguments, result);
+}
+
+status filters_escape(struct render *r, struct value input, struct value *result) {
+    static const char *const names[][2] = {
+        {"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}};
+    TRY(value_to_string(&r->arena, input, result));
+    for (size_t i = 0; i < 5 && result->number != STRING_IS_MARKUP; i++)
+        TRY(methods_replace(r, *result, value_text(names[i][0]), value_text(names[i][1]), -1,
+                            result));
+    result->number = STRING_IS_MARKUP;
+    return OK;
+}
+
+FILTER(filter_escape) {
+    (void)values;
+    return filters_escape(r, input, result);
+}
+
+FILTER(filter_wordcount) { /* runs of letters, digits and _ */
+    struct value text;
+    int64_t n = 0;
+    bool inside = false;
+    (void)values;
+    TRY(value_to_string(&r->arena, input, &text));
+    for (size_t i = 0; i < text.length;) {
+        unsigned bytes;
+        uint32_t c = utf8_decode((const uint8_t *)text.as.text + i, &bytes);
+        bool word = c == '_' || (character_class(c) & (LETTER | NUMBER));
+        n += word && !inside;
+        inside = word;
+        i += bytes;
+    }
+    *result = value_int(n);
+    return OK;
+}
+
 /* ---- filesizeformat ---- */
 
-status filters_filesizeformat(struct render *r, struct value input, const struct value *values,
-                              struct value *result) {
+FILTER(filter_filesizeformat) {
     static const char *const units[2][8] = {
         {"kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"},
         {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"}};
@@ -93,8 +215,7 @@ static status unescape(struct render *r, struct value text, struct buffer *buffe
     return OK;
 }
 
-status filters_striptags(struct render *r, struct value input, const struct value *values,
-                         struct value *result) {
+FILTER(filter_striptags) {
     struct buffer plain = {.arena = &r->arena}, buffer = {.arena = &r->arena};
     struct arguments none = {.list = NULL};
     struct value text, method, words;
@@ -112,8 +233,7 @@ status filters_striptags(struct render *r, struct value input, const struct valu
 
 /* ---- truncate ---- */
 
-status filters_truncate(struct render *r, struct value input, const struct value *values,
-                        struct value *result) {
+FILTER(filter_truncate) {
     int64_t length = 255, leeway = 5;
     struct value end = value_text("...");
     struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
@@ -174,8 +294,7 @@ static status quote_pair(struct render *r, struct buffer *buffer, struct value k
     return quote(r, buffer, value, true);
 }
 
-status filters_urlencode(struct render *r, struct value input, const struct value *values,
-                         struct value *result) {
+FILTER(filter_urlencode) {
     struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
     const struct list *items, *pair;
     (void)values;
@@ -199,8 +318,7 @@ status filters_urlencode(struct render *r, struct value input, const struct valu
 
 /* ---- xmlattr ---- */
 
-status filters_xmlattr(struct render *r, struct value input, const struct value *values,
-                       struct value *result) {
+FILTER(filter_xmlattr) {
     struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
     struct value escaped[2];
     if (input.kind != VALUE_DICT)
@@ -376,8 +494,7 @@ static status wrap_line(struct wrapping *w) {
     return OK;
 }
 
-status filters_wordwrap(struct render *r, struct value input, const struct value *values,
-                        struct value *result) {
+FILTER(filter_wordwrap) {
     struct buffer buffer = {.arena = &r->arena, .limit = r->output->limit};
     struct wrapping w = {.r = r, .width = 79, .buffer = &buffer, .between = value_text("\n")};
     struct arguments none = {.list = NULL};
@@ -412,3 +529,27 @@ status filters_wordwrap(struct render *r, struct value input, const struct value
     *result = value_buffer(&buffer);
     return OK;
 }
+
+const struct filter filters_of_texts[] = {
+    {"capitalize", "", filter_capitalize},
+    {"center", "width", filter_center},
+    {"e", "", filter_escape},
+    {"escape", "", filter_escape},
+    {"filesizeformat", "binary", filter_filesizeformat},
+    {"forceescape", "", filter_escape},
+    {"indent", "width first blank", filter_indent},
+    {"lower", "", filter_lower},
+    {"replace", "!old !new count", filter_replace},
+    {"safe", "", filter_safe},
+    {"string", "", filter_string},
+    {"striptags", "", filter_striptags},
+    {"title", "", filter_title},
+    {"trim", "chars", filter_trim},
+    {"truncate", "length killwords end leeway", filter_truncate},
+    {"upper", "", filter_upper},
+    {"urlencode", "", filter_urlencode},
+    {"wordcount", "", filter_wordcount},
+    {"wordwrap", "width break_long_words wrapstring break_on_hyphens", filter_wordwrap},
+    {"xmlattr", "autospace", filter_xmlattr},
+    {NULL, NULL, NULL},
+};

@@ -106,20 +106,20 @@ static inline bool render_given(struct value value) {
 }
 /* An integer; one that isn't given leaves *count. */
 status filters_count(struct render *r, struct value value, int64_t *count);
-/* filters_text.c */
-status filters_filesizeformat(struct render *r, struct value input, const struct value *values,
-                              struct value *result);
-status filters_striptags(struct render *r, struct value input, const struct value *values,
-                         struct value *result);
-status filters_truncate(struct render *r, struct value input, const struct value *values,
-                        struct value *result);
-status filters_urlencode(struct render *r, struct value input, const struct value *values,
-                         struct value *result);
-status filters_wordwrap(struct render *r, struct value input, const struct value *values,
-                        struct value *result);
-status filters_xmlattr(struct render *r, struct value input, const struct value *values,
-                       struct value *result);
+struct filter {
+    const char *name, *parameters; /* as in render_bind */
+    status (*apply)(struct render *r, struct value input, const struct value *values,
+                    struct value *result);
+};
+#define FILTER(name)                                                                     \
+    static status name(struct render *r, struct value input, const struct value *values, \
+                       struct value *result)
+/* Each ends with a name of NULL. */
+extern const struct filter filters_of_sequences[], filters_of_texts[];
 
+/* A value's attribute by its path, "a.b.0"; a number is an index. */
+status filters_by_path(struct render *r, struct value value, struct value path,
+                       struct value *result);
 status filters_apply(struct render *r, struct value name, struct value input,
                      const struct arguments *arguments, struct value *result);
 bool filters_has(struct value name);

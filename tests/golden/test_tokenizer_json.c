@@ -216,11 +216,18 @@ static bool check_sample(const struct pipeline *pipeline, char *line) {
     return k == n;
 }
 
+/* TEST_SHARE: one in so many of the blocks of strings is enough. */
+static size_t every_block(void) {
+    const char *share = getenv("TEST_SHARE");
+    return share && atoi(share) > 1 ? (size_t)atoi(share) : 1;
+}
+
 /* line: "hash MODE HASH HASH ..." */
 static int check_hashes(const struct pipeline *pipeline, const char *name, char *line) {
     int mode = (int)strtol(line, &line, 10), wrong = 0;
     for (size_t block = 0; block < N_BLOCKS; block++) {
         uint64_t wanted = strtoull(line, &line, 16), hash = 0xcbf29ce484222325u;
+        if ((block + (size_t)mode) % every_block()) continue;
         for (size_t i = block * BLOCK; i < (block + 1) * BLOCK; i++)
             hash = hash_string(pipeline, hash, i, mode);
         if (hash >> 32 == wanted) continue;

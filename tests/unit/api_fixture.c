@@ -42,6 +42,16 @@ const char *fixture_real_path(const char *name) {
     return access(path, R_OK) == 0 ? path : NULL;
 }
 
+bool fixture_is_brief(void) {
+    return getenv("TEST_BRIEF") != NULL;
+}
+
+int64_t fixture_share(void) {
+    const char *share = getenv("TEST_SHARE");
+    int64_t n = share ? atoi(share) : 1;
+    return n > 1 ? n : 1;
+}
+
 void *fixture_read_file(const char *path, size_t *size) {
     FILE *file = fopen(path, "rb");
     ck_assert_msg(file != NULL, "%s can't be opened", path);

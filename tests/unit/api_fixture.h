@@ -43,6 +43,10 @@ void fixture_sleep(double seconds);
 const char *fixture_path(const char *name);
 /* Path of a real model in the folder that TEST_MODELS names: "smollm2"; NULL if it isn't there. */
 const char *fixture_real_path(const char *name);
+/* On an emulated device a step takes a second: each path once must be enough there. */
+bool fixture_is_brief(void);
+/* 1, or how many times fewer turns of what loops are enough: slow kernels, a sanitizer. */
+int64_t fixture_share(void);
 /* The bytes of a file. */
 void *fixture_read_file(const char *path, size_t *size);
 

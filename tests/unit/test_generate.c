@@ -101,16 +101,18 @@ static void check_against_hand(transformer_generate_options options, const int32
 }
 
 START_TEST(as_by_hand) {
+    const uint64_t n_seeds = fixture_is_brief() ? 1 : 5;
+    const int64_t most = fixture_is_brief() ? 25 : 100;
     set_up(512);
     const int32_t *prompt = fixture_tokens(model, 1, 40);
     transformer_sampler_options greedy = {0};
     check_against_hand(
         (transformer_generate_options){.tokens = prompt, .n_tokens = 40, .max_tokens = 60}, prompt,
         40, greedy);
-    for (uint64_t seed = 0; seed < 5; seed++) {
+    for (uint64_t seed = 0; seed < n_seeds; seed++) {
         transformer_sampler_options sampling = {.temperature = 1, .seed = seed, .top_k = 100};
         check_against_hand(
-            (transformer_generate_options){.tokens = prompt, .n_tokens = 20, .max_tokens = 100},
+            (transformer_generate_options){.tokens = prompt, .n_tokens = 20, .max_tokens = most},
             prompt, 20, sampling);
     }
     int32_t tokens[64];
@@ -466,37 +468,39 @@ static void expect_text(const struct text *all, const struct text *expected, uin
  * at max_tokens or a stop string in the middle of a step. */
 START_TEST(proposals_change_no_text) {
     static struct text expected, all;
-    set_up(256);
+    const int64_t most = fixture_is_brief() ? 40 : 120, length_of_all = 2 * most + 16;
+    set_up(length_of_all);
     transformer_model_options rounded = {.struct_size = sizeof rounded,
                                          .path = fixture_path("small/llama-gqa"),
                                          .weight_type = TRANSFORMER_WEIGHTS_Q4_0};
     transformer_model *other = NULL;
     ok(transformer_model_open(&rounded, &other));
-    transformer_context_options more = {.max_sequence_tokens = 256, .n_threads = 1};
+    transformer_context_options more = {.max_sequence_tokens = length_of_all, .n_threads = 1};
     transformer_context *drafts[] = {NULL, fixture_context(model, &more),
                                      fixture_context(other, &more)};
     const int32_t *prompt = fixture_tokens(model, 1, 40);
     transformer_sampler_options sampling = going_on(SAMPLINGS[_i]);
     transformer_generate_options options = {
-        .tokens = prompt, .n_tokens = 40, .max_tokens = 120, .sampler = &sampling};
+        .tokens = prompt, .n_tokens = 40, .max_tokens = most, .sampler = &sampling};
     transformer_generate_result plain = run(options, &expected);
     ck_assert_int_eq(plain.finish_reason, TRANSFORMER_FINISH_LENGTH);
     ck_assert_uint_eq(fixture_stats(context).n_proposed, 0);
     for (int draft = 0; draft < 3; draft++)
         for (uint32_t lookup = 0; lookup < 12; lookup += 5) {
+            if (fixture_is_brief() && lookup != (uint32_t)(draft + 1) % 3 * 5) continue;
             options.draft = drafts[draft];
             options.lookup_tokens = lookup;
-            options.max_tokens = 120;
+            options.max_tokens = most;
             options.n_stop = 0;
             all = (struct text){.n = 0};
             transformer_generate_result result = run(options, &all);
-            ck_assert_int_eq(result.n_generated_tokens, 120);
+            ck_assert_int_eq(result.n_generated_tokens, most);
             ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_LENGTH);
             expect_text(&all, &expected, expected.n);
             options.max_tokens = 0; /* to the end of the context */
             result = run(options, NULL);
             ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_CONTEXT);
-            ck_assert_int_eq(result.n_generated_tokens, 256 - 40 + 1);
+            ck_assert_int_eq(result.n_generated_tokens, length_of_all - 40 + 1);
             /* A string of the text's middle, over several tokens as likely as not. */
             uint64_t at = expected.n / 2, length = 7;
             while (!is_border(&expected, at)) at++;
@@ -512,14 +516,14 @@ START_TEST(proposals_change_no_text) {
             result = run(options, &all);
             ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_STOP_STRING);
             expect_text(&all, &expected, first);
-            ck_assert_int_lt(result.n_generated_tokens, 120);
+            ck_assert_int_lt(result.n_generated_tokens, most);
             int64_t n_stopped = result.n_generated_tokens;
             result = run(options, NULL); /* without on_text too */
             ck_assert_int_eq(result.finish_reason, TRANSFORMER_FINISH_STOP_STRING);
             ck_assert_int_eq(result.n_generated_tokens, n_stopped);
         }
     /* The model itself as its draft is always right. */
-    ck_assert_uint_gt(fixture_stats(context).n_accepted, 100);
+    ck_assert_uint_gt(fixture_stats(context).n_accepted, (uint64_t)most * 5 / 6);
     for (int draft = 1; draft < 3; draft++) {
         ck_assert_int_eq(fixture_stats(drafts[draft]).n_sequences, 0);
         transformer_context_destroy(drafts[draft]);
@@ -532,17 +536,20 @@ END_TEST
 /* A grammar's mask sees the tokens up to each position, whatever was proposed behind it. */
 START_TEST(proposals_in_a_grammar) {
     static struct text expected, all;
+    const int64_t most = fixture_is_brief() ? 40 : 80;
     set_up(256);
     transformer_grammar_options regex = {.struct_size = sizeof regex, .regex = "([a-c]{1,4} )*end"};
     transformer_grammar *grammar = NULL;
     transformer_context_options more = {.max_sequence_tokens = 256, .n_threads = 1};
     transformer_context *draft = fixture_context(model, &more);
     ok(transformer_grammar_create(model, &regex, &grammar));
-    for (int i = 0; i < 2; i++) {
+    for (int i = fixture_is_brief() ? 1 : 0; i < 2; i++) {
         transformer_sampler_options sampling = SAMPLINGS[i];
         sampling.struct_size = sizeof sampling;
-        transformer_generate_options options = {
-            .prompt = "abc ab abc ab", .max_tokens = 80, .sampler = &sampling, .grammar = grammar};
+        transformer_generate_options options = {.prompt = "abc ab abc ab",
+                                                .max_tokens = most,
+                                                .sampler = &sampling,
+                                                .grammar = grammar};
         expected = (struct text){.n = 0};
         transformer_generate_result plain = run(options, &expected);
         for (int with = 1; with < 4; with++) {
@@ -570,7 +577,7 @@ START_TEST(small_draft) {
     transformer_context *draft = fixture_context(model, &less);
     transformer_sampler_options sampling = going_on(SAMPLINGS[0]);
     transformer_generate_options options = {
-        .prompt = "Hello world", .max_tokens = 150, .sampler = &sampling};
+        .prompt = "Hello world", .max_tokens = fixture_is_brief() ? 90 : 150, .sampler = &sampling};
     run(options, &expected);
     options.draft = draft;
     run(options, &all);

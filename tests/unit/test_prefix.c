@@ -6,11 +6,6 @@ static const char *const MODELS[] = {"small/llama-gqa",           "small/gemma3-
                                      "small/llama-window",        "small/qwen2-mha",
                                      "families/deepseek_v2-lite", "quantized/gpt-oss-mxfp4",
                                      "families/phi3-window",      "families/deepseek_v3-experts"};
-/* On an emulated device: a few models, shorter prompts. */
-static bool brief(void) {
-    return getenv("TEST_BRIEF") != NULL;
-}
-
 enum { N_MODELS = sizeof MODELS / sizeof *MODELS, N_LAST = 5 };
 
 static transformer_context *context_of(transformer_model *model, uint32_t prefix_cache,
@@ -74,13 +69,13 @@ static int64_t check_reuse(transformer_context *context, transformer_sequence *s
 }
 
 START_TEST(same_bits) {
-    if (brief() && _i != 0 && _i != 1 && _i != 4) return;
-    const int64_t n = brief() ? 140 : 300, differs = n * 2 / 3;
+    if (fixture_is_brief() && _i != 0 && _i != 1 && _i != 4) return;
+    const int64_t n = fixture_is_brief() ? 140 : 300, differs = n * 2 / 3;
     transformer_model *model = fixture_open(MODELS[_i]);
     int64_t n_vocab = fixture_n_vocab(model);
     const uint32_t kv_types[] = {TRANSFORMER_KV_F16, TRANSFORMER_KV_Q8_0, TRANSFORMER_KV_F32};
     int32_t *tokens = fixture_tokens(model, 1, n);
-    for (int k = 0; k < (_i == 0 && !brief() ? 3 : 1); k++) {
+    for (int k = 0; k < (_i == 0 && !fixture_is_brief() ? 3 : 1); k++) {
         transformer_context *context =
             context_of(model, TRANSFORMER_ON,
                        (transformer_context_options){
@@ -119,7 +114,7 @@ END_TEST
 
 /* Rows that are to be kept are computed, and so is the last one. */
 START_TEST(what_is_asked_for_is_computed) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.max_logit_rows = 300};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -165,7 +160,7 @@ static int64_t found_by(transformer_context *context, transformer_sequence *sequ
 }
 
 START_TEST(domains) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context =
         context_of(model, TRANSFORMER_ON, (transformer_context_options){0});
@@ -209,7 +204,7 @@ static transformer_adapter *open_adapter(transformer_model *model) {
 }
 
 START_TEST(adapters) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model =
         fixture_open_path(SOURCE_ROOT "/tests/goldens/data/hf/llama-rope-llama3");
     transformer_context *context = context_of(
@@ -246,7 +241,7 @@ static transformer_sequence *with_source(transformer_context *context, const int
 }
 
 START_TEST(sources) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     static const char *const names[] = {"encoder_decoders/t5", "encoder_decoders/marian"};
     transformer_model *model = fixture_open(names[_i]);
     transformer_context_options options = {.max_sequence_tokens = 96, .kv_tokens = 1024};
@@ -281,7 +276,7 @@ END_TEST
 
 /* A page that was written anew after truncation is the sequence's alone. */
 START_TEST(truncation_and_forks) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context =
         context_of(model, TRANSFORMER_ON, (transformer_context_options){0});
@@ -312,7 +307,7 @@ END_TEST
 
 /* Two that have computed the same share it. */
 START_TEST(equals_become_one) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 640};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -330,7 +325,7 @@ END_TEST
 
 /* Pages that are kept are free: everything fits as if nothing were kept. */
 START_TEST(kept_pages_are_free) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 4 * 64, .max_sequence_tokens = 256};
     transformer_context *context = context_of(model, TRANSFORMER_ON, options);
@@ -401,7 +396,7 @@ static void check_last(transformer_context *plain, transformer_sequence *sequenc
 }
 
 START_TEST(at_random) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     enum { N = 6 };
     transformer_model *model = fixture_open(MODELS[_i % 3]);
     int64_t n_vocab = fixture_n_vocab(model);

@@ -52,6 +52,13 @@ static uint64_t entered[20000]; /* past of whole pages that were entered */
 static int n_entered;
 static uint64_t random_state;
 
+/* As ck_assert, which writes to a file each time that it holds: what is checked after each of
+ * thousands of steps can't afford that. */
+#define must(holds)                               \
+    do {                                          \
+        if (!(holds)) ck_abort_msg("%s", #holds); \
+    } while (0)
+
 static int64_t draw(int64_t n) {
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (int64_t)((random_state >> 33) % (uint64_t)n);
@@ -160,7 +167,7 @@ static void compute(struct sequence *s, int64_t n) {
         for (int g = 0; g < shape->n_groups; g++) {
             if (!grows(g)) continue;
             int32_t page = s->tables[g].pages[s->n_computed / PAGE];
-            ck_assert_int_eq(pools[g].claims[page], 1); /* nobody else sees it */
+            must(pools[g].claims[page] == 1); /* nobody else sees it */
             bytes[g][page][s->n_computed % PAGE] = s->past[s->n_computed];
         }
     bool more = (s->follower.n_pages + 1) * PAGE <= s->n_computed && begin(s, true);
@@ -204,9 +211,9 @@ static void check_sequence(const struct sequence *s) {
         int64_t window = shape->groups[g].window;
         int64_t first = window && s->n_computed >= window ? s->n_computed - window + 1 : 0;
         for (int64_t i = first; i < s->n_computed; i++)
-            ck_assert_uint_eq(bytes[g][table->pages[i / PAGE]][i % PAGE], s->past[i]);
+            must(bytes[g][table->pages[i / PAGE]][i % PAGE] == s->past[i]);
         for (int64_t i = 0; i < table->n_pages; i++)
-            ck_assert_int_eq(table->pages[i] == PAGE_NONE, i < table->n_dropped);
+            must((table->pages[i] == PAGE_NONE) == (i < table->n_dropped));
     }
 }
 
@@ -223,10 +230,10 @@ static void check_pool(int g) {
         int32_t entry = pool->entries[page];
         if (entry != PAGE_NONE) {
             n_cached += claims[page]++ == 0;
-            ck_assert_int_eq(prefix_index.pages[entry * shape->n_groups + g], (int32_t)page);
+            must(prefix_index.pages[entry * shape->n_groups + g] == (int32_t)page);
         }
         n_free += claims[page] == 0;
-        ck_assert_int_eq(claims[page], pool->claims[page]);
+        must(claims[page] == pool->claims[page]);
     }
     for (int32_t page = pool->oldest; page != PAGE_NONE; page = pool->newer[page]) n_listed++;
     ck_assert_int_eq(n_cached, pool->n_cached);
@@ -253,9 +260,9 @@ static void check_entries(void) {
         bool pages = false;
         for (int g = 0; g < shape->n_groups && e < prefix_index.n_begun; g++)
             pages |= prefix_index.pages[e * shape->n_groups + g] != PAGE_NONE;
-        if (unused[e]) ck_assert(!pages && !holders[e]);
-        if (!unused[e]) ck_assert_int_eq(holders[e], prefix_index.entries[e].n_holders);
-        if (!unused[e]) ck_assert(pages || holders[e]);
+        if (unused[e]) must(!pages && !holders[e]);
+        if (!unused[e]) must(holders[e] == prefix_index.entries[e].n_holders);
+        if (!unused[e]) must(pages || holders[e]);
     }
 }
 

@@ -2,11 +2,6 @@
  * steps. */
 #include "api_fixture.h"
 
-/* On an emulated device: one of them. */
-static bool brief(void) {
-    return getenv("TEST_BRIEF") != NULL;
-}
-
 static transformer_sequence *prompt_of(transformer_context *context, const transformer_model *model,
                                        int32_t priority, uint64_t seed, int64_t n) {
     transformer_sequence_options options = {.struct_size = sizeof options, .priority = priority};
@@ -30,7 +25,7 @@ static float *alone(transformer_model *model, uint64_t seed, int64_t n) {
 /* ---- order ---- */
 
 START_TEST(higher_goes_first) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 1024, .max_step_tokens = 16};
     transformer_context *context = fixture_context(model, &options);
@@ -64,7 +59,7 @@ END_TEST
 
 /* While a long prompt is computed in chunks, who waits for one token gets it in every step. */
 START_TEST(single_tokens_go_along) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     enum { N = 5 };
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.kv_tokens = 2048, .max_step_tokens = 64};
@@ -137,7 +132,7 @@ END_TEST
 
 /* Among equals the youngest; the lowest never takes a page from a higher one; OFF refuses. */
 START_TEST(who_is_not_preempted) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context = few_pages(model, TRANSFORMER_ON, TRANSFORMER_OFF);
     transformer_sequence *a = prompt_of(context, model, 0, 1, 128);
@@ -184,7 +179,7 @@ END_TEST
 
 /* Logits that were asked for are kept once, the last token's again. */
 START_TEST(what_is_kept_again) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context *context = few_pages(model, TRANSFORMER_ON, TRANSFORMER_ON);
     uint8_t keep[200] = {[3] = 1, [150] = 1};
@@ -275,7 +270,7 @@ static void check_text(transformer_sequence *sequence, const struct text *text) 
 }
 
 START_TEST(nothing_is_lost) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     static const char *const names[] = {"small/llama-gqa", "small/gemma3-mqa",
                                         "small/llama-window"};
     transformer_model *model = fixture_open(names[_i % 3]);
@@ -333,7 +328,7 @@ END_TEST
 /* ---- statistics ---- */
 
 START_TEST(times_of_steps) {
-    if (brief()) return;
+    if (fixture_is_brief()) return;
     transformer_model *model = fixture_open("small/llama-gqa");
     transformer_context_options options = {.max_sequence_tokens = 2000, .n_threads = 1};
     transformer_context *context = fixture_context(model, &options);

@@ -126,7 +126,7 @@ static transformer_context *context_as(transformer_model *model, uint32_t kv_typ
 static int64_t most_tokens(const transformer_model *model) {
     transformer_model_details details = {.struct_size = sizeof details};
     ok(transformer_model_info(model, &details));
-    int64_t limit = getenv("TEST_BRIEF") ? 145 : 200;
+    int64_t limit = fixture_is_brief() ? 145 : 200;
     int64_t most = details.context_length < limit ? details.context_length : limit;
     return most - MORE;
 }
@@ -172,7 +172,7 @@ static transformer_sequence *sequence_of(transformer_context *context,
 
 /* The emulated device is slow: there a part of what loops is run. */
 static bool left_out(int i, int n_types) {
-    return getenv("TEST_BRIEF") && i % n_types && i / n_types;
+    return fixture_is_brief() && i % n_types && i / n_types;
 }
 
 /* ---- the same bits ---- */
@@ -186,7 +186,7 @@ START_TEST(every_state) {
     const int64_t states[][2] = {{0, 0},   {7, 0},   {7, 3},    {1, 1},           {63, 63},
                                  {64, 64}, {65, 64}, {100, 90}, {most, most - 3}, {most, most}};
     for (size_t i = 0; i < sizeof states / sizeof *states; i++) {
-        if (states[i][0] > most || (getenv("TEST_BRIEF") && i % 3 != 1)) continue;
+        if (states[i][0] > most || (fixture_is_brief() && i % 3 != 1)) continue;
         transformer_context *from = context_as(model, types[_i % 4], 1);
         transformer_context *to = context_as(model, types[_i % 4], 3);
         transformer_sequence *other = fixture_prompt(to, model, 9, 5, TRANSFORMER_LOGITS_LAST);
@@ -785,6 +785,26 @@ START_TEST(limits) {
 }
 END_TEST
 
+START_TEST(a_source_too_long) {
+    transformer_model *model = fixture_open("encoder_decoders/t5");
+    int32_t *source = fixture_tokens(model, 6, 80);
+    for (int i = 0; i < 80; i++) source[i] %= 61;
+    const transformer_context_options options = {
+        .max_sequence_tokens = 64, .max_source_tokens = 40, .max_sequences = 4, .n_threads = 1};
+    transformer_context *from = source_context(model, 2), *small = fixture_context(model, &options);
+    transformer_sequence *original = fixture_sequence(from);
+    ok(transformer_sequence_set_source(original, source, 80, NULL));
+    fixture_append(original, fixture_tokens(model, 2, 3), 3, TRANSFORMER_LOGITS_LAST);
+    for (int computed = 0; computed < 2; computed++) {
+        struct bytes saved = save(original);
+        refused(TRANSFORMER_LIMIT, small, saved.data, saved.size, "max_source_tokens");
+        fixture_decode(from);
+    }
+    transformer_context_destroy(small);
+    fixture_end(model, from, original);
+}
+END_TEST
+
 START_TEST(callbacks_that_fail) {
     transformer_model *model = fixture_open("small/gemma3-mqa");
     transformer_context *context = context_as(model, TRANSFORMER_KV_F16, 2);
@@ -928,5 +948,5 @@ FIXTURE_MAIN("snapshot", 300, LOOP(every_state, 4 * N_MODELS), CASE(a_window),
              CASE(logits_of_the_last_token), LOOP(sources, 3), CASE(encoders),
              CASE(another_pooling), CASE(adapters), CASE(a_changed_byte), CASE(a_cut),
              CASE(a_splice), CASE(a_header_that_lies), CASE(other_models), CASE(another_length),
-             LOOP(limits, N_MODELS), CASE(callbacks_that_fail), CASE(calls_that_are_wrong),
-             LOOP(across_devices, 4 * N_MODELS))
+             LOOP(limits, N_MODELS), CASE(a_source_too_long), CASE(callbacks_that_fail),
+             CASE(calls_that_are_wrong), LOOP(across_devices, 4 * N_MODELS))

@@ -124,7 +124,7 @@ START_TEST(text_is_the_same) {
             struct run run = {.sampling = SAMPLING[s],
                               .n_sequences = n,
                               .n_prompt = 60,
-                              .n_new = 150,
+                              .n_new = 150 / fixture_share(),
                               .step_tokens = rows[(s + n) % 4][0],
                               .logit_rows = rows[(s + n) % 4][1]};
             generate(model, &run, &without);

@@ -136,11 +136,13 @@ static bool all_written(const struct allocation *in, size_t at, size_t bytes, si
         const uint64_t mask = (bytes == 64 ? 0 : UINT64_C(1) << bytes) - 1;
         if ((in->written[at / 64] >> at % 64 & mask) == mask) return true;
     }
-    for (size_t i = at; i < at + bytes; i++)
-        if (!(in->written[i / 64] >> i % 64 & 1)) {
+    for (size_t i = at; i < at + bytes; i++) {
+        while (i % 64 == 0 && i + 64 <= at + bytes && in->written[i / 64] == ~UINT64_C(0)) i += 64;
+        if (i < at + bytes && !(in->written[i / 64] >> i % 64 & 1)) {
             *first = i;
             return false;
         }
+    }
     return true;
 }
 

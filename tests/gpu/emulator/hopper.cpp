@@ -151,16 +151,14 @@ static void land_box(struct emulated_block *block, const struct engine_copy &cop
     for (uint32_t row = 0; row < box_rows; row++) {
         unsigned char line[4096] = {0};
         const int64_t from_row = (int64_t)copy.row + row;
-        for (uint32_t column = 0; column < box_columns; column++) {
-            const int64_t from_column = (int64_t)copy.column + column;
-            if (from_row < 0 || from_row >= (int64_t)copy.map[2] || from_column < 0 ||
-                from_column >= (int64_t)copy.map[1])
-                continue;
-            memcpy(line + column * size,
+        const int64_t first = copy.column < 0 ? 0 : copy.column;
+        int64_t end = (int64_t)copy.column + box_columns;
+        if (end > (int64_t)copy.map[1]) end = (int64_t)copy.map[1];
+        if (from_row >= 0 && from_row < (int64_t)copy.map[2] && first < end)
+            memcpy(line + (uint64_t)(first - copy.column) * size,
                    (const unsigned char *)copy.map[0] + (uint64_t)from_row * copy.map[3] +
-                       (uint64_t)from_column * size,
-                   size);
-        }
+                       (uint64_t)first * size,
+                   (size_t)(end - first) * size);
         for (uint32_t chunk = 0; chunk < row_bytes; chunk += 16) {
             uint32_t at = copy.to + row * row_bytes + chunk;
             if (swizzle == 3) at ^= (at >> 7 & 7) << 4;

@@ -88,17 +88,24 @@ void emulated_store_matrix(struct emulated_warp *warp) {
 
 /* ---- mma.sync m16n8k16, and m16n8k32 of e4m3 ---- */
 
-static double e4m3_value(uint32_t bits) {
+static double e4m3_computed(uint32_t bits) {
     const int exponent = (int)(bits >> 3 & 15), mantissa = (int)(bits & 7);
     double magnitude = exponent ? ldexp(8 + mantissa, exponent - 10) : ldexp(mantissa, -9);
     if (exponent == 15 && mantissa == 7) magnitude = (double)NAN;
     return bits & 0x80 ? -magnitude : magnitude;
 }
 
+static struct e4m3_table {
+    double values[256];
+    e4m3_table() {
+        for (uint32_t i = 0; i < 256; i++) values[i] = e4m3_computed(i);
+    }
+} e4m3;
+
 uint32_t emulated_unpack(uint32_t bits, enum element element, double *to) {
     if (element == ELEMENT_E4M3) {
-        to[0] = e4m3_value(bits & 0xff);
-        to[1] = e4m3_value(bits >> 8 & 0xff);
+        to[0] = e4m3.values[bits & 0xff];
+        to[1] = e4m3.values[bits >> 8 & 0xff];
         return 2;
     }
     to[0] = (double)(element == ELEMENT_BF16 ? f32_of(bits << 16)
@@ -108,7 +115,7 @@ uint32_t emulated_unpack(uint32_t bits, enum element element, double *to) {
 
 void emulated_mma(struct emulated_warp *warp, enum element element) {
     const uint32_t of_half = element == ELEMENT_E4M3 ? 2 : 1;
-    double a[16][32], b[8][32], d[16][8]; /* columns of b are rows here */
+    double a[16][32], b[32][8], d[16][8];
     for (uint32_t lane = 0; lane < 32; lane++) {
         const struct warp_call *call = warp->lanes[lane]->call;
         const uint32_t *ra = (const uint32_t *)call->from[0], *rb = (const uint32_t *)call->from[1];
@@ -121,15 +128,16 @@ void emulated_mma(struct emulated_warp *warp, enum element element) {
             d[g + i / 2 * 8][t + i % 2] = (double)rd[i];
         }
         for (uint32_t i = 0; i < 2; i++) {
-            double *to = &b[g][of_half * (t + 8 * i)];
-            emulated_unpack(rb[i] & 0xffff, element, to);
-            emulated_unpack(rb[i] >> 16, element, to + of_half);
+            double of_k[4];
+            emulated_unpack(rb[i] & 0xffff, element, of_k);
+            emulated_unpack(rb[i] >> 16, element, of_k + of_half);
+            for (uint32_t k = 0; k < 2 * of_half; k++) b[of_half * (t + 8 * i) + k][g] = of_k[k];
         }
     }
     for (uint32_t row = 0; row < 16; row++)
         for (uint32_t first = 0; first < 16 * of_half; first += 8) {
             for (uint32_t k = first; k < first + 8; k++)
-                for (uint32_t n = 0; n < 8; n++) d[row][n] += a[row][k] * b[n][k];
+                for (uint32_t n = 0; n < 8; n++) d[row][n] += a[row][k] * b[k][n];
             for (uint32_t n = 0; n < 8; n++) d[row][n] = (double)(float)d[row][n];
         }
     for (uint32_t lane = 0; lane < 32; lane++) {

@@ -114,19 +114,29 @@ static void read_operands(const struct product &product, uint32_t row, double (*
 
 static void carry_out(const struct product &product, uint32_t row) {
     const uint32_t depth = product.element == ELEMENT_E4M3 ? 32 : 16;
+    static double columns[32][256];
     double a[16][32], b[256][32];
     read_operands(product, row, a, b);
-    for (uint32_t lane = 0; lane < 32; lane++)
-        for (uint32_t i = 0; i < product.n / 2; i++) {
-            const uint32_t m = lane / 4 + i % 4 / 2 * 8, n = i / 4 * 8 + lane % 4 * 2 + i % 2;
-            float sum = product.add ? product.before[lane * (product.n / 2) + i] : 0;
-            for (uint32_t first = 0; first < depth; first += 8) {
-                double exact = (double)sum;
-                for (uint32_t k = first; k < first + 8; k++) exact += a[m][k] * b[n][k];
-                sum = (float)exact;
-            }
-            product.d[lane][i] = sum;
+    for (uint32_t n = 0; n < product.n; n++)
+        for (uint32_t k = 0; k < depth; k++) columns[k][n] = b[n][k];
+    /* Row by row, so that the host adds several columns at once. */
+    for (uint32_t m = 0; m < 16; m++) {
+        const uint32_t half = product.n / 2, i_of_row = m / 8 * 2;
+        double sums[256];
+        for (uint32_t n = 0; n < product.n; n++) {
+            const uint32_t lane = m % 8 * 4 + n % 8 / 2, i = n / 8 * 4 + i_of_row + n % 2;
+            sums[n] = product.add ? (double)product.before[lane * half + i] : 0;
         }
+        for (uint32_t first = 0; first < depth; first += 8) {
+            for (uint32_t k = first; k < first + 8; k++)
+                for (uint32_t n = 0; n < product.n; n++) sums[n] += a[m][k] * columns[k][n];
+            for (uint32_t n = 0; n < product.n; n++) sums[n] = (double)(float)sums[n];
+        }
+        for (uint32_t n = 0; n < product.n; n++) {
+            const uint32_t lane = m % 8 * 4 + n % 8 / 2, i = n / 8 * 4 + i_of_row + n % 2;
+            product.d[lane][i] = (float)sums[n];
+        }
+    }
 }
 
 static void take_accumulators(struct product *product) {
