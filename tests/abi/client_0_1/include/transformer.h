@@ -22,31 +22,38 @@
  *
  * ERRORS
  *   Every call that can fail returns a transformer_status. On failure outputs are untouched (a
- * needed count excepted), there is nothing to clean up and the handle stays usable.
- * transformer_last_error() tells the reason. Any call may return INVALID_ARGUMENT for a NULL where
- * a pointer is required and for an options struct that breaks the rules below; any call on a
- * context, or on a sequence in it, may return BUSY.
+ *   needed count excepted), there is nothing to clean up and the handle stays usable.
+ *   transformer_last_error() tells the reason. Any call may return
+ *   INVALID_ARGUMENT  a NULL where a pointer is required, a negative count or capacity, a token id
+ *                     that is none of the model's, an options struct that breaks the rules below;
+ *   UNSUPPORTED       a value of an option that this library does not know;
+ *   OUT_OF_MEMORY     from whatever creates, opens, tokenizes, formats or queues something;
+ *   BUSY              on a context, or on a sequence in it, another call is running.
+ *   A comment below lists what else there is.
  *
  * OPTIONS AND OUTPUT STRUCTS
  *   The first member is struct_size: set it to sizeof the struct. Zero the rest (= {0}): zero is
- * the default everywhere. A field called a mode is 0 for the default, TRANSFORMER_OFF or
- * TRANSFORMER_ON. Members are only ever appended. A shorter struct is read as if the rest were
- * zero; a longer one is accepted if what this library does not know is zero, else it is
- * UNSUPPORTED; one shorter than its first release or over 4,096 bytes is INVALID_ARGUMENT. NULL
- * options are all defaults. Into an output struct the library writes at most struct_size bytes,
- * zeroes what it does not know and keeps struct_size. Strings and arrays in it live as long as the
- * handle it was asked of.
+ *   the default everywhere. A field called a mode is 0 for the default, TRANSFORMER_OFF or
+ *   TRANSFORMER_ON. Members are only ever appended. A shorter struct is read as if the rest were
+ *   zero; a longer one is accepted if what this library does not know is zero, else it is
+ *   UNSUPPORTED; one shorter than its first release or over 4,096 bytes is INVALID_ARGUMENT. NULL
+ *   options are all defaults. Into an output struct the library writes at most struct_size bytes,
+ *   zeroes what it does not know and keeps struct_size. Strings and arrays in it live as long as
+ *   the handle it was asked of. What options point to is used by the call alone or copied, unless
+ *   they say otherwise; handles in them are kept alive by what is made with them.
  *
  * THREADS, SIGNALS, CALLBACKS
  *   The library installs no signal handler, never calls exit or abort, prints nothing, and leaves
- * the process's state alone (but for what cpu_amx of the model's options asks of the kernel).
- * Callbacks run in the thread that made the call, and may use the model's read-only calls and
- * transformer_context_cancel; any other call on the context that is running returns BUSY.
+ *   the process's state alone (but for what cpu_amx of the model's options asks of the kernel).
+ *   Callbacks run in the thread that made the call (an allocator's in any), and may use the
+ *   model's read-only calls and transformer_context_cancel; any other call on the context that is
+ *   running returns BUSY.
  *   Calls that compute do so with round to nearest, denormals kept and exceptions masked, and give
- * the thread back the floating-point environment it had, flags included; so do the tasks of an
- * executor. on_text runs in the environment that the thread had. Every other callback (allocator,
- * reader, log, progress, the executor's run) may run in the call's: it may find rounding to nearest
- * where the host has set something else, must leave what it finds, and flags it raises may be lost.
+ *   the thread back the floating-point environment it had, flags included; so do the tasks of an
+ *   executor. on_text runs in the environment that the thread had. Every other callback (allocator,
+ *   reader, log, progress, the executor's run) may run in the call's: it may find rounding to
+ *   nearest where the host has set something else, must leave what it finds, and flags it raises
+ *   may be lost.
  */
 #ifndef TRANSFORMER_H
 #define TRANSFORMER_H
@@ -150,9 +157,12 @@ typedef struct transformer_allocator {
 
 /* Where a model's files come from when they are not in the file system. name is the path given in
  * the model options, that of another part of a split file, or a folder's and a file's in it. Called
- * only inside transformer_model_open and _estimate, in the thread that made that call. Frozen for
- * ever. size bytes of the file, or negative: no such file. read  copies up to n bytes at offset
- * into buffer; returns the bytes copied, fewer than n is an error, negative too. */
+ * only inside the call whose options have it (_open, _estimate, _convert, an adapter's), in the
+ * thread that made that call. Frozen for ever.
+ *
+ * size  bytes of the file, or negative: no such file.
+ * read  copies up to n bytes at offset into buffer; returns the bytes copied, fewer than n is an
+ *       error, negative too. */
 typedef struct transformer_reader {
     int64_t (*size)(void *user, const char *name);
     int64_t (*read)(void *user, const char *name, uint64_t offset, void *buffer, uint64_t n);
@@ -244,10 +254,13 @@ typedef struct transformer_model_options {
  * threads of its own, one a processor, which end before the call returns. The same as opening the
  * file that transformer_model_convert writes with this type, bit for bit.
  *
- * IO           the file can't be opened or read.      FORMAT       it breaks its format.
+ * NOT_FOUND    no such file or device.
+ * IO           the file can't be opened or read.
+ * FORMAT       it breaks its format.
  * UNSUPPORTED  a format, architecture, weight type or option this library doesn't have; the message
- * names it. CANCELLED    progress said so.                      OUT_OF_MEMORY, NOT_FOUND (no such
- * file or device). */
+ *              names it.
+ * CANCELLED    progress said so.
+ * DEVICE       a GPU failed. */
 TRANSFORMER_API transformer_status transformer_model_open(const transformer_model_options *options,
                                                           transformer_model **model);
 
@@ -265,8 +278,8 @@ typedef struct transformer_convert_options {
  * keys have their rows in that format's order. What is written before a failure is no whole file:
  * write to a name of its own and rename it then.
  *
- * As transformer_model_open for what is wrong with the model; progress of the model's options
- * counts bytes of tensors. CANCELLED  write or progress said so. */
+ * Fails as transformer_model_open does. progress of the model's options counts bytes of tensors.
+ * CANCELLED  write or progress said so. */
 TRANSFORMER_API transformer_status
 transformer_model_convert(const transformer_convert_options *options);
 
@@ -310,19 +323,31 @@ TRANSFORMER_API transformer_status transformer_model_info(const transformer_mode
                                                           transformer_model_details *details);
 
 /* Metadata of the file: a string as it is, a number or bool as text, an array as its number of
- * elements. buffer  [capacity], NULL with 0 to ask for the length; the text is not NUL-terminated.
- * length  bytes of the text. NOT_FOUND, BUFFER_TOO_SMALL. */
+ * elements.
+ *
+ * buffer  [capacity], NULL with 0 to ask for the length; the text is not NUL-terminated.
+ * length  bytes of the text, written on BUFFER_TOO_SMALL too.
+ *
+ * NOT_FOUND         the file has no such key.
+ * BUFFER_TOO_SMALL  over capacity; of the buffer nothing is promised. */
 TRANSFORMER_API transformer_status transformer_model_metadata(const transformer_model *model,
                                                               const char *key, char *buffer,
                                                               int64_t capacity, int64_t *length);
 
 /* One more owner; each needs its transformer_model_close. Returns its argument. */
 TRANSFORMER_API transformer_model *transformer_model_retain(transformer_model *model);
-/* The last owner's close frees the model once no context, sampler or stream uses it. NULL does
- * nothing. */
+/* The last owner's close frees the model once no context, sampler, stream, adapter or grammar uses
+ * it. NULL does nothing. */
 TRANSFORMER_API void transformer_model_close(transformer_model *model);
 
 /* ---- text and tokens ---- */
+
+/* An encoder-decoder may have two vocabularies: one of the sources it reads, one of the text it
+ * writes (Marian's separate_vocabs). transformer_tokenize then gives tokens of a source, ids below
+ * n_source_vocab for transformer_sequence_set_source; all other calls with tokens here, and
+ * everything of the header that turns tokens into text or names one, are about those that the
+ * decoder reads and writes, ids below n_vocab. What transformer_tokenize gave is not to be
+ * detokenized there. With one vocabulary, as most encoder-decoders have, both are the same. */
 
 typedef struct transformer_tokenize_options {
     uint64_t struct_size;
@@ -337,10 +362,13 @@ typedef struct transformer_tokenize_options {
                        as BERT's segments say it; written with tokens, not when counting */
 } transformer_tokenize_options;
 
-/* text [length] UTF-8; invalid bytes become U+FFFD, one per maximal subpart.   tokens [capacity],
- * NULL with capacity 0 to count. count  tokens of the text, written on BUFFER_TOO_SMALL too. STATE
- * the model has no tokenizer, or one that this library can't do: the message tells what is missing.
- */
+/* text    [length] UTF-8; invalid bytes become U+FFFD, one per maximal subpart.
+ * tokens  [capacity], NULL with capacity 0 to count.
+ * count   tokens of the text, written on BUFFER_TOO_SMALL too.
+ *
+ * STATE             the model has no tokenizer, or one that this library can't do: the message
+ *                   tells what is missing. So from every call of this section.
+ * BUFFER_TOO_SMALL  over capacity; tokens and types are as they were. */
 TRANSFORMER_API transformer_status transformer_tokenize(const transformer_model *model,
                                                         const char *text, int64_t length,
                                                         const transformer_tokenize_options *options,
@@ -496,8 +524,8 @@ transformer_context_create(transformer_model *model, const transformer_context_o
 TRANSFORMER_API void transformer_context_destroy(transformer_context *context);
 
 /* From any thread or a signal handler. Stops the running decode at the next layer, or else the next
- * decode; that one returns CANCELLED and clears the flag. What earlier steps
- * computed stays computed; the cancelled step's tokens are pending again. */
+ * decode; that one returns CANCELLED and clears the flag. What earlier steps computed stays
+ * computed; the cancelled step's tokens are pending again. */
 TRANSFORMER_API void transformer_context_cancel(transformer_context *context);
 
 typedef struct transformer_context_statistics {
@@ -577,8 +605,12 @@ typedef struct transformer_sample_options {
 
 /* Chooses the token after the sequence's last one, from the logits of that position, which the last
  * decode must have computed. The random number is f(seed, the sequence's stream, position): the
- * same whatever else the batch, the threads or the sampler did. STATE  those logits are not there.
- * INVALID_ARGUMENT  the sampler is another model's. */
+ * same whatever else the batch, the threads or the sampler did.
+ *
+ * STATE             those logits are not there; or what the sequence has is no text of its grammar.
+ * INVALID_ARGUMENT  the sampler is another model's.
+ * LIMIT             with append, the sequence is full; nothing is appended.
+ * BUSY              another call uses this sampler. */
 TRANSFORMER_API transformer_status
 transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *sequence,
                            const transformer_sample_options *options, int32_t *token);
@@ -587,19 +619,17 @@ transformer_sampler_sample(transformer_sampler *sampler, transformer_sequence *s
 
 typedef struct transformer_adapter_options {
     uint64_t struct_size;
-    const char *path;                 /* a folder as PEFT writes it (adapter_config.json,
-                                         adapter_model.safetensors),                 or a file in it; or a GGUF
-                                         adapter;                 with                        reader: its name, a
-                                         folder's ends                 in
-                                         '/' or is "" */
+    const char *path;                 /* a folder as PEFT writes it (adapter_config.json and
+                                         adapter_model.safetensors), or a file in it; or a GGUF adapter; with
+                                         reader: its name, a folder's ends in '/' or is "" */
     const transformer_reader *reader; /* NULL: the file system; only used by this call */
 } transformer_adapter_options;
 
 /* Loads a LoRA adapter of a model: y = W x + b becomes y + scale B (A x) in the layers that it has
  * matrices for, scale being alpha / rank, with use_rslora alpha / sqrt(rank). It is attached to
  * sequences (transformer_sequence_options); sequences of one step may have different ones, or none,
- * whose bits are as if there were no adapters. What it takes comes from the model's allocator; the
- * adapter keeps the model alive.
+ * whose bits are as if there were no adapters. What it takes comes from the model's allocator, or is
+ * the device's that the model is on; the adapter keeps the model alive.
  *
  * FORMAT, IO, NOT_FOUND, OUT_OF_MEMORY.
  * UNSUPPORTED  another method than LoRA on linear layers (DoRA, biases, modules_to_save,
@@ -634,8 +664,8 @@ typedef struct transformer_sequence_options {
 } transformer_sequence_options;
 
 /* LIMIT  max_sequences are alive.
- * UNSUPPORTED  the device has no adapters, or this one changes what no linear layer alone uses (the
- * embedding, say); the message names it. */
+ * OUT_OF_MEMORY  also: for steps with the adapter. UNSUPPORTED  it changes what no linear layer
+ * alone uses (the embedding, say); the message names it. */
 TRANSFORMER_API transformer_status transformer_sequence_create(
     transformer_context *context, const transformer_sequence_options *options,
     transformer_sequence **sequence);
@@ -757,19 +787,26 @@ typedef struct transformer_decode_result {
  * together. Higher priorities go first, and may leave nothing to lower ones; among equals single
  * tokens go before prompts, which get a row at least, and all take turns. max_tokens bounds the
  * time that prompts add to a step. A row's bits depend on its sequence's tokens alone, not on what
- * shares the step. With nothing pending it returns OK and zeros. result  may be NULL. LIMIT every
- * pending sequence was refused for want of KV pages; the counts are written. Nothing is lost:
- * truncate or destroy some and go on. Or max_tokens is less than any source that waits. STATE
- * nothing can be computed, for what is pending lacks a source. CANCELLED  see
- * transformer_context_cancel.   DEVICE the device failed. After a failure the step's tokens are
- * pending again. Allocates nothing. */
+ * shares the step. With nothing pending it returns OK and zeros. Allocates nothing.
+ *
+ * result  may be NULL.
+ *
+ * LIMIT      every pending sequence was refused for want of KV pages; the counts are written.
+ *            Nothing is lost: truncate or destroy some and go on. Or max_tokens is less than any
+ *            source that waits.
+ * STATE      nothing can be computed, for what is pending lacks a source.
+ * CANCELLED  see transformer_context_cancel.
+ * DEVICE     the device failed.
+ * After a failure the step's tokens are pending again. */
 TRANSFORMER_API transformer_status transformer_decode(transformer_context *context,
                                                       const transformer_decode_options *options,
                                                       transformer_decode_result *result);
 
 /* The logits [count] that follow `position` (0 is the sequence's first token, -1 its last), if the
  * last decode that ran rows computed and kept them. Owned by the context; valid until its next
- * decode, or until the sequence is truncated or destroyed. NOT_FOUND  they were not kept.
+ * decode, or until the sequence is truncated or destroyed.
+ *
+ * NOT_FOUND    they were not kept.
  * UNSUPPORTED  the model gives none. */
 TRANSFORMER_API transformer_status transformer_sequence_logits(transformer_sequence *sequence,
                                                                int64_t position, const float **row,
@@ -801,8 +838,10 @@ TRANSFORMER_API transformer_status transformer_sequence_embedding(transformer_se
                                                                   int64_t *count);
 
 /* The pooled vector [n_embd] of the sequence, whose last position the last decode must have
- * computed. Owned by the context; valid as logits are. NOT_FOUND  that decode did not. UNSUPPORTED
- * the context pools nothing: neither the model says how nor its options. */
+ * computed. Owned by the context; valid as logits are.
+ *
+ * NOT_FOUND    that decode did not.
+ * UNSUPPORTED  the context pools nothing: neither the model says how nor its options. */
 TRANSFORMER_API transformer_status transformer_sequence_pooled(transformer_sequence *sequence,
                                                                const float **vector,
                                                                int64_t *count);
@@ -836,8 +875,9 @@ typedef struct transformer_save_options {
  * options  NULL, or neither write nor buffer: *size is all that is wanted.
  * size     the snapshot's bytes.
  *
- * BUFFER_TOO_SMALL  over capacity; *size is written. CANCELLED  write said so; what was written is
- * no snapshot. OUT_OF_MEMORY, DEVICE. */
+ * BUFFER_TOO_SMALL  over capacity; *size is written.
+ * CANCELLED         write said so; what was written is no snapshot.
+ * DEVICE            a GPU failed. */
 TRANSFORMER_API transformer_status transformer_sequence_save(
     transformer_sequence *sequence, const transformer_save_options *options, uint64_t *size);
 
@@ -867,7 +907,9 @@ typedef struct transformer_restore_options {
  *                   numbers; the message says which.
  * UNSUPPORTED       it was written by a release whose format or order of additions is another.
  * LIMIT             max_sequences are alive, it is too long for this context, or KV pages are
- * short. IO                read failed.        OUT_OF_MEMORY, DEVICE. */
+ *                   short.
+ * IO                read failed.
+ * DEVICE            a GPU failed. */
 TRANSFORMER_API transformer_status transformer_sequence_restore(
     transformer_context *context, const transformer_restore_options *options,
     transformer_sequence **sequence);
@@ -983,11 +1025,17 @@ typedef struct transformer_generate_result {
 } transformer_generate_result;
 
 /* Prompt in, text out through a callback: a sequence of its own, tokenized, decoded, sampled, and
- * destroyed at the end. on_text  NULL, or: gets each piece of whole characters, in the thread's own
- * floating-point environment.   result  may be NULL. LIMIT    the prompt doesn't fit the context.
- * STATE  prompt, on_text or stop is given and the model has no tokenizer. INVALID_ARGUMENT  also:
- * draft is the same context, or its model has another vocabulary; the message names the first token
- * that differs. Fails as the calls it stands for do. */
+ * destroyed at the end.
+ *
+ * on_text  NULL, or: gets each piece of whole characters, in the thread's own floating-point
+ *          environment.
+ * result   may be NULL.
+ *
+ * LIMIT             the prompt doesn't fit the context.
+ * STATE             prompt, on_text or stop is given and the model has no tokenizer.
+ * INVALID_ARGUMENT  also: draft is the same context, or its model has another vocabulary; the
+ *                   message names the first token that differs.
+ * Fails as the calls it stands for do. */
 TRANSFORMER_API transformer_status transformer_generate(transformer_context *context,
                                                         const transformer_generate_options *options,
                                                         transformer_text_function on_text,
