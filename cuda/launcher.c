@@ -252,6 +252,7 @@ static status launch_attention(struct launcher *launcher, const struct op *op) {
         .softcap = a->softcap,
         .sinks = cuda_weights_vector(context->model, &a->sinks),
         .alibi_slopes = a->max_bias != 0.0f ? context->slopes : NULL,
+        .alibi_scale = a->bias_rounded ? a->scale : 0.0f,
         .stages = launcher->recorder ? persistent_stages(choice->launch.kernel) : choice->stages,
         .key_counts = (const int64_t *)(const void *)(block + context->data.key_counts) +
                       (a->cross ? context->data.max_sequences : 0),

@@ -16,7 +16,7 @@ status falcon_read(const struct keys *keys, struct binder *binder, struct spec *
         layer->residual = parallel ? RESIDUAL_PARALLEL : RESIDUAL_SEQUENTIAL;
         TRY(decoder_read_attention(keys, binder, spec, i));
         layer->attention.max_bias = max_bias;
-        layer->attention.bias_scaled = max_bias > 0.0f;
+        layer->attention.bias_rounded = max_bias > 0.0f;
         if (max_bias > 0.0f) layer->attention.rope = -1;
         TRY(decoder_bind_plain_ffn(keys, binder, spec, i, ACTIVATION_GELU, &layer->ffn));
         TRY(bind_norm_layer(binder, parallel ? "blk.%d.attn_norm" : "blk.%d.ffn_norm", i,

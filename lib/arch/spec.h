@@ -103,11 +103,11 @@ struct attention_spec {
     float scale;        /* of q·k */
     float softcap;      /* 0: none */
     float clamp;        /* q, k and v are cut to -clamp ... clamp, before any norm; 0: none */
-    float max_bias; /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
-                       two up to n_heads); 0: none */
-    bool
-        bias_scaled; /* ALiBi's slopes are rounded to BF16 and multiplied by `scale`, as Falcon's */
-    int64_t window;  /* keys a query sees, itself included; 0: all before it */
+    float max_bias;    /* ALiBi (arXiv:2108.12409): the largest slope is 2^(-max_bias / the power of
+                          two up to n_heads); 0: none */
+    bool bias_rounded; /* ALiBi as Falcon's: slopes, positions and their products are rounded to
+                          BF16, and the products multiplied by `scale` */
+    int64_t window;    /* keys a query sees, itself included; 0: all before it */
     bool bidirectional; /* keys behind a query too: all of its sequence, or with a window those less
                            than `window` positions away on either side. The KV stream has none. */
     int rope;           /* index of spec.ropes, -1 none */

@@ -211,6 +211,7 @@ static struct attention_task task_of(const struct worker *worker, const struct o
         .scale = a->scale,
         .softcap = a->softcap,
         .slopes = a->max_bias != 0.0f ? context->program->slopes + unit->first_head : NULL,
+        .slope_scale = a->bias_rounded ? a->scale : 0.0f,
         .type = context->kv_type,
         .pool = context->pools[place->group],
         .pages = unit->sequence->pages[place->group],

@@ -73,6 +73,9 @@ struct attention_task {
     float scale,
         softcap; /* score = softcap ? softcap * tanh(s / softcap) : s, s = scale * (q · k) */
     const float *slopes; /* [n_heads]: slope * (key - query) is added to the score; NULL: none */
+    /* 0, or: what is added is slope_scale * (r(slope * r(key)) - r(slope * r(query))) of BF16
+     * slopes, r rounding to BF16. */
+    float slope_scale;
     /* NULL, or [n_heads][relative_stride]: a bias by distance is added to the score, that of key -
      * query = d at relative_reach + d; d of a page's first key is cut to -relative_reach ...
      * relative_reach - KV_PAGE, beyond which all are equal, and the page's others follow. */

@@ -570,7 +570,7 @@ static status check_slopes(const struct place *place, const struct attention_spe
         const struct attention_spec *other = &place->spec->layers[i].attention;
         if (other->max_bias != 0.0f &&
             (other->max_bias != a->max_bias || other->n_heads != a->n_heads ||
-             other->bias_scaled != a->bias_scaled || other->scale != a->scale))
+             other->bias_rounded != a->bias_rounded || other->scale != a->scale))
             return refuse(place, "ALiBi with other slopes than an earlier layer's");
     }
     return OK;
@@ -750,7 +750,7 @@ static status make_slopes(struct program *program) {
     for (int64_t i = 0; i < a->n_heads; i++) {
         double turn = i < power ? (double)(i + 1) : (double)(2 * (i - power) + 1) / 2.0;
         program->slopes[i] = (float)pow(2.0, -(double)a->max_bias * turn / (double)power);
-        if (a->bias_scaled) program->slopes[i] = round_to_bf16(program->slopes[i]) * a->scale;
+        if (a->bias_rounded) program->slopes[i] = round_to_bf16(program->slopes[i]);
     }
     return OK;
 }

@@ -28,6 +28,7 @@ struct problem {
     int64_t window;
     float softcap;
     bool sinks, alibi, unmasked;
+    float alibi_scale;
     enum relative relative;
     int n_sequences;
     int64_t past[MAX_SEQUENCES], n_rows[MAX_SEQUENCES]; /* unmasked: past more keys than rows */
@@ -118,6 +119,10 @@ static void *take(size_t bytes) {
     return memory;
 }
 
+static float rounded(float x) {
+    return bfloat16_to_float(bfloat16_from_float(x));
+}
+
 static void *random_floats(struct gpu *gpu, size_t n, float limit) {
     float *x = take(n * sizeof *x);
     for (size_t i = 0; i < n; i++) x[i] = gpu_random_float(gpu, -limit, limit);
@@ -187,6 +192,8 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
     s->q = random_floats(gpu, (size_t)s->n_rows * p->n_heads * p->key_dim, 3.0f);
     s->sinks = random_floats(gpu, p->n_heads, 3.0f);
     s->slopes = random_floats(gpu, p->n_heads, 0.1f);
+    for (uint32_t i = 0; i < p->n_heads && p->alibi_scale != 0.0f; i++)
+        s->slopes[i] = rounded(s->slopes[i]);
     s->bias = random_floats(gpu, 32 * (size_t)p->n_heads, 2.0f);
     s->out = take((size_t)s->n_rows * p->n_heads * s->value_dim * sizeof(float));
     size_t n_rows = (size_t)s->n_rows;
@@ -215,6 +222,7 @@ static void setup_make(struct gpu *gpu, struct setup *s, const struct problem *p
         .softcap = p->softcap,
         .sinks = p->sinks ? UPLOAD(s->sinks, p->n_heads) : NULL,
         .alibi_slopes = p->alibi ? UPLOAD(s->slopes, p->n_heads) : NULL,
+        .alibi_scale = p->alibi_scale,
         .relative_bias = p->relative ? UPLOAD(s->bias, 32 * p->n_heads) : NULL,
         .relative_buckets = 32,
         .relative_max_distance = 128,
@@ -375,6 +383,13 @@ static int bucket_of(int64_t distance, enum relative relative) {
     return bucket + (large < n ? large : n - 1);
 }
 
+static double alibi_of(const struct setup *s, float slope, int64_t key, int64_t query) {
+    float scale = s->problem->alibi_scale;
+    if (scale == 0.0f) return (double)slope * (double)(key - query);
+    float of_key = rounded(slope * rounded((float)key));
+    return (double)scale * (double)(of_key - rounded(slope * rounded((float)query)));
+}
+
 static double score(const struct setup *s, int64_t row, uint32_t head, int64_t key,
                     const uint8_t *k_head) {
     const struct problem *p = s->problem;
@@ -385,7 +400,7 @@ static double score(const struct setup *s, int64_t row, uint32_t head, int64_t k
     double x = dot * (double)s->args.scale;
     if (p->softcap != 0.0f) x = (double)p->softcap * tanh(x / (double)p->softcap);
     int64_t distance = key - s->position[row];
-    if (p->alibi) x += (double)s->slopes[head] * (double)distance;
+    if (p->alibi) x += alibi_of(s, s->slopes[head], key, s->position[row]);
     if (p->relative)
         x += (double)s->bias[(size_t)bucket_of(distance, p->relative) * p->n_heads + head];
     return x;
@@ -534,6 +549,9 @@ static void check_features(struct gpu *gpu, uint32_t type) {
     p = base;
     p.alibi = true;
     check(gpu, &p, "ALiBi");
+    p.alibi_scale = 0.125f;
+    p.past[0] = 700;
+    check(gpu, &p, "ALiBi of rounded slopes and positions");
     p = base;
     p.relative = RELATIVE_ONE_WAY;
     check(gpu, &p, "relative bias of a decoder");

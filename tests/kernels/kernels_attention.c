@@ -98,6 +98,17 @@ static void cache_free(struct cache *c) {
     free(c->pages);
 }
 
+static double rounded(double x) {
+    return (double)bfloat16_to_float(bfloat16_from_float((float)x));
+}
+
+static double alibi(const struct attention_task *task, size_t head, int64_t key, int64_t query) {
+    double slope = (double)task->slopes[head];
+    if (task->slope_scale == 0.0f) return slope * (double)(key - query);
+    return (double)task->slope_scale *
+           (rounded(slope * rounded((double)key)) - rounded(slope * rounded((double)query)));
+}
+
 /* Attention of one query in double. */
 static void attend_exact(const struct attention_task *task, const struct cache *c, size_t row,
                          size_t head, double *out) {
@@ -112,7 +123,7 @@ static void attend_exact(const struct attention_task *task, const struct cache *
         for (size_t d = 0; d < task->head_dim; d++) s += (double)q[d] * cache_key(c, (size_t)k, d);
         s *= (double)task->scale;
         if (task->softcap != 0.0f) s = (double)task->softcap * tanh(s / (double)task->softcap);
-        if (task->slopes) s += (double)task->slopes[head] * (double)(k - position);
+        if (task->slopes) s += alibi(task, head, k, position);
         if (task->relative) {
             int64_t distance = k - position;
             if (distance < -reach) distance = -reach;
@@ -178,6 +189,7 @@ static float *new_biases(struct attention_task *task, int64_t max_distance) {
 struct more {
     int64_t n_keys;       /* that every query sees, wherever it is; 0: those up to itself */
     int64_t max_distance; /* of biases by distance; 0: none */
+    float slope_scale;
 };
 
 static void test_more(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
@@ -199,6 +211,7 @@ static void test_more(const struct path *path, enum kv_type type, struct shape s
                                   .scale = 1.5f / sqrtf((float)head_dim),
                                   .softcap = softcap,
                                   .slopes = slopes,
+                                  .slope_scale = more->slope_scale,
                                   .type = type,
                                   .pool = c.pool,
                                   .pages = c.pages,
@@ -254,7 +267,7 @@ static void test_more(const struct path *path, enum kv_type type, struct shape s
 static void test_case(const struct path *path, enum kv_type type, struct shape shape, size_t n_rows,
                       size_t n_heads, int64_t position, int64_t window, float softcap,
                       const float *slopes) {
-    const struct more none = {0, 0};
+    const struct more none = {0, 0, 0.0f};
     test_more(path, type, shape, n_rows, n_heads, position, window, softcap, slopes, &none);
 }
 
@@ -383,11 +396,15 @@ void test_attention(const struct path *path) {
     /* Biases by distance, keys behind the queries, keys of a source shorter and longer than they.
      */
     const struct shape wide = {64, 64, false}, small = {8, 8, false}, odd = {24, 24, false};
-    const struct more far = {0, 128}, near = {0, 9}, both = {150, 20}, few = {3, 0},
-                      many = {700, 0};
+    const struct more far = {0, 128, 0.0f}, near = {0, 9, 0.0f}, both = {150, 20, 0.0f},
+                      few = {3, 0, 0.0f}, many = {700, 0, 0.0f}, falcon = {0, 0, 0.125f};
     test_more(path, KV_F32, wide, 70, 3, 500, 0, 0.0f, NULL, &far);
     test_more(path, KV_F16, odd, 5, 2, 200, 0, 0.0f, NULL, &near);
     test_more(path, KV_F32, wide, 150, 2, 0, 0, 0.0f, NULL, &both);
     test_more(path, KV_F16, small, 7, 3, 400, 0, 0.0f, NULL, &few);
     test_more(path, KV_Q8_0, wide, 4, 2, 5, 0, 0.0f, NULL, &many);
+    /* BF16 slopes, positions that BF16 has not. */
+    static const float rounded_slopes[] = {0.5f, 0.109375f, 0.029296875f};
+    test_more(path, KV_F32, wide, 70, 3, 500, 0, 0.0f, rounded_slopes, &falcon);
+    test_more(path, KV_F16, wide, 3, 3, 1300, 0, 0.0f, rounded_slopes, &falcon);
 }

@@ -106,8 +106,11 @@ struct attention_args {
                        than `window` positions away on either side */
     float scale;    /* score = scale * (q · k), then softcap, then the biases */
     float softcap;  /* 0 none */
-    const float *sinks;         /* [n_heads] a score without a value; NULL none */
-    const float *alibi_slopes;  /* [n_heads] slope * (key - query) is added; NULL none */
+    const float *sinks;        /* [n_heads] a score without a value; NULL none */
+    const float *alibi_slopes; /* [n_heads] slope * (key - query) is added; NULL none */
+    float alibi_scale;         /* 0, or: added is alibi_scale * (r(slope * r(key)) - r(slope *
+                                  r(query))) of BF16 slopes, r rounding to BF16 */
+    uint32_t padding;
     const float *relative_bias; /* T5: [relative_buckets][n_heads], bucket by distance; NULL none */
     uint32_t relative_buckets, relative_max_distance;
     uint32_t relative_bidirectional;

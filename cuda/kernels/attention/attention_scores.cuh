@@ -115,6 +115,11 @@ DEVICE void scores(float s[S::key_tiles][4], const attention_args &args, shared 
     }
 }
 
+DEVICE float rounded_slope(float slope, int32_t position) {
+    float rounded = bf16_to_f32((uint16_t)pack_bf16((float)position, 0.0f));
+    return bf16_to_f32((uint16_t)pack_bf16(slope * rounded, 0.0f));
+}
+
 /* By distance and head. `key`: the first of tile 0 of this lane. */
 template <typename S>
 DEVICE void scores_bias(float s[S::key_tiles][4], const attention_args &args, shared memory,
@@ -130,7 +135,13 @@ DEVICE void scores_bias(float s[S::key_tiles][4], const attention_args &args, sh
         for (uint32_t i = 0; i < 4; i++) {
             const query_seen &query = pair.of[i / 2];
             int32_t distance = key + (int32_t)(j * 8 + i % 2) - query.position;
-            s[j][i] = fma_f32(slope[i / 2], (float)distance, s[j][i]);
+            if (args.alibi_scale == 0.0f) {
+                s[j][i] = fma_f32(slope[i / 2], (float)distance, s[j][i]);
+            } else {
+                float of_key = rounded_slope(slope[i / 2], query.position + distance);
+                float of_query = rounded_slope(slope[i / 2], query.position);
+                s[j][i] = fma_f32(args.alibi_scale, of_key - of_query, s[j][i]);
+            }
             if (args.relative_bias) {
                 uint32_t bucket = relative_bucket(args, memory + S::at_buckets, distance);
                 s[j][i] = s[j][i] + load_global<float>(args.relative_bias +

@@ -6,6 +6,7 @@
 #include "cpu/kernels/kv_position.h"
 #include "cpu/kernels/reference.h"
 #include "cpu/kernels/reference_math.h"
+#include "quant/weight_type.h"
 
 #define LANES 8
 
@@ -32,9 +33,24 @@ static float dot(enum kv_type type, const float *q, const uint8_t *keys, size_t 
            ((lane[2] + lane[6]) + (lane[3] + lane[7]));
 }
 
-/* first: the page's first key relative to the query. */
+static float rounded(float x) {
+    return bfloat16_to_float(bfloat16_from_float(x));
+}
+
+static float rounded_slope(float slope, int64_t position) {
+    return rounded(slope * rounded((float)position));
+}
+
+static float alibi(const struct attention_task *task, size_t head, int64_t key, int64_t query) {
+    float slope = task->slopes[head];
+    if (task->slope_scale == 0.0f) return slope * (float)(key - query);
+    return task->slope_scale * (rounded_slope(slope, key) - rounded_slope(slope, query));
+}
+
+/* query: its position; first: the page's first key relative to it. */
 static void page_attend(const struct attention_task *task, const uint8_t *page, const float *q,
-                        size_t head, int64_t first, struct key_range range, float *part) {
+                        size_t head, int64_t query, int64_t first, struct key_range range,
+                        float *part) {
     const float *relative = task->relative ? attention_relative(task, head, first) : NULL;
     float scores[KV_PAGE], maximum = part[0];
     for (int64_t k = range.begin; k < range.end; k++) {
@@ -42,7 +58,7 @@ static void page_attend(const struct attention_task *task, const uint8_t *page, 
             task->scale * dot(task->type, q, page + task->k_offset, (size_t)k, task->head_dim);
         if (task->softcap != 0.0f)
             s = task->softcap * (float)reference_tanh((double)(s / task->softcap));
-        if (task->slopes) s += task->slopes[head] * (float)(first + k);
+        if (task->slopes) s += alibi(task, head, query + first + k, query);
         if (relative) s += relative[k];
         scores[k] = s;
         if (s > maximum) maximum = s;
@@ -83,8 +99,8 @@ static void split(const struct attention_task *task, int64_t index, float *part)
                 struct key_range range = attention_range(task, row, page * KV_PAGE, KV_PAGE);
                 if (range.begin >= range.end) continue;
                 const uint8_t *bytes = task->pool + (size_t)task->pages[page] * task->page_bytes;
-                page_attend(task, bytes, q, head, page * KV_PAGE - (task->position + (int64_t)row),
-                            range, to);
+                int64_t query = task->position + (int64_t)row;
+                page_attend(task, bytes, q, head, query, page * KV_PAGE - query, range, to);
             }
         }
     }

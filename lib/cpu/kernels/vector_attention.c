@@ -212,17 +212,35 @@ static void multiply(enum gemm_type type, const struct product *p, size_t n_rows
         multiply_bf16(p, n_rows);
 }
 
-/* What is added to the score of key k of a page: ALiBi's slope * (first + k), and relative[k]. */
+/* What is added to the score of key k of a page: ALiBi's slope * (first + k), or the rounded form
+ * of kernels.h, and relative[k]. */
 struct bias {
-    float slope;
-    int64_t first;         /* the page's first key relative to the query */
+    float slope, scale;    /* scale 0: not rounded */
+    int64_t first, query;  /* the page's first key relative to the query; the query's position */
     const float *relative; /* NULL: none */
 };
 
+/* To nearest even, of numbers that are no NaN. */
+INLINE simd_f round_to_bf16(simd_f x) {
+    simd_i bits = simd_bits(x);
+    simd_i odd = simd_and_bits(simd_srli_i32(bits, 16), simd_set1_i32(1));
+    bits = simd_add_i32(simd_add_i32(bits, simd_set1_i32(0x7FFF)), odd);
+    return simd_from_bits(simd_slli_i32(simd_srli_i32(bits, 16), 16));
+}
+
+INLINE simd_f rounded_slope(simd_f slope, simd_f position) {
+    return round_to_bf16(simd_mul(slope, round_to_bf16(position)));
+}
+
 INLINE simd_f add_bias(simd_f score, struct bias bias, int first) {
     static const float lane[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    simd_f slope = simd_set1(bias.slope);
     simd_f distance = simd_add(simd_set1((float)(bias.first + first)), simd_load(lane));
-    return simd_add(score, simd_mul(simd_set1(bias.slope), distance));
+    if (bias.scale == 0.0f) return simd_add(score, simd_mul(slope, distance));
+    simd_f query = simd_set1((float)bias.query);
+    simd_f of_query = rounded_slope(slope, query);
+    simd_f of_key = rounded_slope(slope, simd_add(query, distance));
+    return simd_add(score, simd_mul(simd_set1(bias.scale), simd_sub(of_key, of_query)));
 }
 
 /* whole, a constant: the range is all keys of the page, and nothing need be left out. */
@@ -318,8 +336,11 @@ static void attend_queries(const struct attention_task *task, const struct scrat
     if (all_end < all_begin) all_end = all_begin;
     for (size_t t = 0; t < n; t++) {
         size_t head = (query + t) % task->n_heads, row = (query + t) / task->n_heads;
+        int64_t position = task->position + (int64_t)row;
         struct bias bias = {.slope = task->slopes ? task->slopes[head] : 0.0f,
-                            .first = index * KV_PAGE - (task->position + (int64_t)row)};
+                            .scale = task->slope_scale,
+                            .first = index * KV_PAGE - position,
+                            .query = position};
         if (task->relative) bias.relative = attention_relative(task, head, bias.first);
         softmax(task, scores + t * KV_PAGE, range[t], bias, to + t * part_floats);
         int64_t before = range[t].end < all_begin ? range[t].end : all_begin;
