@@ -13,11 +13,12 @@ static void score_tokens(struct search *search, const struct beam *beam) {
     const float *row = NULL;
     int64_t n = search->n_vocab;
     console_require(transformer_sequence_logits(beam->sequence, -1, &row, &n));
-    double highest = -INFINITY, sum = 0;
-    for (int64_t i = 0; i < n; i++) highest = fmax(highest, (double)row[i]);
-    for (int64_t i = 0; i < n; i++) sum += exp((double)row[i] - highest);
+    float highest = -INFINITY;
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) highest = row[i] > highest ? row[i] : highest;
+    for (int64_t i = 0; i < n; i++) sum += exp((double)row[i] - (double)highest);
     for (int64_t i = 0; i < n; i++)
-        search->scores[i] = (float)((double)row[i] - highest - log(sum));
+        search->scores[i] = (float)((double)row[i] - (double)highest - log(sum));
     if (search->length < options->min_length)
         for (int64_t i = 0; i < options->n_ends; i++) search->scores[options->ends[i]] = -INFINITY;
     for (int64_t i = 0; i < options->n_never; i++) search->scores[options->never[i]] = -INFINITY;

@@ -28,7 +28,7 @@ HOT = re.compile(r'^(gemm|attention)')
 # attention may put away the counters of its loops over items and splits, which the loop over pages leaves alone.
 HOT_TASKS = {'product_task': 0, 'attention_task': 32}
 NO_PRODUCT = re.compile(r'^(gemm_groups|attention_merge)$')
-TENSOR = {'sm_80': re.compile(r'\bHMMA\b'), 'sm_90a': re.compile(r'\bHGMMA\b')}
+TENSOR = {'sm_80': re.compile(r'\bHMMA\b'), 'sm_90a': re.compile(r'\b[HQ]GMMA\b')}
 LOCAL = re.compile(r'\b(?:LDL|STL)\b')
 NEEDED_NEVER = re.compile(r'^lib(cuda|cudart|cublas|cublasLt|nvrtc|nvJitLink|stdc\+\+)\.so')
 

@@ -69,7 +69,8 @@ class Check(unittest.TestCase):
         self.assertEqual(items['name']['text'], 'emulated')
         self.assertEqual(items['bf16 plain: exact, rounded after every 8']['value'], 100)
         self.assertEqual(items['bf16 mma.sync: huge B where A is zero']['value'], 100)
-        for item in ('memory, of the estimate', 'decode of 2 after 3', 'a step as a graph', 'a step launch by launch',
+        for item in ('memory, of the estimate', 'decode of 2 after 3', 'a step of 1 rows as a graph',
+                     'a step of 1 rows by the persistent kernel', 'a step of 1 rows launch by launch',
                      "divergence from the CPU's reference"):
             self.assertIn('1B of Q8_0 on the GPU: ' + item, items)
         self.assertIn('1B of Q4_K on the CPU: prefill of 20', items)
