@@ -53,7 +53,8 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"transformer-serve: {error}")
     config = uvicorn.Config(create_app(service), host=settings.host, port=settings.port,
                             log_level="warning", access_log=False, lifespan="off",
-                            timeout_keep_alive=30, timeout_graceful_shutdown=5,
+                            timeout_graceful_shutdown=5,
+                            timeout_keep_alive=75,  # longer than load balancers keep theirs: 60 as a rule
                             h11_max_incomplete_event_size=64 << 10)
     server = Server(config, service)
     try:
