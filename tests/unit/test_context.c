@@ -159,7 +159,10 @@ static void *decode_thread(void *argument) {
     decoding->result.struct_size = sizeof decoding->result;
     decoding->began = fixture_seconds();
     atomic_store(&decoding->state, 1);
-    decoding->status = transformer_decode(decoding->context, NULL, &decoding->result);
+    /* The call that looks whether this one is inside may be there first. */
+    do {
+        decoding->status = transformer_decode(decoding->context, NULL, &decoding->result);
+    } while (decoding->status == TRANSFORMER_BUSY);
     decoding->ended = fixture_seconds();
     atomic_store(&decoding->state, 2);
     return NULL;
