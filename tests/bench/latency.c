@@ -1,11 +1,13 @@
 /* What a step takes while answers are written and long prompts come in: for each limit of a step's
  * rows the median and the 99th percentile, over all steps of a time in which every other prompt's
- * length is followed by as many steps without one.
+ * length is followed by as many steps without one. The context's memory is touched as it is taken:
+ * else a step that is the first to use a page of keys and values waits for the system's zeros.
  *
  * usage: latency MODEL [SEQUENCES] [PROMPT_TOKENS] [STEPS] [THREADS]     default 8 1024 300 0 */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <transformer.h>
 
 struct run {
@@ -47,13 +49,27 @@ static int64_t computed(transformer_sequence *sequence) {
     return n_computed;
 }
 
+static void *allocate(void *user, uint64_t size, uint64_t alignment) {
+    (void)user;
+    uint64_t whole = (size + alignment - 1) / alignment * alignment;
+    void *memory = aligned_alloc((size_t)alignment, (size_t)whole);
+    return memory ? memset(memory, 0, (size_t)whole) : NULL;
+}
+
+static void release(void *user, void *pointer, uint64_t size) {
+    (void)user, (void)size;
+    free(pointer);
+}
+
 static void begin(struct run *run) {
+    static const transformer_allocator touching = {.allocate = allocate, .release = release};
     int64_t longest = run->n_prompt + run->n_steps + 64;
     transformer_context_options options = {.struct_size = sizeof options,
                                            .max_sequence_tokens = longest,
                                            .max_sequences = run->n + 1,
                                            .kv_tokens = (longest + 64) * (run->n + 1),
-                                           .n_threads = run->n_threads};
+                                           .n_threads = run->n_threads,
+                                           .allocator = &touching};
     require(transformer_context_create(run->model, &options, &run->context));
     for (int64_t i = 0; i < run->n; i++) run->answers[i] = sequence_of(run, run->sampler, 16);
     require(transformer_decode(run->context, NULL, NULL));
