@@ -12,9 +12,9 @@
 #define STRIP_BLOCKS 32 /* blocks of 32 columns unpacked at a time: 20 or 40 KiB */
 #define TOKEN_BLOCK 240 /* rows whose strip of activations stays in L2 while the groups pass */
 #define PREFETCH_BYTES 2560
-#define ROW_SET (SIMD_REGISTERS / 4) /* activation rows whose sums are registers together */
-#define FEW_ROWS 32                  /* of activations: weights go group by group, each read once */
-#define SHORT_STRIP_BLOCKS 8         /* unpacked at a time for few rows; a multiple of SUB_BLOCKS */
+#define ROW_SET 8            /* activation rows that are multiplied together */
+#define FEW_ROWS 32          /* of activations: weights go group by group, each read once */
+#define SHORT_STRIP_BLOCKS 8 /* unpacked at a time for few rows; a multiple of SUB_BLOCKS */
 
 typedef void multiply_rows(const uint8_t *group, size_t n_blocks, const uint8_t *x, size_t x_stride,
                            float *y, size_t y_stride);

@@ -37,7 +37,7 @@ static void NAME(rows)(const struct BLOCK *strip, size_t n, bool first, const ui
                        size_t x_stride, size_t n_x, float *y, size_t y_stride) {
     for (size_t n_sets = (n_x + ROW_SET - 1) / ROW_SET, rows; n_sets; n_sets--, n_x -= rows) {
         rows = n_x / n_sets;
-        switch (rows) { /* constants: the sums are registers */
+        switch (rows) { /* constants: sums are registers, where there are enough */
 #define ROWS(n_rows)                                                      \
     case n_rows:                                                          \
         NAME(row_set)(n_rows, strip, n, first, x, x_stride, y, y_stride); \
@@ -46,12 +46,10 @@ static void NAME(rows)(const struct BLOCK *strip, size_t n, bool first, const ui
             ROWS(2);
             ROWS(3);
             ROWS(4);
-#if ROW_SET > 4
             ROWS(5);
             ROWS(6);
             ROWS(7);
             ROWS(8);
-#endif
 #undef ROWS
         }
         x += rows * x_stride;

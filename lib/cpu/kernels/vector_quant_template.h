@@ -59,12 +59,10 @@ STRAIGHT(1)
 STRAIGHT(2)
 STRAIGHT(3)
 STRAIGHT(4)
-#if ROW_SET > 4
 STRAIGHT(5)
 STRAIGHT(6)
 STRAIGHT(7)
 STRAIGHT(8)
-#endif
 #endif
 #undef STRAIGHT
 
@@ -75,12 +73,10 @@ static multiply_rows *const NAME(straight_functions)[] = {
     NAME(straight_2),
     NAME(straight_3),
     NAME(straight_4),
-#if ROW_SET > 4
     NAME(straight_5),
     NAME(straight_6),
     NAME(straight_7),
     NAME(straight_8),
-#endif
 #endif
 };
 
